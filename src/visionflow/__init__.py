@@ -1,0 +1,1 @@
+"""VisionFlow: fleets of software agents on a durable, embedded engine."""
