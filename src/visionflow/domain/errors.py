@@ -1,0 +1,173 @@
+"""The one tree of errors.
+
+Every error has a stable `code` word that clients may match on, and a message that says what
+happened, why, and what to do. `status` is the process exit code of a command that ends with it;
+the numbers follow sysexits where one fits.
+"""
+
+from typing import ClassVar
+
+
+class VisionFlowError(Exception):
+    """Something VisionFlow knows about went wrong."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 70
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message} {self.hint}"
+
+
+class Refused(VisionFlowError):
+    """The request was understood and not accepted; nothing changed."""
+
+    code: ClassVar[str] = "refused"
+    status: ClassVar[int] = 69
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = code or self.code
+        self.retry_after_ms = retry_after_ms
+
+
+class LimitReached(Refused):
+    """A bound is reached; `retry_after_ms` says when to ask again, `None` when waiting is no use."""
+
+    code: ClassVar[str] = "limit_reached"
+
+
+class MailboxFull(LimitReached):
+    """More commands wait than the mailbox holds; none of this call was taken."""
+
+    code: ClassVar[str] = "mailbox_full"
+
+
+class NotPersistable(Refused):
+    """A value cannot be written to the log, so the work was refused before it began."""
+
+    code: ClassVar[str] = "not_persistable"
+
+
+class UnknownId(Refused):
+    """No agent, task or run has this id."""
+
+    code: ClassVar[str] = "unknown_id"
+
+
+class UsageError(VisionFlowError):
+    """The call's words are off."""
+
+    code: ClassVar[str] = "usage"
+    status: ClassVar[int] = 2
+
+
+class ConfigError(VisionFlowError):
+    """A configuration file has a fault; the message names file, line and what is allowed."""
+
+    code: ClassVar[str] = "config"
+    status: ClassVar[int] = 78
+
+
+class LogConflict(VisionFlowError):
+    """Another writer appended to this stream first; this process is deposed."""
+
+    code: ClassVar[str] = "log_conflict"
+
+
+class LogUnavailable(VisionFlowError):
+    """An append or read of the log failed; nothing of the batch was acknowledged."""
+
+    code: ClassVar[str] = "log_unavailable"
+
+
+class LogCorrupt(VisionFlowError):
+    """The log's hash chain does not hold; the message names the first bad record."""
+
+    code: ClassVar[str] = "log_corrupt"
+
+
+class StoreTooOld(VisionFlowError):
+    """The SQLite library has a known corruption fault."""
+
+    code: ClassVar[str] = "store_too_old"
+
+
+class StoreInUse(VisionFlowError):
+    """Another live process owns this log."""
+
+    code: ClassVar[str] = "store_in_use"
+    status: ClassVar[int] = 75
+
+
+class BlobMissing(VisionFlowError):
+    """No blob with this hash is stored, or its content does not match."""
+
+    code: ClassVar[str] = "blob_missing"
+
+
+class NoResponders(VisionFlowError):
+    """Nobody listens on the subject of a request."""
+
+    code: ClassVar[str] = "no_responders"
+
+
+class BusClosed(VisionFlowError):
+    """The connection to the bus is gone."""
+
+    code: ClassVar[str] = "bus_closed"
+
+
+class FrameTooLarge(VisionFlowError):
+    """A message exceeds the frame limit; send it as a blob."""
+
+    code: ClassVar[str] = "frame_too_large"
+
+
+class ConfinementUnavailable(VisionFlowError):
+    """Nothing on this machine can confine foreign code, and it was not trusted."""
+
+    code: ClassVar[str] = "confinement_unavailable"
+    status: ClassVar[int] = 77
+
+
+class CommandNotStarted(VisionFlowError):
+    """A program does not exist or could not be executed."""
+
+    code: ClassVar[str] = "command_not_started"
+
+
+class WorkspaceError(VisionFlowError):
+    """A workspace could not be prepared; the message says which step of it failed."""
+
+    code: ClassVar[str] = "workspace"
+    status: ClassVar[int] = 66
+
+
+class StaleAttempt(VisionFlowError):
+    """This attempt was superseded: its results are refused and it should stop."""
+
+    code: ClassVar[str] = "stale_attempt"
+
+
+class TaskFailed(VisionFlowError):
+    """A task ended without a result; `reason` is the recorded one."""
+
+    code: ClassVar[str] = "task_failed"
+    status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, task: str, reason: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.task = task
+        self.reason = reason
