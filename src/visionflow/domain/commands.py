@@ -1,0 +1,217 @@
+"""Commands: what somebody wants to happen, in the imperative.
+
+Intake stamps each with the time, fresh ids and entropy; `decide` reads nothing else. A command
+with a `command` id that was seen before gets its first answer again.
+"""
+
+import msgspec
+
+from visionflow.domain.agents import AgentSpec
+from visionflow.domain.swarms import SwarmSpec
+from visionflow.domain.tasks import NOTHING, FailureKind, Payload, Phase, TaskSpec
+
+
+class Command(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
+    """Base of all commands."""
+
+    now_ms: int
+    command: str | None = None
+
+
+class CreateSwarm(Command, tag="create_swarm"):
+    """Open a log with its first event."""
+
+    spec: SwarmSpec
+
+
+class CloseSwarm(Command, tag="close_swarm"):
+    """End every agent and worker; queued tasks stay as they are in the log."""
+
+    reason: str
+
+
+class Recover(Command, tag="recover"):
+    """Take up a log whose processes are all gone (the caller has seen to that)."""
+
+
+class SpawnAgent(Command, tag="spawn_agent"):
+    """Add an agent to the swarm."""
+
+    spec: AgentSpec
+
+
+class TerminateAgent(Command, tag="terminate_agent"):
+    """End an agent; its open attempts are given to others."""
+
+    agent: str
+
+
+class SubmitTask(Command, tag="submit_task"):
+    """Accept one task."""
+
+    spec: TaskSpec
+
+
+class SubmitPlan(Command, tag="submit_plan"):
+    """Accept a root task and the phases it consists of."""
+
+    spec: TaskSpec
+    phases: tuple[Phase, ...]
+    failure_threshold_bp: int = 0
+
+
+class BlockTask(Command, tag="block_task"):
+    """Set a task aside until what is missing is there."""
+
+    task: str
+    missing: str
+
+
+class UnblockTask(Command, tag="unblock_task"):
+    """Queue a blocked task again."""
+
+    task: str
+
+
+class CancelTask(Command, tag="cancel_task"):
+    """End a task, and its parts if it is a plan."""
+
+    task: str
+    reason: str = "cancelled on request"
+
+
+class RetryTask(Command, tag="retry_task"):
+    """Queue a dead-lettered, failed or cancelled task again, for one round of attempts."""
+
+    task: str
+
+
+class ReportWorkerStarted(Command, tag="report_worker_started"):
+    """A worker process exists."""
+
+    worker: str
+    incarnation: int
+    pid: int
+    started: str
+
+
+class ReportWorkerJoined(Command, tag="report_worker_joined"):
+    """A worker said hello. `attempts` are those under way in it, as (task, attempt)."""
+
+    worker: str
+    incarnation: int
+
+
+class ReportWorkerLost(Command, tag="report_worker_lost"):
+    """A worker process died or is given up."""
+
+    worker: str
+    incarnation: int
+    kind: FailureKind
+    reason: str
+
+
+class ReportWorkerStopped(Command, tag="report_worker_stopped"):
+    """A worker process that was told to end has ended."""
+
+    worker: str
+    incarnation: int
+
+
+class ReportAgentUp(Command, tag="report_agent_up"):
+    """A worker built an agent."""
+
+    agent: str
+    worker: str
+    incarnation: int
+
+
+class ReportAgentDown(Command, tag="report_agent_down"):
+    """A worker could not build an agent, or has ended it."""
+
+    agent: str
+    worker: str
+    incarnation: int
+    reason: str
+    ended: bool = False
+    """It was told to end it, and has."""
+
+
+class ReportStarted(Command, tag="report_started"):
+    """An agent began an attempt."""
+
+    task: str
+    attempt: int
+
+
+class ReportStep(Command, tag="report_step"):
+    """A step of an attempt is done."""
+
+    task: str
+    attempt: int
+    key: str
+    name: str
+    value: Payload = NOTHING
+    tree: str | None = None
+
+
+class ReportResult(Command, tag="report_result"):
+    """An attempt ended with a result."""
+
+    task: str
+    attempt: int
+    result: Payload = NOTHING
+    duration_us: int = 0
+
+
+class ReportFailure(Command, tag="report_failure"):
+    """An attempt ended without one."""
+
+    task: str
+    attempt: int
+    kind: FailureKind
+    reason: str
+    entropy: int = 0
+    """The source of the retry's jitter."""
+
+
+class ExpireLease(Command, tag="expire_lease"):
+    """Nobody has vouched for an attempt for its lease time."""
+
+    task: str
+    attempt: int
+    evidence: str
+    entropy: int = 0
+
+
+class Tick(Command, tag="tick"):
+    """Time has passed: retries, deadlines and wall-clock limits may be due."""
+
+    entropy: int = 0
+
+
+AnyCommand = (
+    CreateSwarm
+    | CloseSwarm
+    | Recover
+    | SpawnAgent
+    | TerminateAgent
+    | SubmitTask
+    | SubmitPlan
+    | BlockTask
+    | UnblockTask
+    | CancelTask
+    | RetryTask
+    | ReportWorkerStarted
+    | ReportWorkerJoined
+    | ReportWorkerLost
+    | ReportWorkerStopped
+    | ReportAgentUp
+    | ReportAgentDown
+    | ReportStarted
+    | ReportStep
+    | ReportResult
+    | ReportFailure
+    | ExpireLease
+    | Tick
+)

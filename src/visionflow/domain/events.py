@@ -1,0 +1,314 @@
+"""Events: what happened, in the past tense, as tagged maps.
+
+The log holds nothing else. Fields are only ever added, with defaults. An event carries every
+decision that was taken (a retry time, an attempt's number, a verdict), so that folding it needs
+no rule and an old log folds the same under new rules. Times are milliseconds since the epoch;
+the time of an event is its record's.
+"""
+
+import msgspec
+
+from visionflow.domain.agents import AgentSpec
+from visionflow.domain.swarms import SwarmSpec
+from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="t", kw_only=True):
+    """Base of all events."""
+
+
+class SwarmCreated(Event, tag="swarm_created"):
+    """The first event of a log."""
+
+    spec: SwarmSpec
+    command: str | None = None
+
+
+class SwarmClosed(Event, tag="swarm_closed"):
+    """No more is accepted; what runs is being ended."""
+
+    reason: str
+    command: str | None = None
+
+
+class Recovered(Event, tag="recovered"):
+    """An orchestrator took up this log again; every attempt that was open is fenced."""
+
+    boot: int
+
+
+class WorkerStarted(Event, tag="worker_started"):
+    """A process exists. Recorded before it is given anything, so that a recovery can end it."""
+
+    worker: str
+    incarnation: int
+    pid: int
+    started: str
+    """What tells this process from a later one with the same pid (the kernel's start time)."""
+
+
+class WorkerJoined(Event, tag="worker_joined"):
+    """The process said hello with the secret it was given."""
+
+    worker: str
+    incarnation: int
+
+
+class WorkerLost(Event, tag="worker_lost"):
+    """The process is gone, or is treated as gone whatever it does from now on."""
+
+    worker: str
+    incarnation: int
+    kind: FailureKind
+    reason: str
+    restart_at_ms: int | None = None
+    """When the next process may start; `None`: not any more."""
+
+
+class WorkerStopped(Event, tag="worker_stopped"):
+    """The process ended because nothing needs it."""
+
+    worker: str
+    incarnation: int
+
+
+class AgentSpawned(Event, tag="agent_spawned"):
+    """An agent exists and is placed on a worker."""
+
+    spec: AgentSpec
+    worker: str
+    command: str | None = None
+
+
+class AgentInitialising(Event, tag="agent_initialising"):
+    """Its worker was told to build it."""
+
+    agent: str
+
+
+class AgentReady(Event, tag="agent_ready"):
+    """Its worker built it; it takes tasks."""
+
+    agent: str
+
+
+class AgentErrored(Event, tag="agent_errored"):
+    """It cannot go on: its worker died, or building it failed."""
+
+    agent: str
+    kind: FailureKind
+    reason: str
+
+
+class AgentRecovering(Event, tag="agent_recovering"):
+    """It will be built again, under the same id."""
+
+    agent: str
+
+
+class AgentFailed(Event, tag="agent_failed"):
+    """It will not be built again."""
+
+    agent: str
+    reason: str
+
+
+class AgentTerminating(Event, tag="agent_terminating"):
+    """It takes no more tasks and ends."""
+
+    agent: str
+    command: str | None = None
+
+
+class AgentTerminated(Event, tag="agent_terminated"):
+    """It is gone."""
+
+    agent: str
+
+
+class TaskSubmitted(Event, tag="task_submitted"):
+    """A task was accepted. It waits (`pending`) when it depends on others, else it is queued."""
+
+    spec: TaskSpec
+    waits: bool = False
+    command: str | None = None
+
+
+class PlanSubmitted(Event, tag="plan_submitted"):
+    """A root task whose parts follow as tasks of their own in the same record."""
+
+    spec: TaskSpec
+    phases: tuple[tuple[str, tuple[str, ...]], ...]
+    """Name and task ids of each phase, in order."""
+    failure_threshold_bp: int = 0
+    command: str | None = None
+
+
+class TaskQueued(Event, tag="task_queued"):
+    """What it waited for has come."""
+
+    task: str
+
+
+class TaskBlocked(Event, tag="task_blocked"):
+    """It waits for a person, a budget or a backend; `missing` says which."""
+
+    task: str
+    missing: str
+
+
+class TaskAssigned(Event, tag="task_assigned"):
+    """Attempt number `attempt` is given to an agent; results must quote it."""
+
+    task: str
+    attempt: int
+    agent: str
+    score_bp: int = 0
+    """The match score of 0 to 10,000."""
+
+
+class TaskStarted(Event, tag="task_started"):
+    """The agent began. Tasks shorter than a moment complete without this."""
+
+    task: str
+    attempt: int
+
+
+class StepFinished(Event, tag="step_finished"):
+    """A step of a task is done and will not run again under this key."""
+
+    task: str
+    attempt: int
+    key: str
+    name: str
+    value: Payload = NOTHING
+    tree: str | None = None
+    """The git tree of the workspace after it, where it changed the workspace."""
+
+
+class TaskCompleted(Event, tag="task_completed"):
+    """The one and only completion."""
+
+    task: str
+    attempt: int
+    result: Payload = NOTHING
+    duration_us: int = 0
+    failed_parts: tuple[str, ...] = ()
+    """Of a plan: the tasks without which it completed."""
+
+
+class AttemptFailed(Event, tag="attempt_failed"):
+    """An attempt ended without a result. Without `retry_at_ms` a terminal event follows."""
+
+    task: str
+    attempt: int
+    kind: FailureKind
+    reason: str
+    retry_at_ms: int | None = None
+
+
+class TaskFailed(Event, tag="task_failed"):
+    """It ended without a result."""
+
+    task: str
+    reason: str
+    kind: FailureKind | None = None
+
+
+class TaskDeadLettered(Event, tag="task_dead_lettered"):
+    """Every attempt that it was allowed failed; it is kept aside with its reason."""
+
+    task: str
+    reason: str
+    kind: FailureKind
+
+
+class TaskCancelling(Event, tag="task_cancelling"):
+    """Its attempt was told to stop."""
+
+    task: str
+    reason: str
+    command: str | None = None
+
+
+class TaskCancelled(Event, tag="task_cancelled"):
+    """It ended because somebody asked for that."""
+
+    task: str
+    reason: str
+    command: str | None = None
+
+
+class LateResultRefused(Event, tag="late_result_refused"):
+    """A result came for an attempt that is no longer the current one."""
+
+    task: str
+    attempt: int
+    current: int
+
+
+class CommandRefused(Event, tag="command_refused"):
+    """A command was understood and not accepted. Kept for the audit."""
+
+    code: str
+    message: str
+    command: str | None = None
+
+
+AnyEvent = (
+    SwarmCreated
+    | SwarmClosed
+    | Recovered
+    | WorkerStarted
+    | WorkerJoined
+    | WorkerLost
+    | WorkerStopped
+    | AgentSpawned
+    | AgentInitialising
+    | AgentReady
+    | AgentErrored
+    | AgentRecovering
+    | AgentFailed
+    | AgentTerminating
+    | AgentTerminated
+    | TaskSubmitted
+    | PlanSubmitted
+    | TaskQueued
+    | TaskBlocked
+    | TaskAssigned
+    | TaskStarted
+    | StepFinished
+    | TaskCompleted
+    | AttemptFailed
+    | TaskFailed
+    | TaskDeadLettered
+    | TaskCancelling
+    | TaskCancelled
+    | LateResultRefused
+    | CommandRefused
+)
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One append to the log: the events of a batch under one time."""
+
+    at_ms: int
+    events: list[AnyEvent]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Record)
+
+
+def encode_record(at_ms: int, events: list[AnyEvent]) -> bytes:
+    """The bytes that the log keeps."""
+    return _encoder.encode((at_ms, events))
+
+
+def decode_record(body: bytes) -> Record:
+    """The record in these bytes.
+
+    Raises:
+        msgspec.ValidationError: an event of this log is unknown to this version.
+    """
+    return _decoder.decode(body)

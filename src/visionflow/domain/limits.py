@@ -1,0 +1,58 @@
+"""Every bound in one place. Units stand last in the name.
+
+A bound that a user may change is a field of `Limits`; the constants are part of the machine.
+"""
+
+import msgspec
+
+INLINE_BYTES_MAX = 65_536
+"""A payload or result above this travels by blob."""
+FRAME_BYTES_MAX = 8_388_608
+"""One frame between processes."""
+COMMANDS_PER_TURN_MAX = 512
+"""Commands decided before the record is closed and handed to the disk."""
+EVENTS_PER_RECORD_MAX = 4_096
+ANSWER_AGE_MS_MAX = 600_000
+"""How long a repeated `command_id` gets its first answer again."""
+ANSWERS_MAX = 100_000
+TERMINAL_TASKS_MAX = 1_000
+"""Finished tasks kept whole in the fold; older ones keep id and last attempt."""
+FINISHED_IDS_MAX = 100_000
+PLAN_TASKS_MAX = 10_000
+STEPS_PER_TASK_MAX = 10_000
+AGING_MS_PER_POINT = 6_000
+"""One point of priority weighs as much as this much waiting: critical (0) overtakes a low task
+(30) unless that one has waited 180 s longer."""
+SCORE_LEVELS = 16
+RESPONSE_MS_FULL_SCALE = 300_000
+"""A mean response of this long or longer earns no points for response time."""
+PREFETCH_MAX = 64
+PREFETCH_WINDOW_US = 20_000
+"""An agent is given about this much work ahead, when its tasks are shorter than that."""
+CRASHES_PER_TASK_MAX = 3
+"""Crashes of a worker under one task, without a finished step in between, until it is poison."""
+KILLS_PER_TASK_MAX = 16
+"""The same for a worker that somebody else killed: the task is less suspect."""
+RESTARTS_MAX = 3
+RESTART_PERIOD_MS = 60_000
+RESTART_BACKOFF_MS = 1_000
+"""The second restart in a period waits this long, each further one twice as long."""
+TIMEOUT_GRACE_MS = 5_000
+"""A worker ends an attempt at its wall-clock limit; this much later the engine does without it."""
+
+
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an operator may change. Defaults suit one machine."""
+
+    agents_max: int = 20
+    """Agents of one swarm that are not terminated."""
+    mailbox_max: int = 20_000
+    """Commands that wait for a turn; one more is refused with `mailbox_full`."""
+    queue_max: int = 1_000_000
+    """Tasks that are not finished; one more is refused with `limit_reached`."""
+    attempt_timeout_ms: int = 300_000
+    """Wall-clock time of one attempt that states none."""
+    heartbeat_ms: int = 5_000
+    """Workers are silent for three of these before they are declared lost."""
+    workers_max: int = 2
+    """Processes that agents without limits of their own share."""

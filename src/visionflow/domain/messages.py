@@ -1,0 +1,223 @@
+"""Messages between the orchestrator and its workers.
+
+Both ends are of one version, so these are positional. A frame carries a list of them: whatever
+is ready in one turn of the loop. A worker numbers its frames and keeps each until the
+orchestrator acknowledges its number, which it does once the log holds what the frame said.
+"""
+
+import msgspec
+
+from visionflow.domain.agents import AgentSpec
+from visionflow.domain.tasks import NOTHING, FailureKind, Payload
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="message"):
+    """Base of all messages."""
+
+
+class RecordedStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A step that an earlier attempt finished."""
+
+    key: str
+    value: Payload = NOTHING
+    tree: str | None = None
+
+
+# To a worker -------------------------------------------------------------------------------
+
+
+class Welcome(Message, tag=0):
+    """The answer to a hello that was believed. `acked` is the last frame number in the log."""
+
+    acked: int
+
+
+class Rejected(Message, tag=1):
+    """The answer to a hello that was not: the worker ends."""
+
+    reason: str
+
+
+class HostAgent(Message, tag=2):
+    """Build this agent; answered by AgentUp or AgentDown. Repeating it changes nothing."""
+
+    spec: AgentSpec
+
+
+class DropAgent(Message, tag=3):
+    """End this agent; answered by AgentDown with `ended`."""
+
+    agent: str
+
+
+class Dispatch(Message, tag=4):
+    """Work on this attempt. Repeating it changes nothing."""
+
+    task: str
+    attempt: int
+    agent: str
+    type: str
+    description: str = ""
+    input: Payload = NOTHING
+    config: Payload = NOTHING
+    capabilities: tuple[str, ...] = ()
+    priority: int = 20
+    deadline_ms: int | None = None
+    timeout_ms: int = 300_000
+    steps: tuple[RecordedStep, ...] = ()
+    dependencies: tuple[tuple[str, Payload], ...] = ()
+    """Results of the completed tasks that this one depends on, as (task id, result)."""
+    announce: bool = True
+    """Whether to say at once that it started, or only when it takes a moment."""
+
+
+class CancelAttempt(Message, tag=5):
+    """Stop working on this attempt; answered by Failed."""
+
+    task: str
+    attempt: int
+    reason: str
+
+
+class StepAnswer(Message, tag=6):
+    """A step is in the log, or the attempt is stale and must stop."""
+
+    task: str
+    attempt: int
+    key: str
+    accepted: bool
+
+
+class FrameAck(Message, tag=7):
+    """Everything up to this frame number is in the log."""
+
+    number: int
+
+
+class Stop(Message, tag=8):
+    """End: close agents, then exit with 0."""
+
+    reason: str
+
+
+# From a worker -----------------------------------------------------------------------------
+
+
+class Hello(Message, tag=20):
+    """The first message of a connection."""
+
+    worker: str
+    incarnation: int
+    secret: str
+    pid: int
+    attempts: tuple[tuple[str, int], ...] = ()
+    """(task, attempt) under way or finished and not yet acknowledged."""
+
+
+class AgentUp(Message, tag=21):
+    """An agent was built."""
+
+    agent: str
+
+
+class AgentDown(Message, tag=22):
+    """An agent could not be built, or was ended as asked."""
+
+    agent: str
+    reason: str
+    ended: bool = False
+
+
+class Started(Message, tag=23):
+    """An attempt began."""
+
+    task: str
+    attempt: int
+
+
+class StepDone(Message, tag=24):
+    """A step is done; the worker waits for a StepAnswer before it goes on."""
+
+    task: str
+    attempt: int
+    key: str
+    name: str
+    value: Payload = NOTHING
+    tree: str | None = None
+
+
+class Result(Message, tag=25):
+    """An attempt's result."""
+
+    task: str
+    attempt: int
+    value: Payload = NOTHING
+    duration_us: int = 0
+
+
+class Failed(Message, tag=26):
+    """An attempt ended without a result."""
+
+    task: str
+    attempt: int
+    kind: FailureKind
+    reason: str
+
+
+class Progress(Message, tag=27):
+    """A signal, not kept in the log. `fraction` is 0 to 1, or unknown."""
+
+    task: str
+    attempt: int
+    fraction: float | None
+    note: str
+
+
+class Heartbeat(Message, tag=28):
+    """A signal on a connection of its own: this process lives and holds these attempts."""
+
+    worker: str
+    incarnation: int
+    attempts: tuple[tuple[str, int], ...] = ()
+
+
+class LogLine(Message, tag=29):
+    """A line for the log of an agent."""
+
+    agent: str | None
+    level: str
+    text: str
+
+
+class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a worker sends. Number 0 is for signals, which are neither kept nor acknowledged."""
+
+    number: int
+    messages: list[
+        Hello
+        | AgentUp
+        | AgentDown
+        | Started
+        | StepDone
+        | Result
+        | Failed
+        | Progress
+        | Heartbeat
+        | LogLine
+    ]
+
+
+class OrchestratorFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a worker receives."""
+
+    messages: list[
+        Welcome
+        | Rejected
+        | HostAgent
+        | DropAgent
+        | Dispatch
+        | CancelAttempt
+        | StepAnswer
+        | FrameAck
+        | Stop
+    ]

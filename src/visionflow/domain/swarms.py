@@ -1,0 +1,29 @@
+"""Swarms: agents that work towards one goal, and how they are joined."""
+
+from enum import StrEnum
+
+import msgspec
+
+from visionflow.domain.limits import Limits
+
+
+class Topology(StrEnum):
+    """Who may assign to whom."""
+
+    HIERARCHICAL = "hierarchical"
+
+
+class Strategy(StrEnum):
+    """Who decides on an assignment."""
+
+    CENTRALIZED = "centralized"
+
+
+class SwarmSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A swarm as it was created."""
+
+    id: str
+    goal: str = ""
+    topology: Topology = Topology.HIERARCHICAL
+    strategy: Strategy = Strategy.CENTRALIZED
+    limits: Limits = Limits()
