@@ -17,7 +17,6 @@ from visionflow.agents.tools.text import read_plain
 
 _FOLDERS = (".venv", "venv", "env")
 _LENT = ("pytest", "_pytest", "py.py", "pluggy", "iniconfig", "packaging", "pygments", "coverage")
-_LENT_BELOW_311 = ("exceptiongroup", "tomli", "typing_extensions.py")
 _VERSION = re.compile(r"^\s*version(?:_info)?\s*=\s*3\.(\d+)", re.MULTILINE)
 
 Kind = Literal["workspace", "activated", "own"]
@@ -99,7 +98,9 @@ def _usable(kind: Kind, folder: str, notes: list[str]) -> Environment | None:
     )
     version = _VERSION.search(config)
     python = os.path.join(folder, "bin", "python")
-    base = _base_prefix(python)
+    home = re.search(r"^\s*home\s*=\s*(\S.*?)\s*$", config, re.MULTILINE)
+    # With copied instead of linked interpreters only the file says where the rest is.
+    base = _base_prefix(python) or (_base_prefix(f"{home[1]}/python3") if home else None)
     if version is None or base is None:
         notes.append(f"{label} is not used: no working Python interpreter in it")
         return None
@@ -150,8 +151,6 @@ def _base_prefix(python: str) -> str | None:
 def _to_lend(missing: list[str], sites: list[Path]) -> tuple[str, ...]:
     """Our copies of what is missing and of what that needs, where the environment has none."""
     wanted = set(_LENT) if "pytest" in missing else {"coverage"}
-    if sys.version_info < (3, 11):
-        wanted |= set(_LENT_BELOW_311)
     if "coverage" not in missing:
         wanted.discard("coverage")
     site = _own_site()
