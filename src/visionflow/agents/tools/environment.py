@@ -74,7 +74,7 @@ def choose(workspace: str, virtual_env: str | None = None) -> Environment:
 
 def _own(notes: tuple[str, ...]) -> Environment:
     site = _own_site()
-    read = (*_unique([sys.prefix, sys.base_prefix]),)
+    read = _unique([sys.prefix, sys.base_prefix, str(site)])
     plugins, installed = _plugins(site), _installed(site)
     minor = sys.version_info.minor
     return Environment(
@@ -142,7 +142,7 @@ def _base_prefix(python: str) -> str | None:
         return None
     prefix = real.parent.parent
     home = Path.home()
-    if prefix == home or prefix in home.parents and prefix != Path("/usr"):
+    if prefix == home or (prefix in home.parents and prefix != Path("/usr")):
         return None
     standard = (*prefix.glob("lib/python3.*/os.py"), *prefix.glob("lib/pypy3*/os.py"))
     return str(prefix) if real.is_file() and standard else None

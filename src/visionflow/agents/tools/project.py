@@ -62,6 +62,8 @@ class Project(msgspec.Struct, frozen=True):
     requires_python: str | None = None
     dependencies: tuple[str, ...] = ()
     """Names of the distributions it declares, tests' included, sorted."""
+    entry_points: tuple[tuple[str, str, str], ...] = ()
+    """(group, name, object) that an installation of it would announce."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -89,7 +91,8 @@ def look(root: str) -> Project:
     requires = facts.requires_python
     return Project(
         tree, style, test_files, config, roots, packages, modules,
-        facts.name, facts.version, requires, facts.dependencies, tuple(notes),
+        facts.name, facts.version, requires, facts.dependencies,
+        _entry_points(pyproject, setup_cfg), tuple(notes),
     )  # fmt: skip
 
 
@@ -200,6 +203,28 @@ def _declared(pyproject: dict[str, object]) -> list[str]:
     if isinstance(poetry, dict):
         wanted += [name for name in cast("dict[str, object]", poetry) if name != "python"]
     return wanted
+
+
+def _entry_points(
+    pyproject: dict[str, object], setup_cfg: dict[str, dict[str, str]]
+) -> tuple[tuple[str, str, str], ...]:
+    """What the project announces: commands, and plugins of others such as pytest."""
+    groups = {
+        "console_scripts": dig(pyproject, "project", "scripts"),
+        "gui_scripts": dig(pyproject, "project", "gui-scripts"),
+    }
+    more = dig(pyproject, "project", "entry-points")
+    if isinstance(more, dict):
+        groups |= cast("dict[str, object]", more)
+    found: set[tuple[str, str, str]] = set()
+    for group, table in groups.items():
+        if isinstance(table, dict):
+            items = cast("dict[str, object]", table).items()
+            found |= {(group, name, value) for name, value in items if isinstance(value, str)}
+    for group, lines in setup_cfg.get("options.entry_points", {}).items():
+        pairs = (line.partition("=") for line in lines.splitlines() if "=" in line)
+        found |= {(group, name.strip(), value.strip()) for name, _, value in pairs}
+    return tuple(sorted(found))
 
 
 def _names(requirements: Iterable[str]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ _NOT_ENTERED = {
 }
 _QUIET = ("version control", "a cache", "earlier runs")
 """Holds no source of the project; naming it in every report would only be noise."""
+_TO_BUILD = (".c", ".cpp", ".cc", ".pyx", ".rs", ".pyx.in", ".py.in", "Cargo.toml")
 _TEST_NAMES = ("test_*.py", "*_test.py", "tests.py", "conftest.py")
 
 
@@ -43,6 +44,8 @@ class Tree(msgspec.Struct, frozen=True):
     """All regular files seen."""
     complete: bool
     """False when the walk stopped at `FILES_MAX`."""
+    to_build: tuple[str, ...] = ()
+    """Files from which a build makes modules: C, Cython, Rust, templates."""
 
 
 def is_test_path(path: str) -> bool:
@@ -59,6 +62,7 @@ def walk(root: str, files_max: int = FILES_MAX) -> Tree:
         OSError: `root` itself cannot be listed. Folders below it are named in `skipped`.
     """
     python: list[str] = []
+    to_build: list[str] = []
     skipped: list[tuple[str, str]] = []
     files, waiting, complete = 0, [""], True
     while waiting and complete:
@@ -71,11 +75,14 @@ def walk(root: str, files_max: int = FILES_MAX) -> Tree:
             if entry.name.endswith((".py", ".pyi")):
                 why = _why_not(entry)
                 python.append(relative) if why is None else skipped.append((relative, why))
+            elif entry.name.endswith(_TO_BUILD):
+                to_build.append(relative)
             if files >= files_max:
                 complete = False
                 skipped.append((folder or ".", f"the walk ended at {files_max} files"))
                 break
-    return Tree(tuple(sorted(python)), tuple(sorted(skipped)), files, complete)
+    found = tuple(sorted(python)), tuple(sorted(skipped))
+    return Tree(*found, files, complete, tuple(sorted(to_build)))
 
 
 def _entries(

@@ -1,0 +1,98 @@
+"""Coverage of a test run: its settings, and coverage.xml from what was recorded.
+
+The settings are ours, not the project's: which lines count must not depend on what a repository
+says of itself. The recorded data is turned into XML by a second confined command, because foreign
+code wrote it.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+
+from visionflow.agents.tools.project import Project
+from visionflow.agents.tools.text import one_line, read_plain, write_whole
+from visionflow.ports.sandbox import Command, Sandbox
+
+XML_BYTES_MAX = 64 * 1024 * 1024
+_XML_WALL_MS = 120_000
+_DOCTYPE = "http://cobertura.sourceforge.net/xml/coverage-04.dtd"
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """How much of the project's own code ran; exactly one of the two is set."""
+
+    percent: float | None
+    reason: str | None = None
+
+
+def write_settings(path: Path, data: Path, worktree: str, project: Project) -> bool:
+    """Write the settings of the recording; false when there is nothing to measure.
+
+    Tests inside a package do not count as its code.
+    """
+    folders = [f"{worktree}/{package}" for package in project.packages]
+    if not folders and not project.modules:
+        return False
+    omit = [f"{f}/{p}" for f in folders for p in ("tests/*", "test/*", "*/tests/*", "*/test/*")]
+    lines = ["[run]", "branch = False", "relative_files = True", f"data_file = {data}"]
+    lines += _setting("source", folders) + _setting("source_pkgs", list(project.modules))
+    lines += _setting("omit", [path.replace("%", "%%") for path in omit])
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return True
+
+
+def _setting(name: str, values: list[str]) -> list[str]:
+    return [f"{name} =", *(f"    {value}" for value in values)] if values else []
+
+
+async def make_xml(
+    sandbox: Sandbox, command: Command, data: Path, folder: Path, output: Path
+) -> Coverage:
+    """Turn the recording in `data` into `output`, an XML file with paths from the workspace.
+
+    `command` is that of the tests: the same interpreter, environment and permissions, but for
+    writing, which is confined to `folder`.
+    """
+    if read_plain(data, 1, linked=False) is None:
+        return Coverage(None, "the tests ended before coverage was saved")
+    folder.mkdir(parents=True, exist_ok=True)
+    settings, made = folder / "xml.ini", folder / "coverage.xml"
+    settings.write_text("[run]\nrelative_files = True\n", encoding="utf-8")
+    argv = (
+        command.argv[0], "-m", "coverage", "xml", "--rcfile", str(settings), "--data-file",
+        str(data), "--ignore-errors", "--quiet", "-o", str(made),
+    )  # fmt: skip
+    done = await sandbox.run(
+        msgspec.structs.replace(
+            command, argv=argv, read=(*command.read, *command.write), write=(str(folder),),
+            wall_ms=_XML_WALL_MS,
+        )
+    )  # fmt: skip
+    if done.exit_code != 0:
+        said = one_line(done.stdout + done.stderr, 160) or f"it ended by {done.ended_by}"
+        return Coverage(None, f"coverage could not be computed: {said}")
+    return _publish(made, output)
+
+
+def _publish(made: Path, output: Path) -> Coverage:
+    """Check the XML, strip this machine's folder from it, write it to `output`."""
+    # Entities and the like in what strangers' code had a hand in.
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    content = read_plain(made, XML_BYTES_MAX, linked=False) or b""
+    try:
+        root = fromstring(content)
+        valid = int(root.get("lines-valid", "0"))
+        covered = int(root.get("lines-covered", "0"))
+    except (ElementTree.ParseError, ValueError, DefusedXmlException) as error:
+        return Coverage(None, f"coverage.xml could not be read: {one_line(str(error), 120)}")
+    if valid <= 0:
+        return Coverage(None, "no line of the project's own code was found to measure")
+    for source in root.iter("source"):
+        source.text = "."
+    text = ElementTree.tostring(root, encoding="unicode")
+    head = f'<?xml version="1.0" ?>\n<!DOCTYPE coverage SYSTEM "{_DOCTYPE}">\n'
+    write_whole(output, (head + text + "\n").encode("utf-8", "replace"))
+    return Coverage(round(100 * covered / valid, 2))

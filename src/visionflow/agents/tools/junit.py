@@ -1,0 +1,53 @@
+"""junit.xml: pytest's own where it is whole, else one made from the results that were logged."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from xml.etree import ElementTree
+
+from visionflow.agents.tools.results import Case
+from visionflow.agents.tools.testlog import count
+from visionflow.agents.tools.text import read_plain, write_whole
+
+JUNIT_BYTES_MAX = 64 * 1024 * 1024
+_TAG = {"failed": "failure", "error": "error", "skipped": "skipped", "xfailed": "skipped"}
+
+
+def publish(theirs: Path, output: Path, cases: Iterable[Case], seconds: float) -> None:
+    """Write `output` from the file pytest left, or from `cases` when that is not whole."""
+    content = read_plain(theirs, JUNIT_BYTES_MAX, linked=False)
+    whole = content is not None and _is_whole(content)
+    write_whole(output, content if content and whole else from_cases(cases, seconds))
+
+
+def _is_whole(content: bytes) -> bool:
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        fromstring(content)
+    except (ElementTree.ParseError, ValueError, DefusedXmlException):
+        return False
+    return True
+
+
+def from_cases(cases: Iterable[Case], seconds: float) -> bytes:
+    """A JUnit file in pytest's form."""
+    listed = list(cases)
+    counts = count(listed)
+    suite = ElementTree.Element("testsuite", {
+        "name": "pytest", "tests": str(counts.total), "failures": str(counts.failed),
+        "errors": str(counts.errors), "skipped": str(counts.skipped + counts.xfailed),
+        "time": f"{seconds:.3f}",
+    })  # fmt: skip
+    for case in listed:
+        folder, _, name = case.id.rpartition("::")
+        place = folder.replace(".py", "").replace("/", ".").replace("::", ".")
+        facts = {"classname": place, "name": name, "time": f"{case.seconds:.3f}"}
+        element = ElementTree.SubElement(suite, "testcase", facts)
+        tag = _TAG.get(case.outcome)
+        if tag is not None:
+            said = ElementTree.SubElement(element, tag, {"message": case.summary})
+            said.text = case.message
+    root = ElementTree.Element("testsuites", {"name": "pytest tests"})
+    root.append(suite)
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"

@@ -1,0 +1,129 @@
+"""A pytest plugin that writes down each result as it happens.
+
+It is copied beside a strange project and loaded by that project's pytest, never imported by
+VisionFlow; it must run on every Python that pytest runs on. Each event is one JSON line, written
+with one call, so that what finished before a crash or a hang is known. It also ends the run with
+an interrupt shortly before the wall clock would end it by force: pytest then writes its results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_TEXT_MAX = 6_000
+_COVERAGE_OPTIONS = (
+    ("--cov", True), ("--cov-report", True), ("--cov-config", True), ("--cov-fail-under", True),
+    ("--cov-context", True), ("--cov-append", False), ("--cov-branch", False),
+    ("--no-cov", False), ("--no-cov-on-fail", False), ("--cov-reset", False),
+)  # fmt: skip
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Accept pytest-cov's options where it is absent: VisionFlow measures coverage itself."""
+    if os.environ.get("VISIONFLOW_ACCEPT_COV") != "1":
+        return
+    group = parser.getgroup("visionflow")
+    for name, has_value in _COVERAGE_OPTIONS:
+        if not has_value:
+            group.addoption(name, action="store_true", default=False)
+        elif name in ("--cov", "--cov-report"):
+            group.addoption(name, action="append", nargs="?", const="", default=[])
+        else:
+            group.addoption(name, action="store", default=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start writing, in the one process that hears every result."""
+    path = os.environ.get("VISIONFLOW_TEST_LOG")
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Log(path), "visionflow-testlog-events")
+
+
+class _Log:
+    """Writes events and holds the deadline."""
+
+    def __init__(self, path: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self.descriptor = os.open(path, flags, 0o644)
+        self.process = os.getpid()
+        self.current = ""
+        self._write("start", pytest=pytest.__version__, python=platform.python_version())
+        seconds = float(os.environ.get("VISIONFLOW_SOFT_DEADLINE_S", "0"))
+        if seconds > 0:
+            # A thread would make every fork in the tests warn; an alarm that a test takes over
+            # only costs us this early end. It repeats because a test may swallow the first.
+            signal.signal(signal.SIGALRM, self._deadline)
+            signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+
+    def _write(self, kind: str, **fields: object) -> None:
+        if os.getpid() == self.process:
+            line = json.dumps({"kind": kind, "at": time.time(), **fields}) + "\n"
+            os.write(self.descriptor, line.encode("ascii"))
+
+    def _deadline(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() == self.process:
+            self._write("deadline", id=self.current)
+            raise KeyboardInterrupt
+
+    def _disarm(self) -> None:
+        if os.getpid() == self.process and signal.getsignal(signal.SIGALRM) == self._deadline:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        self._disarm()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if session.items:
+            self._write("collected", count=len(session.items))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
+        self._write("collected", count=len(ids))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.outcome != "passed":
+            kind = "collect_error" if report.outcome == "failed" else "collect_skip"
+            self._write(kind, id=report.nodeid, text=_text(report))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.current = nodeid
+        self._write("test", id=nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        expected = hasattr(report, "wasxfail")
+        self._write(
+            "report", id=report.nodeid, when=report.when, outcome=report.outcome,
+            seconds=report.duration, xfail=expected, text=_text(report), line=_crash_line(report),
+        )  # fmt: skip
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        self._disarm()
+        stopped = session.shouldstop or session.shouldfail
+        self._write("finish", exit=int(exitstatus), stopped=str(stopped) if stopped else None)
+
+
+def _text(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """What went wrong, its end where it is long; of a skipped one the reason."""
+    if report.outcome == "passed":
+        return ""
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[-1])[:_TEXT_MAX]
+    return str(report.longreprtext)[-_TEXT_MAX:]
+
+
+def _crash_line(report: pytest.TestReport) -> str | None:
+    """The one line pytest's summary would show for a failure."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    message = getattr(crash, "message", None)
+    return str(message)[:1_000] if message is not None else None

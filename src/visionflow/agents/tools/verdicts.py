@@ -1,0 +1,128 @@
+"""What a finished test command means: pytest's exit and the log, read against each other.
+
+Neither is believed alone. An exit code of 0 without the log's end is a process that left in the
+middle; a log without failures and an exit code of 1 is a plugin's verdict. Idea: first how the
+command ended, then what pytest says of the session, and last the tests themselves.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from visionflow.agents.tools.missing import absent, absent_plugin
+from visionflow.agents.tools.project import Project
+from visionflow.agents.tools.results import CASES_MAX, SLOWEST_MAX, Case, Outcome, TestRun
+from visionflow.agents.tools.testlog import TestLog, count
+from visionflow.agents.tools.text import one_line
+from visionflow.ports.sandbox import Completed
+
+_INTERRUPTED, _INTERNAL, _USAGE, _NOTHING = 2, 3, 4, 5
+
+
+def judge(log: TestLog, cases: Sequence[Case], done: Completed, project: Project) -> TestRun:
+    """The outcome, its reason, the counts and the cases worth showing."""
+    bad = [case for case in cases if case.outcome in ("failed", "error")]
+    crash = _crash(log, done)
+    if crash is not None:
+        bad.append(crash)
+    outcome, reason = _outcome(log, cases, bad, done, project)
+    counts = count((*cases, *(() if crash is None else (crash,))))
+    ran = [case for case in cases if "::" in case.id]
+    slowest = sorted(ran, key=lambda case: (-case.seconds, case.id))[:SLOWEST_MAX]
+    missing = {case.missing for case in bad if case.missing is not None}
+    if outcome == "could_not_run" and not cases:
+        missing |= {what for what in (_absent(done, project),) if what is not None}
+    return TestRun(
+        outcome, reason, counts, log.collected, tuple(bad[:CASES_MAX]), tuple(
+            msgspec.structs.replace(case, message="") for case in slowest
+        ), missing=tuple(sorted(missing)), notes=tuple(_notes(log, bad, done)),
+    )  # fmt: skip
+
+
+def _outcome(
+    log: TestLog, cases: Sequence[Case], bad: Sequence[Case], done: Completed, project: Project
+) -> tuple[Outcome, str | None]:
+    faults = [case for case in bad if case.missing is None]
+    if done.ended_by == "wall_clock" or log.deadline_at is not None:
+        where = log.deadline_at or log.current
+        at = f"while {one_line(where, 200)} ran" if where else "outside of any test"
+        return "timed_out", f"the wall clock ended the tests {at}"
+    if done.ended_by in ("memory", "cancelled"):
+        where = f" while {one_line(log.current, 200)} ran" if log.current else ""
+        return "could_not_run", f"the tests were ended by {done.ended_by}{where}"
+    if faults:
+        return "failed", _told(faults)
+    if bad:
+        return "could_not_run", _missing(bad)
+    if log.finished is None or done.exit_code in (_INTERRUPTED, _INTERNAL, _USAGE):
+        return "could_not_run", _not_run(done, project)
+    ran = [case for case in cases if case.outcome in ("passed", "xfailed")]
+    if done.exit_code == _NOTHING or not ran:
+        skipped = sum(case.outcome == "skipped" for case in cases)
+        return "no_tests", f"all {skipped} were skipped" if skipped else "pytest found no tests"
+    if done.exit_code != 0:
+        return "failed", f"no test failed, yet pytest ended with exit code {done.exit_code}"
+    return "passed", None
+
+
+def _crash(log: TestLog, done: Completed) -> Case | None:
+    """A test during which the whole process ended, as a case of its own."""
+    if log.finished is not None or log.deadline_at is not None or log.current is None:
+        return None
+    if done.exit_code in (_INTERRUPTED, _INTERNAL):
+        how = f"pytest ended with exit code {done.exit_code}"
+    elif done.exit_code is not None:
+        how = f"the process exited with code {done.exit_code}"
+    elif done.ended_by is not None and done.ended_by.startswith("signal:"):
+        how = f"the process ended by {done.ended_by}"
+    else:
+        return None
+    said = f"{how} while this test ran"
+    return Case(log.current, "error", 0.0, said, said)
+
+
+def _told(faults: Sequence[Case]) -> str:
+    failed = sum(case.outcome == "failed" for case in faults)
+    errors = len(faults) - failed
+    parts = [f"{failed} failed"] * bool(failed)
+    parts += [f"{errors} could not be set up, torn down or collected"] * bool(errors)
+    return ", ".join(parts)
+
+
+def _missing(bad: Sequence[Case]) -> str:
+    """The absent dependencies, each with the first place that needs it."""
+    first: dict[str, str] = {}
+    for case in bad:
+        if case.missing is not None:
+            first.setdefault(case.missing, case.id.partition("::")[0])
+    told = [f"{what} (imported by {one_line(by, 120)})" for what, by in sorted(first.items())]
+    return f"missing dependency: {', '.join(told[:10])}"
+
+
+def _not_run(done: Completed, project: Project) -> str:
+    """Why pytest gave up before it had results, from what it printed."""
+    missing = _absent(done, project)
+    if missing is not None:
+        return f"missing dependency: {missing}"
+    said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    last = one_line(said[-1], 200) if said else "it printed nothing"
+    how = done.ended_by or f"exit code {done.exit_code}"
+    return f"pytest could not run the tests ({how}): {last}"
+
+
+def _absent(done: Completed, project: Project) -> str | None:
+    text = f"{done.stdout}\n{done.stderr}"
+    return absent_plugin(text) or absent(text, project)
+
+
+def _notes(log: TestLog, bad: Sequence[Case], done: Completed) -> list[str]:
+    notes: list[str] = []
+    if log.stopped is not None:
+        notes.append(f"the project's settings ended the tests early: {one_line(log.stopped, 200)}")
+    if len(bad) > CASES_MAX:
+        notes.append(f"{len(bad) - CASES_MAX} more failures are only in junit.xml")
+    progress = log.progress()
+    total = log.collected
+    if total is not None and progress.done < total and log.stopped is None:
+        notes.append(f"{total - progress.done} of {total} tests did not come to an end")
+    return notes
