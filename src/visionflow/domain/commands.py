@@ -18,41 +18,41 @@ class Command(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only
     command: str | None = None
 
 
-class CreateSwarm(Command, tag="create_swarm"):
+class CreateSwarm(Command, frozen=True, tag="create_swarm"):
     """Open a log with its first event."""
 
     spec: SwarmSpec
 
 
-class CloseSwarm(Command, tag="close_swarm"):
+class CloseSwarm(Command, frozen=True, tag="close_swarm"):
     """End every agent and worker; queued tasks stay as they are in the log."""
 
     reason: str
 
 
-class Recover(Command, tag="recover"):
+class Recover(Command, frozen=True, tag="recover"):
     """Take up a log whose processes are all gone (the caller has seen to that)."""
 
 
-class SpawnAgent(Command, tag="spawn_agent"):
+class SpawnAgent(Command, frozen=True, tag="spawn_agent"):
     """Add an agent to the swarm."""
 
     spec: AgentSpec
 
 
-class TerminateAgent(Command, tag="terminate_agent"):
+class TerminateAgent(Command, frozen=True, tag="terminate_agent"):
     """End an agent; its open attempts are given to others."""
 
     agent: str
 
 
-class SubmitTask(Command, tag="submit_task"):
+class SubmitTask(Command, frozen=True, tag="submit_task"):
     """Accept one task."""
 
     spec: TaskSpec
 
 
-class SubmitPlan(Command, tag="submit_plan"):
+class SubmitPlan(Command, frozen=True, tag="submit_plan"):
     """Accept a root task and the phases it consists of."""
 
     spec: TaskSpec
@@ -60,33 +60,33 @@ class SubmitPlan(Command, tag="submit_plan"):
     failure_threshold_bp: int = 0
 
 
-class BlockTask(Command, tag="block_task"):
+class BlockTask(Command, frozen=True, tag="block_task"):
     """Set a task aside until what is missing is there."""
 
     task: str
     missing: str
 
 
-class UnblockTask(Command, tag="unblock_task"):
+class UnblockTask(Command, frozen=True, tag="unblock_task"):
     """Queue a blocked task again."""
 
     task: str
 
 
-class CancelTask(Command, tag="cancel_task"):
+class CancelTask(Command, frozen=True, tag="cancel_task"):
     """End a task, and its parts if it is a plan."""
 
     task: str
     reason: str = "cancelled on request"
 
 
-class RetryTask(Command, tag="retry_task"):
+class RetryTask(Command, frozen=True, tag="retry_task"):
     """Queue a dead-lettered, failed or cancelled task again, for one round of attempts."""
 
     task: str
 
 
-class ReportWorkerStarted(Command, tag="report_worker_started"):
+class ReportWorkerStarted(Command, frozen=True, tag="report_worker_started"):
     """A worker process exists."""
 
     worker: str
@@ -95,14 +95,14 @@ class ReportWorkerStarted(Command, tag="report_worker_started"):
     started: str
 
 
-class ReportWorkerJoined(Command, tag="report_worker_joined"):
+class ReportWorkerJoined(Command, frozen=True, tag="report_worker_joined"):
     """A worker said hello. `attempts` are those under way in it, as (task, attempt)."""
 
     worker: str
     incarnation: int
 
 
-class ReportWorkerLost(Command, tag="report_worker_lost"):
+class ReportWorkerLost(Command, frozen=True, tag="report_worker_lost"):
     """A worker process died or is given up."""
 
     worker: str
@@ -111,14 +111,14 @@ class ReportWorkerLost(Command, tag="report_worker_lost"):
     reason: str
 
 
-class ReportWorkerStopped(Command, tag="report_worker_stopped"):
+class ReportWorkerStopped(Command, frozen=True, tag="report_worker_stopped"):
     """A worker process that was told to end has ended."""
 
     worker: str
     incarnation: int
 
 
-class ReportAgentUp(Command, tag="report_agent_up"):
+class ReportAgentUp(Command, frozen=True, tag="report_agent_up"):
     """A worker built an agent."""
 
     agent: str
@@ -126,7 +126,7 @@ class ReportAgentUp(Command, tag="report_agent_up"):
     incarnation: int
 
 
-class ReportAgentDown(Command, tag="report_agent_down"):
+class ReportAgentDown(Command, frozen=True, tag="report_agent_down"):
     """A worker could not build an agent, or has ended it."""
 
     agent: str
@@ -137,14 +137,14 @@ class ReportAgentDown(Command, tag="report_agent_down"):
     """It was told to end it, and has."""
 
 
-class ReportStarted(Command, tag="report_started"):
+class ReportStarted(Command, frozen=True, tag="report_started"):
     """An agent began an attempt."""
 
     task: str
     attempt: int
 
 
-class ReportStep(Command, tag="report_step"):
+class ReportStep(Command, frozen=True, tag="report_step"):
     """A step of an attempt is done."""
 
     task: str
@@ -155,7 +155,7 @@ class ReportStep(Command, tag="report_step"):
     tree: str | None = None
 
 
-class ReportResult(Command, tag="report_result"):
+class ReportResult(Command, frozen=True, tag="report_result"):
     """An attempt ended with a result."""
 
     task: str
@@ -164,7 +164,7 @@ class ReportResult(Command, tag="report_result"):
     duration_us: int = 0
 
 
-class ReportFailure(Command, tag="report_failure"):
+class ReportFailure(Command, frozen=True, tag="report_failure"):
     """An attempt ended without one."""
 
     task: str
@@ -175,7 +175,7 @@ class ReportFailure(Command, tag="report_failure"):
     """The source of the retry's jitter."""
 
 
-class ExpireLease(Command, tag="expire_lease"):
+class ExpireLease(Command, frozen=True, tag="expire_lease"):
     """Nobody has vouched for an attempt for its lease time."""
 
     task: str
@@ -184,7 +184,7 @@ class ExpireLease(Command, tag="expire_lease"):
     entropy: int = 0
 
 
-class Tick(Command, tag="tick"):
+class Tick(Command, frozen=True, tag="tick"):
     """Time has passed: retries, deadlines and wall-clock limits may be due."""
 
     entropy: int = 0

@@ -17,27 +17,27 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field
     """Base of all events."""
 
 
-class SwarmCreated(Event, tag="swarm_created"):
+class SwarmCreated(Event, frozen=True, tag="swarm_created"):
     """The first event of a log."""
 
     spec: SwarmSpec
     command: str | None = None
 
 
-class SwarmClosed(Event, tag="swarm_closed"):
+class SwarmClosed(Event, frozen=True, tag="swarm_closed"):
     """No more is accepted; what runs is being ended."""
 
     reason: str
     command: str | None = None
 
 
-class Recovered(Event, tag="recovered"):
+class Recovered(Event, frozen=True, tag="recovered"):
     """An orchestrator took up this log again; every attempt that was open is fenced."""
 
     boot: int
 
 
-class WorkerStarted(Event, tag="worker_started"):
+class WorkerStarted(Event, frozen=True, tag="worker_started"):
     """A process exists. Recorded before it is given anything, so that a recovery can end it."""
 
     worker: str
@@ -47,14 +47,14 @@ class WorkerStarted(Event, tag="worker_started"):
     """What tells this process from a later one with the same pid (the kernel's start time)."""
 
 
-class WorkerJoined(Event, tag="worker_joined"):
+class WorkerJoined(Event, frozen=True, tag="worker_joined"):
     """The process said hello with the secret it was given."""
 
     worker: str
     incarnation: int
 
 
-class WorkerLost(Event, tag="worker_lost"):
+class WorkerLost(Event, frozen=True, tag="worker_lost"):
     """The process is gone, or is treated as gone whatever it does from now on."""
 
     worker: str
@@ -65,14 +65,14 @@ class WorkerLost(Event, tag="worker_lost"):
     """When the next process may start; `None`: not any more."""
 
 
-class WorkerStopped(Event, tag="worker_stopped"):
+class WorkerStopped(Event, frozen=True, tag="worker_stopped"):
     """The process ended because nothing needs it."""
 
     worker: str
     incarnation: int
 
 
-class AgentSpawned(Event, tag="agent_spawned"):
+class AgentSpawned(Event, frozen=True, tag="agent_spawned"):
     """An agent exists and is placed on a worker."""
 
     spec: AgentSpec
@@ -80,19 +80,19 @@ class AgentSpawned(Event, tag="agent_spawned"):
     command: str | None = None
 
 
-class AgentInitialising(Event, tag="agent_initialising"):
+class AgentInitialising(Event, frozen=True, tag="agent_initialising"):
     """Its worker was told to build it."""
 
     agent: str
 
 
-class AgentReady(Event, tag="agent_ready"):
+class AgentReady(Event, frozen=True, tag="agent_ready"):
     """Its worker built it; it takes tasks."""
 
     agent: str
 
 
-class AgentErrored(Event, tag="agent_errored"):
+class AgentErrored(Event, frozen=True, tag="agent_errored"):
     """It cannot go on: its worker died, or building it failed."""
 
     agent: str
@@ -100,33 +100,33 @@ class AgentErrored(Event, tag="agent_errored"):
     reason: str
 
 
-class AgentRecovering(Event, tag="agent_recovering"):
+class AgentRecovering(Event, frozen=True, tag="agent_recovering"):
     """It will be built again, under the same id."""
 
     agent: str
 
 
-class AgentFailed(Event, tag="agent_failed"):
+class AgentFailed(Event, frozen=True, tag="agent_failed"):
     """It will not be built again."""
 
     agent: str
     reason: str
 
 
-class AgentTerminating(Event, tag="agent_terminating"):
+class AgentTerminating(Event, frozen=True, tag="agent_terminating"):
     """It takes no more tasks and ends."""
 
     agent: str
     command: str | None = None
 
 
-class AgentTerminated(Event, tag="agent_terminated"):
+class AgentTerminated(Event, frozen=True, tag="agent_terminated"):
     """It is gone."""
 
     agent: str
 
 
-class TaskSubmitted(Event, tag="task_submitted"):
+class TaskSubmitted(Event, frozen=True, tag="task_submitted"):
     """A task was accepted. It waits (`pending`) when it depends on others, else it is queued."""
 
     spec: TaskSpec
@@ -134,30 +134,30 @@ class TaskSubmitted(Event, tag="task_submitted"):
     command: str | None = None
 
 
-class PlanSubmitted(Event, tag="plan_submitted"):
+class PlanSubmitted(Event, frozen=True, tag="plan_submitted"):
     """A root task whose parts follow as tasks of their own in the same record."""
 
     spec: TaskSpec
-    phases: tuple[tuple[str, tuple[str, ...]], ...]
-    """Name and task ids of each phase, in order."""
+    phases: tuple[tuple[str, tuple[str, ...], bool], ...]
+    """Of each phase, in order: its name, its tasks, and whether those run one by one."""
     failure_threshold_bp: int = 0
     command: str | None = None
 
 
-class TaskQueued(Event, tag="task_queued"):
+class TaskQueued(Event, frozen=True, tag="task_queued"):
     """What it waited for has come."""
 
     task: str
 
 
-class TaskBlocked(Event, tag="task_blocked"):
+class TaskBlocked(Event, frozen=True, tag="task_blocked"):
     """It waits for a person, a budget or a backend; `missing` says which."""
 
     task: str
     missing: str
 
 
-class TaskAssigned(Event, tag="task_assigned"):
+class TaskAssigned(Event, frozen=True, tag="task_assigned"):
     """Attempt number `attempt` is given to an agent; results must quote it."""
 
     task: str
@@ -167,14 +167,14 @@ class TaskAssigned(Event, tag="task_assigned"):
     """The match score of 0 to 10,000."""
 
 
-class TaskStarted(Event, tag="task_started"):
+class TaskStarted(Event, frozen=True, tag="task_started"):
     """The agent began. Tasks shorter than a moment complete without this."""
 
     task: str
     attempt: int
 
 
-class StepFinished(Event, tag="step_finished"):
+class StepFinished(Event, frozen=True, tag="step_finished"):
     """A step of a task is done and will not run again under this key."""
 
     task: str
@@ -186,7 +186,7 @@ class StepFinished(Event, tag="step_finished"):
     """The git tree of the workspace after it, where it changed the workspace."""
 
 
-class TaskCompleted(Event, tag="task_completed"):
+class TaskCompleted(Event, frozen=True, tag="task_completed"):
     """The one and only completion."""
 
     task: str
@@ -197,7 +197,7 @@ class TaskCompleted(Event, tag="task_completed"):
     """Of a plan: the tasks without which it completed."""
 
 
-class AttemptFailed(Event, tag="attempt_failed"):
+class AttemptFailed(Event, frozen=True, tag="attempt_failed"):
     """An attempt ended without a result. Without `retry_at_ms` a terminal event follows."""
 
     task: str
@@ -207,7 +207,7 @@ class AttemptFailed(Event, tag="attempt_failed"):
     retry_at_ms: int | None = None
 
 
-class TaskFailed(Event, tag="task_failed"):
+class TaskFailed(Event, frozen=True, tag="task_failed"):
     """It ended without a result."""
 
     task: str
@@ -215,7 +215,7 @@ class TaskFailed(Event, tag="task_failed"):
     kind: FailureKind | None = None
 
 
-class TaskDeadLettered(Event, tag="task_dead_lettered"):
+class TaskDeadLettered(Event, frozen=True, tag="task_dead_lettered"):
     """Every attempt that it was allowed failed; it is kept aside with its reason."""
 
     task: str
@@ -223,7 +223,7 @@ class TaskDeadLettered(Event, tag="task_dead_lettered"):
     kind: FailureKind
 
 
-class TaskCancelling(Event, tag="task_cancelling"):
+class TaskCancelling(Event, frozen=True, tag="task_cancelling"):
     """Its attempt was told to stop."""
 
     task: str
@@ -231,7 +231,7 @@ class TaskCancelling(Event, tag="task_cancelling"):
     command: str | None = None
 
 
-class TaskCancelled(Event, tag="task_cancelled"):
+class TaskCancelled(Event, frozen=True, tag="task_cancelled"):
     """It ended because somebody asked for that."""
 
     task: str
@@ -239,7 +239,7 @@ class TaskCancelled(Event, tag="task_cancelled"):
     command: str | None = None
 
 
-class LateResultRefused(Event, tag="late_result_refused"):
+class LateResultRefused(Event, frozen=True, tag="late_result_refused"):
     """A result came for an attempt that is no longer the current one."""
 
     task: str
@@ -247,7 +247,7 @@ class LateResultRefused(Event, tag="late_result_refused"):
     current: int
 
 
-class CommandRefused(Event, tag="command_refused"):
+class CommandRefused(Event, frozen=True, tag="command_refused"):
     """A command was understood and not accepted. Kept for the audit."""
 
     code: str

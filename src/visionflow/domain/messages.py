@@ -26,31 +26,31 @@ class RecordedStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
 # To a worker -------------------------------------------------------------------------------
 
 
-class Welcome(Message, tag=0):
+class Welcome(Message, frozen=True, tag=0):
     """The answer to a hello that was believed. `acked` is the last frame number in the log."""
 
     acked: int
 
 
-class Rejected(Message, tag=1):
+class Rejected(Message, frozen=True, tag=1):
     """The answer to a hello that was not: the worker ends."""
 
     reason: str
 
 
-class HostAgent(Message, tag=2):
+class HostAgent(Message, frozen=True, tag=2):
     """Build this agent; answered by AgentUp or AgentDown. Repeating it changes nothing."""
 
     spec: AgentSpec
 
 
-class DropAgent(Message, tag=3):
+class DropAgent(Message, frozen=True, tag=3):
     """End this agent; answered by AgentDown with `ended`."""
 
     agent: str
 
 
-class Dispatch(Message, tag=4):
+class Dispatch(Message, frozen=True, tag=4):
     """Work on this attempt. Repeating it changes nothing."""
 
     task: str
@@ -71,7 +71,7 @@ class Dispatch(Message, tag=4):
     """Whether to say at once that it started, or only when it takes a moment."""
 
 
-class CancelAttempt(Message, tag=5):
+class CancelAttempt(Message, frozen=True, tag=5):
     """Stop working on this attempt; answered by Failed."""
 
     task: str
@@ -79,7 +79,7 @@ class CancelAttempt(Message, tag=5):
     reason: str
 
 
-class StepAnswer(Message, tag=6):
+class StepAnswer(Message, frozen=True, tag=6):
     """A step is in the log, or the attempt is stale and must stop."""
 
     task: str
@@ -88,13 +88,13 @@ class StepAnswer(Message, tag=6):
     accepted: bool
 
 
-class FrameAck(Message, tag=7):
+class FrameAck(Message, frozen=True, tag=7):
     """Everything up to this frame number is in the log."""
 
     number: int
 
 
-class Stop(Message, tag=8):
+class Stop(Message, frozen=True, tag=8):
     """End: close agents, then exit with 0."""
 
     reason: str
@@ -103,7 +103,7 @@ class Stop(Message, tag=8):
 # From a worker -----------------------------------------------------------------------------
 
 
-class Hello(Message, tag=20):
+class Hello(Message, frozen=True, tag=20):
     """The first message of a connection."""
 
     worker: str
@@ -114,13 +114,13 @@ class Hello(Message, tag=20):
     """(task, attempt) under way or finished and not yet acknowledged."""
 
 
-class AgentUp(Message, tag=21):
+class AgentUp(Message, frozen=True, tag=21):
     """An agent was built."""
 
     agent: str
 
 
-class AgentDown(Message, tag=22):
+class AgentDown(Message, frozen=True, tag=22):
     """An agent could not be built, or was ended as asked."""
 
     agent: str
@@ -128,14 +128,14 @@ class AgentDown(Message, tag=22):
     ended: bool = False
 
 
-class Started(Message, tag=23):
+class Started(Message, frozen=True, tag=23):
     """An attempt began."""
 
     task: str
     attempt: int
 
 
-class StepDone(Message, tag=24):
+class StepDone(Message, frozen=True, tag=24):
     """A step is done; the worker waits for a StepAnswer before it goes on."""
 
     task: str
@@ -146,7 +146,7 @@ class StepDone(Message, tag=24):
     tree: str | None = None
 
 
-class Result(Message, tag=25):
+class Result(Message, frozen=True, tag=25):
     """An attempt's result."""
 
     task: str
@@ -155,7 +155,7 @@ class Result(Message, tag=25):
     duration_us: int = 0
 
 
-class Failed(Message, tag=26):
+class Failed(Message, frozen=True, tag=26):
     """An attempt ended without a result."""
 
     task: str
@@ -164,7 +164,7 @@ class Failed(Message, tag=26):
     reason: str
 
 
-class Progress(Message, tag=27):
+class Progress(Message, frozen=True, tag=27):
     """A signal, not kept in the log. `fraction` is 0 to 1, or unknown."""
 
     task: str
@@ -173,7 +173,7 @@ class Progress(Message, tag=27):
     note: str
 
 
-class Heartbeat(Message, tag=28):
+class Heartbeat(Message, frozen=True, tag=28):
     """A signal on a connection of its own: this process lives and holds these attempts."""
 
     worker: str
@@ -181,7 +181,7 @@ class Heartbeat(Message, tag=28):
     attempts: tuple[tuple[str, int], ...] = ()
 
 
-class LogLine(Message, tag=29):
+class LogLine(Message, frozen=True, tag=29):
     """A line for the log of an agent."""
 
     agent: str | None

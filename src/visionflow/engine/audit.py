@@ -1,0 +1,109 @@
+"""The auditor: what must always hold of a state, checked from scratch.
+
+It recomputes from the facts everything that the engine keeps up incrementally, and names each
+difference. An empty list is a clean bill.
+"""
+
+from collections.abc import Iterator
+
+from visionflow.domain.agents import AgentStatus, WorkerStatus
+from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.engine.state import AgentState, PlanState, SwarmState, TaskState
+
+OPEN = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
+ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
+
+
+def audit(state: SwarmState) -> list[str]:
+    """Every invariant that does not hold, one sentence each."""
+    faults: list[str] = []
+    for task in state.tasks.values():
+        faults.extend(_task(state, task))
+    for agent in state.agents.values():
+        faults.extend(_agent(state, agent))
+    faults.extend(_workers(state))
+    faults.extend(_totals(state))
+    return faults
+
+
+def _task(state: SwarmState, task: TaskState) -> Iterator[str]:
+    name, status = task.spec.id, task.status
+    if (status is TaskStatus.QUEUED) != (name in state.matching):
+        yield f"task {name} is {status} and the queue says otherwise"
+    holder = None if task.agent is None else state.agents.get(task.agent)
+    if status in OPEN:
+        if holder is None or holder.open.get(name) != task.attempt:
+            yield f"task {name} is {status} and no agent holds attempt {task.attempt}"
+    elif task.agent is not None:
+        yield f"task {name} is {status} and still names agent {task.agent}"
+    if status is TaskStatus.PENDING and not _has_reason_to_wait(state, task):
+        yield f"task {name} is pending and nothing will ever queue it"
+    if status is TaskStatus.ORCHESTRATING:
+        if task.plan is None or not any(phase.open for phase in task.plan.phases):
+            yield f"plan {name} has no open part and has not settled"
+    if task.plan is not None:
+        yield from _plan(state, name, task.plan)
+
+
+def _has_reason_to_wait(state: SwarmState, task: TaskState) -> bool:
+    if task.retry_at_ms is not None or task.waiting:
+        return True
+    root = None if task.spec.parent is None else state.tasks.get(task.spec.parent)
+    if root is None or root.plan is None or root.status is not TaskStatus.ORCHESTRATING:
+        return False
+    phase = root.plan.phases[task.phase]
+    first = next((n for n in phase.tasks if state.tasks[n].status not in TERMINAL), None)
+    held = phase.sequential and first != task.spec.id
+    return task.phase > root.plan.current or held
+
+
+def _plan(state: SwarmState, name: str, plan: PlanState) -> Iterator[str]:
+    for phase in plan.phases:
+        parts = [state.tasks.get(part) for part in phase.tasks]
+        if any(part is None for part in parts):
+            continue
+        still = sum(1 for part in parts if part is not None and part.status not in TERMINAL)
+        if still != phase.open:
+            yield f"plan {name}: phase {phase.name} counts {phase.open} open, there are {still}"
+
+
+def _agent(state: SwarmState, agent: AgentState) -> Iterator[str]:
+    name = agent.spec.id
+    for task, attempt in agent.open.items():
+        found = state.tasks.get(task)
+        if found is None or found.agent != name or found.attempt != attempt:
+            yield f"agent {name} holds {task} attempt {attempt}, which is not its own"
+    if (agent.status is AgentStatus.PROCESSING) != bool(agent.open and agent.status in ABLE):
+        yield f"agent {name} is {agent.status} and holds {len(agent.open)} attempts"
+    if agent.status not in ABLE and agent.open:
+        yield f"agent {name} is {agent.status} and holds attempts"
+    if agent.status not in ABLE and (state.matching.room(agent.spec.id) or -1) >= 0:
+        yield f"agent {name} is {agent.status} and is offered tasks"
+    if name not in state.workers[agent.worker].agents:
+        yield f"agent {name} is not on its worker {agent.worker}"
+
+
+def _workers(state: SwarmState) -> Iterator[str]:
+    for worker in state.workers.values():
+        for name in worker.agents:
+            agent = state.agents.get(name)
+            if agent is None or agent.worker != worker.id:
+                yield f"worker {worker.id} lists agent {name}, which is not on it"
+            elif agent.status in ABLE and worker.status is not WorkerStatus.JOINED:
+                yield f"agent {name} is {agent.status} and worker {worker.id} is {worker.status}"
+
+
+def _totals(state: SwarmState) -> Iterator[str]:
+    live = sum(1 for task in state.tasks.values() if task.status not in TERMINAL)
+    if live != state.live:
+        yield f"{live} tasks are alive, the state counts {state.live}"
+    queued = sum(1 for task in state.tasks.values() if task.status is TaskStatus.QUEUED)
+    if queued != len(state.matching):
+        yield f"{queued} tasks are queued, the index has {len(state.matching)}"
+    counters = state.counters
+    ended = counters.completed + counters.failed + counters.cancelled + counters.dead_letter
+    if ended < counters.submitted - live:
+        yield f"{counters.submitted} submitted, {ended} ended, {live} alive: some are lost"
+    for name in state.ended:
+        if name not in state.tasks or state.tasks[name].status not in TERMINAL:
+            yield f"task {name} is listed as ended and is not"

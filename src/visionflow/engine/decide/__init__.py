@@ -1,0 +1,69 @@
+"""Decide: what a command makes happen, given the state; nothing is changed here.
+
+`handle` is the face: it gives the events to fold and the answer for whoever asked. A command
+that was answered before gets that answer again and makes nothing happen; a refusal is an event
+too, so that the audit has it.
+"""
+
+from visionflow.domain import commands as c
+from visionflow.domain import events as e
+from visionflow.domain.commands import AnyCommand
+from visionflow.domain.errors import Refused
+from visionflow.domain.events import AnyEvent
+from visionflow.engine.decide import fleet, tasks
+from visionflow.engine.decide.table import TABLE
+from visionflow.engine.scoring import score_bp
+from visionflow.engine.state import Answer, SwarmState
+
+__all__ = ["ACCEPTED", "handle", "next_assignment"]
+ACCEPTED = Answer()
+_REGISTERED = (fleet.__name__, tasks.__name__)
+
+
+def handle(state: SwarmState, command: AnyCommand) -> tuple[list[AnyEvent], Answer]:
+    """Events to fold, in order, and the answer to give once they are durable."""
+    if command.command is not None:
+        known = state.answers.get(command.command)
+        if known is not None:
+            return [], known
+    try:
+        events = TABLE[type(command)](state, command)
+    except Refused as refusal:
+        return [
+            e.CommandRefused(code=refusal.reason, message=str(refusal), command=command.command)
+        ], Answer(command.now_ms, None, refusal.reason, str(refusal))
+    return events, ACCEPTED if command.command is None else _subject(command)
+
+
+def _subject(command: AnyCommand) -> Answer:
+    match command:
+        case c.SubmitTask() | c.SubmitPlan() | c.SpawnAgent() | c.CreateSwarm():
+            return Answer(command.now_ms, command.spec.id)
+        case c.CancelTask():
+            return Answer(command.now_ms, command.task)
+        case c.TerminateAgent():
+            return Answer(command.now_ms, command.agent)
+        case _:
+            return Answer(command.now_ms)
+
+
+def next_assignment(state: SwarmState) -> e.TaskAssigned | None:
+    """The next assignment to fold, or nothing more to assign now. Fold it before asking again."""
+    matching = state.matching
+    if matching.idle or state.closed is not None:
+        return None
+    found = matching.best()
+    if found is None:
+        return None
+    task, agent = found
+    member = state.agents[agent]
+    score = score_bp(
+        member.completed,
+        member.failed,
+        member.mean_us,
+        len(member.open),
+        member.spec.tasks_max,
+    )
+    return e.TaskAssigned(
+        task=task, attempt=state.tasks[task].attempt + 1, agent=agent, score_bp=score
+    )

@@ -1,0 +1,265 @@
+"""Decisions about the swarm, its agents, and the workers that host them."""
+
+from visionflow.domain import commands as c
+from visionflow.domain import events as e
+from visionflow.domain.agents import AgentSpec, AgentStatus, WorkerStatus
+from visionflow.domain.errors import LimitReached, Refused, UnknownId
+from visionflow.domain.events import AnyEvent
+from visionflow.domain.limits import RESTART_BACKOFF_MS, RESTART_PERIOD_MS, RESTARTS_MAX
+from visionflow.domain.tasks import FailureKind, TaskStatus
+from visionflow.engine.decide.closing import Closing
+from visionflow.engine.decide.table import decides
+from visionflow.engine.decide.tasks import end_attempt
+from visionflow.engine.state import SwarmState, WorkerState
+
+Events = list[AnyEvent]
+LIVE = (WorkerStatus.STARTING, WorkerStatus.JOINED, WorkerStatus.STOPPING)
+
+
+@decides(c.CreateSwarm)
+def _(state: SwarmState, command: c.CreateSwarm) -> Events:
+    if state.spec is not None:
+        raise Refused(f"This log belongs to swarm {state.spec.id}.", code="swarm_exists")
+    return [e.SwarmCreated(spec=command.spec, command=command.command)]
+
+
+@decides(c.CloseSwarm)
+def _(state: SwarmState, command: c.CloseSwarm) -> Events:
+    if state.closed is not None:
+        raise Refused(f"The swarm is closed already: {state.closed}.", code="swarm_closed")
+    closing = Closing(state)
+    closing.events.append(e.SwarmClosed(reason=command.reason, command=command.command))
+    for name in state.agents:
+        _end_agent(state, closing, name, command.now_ms)
+    return closing.events
+
+
+@decides(c.Recover)
+def _(state: SwarmState, command: c.Recover) -> Events:
+    closing = Closing(state)
+    closing.events.append(e.Recovered(boot=state.boot + 1))
+    for worker in state.workers.values():
+        if worker.status in LIVE:
+            _lose(state, closing, worker, FailureKind.KILLED, "its orchestrator ended", command)
+    return closing.events
+
+
+# Agents --------------------------------------------------------------------------------------
+
+
+def _place(state: SwarmState, spec: AgentSpec) -> str:
+    """The worker for a new agent: one of its own if it has limits, else the emptiest shared."""
+    if state.spec is None or spec.limits.memory_bytes is not None:
+        return f"own-{spec.id}"
+    names = [f"w{number}" for number in range(1, state.spec.limits.workers_max + 1)]
+    loads = {
+        name: len(state.workers[name].agents) if name in state.workers else 0 for name in names
+    }
+    return min(names, key=lambda name: loads[name])
+
+
+@decides(c.SpawnAgent)
+def _(state: SwarmState, command: c.SpawnAgent) -> Events:
+    spec = command.spec
+    if state.spec is None or state.closed is not None:
+        raise Refused("The swarm takes no agents: it is closed.", code="swarm_closed")
+    if spec.id in state.agents:
+        raise Refused(f"There is an agent {spec.id} already.", code="duplicate_id")
+    if spec.tasks_max < 1:
+        raise Refused("An agent works on at least one task at once.", code="usage")
+    if len(state.agents) >= state.spec.limits.agents_max:
+        raise LimitReached(
+            f"The swarm has {len(state.agents)} agents; its limit is "
+            f"{state.spec.limits.agents_max}.",
+            hint="Terminate one, or create the swarm with a higher agents_max.",
+        )
+    worker = _place(state, spec)
+    events: Events = [e.AgentSpawned(spec=spec, worker=worker, command=command.command)]
+    host = state.workers.get(worker)
+    if host is not None and host.status in (WorkerStatus.STARTING, WorkerStatus.JOINED):
+        events.append(e.AgentInitialising(agent=spec.id))
+    return events
+
+
+@decides(c.TerminateAgent)
+def _(state: SwarmState, command: c.TerminateAgent) -> Events:
+    agent = state.agents.get(command.agent)
+    if agent is None:
+        raise UnknownId(f"No agent {command.agent} is alive.")
+    if agent.status is AgentStatus.TERMINATING:
+        raise Refused(f"Agent {command.agent} is terminating already.", code="already_ended")
+    closing = Closing(state)
+    _end_agent(state, closing, command.agent, command.now_ms, command.command)
+    return closing.events
+
+
+def _end_agent(
+    state: SwarmState, closing: Closing, name: str, now_ms: int, command: str | None = None
+) -> None:
+    agent = state.agents[name]
+    if agent.status is not AgentStatus.TERMINATING:
+        closing.events.append(e.AgentTerminating(agent=name, command=command))
+        for task in agent.open:
+            reason = f"agent {name} is terminating"
+            end_attempt(closing, state.tasks[task], now_ms, FailureKind.AGENT_GONE, reason, 0)
+    if state.workers[agent.worker].status not in LIVE:
+        closing.events.append(e.AgentTerminated(agent=name))
+
+
+@decides(c.ReportAgentUp)
+def _(state: SwarmState, command: c.ReportAgentUp) -> Events:
+    agent = state.agents.get(command.agent)
+    if agent is None or not _current(state, command.worker, command.incarnation):
+        return []
+    if agent.status in (AgentStatus.INITIALISING, AgentStatus.RECOVERING):
+        return [e.AgentReady(agent=command.agent)]
+    return []
+
+
+@decides(c.ReportAgentDown)
+def _(state: SwarmState, command: c.ReportAgentDown) -> Events:
+    name, agent = command.agent, state.agents.get(command.agent)
+    if agent is None or not _current(state, command.worker, command.incarnation):
+        return []
+    if agent.status is AgentStatus.TERMINATING:
+        return [e.AgentTerminated(agent=name)]
+    closing = Closing(state)
+    if agent.status in (AgentStatus.INITIALISING, AgentStatus.READY, AgentStatus.PROCESSING):
+        closing.events.append(
+            e.AgentErrored(agent=name, kind=FailureKind.ERROR, reason=command.reason)
+        )
+    elif agent.status is not AgentStatus.RECOVERING:
+        return []
+    closing.events.append(e.AgentFailed(agent=name, reason=command.reason))
+    for task in agent.open:
+        end_attempt(
+            closing,
+            state.tasks[task],
+            command.now_ms,
+            FailureKind.AGENT_GONE,
+            command.reason,
+            0,
+        )
+    return closing.events
+
+
+# Workers -------------------------------------------------------------------------------------
+
+
+def _current(state: SwarmState, worker: str, incarnation: int) -> bool:
+    found = state.workers.get(worker)
+    return found is not None and found.incarnation == incarnation and found.status in LIVE
+
+
+@decides(c.ReportWorkerStarted)
+def _(state: SwarmState, command: c.ReportWorkerStarted) -> Events:
+    worker = state.workers.get(command.worker)
+    if worker is None or worker.status in LIVE or command.incarnation <= worker.incarnation:
+        return []
+    events: Events = [
+        e.WorkerStarted(
+            worker=command.worker,
+            incarnation=command.incarnation,
+            pid=command.pid,
+            started=command.started,
+        )
+    ]
+    for name in worker.agents:
+        if state.agents[name].status is AgentStatus.CREATED:
+            events.append(e.AgentInitialising(agent=name))
+    return events
+
+
+@decides(c.ReportWorkerJoined)
+def _(state: SwarmState, command: c.ReportWorkerJoined) -> Events:
+    worker = state.workers.get(command.worker)
+    if worker is None or worker.incarnation != command.incarnation:
+        return []
+    if worker.status is not WorkerStatus.STARTING:
+        return []
+    return [e.WorkerJoined(worker=command.worker, incarnation=command.incarnation)]
+
+
+@decides(c.ReportWorkerLost)
+def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
+    worker = state.workers.get(command.worker)
+    if worker is None or worker.status is WorkerStatus.FAILED:
+        return []
+    never_started = worker.status is WorkerStatus.WANTED
+    if command.incarnation != worker.incarnation + never_started:
+        return []
+    closing = Closing(state)
+    _lose(state, closing, worker, command.kind, command.reason, command)
+    return closing.events
+
+
+@decides(c.ReportWorkerStopped)
+def _(state: SwarmState, command: c.ReportWorkerStopped) -> Events:
+    worker = state.workers.get(command.worker)
+    if worker is None or not _current(state, command.worker, command.incarnation):
+        return []
+    events: Events = [e.WorkerStopped(worker=command.worker, incarnation=command.incarnation)]
+    events.extend(e.AgentTerminated(agent=name) for name in worker.agents)
+    return events
+
+
+def restart_at(worker: WorkerState, kind: FailureKind, now_ms: int) -> int | None:
+    """When a worker may start again: at once, then after 1 s, doubled each time; `None` when it
+    died by itself more often than the restart intensity allows."""
+    recent = [death for death in worker.deaths if death[0] > now_ms - RESTART_PERIOD_MS]
+    by_itself = sum(1 for death in recent if death[1] is not FailureKind.KILLED)
+    if kind is not FailureKind.KILLED and by_itself >= RESTARTS_MAX:
+        return None
+    if not recent:
+        return now_ms
+    return now_ms + (RESTART_BACKOFF_MS << min(len(recent) - 1, RESTARTS_MAX))
+
+
+def _lose(
+    state: SwarmState,
+    closing: Closing,
+    worker: WorkerState,
+    kind: FailureKind,
+    reason: str,
+    command: c.Recover | c.ReportWorkerLost,
+) -> None:
+    recovering = isinstance(command, c.Recover)
+    now_ms = command.now_ms
+    restart_at_ms = now_ms if recovering else restart_at(worker, kind, now_ms)
+    closing.events.append(
+        e.WorkerLost(
+            worker=worker.id,
+            incarnation=worker.incarnation + (worker.status is WorkerStatus.WANTED),
+            kind=kind,
+            reason=reason,
+            restart_at_ms=restart_at_ms,
+        )
+    )
+    for name in worker.agents:
+        _lose_agent(state, closing, name, kind, reason, restart_at_ms is not None)
+    for name in worker.agents:
+        for task in state.agents[name].open:
+            found = state.tasks[task]
+            began = found.status is TaskStatus.RUNNING
+            suspect = kind if began or kind is not FailureKind.CRASH else FailureKind.KILLED
+            end_attempt(closing, found, now_ms, suspect, f"worker {worker.id}: {reason}", 0)
+
+
+def _lose_agent(
+    state: SwarmState, closing: Closing, name: str, kind: FailureKind, reason: str, again: bool
+) -> None:
+    status = state.agents[name].status
+    if status is AgentStatus.TERMINATING:
+        closing.events.append(e.AgentTerminated(agent=name))
+        return
+    if status is AgentStatus.CREATED and not again:
+        closing.events.append(e.AgentInitialising(agent=name))
+        status = AgentStatus.INITIALISING
+    if status in (AgentStatus.INITIALISING, AgentStatus.READY, AgentStatus.PROCESSING):
+        closing.events.append(e.AgentErrored(agent=name, kind=kind, reason=reason))
+        status = AgentStatus.ERROR
+        if again:
+            closing.events.append(e.AgentRecovering(agent=name))
+            return
+    if not again and status in (AgentStatus.ERROR, AgentStatus.RECOVERING):
+        closing.events.append(e.AgentFailed(agent=name, reason=reason))

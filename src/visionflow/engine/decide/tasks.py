@@ -1,0 +1,359 @@
+"""Decisions about tasks: acceptance, plans, attempts and their ends, cancellation, time."""
+
+from visionflow.domain import commands as c
+from visionflow.domain import events as e
+from visionflow.domain.commands import Command
+from visionflow.domain.errors import LimitReached, Refused, UnknownId
+from visionflow.domain.events import AnyEvent
+from visionflow.domain.limits import (
+    CRASHES_PER_TASK_MAX,
+    INLINE_BYTES_MAX,
+    KILLS_PER_TASK_MAX,
+    PLAN_TASKS_MAX,
+    STEPS_PER_TASK_MAX,
+    TIMEOUT_GRACE_MS,
+)
+from visionflow.domain.tasks import (
+    TERMINAL,
+    Backoff,
+    FailureKind,
+    RetryPolicy,
+    TaskSpec,
+    TaskStatus,
+)
+from visionflow.engine.decide.closing import RUNNING, Closing
+from visionflow.engine.decide.table import decides
+from visionflow.engine.state import SwarmState, TaskState
+
+Events = list[AnyEvent]
+
+
+def _limits_allow(state: SwarmState, tasks: int) -> None:
+    if state.spec is None or state.closed is not None:
+        why = "it was never created" if state.spec is None else state.closed
+        raise Refused(f"The swarm takes no tasks: {why}.", code="swarm_closed")
+    if state.live + tasks > state.spec.limits.queue_max:
+        raise LimitReached(
+            f"{state.live} tasks are not finished; the limit is {state.spec.limits.queue_max}.",
+            hint="Wait for some to finish, or raise queue_max.",
+            retry_after_ms=1_000,
+        )
+
+
+def _acceptable(state: SwarmState, spec: TaskSpec, known: dict[str, None]) -> None:
+    if spec.id in state.tasks or spec.id in state.finished or spec.id in known:
+        raise Refused(f"There is a task {spec.id} already.", code="duplicate_id")
+    for payload in (spec.input, spec.config):
+        if payload.inline is not None and len(payload.inline) > INLINE_BYTES_MAX:
+            raise Refused(
+                f"The payload of {spec.id} has {len(payload.inline)} bytes; above "
+                f"{INLINE_BYTES_MAX} it must travel by blob.",
+                code="payload_too_large",
+            )
+    if spec.retry.attempts_max < 1:
+        raise Refused(f"{spec.id} allows no attempt; attempts_max is at least 1.", code="usage")
+    for name in spec.depends_on:
+        needed = state.tasks.get(name)
+        if needed is None and name not in known:
+            raise UnknownId(f"{spec.id} depends on {name}, of which nothing is known (any more).")
+        if needed is not None and needed.status in TERMINAL:
+            if needed.status is not TaskStatus.COMPLETED:
+                raise Refused(
+                    f"{spec.id} depends on {name}, which is {needed.status}.",
+                    code="dependency_failed",
+                )
+
+
+def _waits(state: SwarmState, spec: TaskSpec) -> bool:
+    for name in spec.depends_on:
+        needed = state.tasks.get(name)
+        if needed is None or needed.status not in TERMINAL:
+            return True
+    return False
+
+
+@decides(c.SubmitTask)
+def _(state: SwarmState, command: c.SubmitTask) -> Events:
+    spec = command.spec
+    _limits_allow(state, 1)
+    _acceptable(state, spec, {})
+    if spec.parent is not None:
+        raise Refused("A part of a plan is submitted with its plan.", code="usage")
+    waits = bool(spec.depends_on) and _waits(state, spec)
+    return [e.TaskSubmitted(spec=spec, waits=waits, command=command.command)]
+
+
+@decides(c.SubmitPlan)
+def _(state: SwarmState, command: c.SubmitPlan) -> Events:
+    root, phases = command.spec, command.phases
+    parts = [part for phase in phases for part in phase.tasks]
+    names = {phase.name: None for phase in phases}
+    _limits_allow(state, 1 + len(parts))
+    _acceptable(state, root, {})
+    if not parts or any(not phase.tasks for phase in phases) or len(names) < len(phases):
+        raise Refused("A plan has phases of different names, each with a task.", code="usage")
+    if len(parts) > PLAN_TASKS_MAX:
+        raise LimitReached(f"A plan has at most {PLAN_TASKS_MAX} tasks; this has {len(parts)}.")
+    known: dict[str, None] = {root.id: None}
+    events: Events = [
+        e.PlanSubmitted(
+            spec=root,
+            phases=tuple(
+                (phase.name, tuple(part.id for part in phase.tasks), phase.sequential)
+                for phase in phases
+            ),
+            failure_threshold_bp=command.failure_threshold_bp,
+            command=command.command,
+        )
+    ]
+    for index, phase in enumerate(phases):
+        for place, part in enumerate(phase.tasks):
+            if part.parent != root.id or part.phase != phase.name:
+                raise Refused(f"{part.id} does not name its plan and phase.", code="usage")
+            _acceptable(state, part, known)
+            known[part.id] = None
+            closed = index > 0 or (phase.sequential and place > 0)
+            waits = closed or _waits(state, part)
+            events.append(e.TaskSubmitted(spec=part, waits=waits))
+    return events
+
+
+# Attempts ------------------------------------------------------------------------------------
+
+
+def _stale(state: SwarmState, name: str, attempt: int) -> Events | None:
+    """`None` when this is the open attempt; else what to record of the late report."""
+    task = state.tasks.get(name)
+    if task is not None and task.attempt == attempt and task.status in RUNNING:
+        return None
+    current = state.finished.get(name, 0) if task is None else task.attempt
+    ended = task is None or task.status in TERMINAL
+    if current == attempt and ended:
+        return []
+    return [e.LateResultRefused(task=name, attempt=attempt, current=current)]
+
+
+@decides(c.ReportStarted)
+def _(state: SwarmState, command: c.ReportStarted) -> Events:
+    task = state.tasks.get(command.task)
+    if task is None or task.attempt != command.attempt or task.status is not TaskStatus.ASSIGNED:
+        return []
+    return [e.TaskStarted(task=command.task, attempt=command.attempt)]
+
+
+@decides(c.ReportStep)
+def _(state: SwarmState, command: c.ReportStep) -> Events:
+    late = _stale(state, command.task, command.attempt)
+    if late is not None:
+        return (
+            [e.LateResultRefused(task=command.task, attempt=command.attempt, current=0)]
+            if not late
+            else late
+        )
+    task = state.tasks[command.task]
+    steps = task.steps or {}
+    if command.key in steps:
+        return []
+    if len(steps) >= STEPS_PER_TASK_MAX:
+        reason = f"it has more than {STEPS_PER_TASK_MAX} steps"
+        return _attempt_failed(state, task, command, FailureKind.PERMANENT, reason, 0)
+    return [
+        e.StepFinished(
+            task=command.task,
+            attempt=command.attempt,
+            key=command.key,
+            name=command.name,
+            value=command.value,
+            tree=command.tree,
+        )
+    ]
+
+
+@decides(c.ReportResult)
+def _(state: SwarmState, command: c.ReportResult) -> Events:
+    name, attempt = command.task, command.attempt
+    task = state.tasks.get(name)
+    if task is None or task.attempt != attempt or task.status not in RUNNING:
+        return _stale(state, name, attempt) or []
+    event = e.TaskCompleted(
+        task=name, attempt=attempt, result=command.result, duration_us=command.duration_us
+    )
+    if task.spec.parent is None and task.dependents is None:
+        return [event]
+    closing = Closing(state)
+    closing.complete(event)
+    return closing.events
+
+
+@decides(c.ReportFailure)
+def _(state: SwarmState, command: c.ReportFailure) -> Events:
+    late = _stale(state, command.task, command.attempt)
+    if late is not None:
+        return late
+    task = state.tasks[command.task]
+    return _attempt_failed(state, task, command, command.kind, command.reason, command.entropy)
+
+
+@decides(c.ExpireLease)
+def _(state: SwarmState, command: c.ExpireLease) -> Events:
+    if _stale(state, command.task, command.attempt) is not None:
+        return []
+    task = state.tasks[command.task]
+    return _attempt_failed(
+        state, task, command, FailureKind.LOST, command.evidence, command.entropy
+    )
+
+
+def wait_ms(policy: RetryPolicy, failures: int, entropy: int) -> int:
+    """How long to wait after this many failures: the policy's backoff, bounded, plus jitter."""
+    if policy.backoff is Backoff.LINEAR:
+        wait = policy.base_ms * failures
+    else:
+        wait = policy.base_ms << min(failures - 1, 32)
+    wait = min(wait, policy.wait_max_ms)
+    return wait + wait * policy.jitter_bp * (entropy % 10_001) // 100_000_000
+
+
+def _attempt_failed(
+    state: SwarmState,
+    task: TaskState,
+    command: Command,
+    kind: FailureKind,
+    reason: str,
+    entropy: int,
+) -> Events:
+    closing = Closing(state)
+    end_attempt(closing, task, command.now_ms, kind, reason, entropy)
+    return closing.events
+
+
+def end_attempt(
+    closing: Closing, task: TaskState, now_ms: int, kind: FailureKind, reason: str, entropy: int
+) -> None:
+    """The open attempt of a task has ended without a result: try again, or end the task."""
+    name, attempt = task.spec.id, task.attempt
+
+    def record(retry_at_ms: int | None) -> None:
+        closing.release(
+            e.AttemptFailed(
+                task=name, attempt=attempt, kind=kind, reason=reason, retry_at_ms=retry_at_ms
+            )
+        )
+
+    cancelling = closing.cancelling(task)
+    if cancelling is not None:
+        record(None)
+        closing.stopped(name, cancelling)
+        return
+    verdict, retry_at_ms = _verdict(task, now_ms, kind, entropy)
+    deadline_ms = task.spec.deadline_ms
+    if retry_at_ms is not None and deadline_ms is not None and retry_at_ms >= deadline_ms:
+        record(None)
+        closing.fail(name, f"its deadline passes before another attempt: {reason}", kind)
+    elif retry_at_ms is not None:
+        record(retry_at_ms)
+        if retry_at_ms <= now_ms:
+            closing.events.append(e.TaskQueued(task=name))
+    else:
+        record(None)
+        if verdict is None:
+            closing.fail(name, reason, kind)
+        else:
+            closing.dead_letter(name, f"{verdict}: {reason}", kind)
+
+
+def _verdict(
+    task: TaskState, now_ms: int, kind: FailureKind, entropy: int
+) -> tuple[str | None, int | None]:
+    """(why it is given up as hopeless, when to try again); with neither it simply failed."""
+    policy = task.spec.retry
+    if kind is FailureKind.CRASH:
+        if task.crashes + 1 >= CRASHES_PER_TASK_MAX:
+            return f"its worker crashed {CRASHES_PER_TASK_MAX} times under it", None
+        return None, now_ms
+    if kind in (FailureKind.KILLED, FailureKind.LOST, FailureKind.AGENT_GONE):
+        if task.kills + 1 >= KILLS_PER_TASK_MAX:
+            return f"its worker went away {KILLS_PER_TASK_MAX} times under it", None
+        return None, now_ms
+    if kind is FailureKind.PERMANENT or policy.backoff is Backoff.NONE:
+        return None, None
+    failures = task.failures + 1
+    if failures >= policy.attempts_max:
+        return (None if failures == 1 else f"{failures} attempts failed"), None
+    return None, now_ms + wait_ms(policy, failures, entropy)
+
+
+# Requests and time ---------------------------------------------------------------------------
+
+
+def _known(state: SwarmState, name: str) -> TaskState:
+    task = state.tasks.get(name)
+    if task is None:
+        left = "it ended long ago" if name in state.finished else "no task has this id"
+        raise UnknownId(f"Task {name}: {left}.")
+    return task
+
+
+@decides(c.CancelTask)
+def _(state: SwarmState, command: c.CancelTask) -> Events:
+    task = _known(state, command.task)
+    if task.status in TERMINAL:
+        raise Refused(f"Task {command.task} is {task.status} already.", code="already_ended")
+    if task.cancelling is not None:
+        raise Refused(f"Task {command.task} is being cancelled already.", code="already_ended")
+    closing = Closing(state)
+    closing.cancel(command.task, command.reason, command.command)
+    return closing.events
+
+
+@decides(c.RetryTask)
+def _(state: SwarmState, command: c.RetryTask) -> Events:
+    task = _known(state, command.task)
+    _limits_allow(state, 1)
+    if task.status not in TERMINAL or task.status is TaskStatus.COMPLETED:
+        raise Refused(f"Task {command.task} is {task.status}.", code="not_failed")
+    if task.plan is not None or task.spec.parent is not None:
+        raise Refused("A plan is submitted anew, as a whole.", code="part_of_plan")
+    return [e.TaskQueued(task=command.task)]
+
+
+@decides(c.BlockTask)
+def _(state: SwarmState, command: c.BlockTask) -> Events:
+    task = _known(state, command.task)
+    if task.status is not TaskStatus.QUEUED:
+        raise Refused(f"Task {command.task} is {task.status}.", code="not_queued")
+    return [e.TaskBlocked(task=command.task, missing=command.missing)]
+
+
+@decides(c.UnblockTask)
+def _(state: SwarmState, command: c.UnblockTask) -> Events:
+    task = _known(state, command.task)
+    if task.status is not TaskStatus.BLOCKED:
+        raise Refused(f"Task {command.task} is {task.status}.", code="not_blocked")
+    return [e.TaskQueued(task=command.task)]
+
+
+@decides(c.Tick)
+def _(state: SwarmState, command: c.Tick) -> Events:
+    now_ms, closing = command.now_ms, Closing(state)
+    for at_ms, name in state.deadlines.due(now_ms):
+        task = state.tasks.get(name)
+        if task is None or closing.has_ended(name) or task.spec.deadline_ms != at_ms:
+            continue
+        if task.status in RUNNING:
+            end_attempt(closing, task, now_ms, FailureKind.TIMEOUT, "its deadline passed", 0)
+        elif task.plan is not None:
+            closing.cancel(name, "its deadline passed")
+        else:
+            closing.fail(name, "its deadline passed", FailureKind.TIMEOUT)
+    for name in state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS):
+        if not closing.has_ended(name) and not closing.is_released(name):
+            reason = "its wall-clock limit passed and its worker did not end it"
+            task = state.tasks[name]
+            end_attempt(closing, task, now_ms, FailureKind.TIMEOUT, reason, command.entropy)
+    if state.closed is None:
+        for at_ms, name in state.retries.due(now_ms):
+            task = state.tasks.get(name)
+            if task is not None and task.retry_at_ms == at_ms and not closing.has_ended(name):
+                closing.events.append(e.TaskQueued(task=name))
+    return closing.events

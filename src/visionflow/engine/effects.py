@@ -1,0 +1,159 @@
+"""Effects: what the shell must still do, given the state.
+
+There is no outbox: `outstanding` reads every effect off the state, so after a crash nothing can
+be forgotten that the log remembers. Each may be carried out again without harm: a worker knows
+the (task, attempt) and the agents it has, and a process is known by its incarnation.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from visionflow.domain.agents import AgentStatus, WorkerStatus
+from visionflow.domain.messages import Dispatch, RecordedStep
+from visionflow.domain.tasks import Payload, TaskStatus
+from visionflow.engine.scoring import RECORD_TASKS_MIN
+from visionflow.engine.state import AgentState, SwarmState, TaskState, WorkerState
+
+ANNOUNCE_ABOVE_US = 20_000
+"""Starts of tasks expected to be shorter are only told of when they turn out longer."""
+
+
+class StartWorker(msgspec.Struct, frozen=True, gc=False):
+    """Start a process, not before `at_ms`."""
+
+    worker: str
+    incarnation: int
+    at_ms: int
+    memory_bytes: int | None
+
+
+class StopWorker(msgspec.Struct, frozen=True, gc=False):
+    """End a process that nothing needs."""
+
+    worker: str
+    incarnation: int
+
+
+class Host(msgspec.Struct, frozen=True, gc=False):
+    """Have a worker build an agent."""
+
+    worker: str
+    incarnation: int
+    agent: str
+
+
+class Drop(msgspec.Struct, frozen=True, gc=False):
+    """Have a worker end an agent."""
+
+    worker: str
+    incarnation: int
+    agent: str
+
+
+class Deliver(msgspec.Struct, frozen=True, gc=False):
+    """Give an attempt to the worker of its agent."""
+
+    worker: str
+    incarnation: int
+    task: str
+    attempt: int
+
+
+class Cancel(msgspec.Struct, frozen=True, gc=False):
+    """Tell a worker to stop an attempt."""
+
+    worker: str
+    incarnation: int
+    task: str
+    attempt: int
+    reason: str
+
+
+Effect = StartWorker | StopWorker | Host | Drop | Deliver | Cancel
+
+
+def outstanding(state: SwarmState) -> Iterator[Effect]:
+    """Every effect that must still happen and is not confirmed."""
+    for worker in state.workers.values():
+        yield from of_worker(state, worker)
+
+
+def of_worker(state: SwarmState, worker: WorkerState) -> Iterator[Effect]:
+    """The same, for one worker and all that it hosts."""
+    needed = state.closed is None and any(
+        state.agents[name].status not in (AgentStatus.TERMINATING, AgentStatus.FAILED)
+        for name in worker.agents
+    )
+    if worker.status is WorkerStatus.WANTED and needed:
+        yield StartWorker(
+            worker.id, worker.incarnation + 1, worker.restart_at_ms, _memory(state, worker)
+        )
+    if worker.status not in (WorkerStatus.STARTING, WorkerStatus.JOINED):
+        return
+    if not needed:
+        yield StopWorker(worker.id, worker.incarnation)
+    if worker.status is WorkerStatus.JOINED:
+        for name in worker.agents:
+            yield from _of_agent(state, worker, state.agents[name])
+
+
+def _memory(state: SwarmState, worker: WorkerState) -> int | None:
+    if not worker.dedicated:
+        return None
+    return next((state.agents[name].spec.limits.memory_bytes for name in worker.agents), None)
+
+
+def _of_agent(state: SwarmState, worker: WorkerState, agent: AgentState) -> Iterator[Effect]:
+    name = agent.spec.id
+    if agent.status in (AgentStatus.INITIALISING, AgentStatus.RECOVERING):
+        yield Host(worker.id, worker.incarnation, name)
+    elif agent.status is AgentStatus.TERMINATING:
+        yield Drop(worker.id, worker.incarnation, name)
+    for task, attempt in agent.open.items():
+        found = state.tasks[task]
+        if found.cancelling is not None:
+            yield Cancel(worker.id, worker.incarnation, task, attempt, found.cancelling)
+        elif found.status is TaskStatus.ASSIGNED:
+            yield Deliver(worker.id, worker.incarnation, task, attempt)
+
+
+def dispatch(state: SwarmState, task: TaskState) -> Dispatch:
+    """The message that delivers the open attempt of a task."""
+    spec, agent = task.spec, state.agents[task.agent or ""]
+    default_ms = 0 if state.spec is None else state.spec.limits.attempt_timeout_ms
+    steps = (
+        ()
+        if task.steps is None
+        else tuple(RecordedStep(key, step.value, step.tree) for key, step in task.steps.items())
+    )
+    return Dispatch(
+        task=spec.id,
+        attempt=task.attempt,
+        agent=agent.spec.id,
+        type=spec.type,
+        description=spec.description,
+        input=spec.input,
+        config=spec.config,
+        capabilities=spec.capabilities,
+        priority=spec.priority,
+        deadline_ms=spec.deadline_ms,
+        timeout_ms=spec.timeout_ms or default_ms,
+        steps=steps,
+        dependencies=_dependencies(state, task),
+        announce=agent.completed < RECORD_TASKS_MIN or agent.mean_us >= ANNOUNCE_ABOVE_US,
+    )
+
+
+def _dependencies(state: SwarmState, task: TaskState) -> tuple[tuple[str, Payload], ...]:
+    """Results of what the task depends on, and of the phase before its own."""
+    names = list(task.spec.depends_on)
+    root = None if task.spec.parent is None else state.tasks.get(task.spec.parent)
+    if root is not None and root.plan is not None and task.phase > 0:
+        names.extend(root.plan.phases[task.phase - 1].tasks)
+    found: list[tuple[str, Payload]] = []
+    for name in dict.fromkeys(names):
+        needed = state.tasks.get(name)
+        if needed is not None and needed.status is TaskStatus.COMPLETED:
+            found.append((name, needed.result))
+    return tuple(found)

@@ -1,0 +1,501 @@
+"""Evolve: fold one event into the state.
+
+It copies what events decided and keeps the indexes in step; it makes no choice, computes no retry
+time and rounds nothing. It owns the state and changes it in place.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from visionflow.domain import events as e
+from visionflow.domain.agents import AgentStatus, WorkerStatus
+from visionflow.domain.events import AnyEvent, Event, Record
+from visionflow.domain.limits import (
+    ANSWER_AGE_MS_MAX,
+    ANSWERS_MAX,
+    FINISHED_IDS_MAX,
+    RESTART_PERIOD_MS,
+    TERMINAL_TASKS_MAX,
+)
+from visionflow.domain.tasks import TERMINAL, FailureKind, TaskStatus
+from visionflow.engine.lifecycles import next_agent_status, next_task_status
+from visionflow.engine.matching import offers, order_of
+from visionflow.engine.scoring import level_of, score_bp, slots
+from visionflow.engine.state import (
+    AgentState,
+    Answer,
+    PhaseState,
+    PlanState,
+    StepState,
+    SwarmState,
+    TaskState,
+    WorkerState,
+)
+
+E = TypeVar("E", bound=Event)
+_TABLE: dict[type[Event], Callable[[SwarmState, Event], None]] = {}
+
+
+def _folds(kind: type[E]) -> Callable[[Callable[[SwarmState, E], None]], None]:
+    def register(function: Callable[[SwarmState, E], None]) -> None:
+        _TABLE[kind] = cast("Callable[[SwarmState, Event], None]", function)
+
+    return register
+
+
+def evolve(state: SwarmState, event: AnyEvent) -> None:
+    """Fold one event. The time of its record must have been set by `open_record`.
+
+    Raises:
+        IllegalTransition: a lifecycle does not list the event.
+    """
+    _TABLE[type(event)](state, event)
+
+
+def open_record(state: SwarmState, at_ms: int) -> None:
+    """The events that follow happened at this time."""
+    state.now_ms = at_ms
+
+
+def fold(state: SwarmState, record: Record) -> None:
+    """Fold a whole record."""
+    open_record(state, record.at_ms)
+    for event in record.events:
+        _TABLE[type(event)](state, event)
+
+
+def _answer(state: SwarmState, command: str | None, answer: Answer) -> None:
+    if command is None:
+        return
+    answers = state.answers
+    answers[command] = answer
+    oldest = next(iter(answers))
+    if len(answers) > ANSWERS_MAX or state.now_ms - answers[oldest].at_ms > ANSWER_AGE_MS_MAX:
+        del answers[oldest]
+
+
+# Swarm ---------------------------------------------------------------------------------------
+
+
+@_folds(e.SwarmCreated)
+def _(state: SwarmState, event: e.SwarmCreated) -> None:
+    state.spec = event.spec
+    _answer(state, event.command, Answer(state.now_ms, event.spec.id))
+
+
+@_folds(e.SwarmClosed)
+def _(state: SwarmState, event: e.SwarmClosed) -> None:
+    state.closed = event.reason
+    _answer(state, event.command, Answer(state.now_ms))
+
+
+@_folds(e.Recovered)
+def _(state: SwarmState, event: e.Recovered) -> None:
+    state.boot = event.boot
+
+
+@_folds(e.CommandRefused)
+def _(state: SwarmState, event: e.CommandRefused) -> None:
+    state.counters.refusals += 1
+    answer = Answer(state.now_ms, None, event.code, event.message)
+    _answer(state, event.command, answer)
+
+
+# Workers -------------------------------------------------------------------------------------
+
+
+@_folds(e.WorkerStarted)
+def _(state: SwarmState, event: e.WorkerStarted) -> None:
+    worker = state.workers[event.worker]
+    worker.status = WorkerStatus.STARTING
+    worker.incarnation = event.incarnation
+    worker.pid = event.pid
+    worker.started = event.started
+
+
+@_folds(e.WorkerJoined)
+def _(state: SwarmState, event: e.WorkerJoined) -> None:
+    state.workers[event.worker].status = WorkerStatus.JOINED
+
+
+@_folds(e.WorkerLost)
+def _(state: SwarmState, event: e.WorkerLost) -> None:
+    worker = state.workers[event.worker]
+    worker.incarnation = max(worker.incarnation, event.incarnation)
+    worker.pid = worker.started = None
+    since = state.now_ms - RESTART_PERIOD_MS
+    worker.deaths = [death for death in worker.deaths if death[0] > since]
+    worker.deaths.append((state.now_ms, event.kind))
+    if event.restart_at_ms is None:
+        worker.status = WorkerStatus.FAILED
+    else:
+        worker.status = WorkerStatus.WANTED
+        worker.restart_at_ms = event.restart_at_ms
+
+
+@_folds(e.WorkerStopped)
+def _(state: SwarmState, event: e.WorkerStopped) -> None:
+    worker = state.workers[event.worker]
+    worker.status = WorkerStatus.WANTED
+    worker.pid = worker.started = None
+
+
+# Agents --------------------------------------------------------------------------------------
+
+
+def refresh(state: SwarmState, agent: AgentState) -> None:
+    """Bring an agent's place in the matching index in step with its record and load."""
+    level = -1
+    able = agent.status is AgentStatus.READY or agent.status is AgentStatus.PROCESSING
+    if able and state.closed is None:
+        held, tasks_max = len(agent.open), agent.spec.tasks_max
+        if held < slots(agent.completed, agent.mean_us, tasks_max):
+            level = level_of(
+                score_bp(agent.completed, agent.failed, agent.mean_us, held, tasks_max)
+            )
+    state.matching.place(agent.spec.id, level)
+
+
+def _move_agent(state: SwarmState, agent: str, event: type[Event]) -> AgentState:
+    found = state.agents[agent]
+    found.status = next_agent_status(found.status, event, agent)
+    return found
+
+
+@_folds(e.AgentSpawned)
+def _(state: SwarmState, event: e.AgentSpawned) -> None:
+    spec = event.spec
+    state.agents[spec.id] = AgentState(spec, AgentStatus.CREATED, event.worker, {})
+    worker = state.workers.get(event.worker)
+    if worker is None:
+        dedicated = spec.limits.memory_bytes is not None
+        worker = WorkerState(event.worker, WorkerStatus.WANTED, dedicated, {})
+        state.workers[event.worker] = worker
+    worker.agents[spec.id] = None
+    state.matching.join(spec.id, offers(spec.capabilities, spec.type))
+    _answer(state, event.command, Answer(state.now_ms, spec.id))
+
+
+@_folds(e.AgentInitialising)
+def _(state: SwarmState, event: e.AgentInitialising) -> None:
+    _move_agent(state, event.agent, e.AgentInitialising)
+
+
+@_folds(e.AgentReady)
+def _(state: SwarmState, event: e.AgentReady) -> None:
+    refresh(state, _move_agent(state, event.agent, e.AgentReady))
+
+
+@_folds(e.AgentErrored)
+def _(state: SwarmState, event: e.AgentErrored) -> None:
+    agent = _move_agent(state, event.agent, e.AgentErrored)
+    agent.reason = event.reason
+    refresh(state, agent)
+
+
+@_folds(e.AgentRecovering)
+def _(state: SwarmState, event: e.AgentRecovering) -> None:
+    _move_agent(state, event.agent, e.AgentRecovering)
+
+
+@_folds(e.AgentFailed)
+def _(state: SwarmState, event: e.AgentFailed) -> None:
+    agent = _move_agent(state, event.agent, e.AgentFailed)
+    agent.reason = event.reason
+    state.matching.leave(event.agent)
+
+
+@_folds(e.AgentTerminating)
+def _(state: SwarmState, event: e.AgentTerminating) -> None:
+    agent = state.agents[event.agent]
+    was_failed = agent.status is AgentStatus.FAILED
+    _move_agent(state, event.agent, e.AgentTerminating)
+    if not was_failed:
+        state.matching.leave(event.agent)
+    _answer(state, event.command, Answer(state.now_ms, event.agent))
+
+
+@_folds(e.AgentTerminated)
+def _(state: SwarmState, event: e.AgentTerminated) -> None:
+    agent = _move_agent(state, event.agent, e.AgentTerminated)
+    del state.agents[event.agent]
+    worker = state.workers[agent.worker]
+    del worker.agents[event.agent]
+    if not worker.agents and worker.status in (WorkerStatus.WANTED, WorkerStatus.FAILED):
+        del state.workers[agent.worker]
+
+
+# Tasks ---------------------------------------------------------------------------------------
+
+
+def _move(state: SwarmState, task: str, event: type[Event]) -> TaskState:
+    found = state.tasks[task]
+    found.status = next_task_status(found.status, event, task)
+    found.changed_ms = state.now_ms
+    return found
+
+
+def _enqueue(state: SwarmState, task: TaskState) -> None:
+    spec = task.spec
+    key = (spec.capabilities, spec.agent_type, spec.agent)
+    state.matching.enqueue(spec.id, key, order_of(task.since_ms, spec.priority))
+
+
+def _limit_ms(state: SwarmState, task: TaskState) -> int:
+    own = task.spec.timeout_ms
+    if own is not None or state.spec is None:
+        return own or 0
+    return state.spec.limits.attempt_timeout_ms
+
+
+@_folds(e.TaskSubmitted)
+def _(state: SwarmState, event: e.TaskSubmitted) -> None:
+    spec = event.spec
+    status = TaskStatus.PENDING if event.waits else TaskStatus.QUEUED
+    task = TaskState(spec, status, state.now_ms, changed_ms=state.now_ms)
+    state.tasks[spec.id] = task
+    state.live += 1
+    state.counters.submitted += 1
+    for name in spec.depends_on:
+        needed = state.tasks[name]
+        if needed.status not in TERMINAL:
+            task.waiting += 1
+            if needed.dependents is None:
+                needed.dependents = []
+            needed.dependents.append(spec.id)
+    if spec.parent is not None:
+        _join_plan(state, task, spec.parent)
+    if spec.deadline_ms is not None:
+        state.deadlines.set(spec.deadline_ms, spec.id)
+    if not event.waits:
+        _enqueue(state, task)
+    if event.command is not None:
+        _answer(state, event.command, Answer(state.now_ms, spec.id))
+
+
+def _join_plan(state: SwarmState, task: TaskState, root: str) -> None:
+    plan = state.tasks[root].plan
+    if plan is not None:
+        for index, phase in enumerate(plan.phases):
+            if phase.name == task.spec.phase:
+                task.phase = index
+
+
+@_folds(e.PlanSubmitted)
+def _(state: SwarmState, event: e.PlanSubmitted) -> None:
+    phases = [PhaseState(name, ids, one, len(ids), []) for name, ids, one in event.phases]
+    task = TaskState(event.spec, TaskStatus.ORCHESTRATING, state.now_ms, changed_ms=state.now_ms)
+    task.plan = PlanState(phases, event.failure_threshold_bp)
+    state.tasks[event.spec.id] = task
+    state.live += 1
+    state.counters.submitted += 1
+    if event.spec.deadline_ms is not None:
+        state.deadlines.set(event.spec.deadline_ms, event.spec.id)
+    _answer(state, event.command, Answer(state.now_ms, event.spec.id))
+
+
+@_folds(e.TaskQueued)
+def _(state: SwarmState, event: e.TaskQueued) -> None:
+    task = state.tasks[event.task]
+    if task.status in TERMINAL:
+        task.failures = task.crashes = task.kills = 0
+        state.live += 1
+        del state.ended[event.task]
+    _move(state, event.task, e.TaskQueued)
+    task.retry_at_ms = task.reason = None
+    _enqueue(state, task)
+    _trim_retries(state)
+
+
+def _trim_retries(state: SwarmState) -> None:
+    def counts(at_ms: int, name: str) -> bool:
+        task = state.tasks.get(name)
+        return task is not None and task.retry_at_ms == at_ms
+
+    state.retries.trim(counts)
+
+
+@_folds(e.TaskBlocked)
+def _(state: SwarmState, event: e.TaskBlocked) -> None:
+    if event.task in state.matching:
+        state.matching.dequeue(event.task)
+    _move(state, event.task, e.TaskBlocked).reason = event.missing
+
+
+@_folds(e.TaskAssigned)
+def _(state: SwarmState, event: e.TaskAssigned) -> None:
+    task = _move(state, event.task, e.TaskAssigned)
+    task.attempt = event.attempt
+    task.agent = event.agent
+    state.counters.attempts += 1
+    state.matching.dequeue(event.task)
+    state.clocks.start(event.task, _limit_ms(state, task), state.now_ms)
+    agent = state.agents[event.agent]
+    agent.status = next_agent_status(agent.status, "busy", event.agent)
+    agent.open[event.task] = event.attempt
+    refresh(state, agent)
+
+
+@_folds(e.TaskStarted)
+def _(state: SwarmState, event: e.TaskStarted) -> None:
+    task = _move(state, event.task, e.TaskStarted)
+    state.clocks.start(event.task, _limit_ms(state, task), state.now_ms)
+
+
+@_folds(e.StepFinished)
+def _(state: SwarmState, event: e.StepFinished) -> None:
+    task = state.tasks[event.task]
+    task.status = next_task_status(task.status, e.StepFinished, event.task)
+    if task.steps is None:
+        task.steps = {}
+    task.steps[event.key] = StepState(event.name, event.value, event.tree)
+    task.crashes = task.kills = 0
+
+
+def _release(state: SwarmState, task: TaskState) -> AgentState | None:
+    """The open attempt of a task has ended; its agent has room again."""
+    state.clocks.stop(task.spec.id, _limit_ms(state, task))
+    agent = None if task.agent is None else state.agents.get(task.agent)
+    task.agent = None
+    if agent is None:
+        return None
+    agent.open.pop(task.spec.id, None)
+    if not agent.open and agent.status is AgentStatus.PROCESSING:
+        agent.status = next_agent_status(agent.status, "idle", agent.spec.id)
+    return agent
+
+
+def _end(state: SwarmState, task: TaskState) -> None:
+    """A task has reached a terminal status: its steps go, and in time all of it."""
+    name = task.spec.id
+    state.live -= 1
+    task.steps = task.cancelling = task.retry_at_ms = None
+    if task.dependents is not None:
+        for dependent in task.dependents:
+            waiting = state.tasks.get(dependent)
+            if waiting is not None and waiting.waiting:
+                waiting.waiting -= 1
+    root = None if task.spec.parent is None else state.tasks.get(task.spec.parent)
+    if root is not None and root.plan is not None:
+        phase = root.plan.phases[task.phase]
+        phase.open -= 1
+        if task.status is not TaskStatus.COMPLETED:
+            phase.failed.append(name)
+        while root.plan.current < len(root.plan.phases) - 1 and not (
+            root.plan.phases[root.plan.current].open
+        ):
+            root.plan.current += 1
+    if root is None or root.status in TERMINAL:
+        state.ended[name] = None
+    if task.plan is not None:
+        _release_parts(state, task.plan)
+    if state.deadlines:
+        state.deadlines.trim(lambda _, other: _alive(state, other))
+    if len(state.ended) > 2 * TERMINAL_TASKS_MAX:
+        _forget(state)
+
+
+def _alive(state: SwarmState, name: str) -> bool:
+    task = state.tasks.get(name)
+    return task is not None and task.status not in TERMINAL
+
+
+def _release_parts(state: SwarmState, plan: PlanState) -> None:
+    """The plan has ended: its parts, kept for their results until now, may leave in time."""
+    for phase in plan.phases:
+        for name in phase.tasks:
+            part = state.tasks.get(name)
+            if part is not None and part.status in TERMINAL:
+                state.ended[name] = None
+
+
+def _forget(state: SwarmState) -> None:
+    """Let the older half of the ended tasks leave, but for those whose result is still needed."""
+    for name in list(state.ended)[:TERMINAL_TASKS_MAX]:
+        task = state.tasks[name]
+        if task.dependents and any(_alive(state, other) for other in task.dependents):
+            continue
+        del state.ended[name]
+        del state.tasks[name]
+        state.finished[name] = task.attempt
+    surplus = len(state.finished) - FINISHED_IDS_MAX
+    if surplus > 0:
+        for name in list(state.finished)[:surplus]:
+            del state.finished[name]
+
+
+@_folds(e.TaskCompleted)
+def _(state: SwarmState, event: e.TaskCompleted) -> None:
+    task = _move(state, event.task, e.TaskCompleted)
+    task.result = event.result
+    state.counters.completed += 1
+    agent = _release(state, task) if task.plan is None else None
+    if agent is not None:
+        agent.completed += 1
+        change = event.duration_us - agent.mean_us
+        agent.mean_us = agent.mean_us + change // 8 if agent.completed > 1 else event.duration_us
+        if agent.status is AgentStatus.READY or agent.status is AgentStatus.PROCESSING:
+            refresh(state, agent)
+    _end(state, task)
+
+
+@_folds(e.AttemptFailed)
+def _(state: SwarmState, event: e.AttemptFailed) -> None:
+    task = _move(state, event.task, e.AttemptFailed)
+    task.reason = event.reason
+    state.counters.attempts_failed += 1
+    agent = _release(state, task)
+    if event.kind is FailureKind.CRASH:
+        task.crashes += 1
+    elif event.kind in (FailureKind.KILLED, FailureKind.LOST, FailureKind.AGENT_GONE):
+        task.kills += 1
+    else:
+        task.failures += 1
+        if agent is not None and task.cancelling is None:
+            agent.failed += 1
+    if event.retry_at_ms is not None:
+        task.retry_at_ms = event.retry_at_ms
+        state.retries.set(event.retry_at_ms, event.task)
+    if agent is not None and agent.status in (AgentStatus.READY, AgentStatus.PROCESSING):
+        refresh(state, agent)
+
+
+def _stop(state: SwarmState, task: str, event: type[Event], reason: str) -> None:
+    if task in state.matching:
+        state.matching.dequeue(task)
+    found = _move(state, task, event)
+    found.reason = reason
+    _end(state, found)
+    _trim_retries(state)
+
+
+@_folds(e.TaskFailed)
+def _(state: SwarmState, event: e.TaskFailed) -> None:
+    state.counters.failed += 1
+    _stop(state, event.task, e.TaskFailed, event.reason)
+
+
+@_folds(e.TaskDeadLettered)
+def _(state: SwarmState, event: e.TaskDeadLettered) -> None:
+    state.counters.dead_letter += 1
+    _stop(state, event.task, e.TaskDeadLettered, event.reason)
+
+
+@_folds(e.TaskCancelling)
+def _(state: SwarmState, event: e.TaskCancelling) -> None:
+    task = state.tasks[event.task]
+    task.status = next_task_status(task.status, e.TaskCancelling, event.task)
+    task.cancelling = event.reason
+    _answer(state, event.command, Answer(state.now_ms, event.task))
+
+
+@_folds(e.TaskCancelled)
+def _(state: SwarmState, event: e.TaskCancelled) -> None:
+    state.counters.cancelled += 1
+    _stop(state, event.task, e.TaskCancelled, event.reason)
+    _answer(state, event.command, Answer(state.now_ms, event.task))
+
+
+@_folds(e.LateResultRefused)
+def _(state: SwarmState, event: e.LateResultRefused) -> None:
+    state.counters.late_results += 1

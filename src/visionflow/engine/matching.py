@@ -1,0 +1,323 @@
+"""Matching: the most urgent task that anybody can take, and the best agent for it.
+
+A group is all queued tasks that ask for the same: a heap by (order, arrival), where order is the
+time of submission minus the bonus of the priority. Waiting ages all tasks alike, so the order of
+two waiting tasks never changes and the key is fixed.
+
+A class is all agents that offer the same. Classes are numbered by size, so that among the classes
+that can serve a group the lowest bit is the best specialist. Which classes serve a group, which
+groups a class serves, and which classes have a free agent at each score level are integers used
+as bitsets: finding the best agent costs at most sixteen ANDs however many agents there are, and
+finding that nothing fits costs one.
+
+Groups whose classes are all busy are parked, and come back when one of those classes gets a free
+agent, so a pass looks only at groups for which something changed.
+
+All of this is an index: it can be rebuilt from tasks and agents.
+"""
+
+from collections import deque
+from heapq import heappop, heappush, heapreplace
+
+from visionflow.domain.limits import AGING_MS_PER_POINT, SCORE_LEVELS
+
+GroupKey = tuple[tuple[str, ...], str | None, str | None]
+"""Capabilities, agent type, and the one agent that was asked for."""
+EMPTY_GROUPS_MAX = 4_096
+
+
+def order_of(since_ms: int, priority: int) -> int:
+    """The place in the queue; smaller is sooner."""
+    return since_ms + priority * AGING_MS_PER_POINT
+
+
+def offers(capabilities: tuple[str, ...], agent_type: str) -> frozenset[str]:
+    """What an agent offers: its capabilities, and its type as one more."""
+    return frozenset((*capabilities, f"type:{agent_type}"))
+
+
+def needs(key: GroupKey) -> frozenset[str]:
+    """What a group asks for, in the same words."""
+    capabilities, agent_type, _ = key
+    return frozenset(capabilities if agent_type is None else (*capabilities, f"type:{agent_type}"))
+
+
+class Group:
+    """Queued tasks that ask for the same."""
+
+    __slots__ = ("agent", "bit", "classes", "heap", "listed", "needs", "size")
+
+    def __init__(self, key: GroupKey, bit: int) -> None:
+        self.needs = needs(key)
+        self.agent = key[2]
+        self.bit = bit
+        self.classes = 0
+        self.heap: list[tuple[int, int, str]] = []
+        self.size = 0
+        """Tasks in the heap that are still queued."""
+        self.listed = False
+        """Whether it stands in the list of groups to look at."""
+
+
+class AgentClass:
+    """Agents that offer the same; those with room, by score level, in order of their turn."""
+
+    __slots__ = ("bit", "counts", "groups", "offers", "queues")
+
+    def __init__(self, offered: frozenset[str]) -> None:
+        self.offers = offered
+        self.bit = 0
+        self.groups = 0
+        self.queues: list[deque[tuple[int, str]]] = [deque() for _ in range(SCORE_LEVELS)]
+        self.counts = [0] * SCORE_LEVELS
+
+
+class Seat:
+    """Where an agent stands in its class. A ticket tells its entry from older ones of it."""
+
+    __slots__ = ("level", "member", "ticket")
+
+    def __init__(self, member: AgentClass) -> None:
+        self.member = member
+        self.level = -1
+        self.ticket = 0
+
+
+class Matching:
+    """The index of queued tasks and of agents with room."""
+
+    def __init__(self) -> None:
+        self._groups: dict[GroupKey, Group] = {}
+        self._by_bit: list[Group] = []
+        self._classes: list[AgentClass] = []
+        self._by_offer: dict[frozenset[str], AgentClass] = {}
+        self._seats: dict[str, Seat] = {}
+        self._queued: dict[str, Group] = {}
+        self._pinned: dict[str, list[Group]] = {}
+        self._free_at = [0] * SCORE_LEVELS
+        self._free = 0
+        self._parked = 0
+        self._ready: list[tuple[int, int, int]] = []
+        self._arrivals = 0
+        self._stale = False
+
+    def __len__(self) -> int:
+        return len(self._queued)
+
+    def __contains__(self, task: str) -> bool:
+        return task in self._queued
+
+    @property
+    def idle(self) -> bool:
+        """Nothing can be assigned now."""
+        return not self._stale and (not self._free or not self._ready)
+
+    # Tasks ---------------------------------------------------------------------------------
+
+    def enqueue(self, task: str, key: GroupKey, order: int) -> None:
+        """A task waits for an agent."""
+        group = self._groups.get(key)
+        if group is None:
+            group = self._new_group(key)
+        self._arrivals += 1
+        heappush(group.heap, (order, self._arrivals, task))
+        group.size += 1
+        self._queued[task] = group
+        if not group.listed:
+            self._list(group)
+        elif group.heap[0][2] == task:
+            heappush(self._ready, (order, self._arrivals, group.bit))
+
+    def dequeue(self, task: str) -> None:
+        """A task no longer waits. Its entry is dropped when it comes to the head."""
+        group = self._queued.pop(task)
+        group.size -= 1
+        if group.heap[0][2] == task:
+            heappop(group.heap)
+            self._drop_stale(group)
+
+    def _drop_stale(self, group: Group) -> None:
+        heap, queued = group.heap, self._queued
+        while heap and queued.get(heap[0][2]) is not group:
+            heappop(heap)
+
+    def _new_group(self, key: GroupKey) -> Group:
+        if len(self._groups) >= EMPTY_GROUPS_MAX:
+            self._forget_empty_groups()
+        group = self._groups[key] = Group(key, len(self._by_bit))
+        self._by_bit.append(group)
+        for agent_class in self._classes:
+            if group.needs <= agent_class.offers:
+                group.classes |= 1 << agent_class.bit
+                agent_class.groups |= 1 << group.bit
+        if group.agent is not None:
+            self._pinned.setdefault(group.agent, []).append(group)
+        return group
+
+    def _forget_empty_groups(self) -> None:
+        self._groups = {key: group for key, group in self._groups.items() if group.size}
+        self._pinned = {}
+        for group in self._groups.values():
+            if group.agent is not None:
+                self._pinned.setdefault(group.agent, []).append(group)
+        self._renumber()
+
+    def _list(self, group: Group) -> None:
+        group.listed = True
+        self._parked &= ~(1 << group.bit)
+        head = group.heap[0]
+        heappush(self._ready, (head[0], head[1], group.bit))
+
+    # Agents --------------------------------------------------------------------------------
+
+    def join(self, agent: str, offered: frozenset[str]) -> None:
+        """An agent takes part; it has no room until `place` says so."""
+        member = self._by_offer.get(offered)
+        if member is None:
+            member = self._by_offer[offered] = AgentClass(offered)
+            self._classes.append(member)
+            self._stale = True
+        self._seats[agent] = Seat(member)
+
+    def leave(self, agent: str) -> None:
+        """An agent takes no part any more."""
+        self.place(agent, -1)
+        del self._seats[agent]
+
+    def place(self, agent: str, level: int) -> None:
+        """An agent has room at this score level (to the end of the line), or none (-1)."""
+        seat = self._seats[agent]
+        member, old = seat.member, seat.level
+        seat.ticket += 1
+        seat.level = level
+        if level >= 0:
+            queue = member.queues[level]
+            queue.append((seat.ticket, agent))
+            if old != level:
+                self._count(member, level, 1)
+            if len(queue) > 2 * member.counts[level] + 16:
+                self._compact(queue, level)
+            for group in self._pinned.get(agent, ()):
+                if group.size and not group.listed:
+                    self._list(group)
+        if old >= 0 and old != level:
+            self._count(member, old, -1)
+
+    def _count(self, member: AgentClass, level: int, change: int) -> None:
+        member.counts[level] += change
+        bit = 1 << member.bit
+        if change > 0:
+            if member.counts[level] == 1 and not self._stale:
+                self._free_at[level] |= bit
+                if not self._free & bit:
+                    self._free |= bit
+                    self._unpark(member)
+        elif member.counts[level] == 0:
+            self._free_at[level] &= ~bit
+            member.queues[level].clear()
+            if not any(member.counts):
+                self._free &= ~bit
+
+    def _unpark(self, member: AgentClass) -> None:
+        waiting = member.groups & self._parked
+        while waiting:
+            low = waiting & -waiting
+            waiting ^= low
+            group = self._by_bit[low.bit_length() - 1]
+            if group.size and not group.listed:
+                self._list(group)
+
+    def _compact(self, queue: deque[tuple[int, str]], level: int) -> None:
+        kept = [entry for entry in queue if self._holds(entry, level)]
+        queue.clear()
+        queue.extend(kept)
+
+    def _holds(self, entry: tuple[int, str], level: int) -> bool:
+        seat = self._seats.get(entry[1])
+        return seat is not None and seat.ticket == entry[0] and seat.level == level
+
+    def _renumber(self) -> None:
+        """Number classes by size and groups densely, and make all bitsets anew."""
+        self._classes.sort(key=lambda member: len(member.offers))
+        self._by_bit = list(self._groups.values())
+        self._free_at = [0] * SCORE_LEVELS
+        self._free = self._parked = 0
+        for bit, group in enumerate(self._by_bit):
+            group.bit, group.classes, group.listed = bit, 0, False
+        for bit, member in enumerate(self._classes):
+            member.bit, member.groups = bit, 0
+            for level, count in enumerate(member.counts):
+                if count:
+                    self._free_at[level] |= 1 << bit
+                    self._free |= 1 << bit
+            for group in self._by_bit:
+                if group.needs <= member.offers:
+                    group.classes |= 1 << bit
+                    member.groups |= 1 << group.bit
+        self._ready.clear()
+        self._stale = False
+        for group in self._by_bit:
+            if group.size:
+                self._list(group)
+
+    # The pass ------------------------------------------------------------------------------
+
+    def best(self) -> tuple[str, str] | None:
+        """The next (task, agent) to assign, or nothing. It changes only the list of groups to
+        look at: the task stays queued until `dequeue`, the agent where it is until `place`."""
+        if self._stale:
+            self._renumber()
+        ready, by_bit = self._ready, self._by_bit
+        while ready and self._free:
+            group = by_bit[ready[0][2]]
+            if not group.listed or not group.size:
+                heappop(ready)
+                group.listed = group.listed and group.size > 0
+                continue
+            self._drop_stale(group)
+            order, arrival, task = group.heap[0]
+            if (order, arrival) != ready[0][:2]:
+                heapreplace(ready, (order, arrival, group.bit))
+                continue
+            agent = self._agent_for(group)
+            if agent is not None:
+                return task, agent
+            heappop(ready)
+            group.listed = False
+            if group.agent is None:
+                self._parked |= 1 << group.bit
+        return None
+
+    def _agent_for(self, group: Group) -> str | None:
+        if group.agent is not None:
+            seat = self._seats.get(group.agent)
+            if seat is None or seat.level < 0 or not group.needs <= seat.member.offers:
+                return None
+            return group.agent
+        able = group.classes & self._free
+        if not able:
+            return None
+        for level in range(SCORE_LEVELS - 1, -1, -1):
+            found = able & self._free_at[level]
+            if found:
+                member = self._classes[(found & -found).bit_length() - 1]
+                queue = member.queues[level]
+                while not self._holds(queue[0], level):
+                    queue.popleft()
+                return queue[0][1]
+        return None
+
+    # Questions -----------------------------------------------------------------------------
+
+    def able(self, key: GroupKey) -> bool:
+        """Whether any agent that takes part, busy or not, could do such a task."""
+        wanted, agent = needs(key), key[2]
+        if agent is not None:
+            seat = self._seats.get(agent)
+            return seat is not None and wanted <= seat.member.offers
+        return any(wanted <= seat.member.offers for seat in self._seats.values())
+
+    def room(self, agent: str) -> int | None:
+        """The level at which an agent waits; -1 without room, `None` if it takes no part."""
+        seat = self._seats.get(agent)
+        return None if seat is None else seat.level

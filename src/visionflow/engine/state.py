@@ -1,0 +1,204 @@
+"""The state of a swarm: what a fold of its log amounts to.
+
+Facts are Structs that can be written down and hashed. Beside them stand indexes (the matching
+index, alarms, open clocks) that can be rebuilt from the facts at any time and are no part of the
+hash. Only `evolve` changes any of it.
+"""
+
+from hashlib import sha256
+
+import msgspec
+
+from visionflow.domain.agents import AgentSpec, AgentStatus, WorkerStatus
+from visionflow.domain.swarms import SwarmSpec
+from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec, TaskStatus
+from visionflow.engine.matching import Matching
+from visionflow.engine.timing import Alarm
+
+
+class StepState(msgspec.Struct, gc=False):
+    """A finished step of a task that has not ended."""
+
+    name: str
+    value: Payload
+    tree: str | None
+
+
+class PhaseState(msgspec.Struct, gc=False):
+    """A phase of a plan under way."""
+
+    name: str
+    tasks: tuple[str, ...]
+    sequential: bool
+    open: int
+    """Of its tasks, how many have not ended."""
+    failed: list[str]
+
+
+class PlanState(msgspec.Struct, gc=False):
+    """What a root task consists of."""
+
+    phases: list[PhaseState]
+    threshold_bp: int
+    current: int = 0
+    """The phase that is under way."""
+
+
+class TaskState(msgspec.Struct, gc=False):
+    """A task that is alive, or ended not long ago."""
+
+    spec: TaskSpec
+    status: TaskStatus
+    since_ms: int
+    """When it was submitted."""
+    attempt: int = 0
+    agent: str | None = None
+    """Who holds the open attempt."""
+    changed_ms: int = 0
+    """When the status last changed."""
+    waiting: int = 0
+    """Of `depends_on`, how many have not ended."""
+    failures: int = 0
+    """Failed attempts of this round that count against the retry policy."""
+    crashes: int = 0
+    kills: int = 0
+    """Attempts that died with their worker since the last finished step."""
+    retry_at_ms: int | None = None
+    cancelling: str | None = None
+    """Why its open attempt was told to stop."""
+    reason: str | None = None
+    """Why it is blocked or how it failed."""
+    result: Payload = NOTHING
+    steps: dict[str, StepState] | None = None
+    dependents: list[str] | None = None
+    plan: PlanState | None = None
+    phase: int = 0
+    """Of a part: the index of its phase."""
+
+
+class AgentState(msgspec.Struct, gc=False):
+    """An agent, with its record."""
+
+    spec: AgentSpec
+    status: AgentStatus
+    worker: str
+    open: dict[str, int]
+    """Tasks it holds, with the attempt."""
+    completed: int = 0
+    failed: int = 0
+    mean_us: int = 0
+    """Moving mean of how long its completed tasks took."""
+    reason: str | None = None
+
+
+class WorkerState(msgspec.Struct, gc=False):
+    """A place for a process; each process on it is an incarnation."""
+
+    id: str
+    status: WorkerStatus
+    dedicated: bool
+    """It hosts one agent, with that agent's limits."""
+    agents: dict[str, None]
+    incarnation: int = 0
+    pid: int | None = None
+    started: str | None = None
+    restart_at_ms: int = 0
+    deaths: list[tuple[int, FailureKind]] = []
+    """When processes of it died within the restart period."""
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """The first answer to a command: what it concerned, or why it was refused."""
+
+    at_ms: int = 0
+    subject: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class Counters(msgspec.Struct, gc=False):
+    """Totals since the swarm was created."""
+
+    submitted: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    dead_letter: int = 0
+    attempts: int = 0
+    attempts_failed: int = 0
+    late_results: int = 0
+    refusals: int = 0
+
+
+class Clocks:
+    """Open attempts by the length of their wall-clock limit, oldest first."""
+
+    def __init__(self) -> None:
+        self.by_length: dict[int, dict[str, int]] = {}
+
+    def start(self, task: str, length_ms: int, now_ms: int) -> None:
+        """The attempt of this task began to count."""
+        clock = self.by_length.get(length_ms)
+        if clock is None:
+            clock = self.by_length[length_ms] = {}
+        clock.pop(task, None)
+        clock[task] = now_ms
+
+    def stop(self, task: str, length_ms: int) -> None:
+        """It no longer counts."""
+        clock = self.by_length.get(length_ms)
+        if clock is not None:
+            clock.pop(task, None)
+
+    def overdue(self, now_ms: int, grace_ms: int) -> list[str]:
+        """Tasks whose attempt has been open longer than its limit and the grace together."""
+        found: list[str] = []
+        for length_ms, clock in self.by_length.items():
+            for task, since_ms in clock.items():
+                if now_ms - since_ms < length_ms + grace_ms:
+                    break
+                found.append(task)
+        return found
+
+
+class SwarmState:
+    """Everything the engine knows of one swarm."""
+
+    def __init__(self) -> None:
+        self.spec: SwarmSpec | None = None
+        self.closed: str | None = None
+        self.now_ms = 0
+        self.boot = 0
+        self.agents: dict[str, AgentState] = {}
+        self.workers: dict[str, WorkerState] = {}
+        self.tasks: dict[str, TaskState] = {}
+        self.live = 0
+        """Tasks that have not ended."""
+        self.ended: dict[str, None] = {}
+        """Ended tasks that are still in `tasks`, oldest first."""
+        self.finished: dict[str, int] = {}
+        """Tasks that have left, with their last attempt."""
+        self.answers: dict[str, Answer] = {}
+        self.counters = Counters()
+        self.matching = Matching()
+        self.retries = Alarm()
+        self.deadlines = Alarm()
+        self.clocks = Clocks()
+
+    def digest(self) -> str:
+        """A hash of every fact. Two folds of one log have the same."""
+        facts = (
+            self.spec,
+            self.closed,
+            self.now_ms,
+            self.boot,
+            self.agents,
+            self.workers,
+            self.tasks,
+            self.live,
+            list(self.ended),
+            list(self.finished.items()),
+            list(self.answers.items()),
+            self.counters,
+        )
+        return sha256(msgspec.msgpack.encode(facts)).hexdigest()
