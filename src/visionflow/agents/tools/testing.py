@@ -237,7 +237,7 @@ class _Suite:
         self.log.feed(content)
 
     def _result(self, done: Completed, coverage: Coverage) -> TestRun:
-        cases = self.log.cases(self.project)
+        cases = self.log.cases(self.project, self.worktree)
         run = judge(self.log, cases, done, self.project)
         seconds = done.wall_ms / 1000
         publish(self.theirs / "junit.xml", Path(self.request.junit), cases, seconds)

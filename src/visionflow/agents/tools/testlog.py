@@ -5,6 +5,7 @@ does not fit is dropped. What the whole means is `testing`'s job.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Literal
 
@@ -17,6 +18,7 @@ from visionflow.agents.tools.text import clean, one_line, tail
 
 LOG_BYTES_MAX = 64 * 1024 * 1024
 _WORST: dict[CaseOutcome, int] = {"passed": 0, "xfailed": 1, "skipped": 2, "failed": 3, "error": 4}
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 _Kind = Literal[
     "start", "collected", "collect_error", "collect_skip", "test", "report", "finish", "deadline"
 ]
@@ -118,15 +120,18 @@ class TestLog:
         failed = sum(test.outcome in ("failed", "error") for test in ended)
         return Progress(len(ended), self.collected, self.current, failed)
 
-    def cases(self, project: Project) -> list[Case]:
-        """Everything that has an outcome, by id. A test that did not end is not among them."""
+    def cases(self, project: Project, worktree: str) -> list[Case]:
+        """Everything that has an outcome, by id. A test that did not end is not among them.
+
+        Texts are the same in every run of the same tree: no folder of this run, no addresses.
+        """
         found = [
             Case(name, test.outcome, test.seconds, test.text, test.line)
             for name, test in self._tests.items()
             if test.outcome is not None and (test.ended or test.outcome in ("failed", "error"))
         ]
         every = (*self._modules.values(), *found)
-        return sorted((_presented(case, project) for case in every), key=lambda c: c.id)
+        return sorted((_presented(case, project, worktree) for case in every), key=lambda c: c.id)
 
     def unfinished(self) -> list[str]:
         """Tests that began and never ended."""
@@ -153,15 +158,19 @@ def _outcome_of(line: _Line) -> CaseOutcome | None:
     return "passed" if line.outcome == "passed" and line.when == "call" else None
 
 
-def _presented(case: Case, project: Project) -> Case:
+def _presented(case: Case, project: Project, worktree: str) -> Case:
     """The case with its text cleaned and, for a failure, what is missing."""
     bad = case.outcome in ("failed", "error")
     missing = absent(case.message, project) if bad else None
-    summary = one_line(case.summary) or one_line(_error_line(case.message))
+    message = _repeatable(case.message, worktree)
+    summary = one_line(_repeatable(case.summary, worktree)) or one_line(_error_line(message))
     return Case(
-        clean(case.id)[:500], case.outcome, round(case.seconds, 6), tail(case.message), summary,
-        missing,
+        clean(case.id)[:500], case.outcome, round(case.seconds, 6), tail(message), summary, missing
     )  # fmt: skip
+
+
+def _repeatable(text: str, worktree: str) -> str:
+    return _ADDRESS.sub("0x…", text.replace(worktree + "/", "").replace(worktree, "."))
 
 
 def _error_line(text: str) -> str:

@@ -51,7 +51,8 @@ def _outcome(
         where = f" while {one_line(log.current, 200)} ran" if log.current else ""
         return "could_not_run", f"the tests were ended by {done.ended_by}{where}"
     if faults:
-        return "failed", _told(faults)
+        more = f"; {_missing(bad)}" if len(faults) < len(bad) else ""
+        return "failed", _told(faults) + more
     if bad:
         return "could_not_run", _missing(bad)
     if log.finished is None or done.exit_code in (_INTERRUPTED, _INTERNAL, _USAGE):
