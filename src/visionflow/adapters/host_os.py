@@ -1,0 +1,212 @@
+"""The machine for real: clocks, randomness, child processes.
+
+The loop is told of a child's end by a descriptor of the process (Linux) or by a waiting thread
+(elsewhere). What a child does with the pipe of its parent is the worker's business.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+import time
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from visionflow.adapters.os_processes import Identity, end_family, identity
+from visionflow.domain.errors import CommandNotStarted
+from visionflow.ports.host import Exit
+
+PARENT_FD = "VISIONFLOW_PARENT_FD"
+SECRET_BYTES_MAX = 4_096
+"""It must fit into an empty pipe, or writing it would wait for the child."""
+ENTROPY_BYTES = 4_096
+
+
+class OsProcess:
+    """A child of this process. All methods belong to the loop's thread."""
+
+    def __init__(
+        self, loop: AbstractEventLoop, child: "subprocess.Popen[bytes]", lifeline: int
+    ) -> None:
+        self._loop = loop
+        self._child = child
+        self._lifeline = lifeline
+        self._exit: Exit | None = None
+        self._calls: list[Callable[[Exit], None]] = []
+        # It cannot have been reaped yet, so the pid is still its own.
+        who = identity(child.pid)
+        self._started = "" if who is None else who.started
+        self._watch()
+
+    @property
+    def pid(self) -> int:
+        """See `visionflow.ports.host.Process.pid`."""
+        return self._child.pid
+
+    @property
+    def started(self) -> str:
+        """See `visionflow.ports.host.Process.started`."""
+        return self._started
+
+    def on_exit(self, call: Callable[[Exit], None]) -> None:
+        """See `visionflow.ports.host.Process.on_exit`."""
+        if self._exit is None:
+            self._calls.append(call)
+        else:
+            self._loop.call_soon(call, self._exit)
+
+    def terminate(self) -> None:
+        """See `visionflow.ports.host.Process.terminate`."""
+        if self._exit is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """See `visionflow.ports.host.Process.kill`."""
+        # Until it is reaped, its pid and group are nobody else's; when it was, the group is
+        # already dead.
+        if self._exit is None:
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _watch(self) -> None:
+        if hasattr(os, "pidfd_open"):
+            descriptor = os.pidfd_open(self.pid)
+            self._loop.add_reader(descriptor, self._ended, descriptor)
+            return
+        threading.Thread(target=self._wait, name=f"wait-{self.pid}", daemon=True).start()
+
+    def _wait(self) -> None:
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._ended, None)
+
+    def _ended(self, descriptor: int | None) -> None:
+        if descriptor is not None:
+            self._loop.remove_reader(descriptor)
+            os.close(descriptor)
+        # It is dead but not reaped: the last moment at which its group is certainly its own.
+        # Nothing that it started in there may live on.
+        self._kill_group()
+        code = self._child.wait()
+        os.close(self._lifeline)
+        self._exit = Exit(code, None) if code >= 0 else Exit(None, _signal_name(-code))
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call(self._exit)
+
+
+class OsHost:
+    """A `Host` that is the operating system; for one loop's thread."""
+
+    def __init__(self, loop: AbstractEventLoop | None = None, *, floor_ms: int = 0) -> None:
+        """Without a `loop`, the one that runs when a call needs it.
+
+        `floor_ms` is the latest time that an earlier life recorded: `now_ms` starts there when
+        the machine's clock was set back since.
+        """
+        self._loop = loop
+        self._now_ms = floor_ms
+        self._entropy = b""
+        self._entropy_at = 0
+
+    def now_ms(self) -> int:
+        """See `visionflow.ports.host.Host.now_ms`."""
+        self._now_ms = max(self._now_ms, time.time_ns() // 1_000_000)
+        return self._now_ms
+
+    def monotonic_ms(self) -> int:
+        """See `visionflow.ports.host.Host.monotonic_ms`."""
+        return time.monotonic_ns() // 1_000_000
+
+    def entropy(self) -> int:
+        """See `visionflow.ports.host.Host.entropy`."""
+        at = self._entropy_at
+        if at == len(self._entropy):
+            self._entropy = os.urandom(ENTROPY_BYTES)
+            at = 0
+        self._entropy_at = at + 8
+        return int.from_bytes(self._entropy[at : at + 8], "little")
+
+    def call_later(self, delay_ms: int, call: Callable[[], None]) -> TimerHandle:
+        """See `visionflow.ports.host.Host.call_later`."""
+        return self._running_loop().call_later(delay_ms / 1_000, call)
+
+    def spawn(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        secret: bytes,
+        stderr_path: str | None = None,
+    ) -> OsProcess:
+        """See `visionflow.ports.host.Host.spawn`.
+
+        The environment is `env` and the one variable. Standard input is empty; what it prints
+        is appended to the file at `stderr_path`, or goes nowhere. When it ends, what is left of
+        its process group is killed.
+        """
+        loop = self._running_loop()
+        inherited, lifeline = os.pipe()
+        try:
+            _write_secret(lifeline, secret)
+            child = _start(argv, {**env, PARENT_FD: str(inherited)}, inherited, stderr_path)
+        except BaseException:
+            os.close(lifeline)
+            raise
+        finally:
+            os.close(inherited)
+        return OsProcess(loop, child, lifeline)
+
+    def end_leftover(self, pid: int, started: str) -> bool:
+        """See `visionflow.ports.host.Host.end_leftover`. It blocks until they are dead.
+
+        Processes of its session and descendants in sessions of their own are ended too.
+
+        Raises:
+            VisionFlowError: one of them does not end although it was killed.
+        """
+        return end_family(Identity(pid, started))
+
+    def _running_loop(self) -> AbstractEventLoop:
+        return self._loop or asyncio.get_running_loop()
+
+
+def _write_secret(lifeline: int, secret: bytes) -> None:
+    if len(secret) > SECRET_BYTES_MAX or b"\n" in secret:
+        raise CommandNotStarted(
+            f"A worker's secret is one line of at most {SECRET_BYTES_MAX} bytes."
+        )
+    os.write(lifeline, secret + b"\n")
+
+
+def _start(
+    argv: Sequence[str], env: Mapping[str, str], inherited: int, stderr_path: str | None
+) -> "subprocess.Popen[bytes]":
+    try:
+        with open(stderr_path or os.devnull, "ab") as output:
+            return subprocess.Popen(
+                list(argv),
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(inherited,),
+                start_new_session=True,
+            )
+    except (OSError, ValueError) as error:
+        raise CommandNotStarted(
+            f"{argv[0] if argv else 'A command without words'} could not be started: {error}.",
+            hint="Check that it exists, may be executed, and that its output file can be written.",
+        ) from error
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

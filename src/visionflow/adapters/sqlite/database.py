@@ -1,0 +1,61 @@
+"""The few words of apsw that the log uses, typed for what it does with them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, cast
+
+import apsw
+
+Value = str | int | bytes
+
+
+class Rows(Protocol):
+    """The rows of a statement under way."""
+
+    def __iter__(self) -> Iterator[tuple[object, ...]]:
+        """Row by row."""
+        ...
+
+    def fetchall(self) -> list[tuple[object, ...]]:
+        """All that are left."""
+        ...
+
+    def close(self) -> None:
+        """End the statement, and with it a read transaction."""
+        ...
+
+
+class Database(Protocol):
+    """A connection to a SQLite file. Its calls raise `apsw.Error`."""
+
+    def execute(self, statements: str, bindings: tuple[Value, ...] = ()) -> Rows:
+        """Run a statement."""
+        ...
+
+    def executemany(self, statements: str, bindings: Iterable[tuple[Value, ...]]) -> Rows:
+        """Run a statement once for each tuple."""
+        ...
+
+    def pragma(self, name: str, value: Value | None = None) -> object:
+        """Read or set a setting, and say what it is now."""
+        ...
+
+    def set_busy_timeout(self, milliseconds: int) -> None:
+        """How long to wait for another connection's lock."""
+        ...
+
+    def set_wal_hook(self, hook: Callable[[object, str, int], int]) -> None:
+        """After each commit: call with the number of pages in the write-ahead file."""
+        ...
+
+    def wal_checkpoint(self, dbname: str | None = None, mode: int = 0) -> tuple[int, int]:
+        """Move pages from the write-ahead file to the database file."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file; the last connection checkpoints first."""
+        ...
+
+
+def connect(path: str, flags: int, vfs: str | None) -> Database:
+    """Open a file."""
+    return cast(Database, apsw.Connection(path, flags=flags, vfs=vfs))
