@@ -1,0 +1,84 @@
+# The one way in: a person, CI and the README all run these targets and nothing else.
+# Needs git, make, bash and Python 3.11 or newer with its venv module; all else is installed
+# into .venv from lock files that pin every package by hash.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.ready-bench
+STAGE := bash scripts/stage
+PYTEST := $(BIN)/python -m pytest
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+LOCK := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-emit-index-url $(UPGRADE)
+# Whatever this machine says about where packages come from stays out of the locks.
+PUBLIC := env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS
+
+# Each is a folder of tests with a stage of its own; every other folder is in the unit stage.
+SLOW := simulator powercuts kills job mutants
+PRESENT := $(notdir $(wildcard $(SLOW:%=tests/%)))
+SEEDS ?= 10000
+DEMO := .demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint test unit $(SLOW) demo bench prove lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+setup: $(READY)  ## create .venv with everything that development needs
+
+$(READY): requirements/dev.lock pyproject.toml
+	@$(PYTHON) scripts/python_fits.py
+	@$(STAGE) "setup: environment" $(PYTHON) -m venv $(VENV)
+	@$(STAGE) "setup: locked packages" $(PIP) --require-hashes -r requirements/dev.lock
+	@$(STAGE) "setup: visionflow" $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lint: $(READY)  ## style, types, layers
+	@$(STAGE) "ruff check" $(BIN)/ruff check --quiet
+	@$(STAGE) "ruff format" $(BIN)/ruff format --check --quiet
+	@$(STAGE) "pyright" $(BIN)/pyright
+	@$(STAGE) "layers" $(BIN)/lint-imports --no-cache
+	@$(STAGE) "house rules" $(PYTEST) tests/house
+
+test: lint unit $(PRESENT)  ## lint, then every test, stage by stage
+	@echo "stages without a test as yet: $(or $(filter-out $(PRESENT),$(SLOW)),none)"
+
+unit: $(READY)  ## the tests that need no stage of their own
+	@$(STAGE) "unit and property tests" $(PYTEST) tests $(patsubst %,--ignore=tests/%,house $(SLOW))
+
+$(SLOW): $(READY)
+	@$(STAGE) "$@" $(PYTEST) tests/$@
+
+$(DEMO)/.ready: requirements/demo.lock scripts/unpack.py | $(READY)
+	@rm -rf $(DEMO)/sdist $(DEMO)/package
+	@$(STAGE) "demo: download" $(BIN)/python -m pip --disable-pip-version-check download --quiet \
+		--no-binary :all: --no-deps --no-build-isolation --require-hashes \
+		-r requirements/demo.lock --dest $(DEMO)/sdist
+	@$(BIN)/python scripts/unpack.py $(DEMO)/sdist/*.tar.gz $(DEMO)/package
+	@touch $@
+
+demo: $(READY) $(DEMO)/.ready  ## test and review a package that nobody here wrote
+	@$(STAGE) "demo" $(BIN)/visionflow run "Test and review this repository" \
+		--workspace $(DEMO)/package --out $(DEMO)/runs
+
+$(BENCH_READY): requirements/bench.lock $(READY)
+	@$(STAGE) "setup: peers to measure against" $(PIP) --require-hashes -r requirements/bench.lock
+	@touch $@
+
+bench: $(BENCH_READY)  ## measure, with peers on the same work in the same run
+	@$(STAGE) "bench" $(BIN)/python -m bench
+
+prove: export VISIONFLOW_RELEASE := 1
+prove: test  ## what a release needs: no row of the manifest unproved, and ten thousand seeds
+	@$(STAGE) "prove: simulator" $(BIN)/visionflow simulate --seeds $(SEEDS)
+
+lock: $(READY)  ## write the lock files anew; UPGRADE=--upgrade takes newer versions
+	$(PUBLIC) $(LOCK) pyproject.toml --group dev -o requirements/dev.lock
+	$(PUBLIC) $(LOCK) pyproject.toml -c requirements/dev.lock -o requirements/base.lock
+	$(PUBLIC) $(LOCK) --group bench -c requirements/dev.lock -o requirements/bench.lock
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
