@@ -19,16 +19,15 @@ class Alarm:
         heappush(self._heap, (at_ms, name))
 
     def due(self, now_ms: int) -> list[tuple[int, str]]:
-        """All that is due, earliest first, stale ones included."""
-        heap, found, look = self._heap, list[tuple[int, str]](), [0]
+        """All that is due, earliest first, each once, stale ones included."""
+        heap, found, look = self._heap, set[tuple[int, str]](), [0]
         while look:
             index = look.pop()
             if index < len(heap) and heap[index][0] <= now_ms:
-                found.append(heap[index])
+                found.add(heap[index])
                 look.append(2 * index + 1)
                 look.append(2 * index + 2)
-        found.sort()
-        return found
+        return sorted(found)
 
     def trim(self, counts: Callable[[int, str], bool]) -> None:
         """Drop what no longer counts from the top."""

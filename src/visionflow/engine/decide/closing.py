@@ -19,6 +19,7 @@ class Closing:
         self.events: list[AnyEvent] = []
         self._state = state
         self._ended: dict[str, bool] = {}
+        self._queued: dict[str, None] = {}
         self._released: dict[str, None] = {}
         self._cancelling: dict[str, str] = {}
 
@@ -92,17 +93,26 @@ class Closing:
             return
         if not ok:
             self.fail(name, f"it depends on {on}, which ended without a result")
-        elif self._is_open(task) and all(self.has_ended(other) for other in task.spec.depends_on):
+        elif self._is_open(task):
+            self._queue(task)
+
+    def _queue(self, task: TaskState) -> None:
+        """Queue a pending task, unless it waits for something else or this was done already."""
+        name = task.spec.id
+        if task.status is not TaskStatus.PENDING or task.retry_at_ms is not None:
+            return
+        if name not in self._queued and all(map(self.has_ended, task.spec.depends_on)):
+            self._queued[name] = None
             self.events.append(e.TaskQueued(task=name))
 
     def _is_open(self, task: TaskState) -> bool:
         """Whether the phase of a part is under way; always so for a task without a plan."""
-        if task.spec.parent is None:
+        root = None if task.spec.parent is None else self._state.tasks.get(task.spec.parent)
+        if root is None or root.plan is None:
             return True
-        root = self._state.tasks[task.spec.parent]
-        if root.plan is None or task.phase != root.plan.current:
+        phase = self._current(root.spec.id, root.plan)
+        if phase is None or task.spec.phase != phase.name:
             return False
-        phase = root.plan.phases[task.phase]
         return not phase.sequential or task.spec.id == self._first_open(phase)
 
     def _settle(self, root_name: str, part: TaskState) -> None:
@@ -111,43 +121,48 @@ class Closing:
             return
         plan = root.plan
         phase = plan.phases[part.phase]
-        failed = self._failed(phase)
+        failed = self._failed(root_name, phase)
         if len(failed) * 10_000 > plan.threshold_bp * len(phase.tasks):
             self.fail(root_name, f"phase {phase.name}: {len(failed)} of {len(phase.tasks)} failed")
             self._cancel_parts(plan, f"phase {phase.name} of its plan failed")
-        elif any(not self.has_ended(name) for name in phase.tasks):
-            if phase.sequential:
-                self._open_next(phase)
-        elif part.phase + 1 < len(plan.phases):
-            self._open_phase(plan.phases[part.phase + 1])
-        else:
-            parts = tuple(name for each in plan.phases for name in self._failed(each))
+            return
+        current = self._current(root_name, plan)
+        if current is None:
+            parts = tuple(name for each in plan.phases for name in self._failed(root_name, each))
             self.complete(e.TaskCompleted(task=root_name, attempt=root.attempt, failed_parts=parts))
+        elif current.sequential or current is not plan.phases[plan.current]:
+            self._open(current)
 
-    def _failed(self, phase: PhaseState) -> list[str]:
-        own = [name for name in phase.tasks if self._ended.get(name) is False]
-        return [*(name for name in phase.failed if name not in own), *own]
+    def _current(self, root: str, plan: PlanState) -> PhaseState | None:
+        """The first phase with a task that has not ended."""
+        for phase in plan.phases[plan.current :]:
+            if phase.open > len(self._own(root, phase)):
+                return phase
+        return None
+
+    def _own(self, root: str, phase: PhaseState) -> list[str]:
+        """Tasks of a phase that end in this decision."""
+        tasks = self._state.tasks
+        return [
+            name
+            for name in self._ended
+            if tasks[name].spec.parent == root and tasks[name].spec.phase == phase.name
+        ]
+
+    def _open(self, phase: PhaseState) -> None:
+        """Queue what may run of this phase and does not yet."""
+        names = phase.tasks
+        if phase.sequential:
+            first = self._first_open(phase)
+            names = () if first is None else (first,)
+        for name in names:
+            self._queue(self._state.tasks[name])
+
+    def _failed(self, root: str, phase: PhaseState) -> list[str]:
+        return [*phase.failed, *(n for n in self._own(root, phase) if not self._ended[n])]
 
     def _first_open(self, phase: PhaseState) -> str | None:
         return next((name for name in phase.tasks if not self.has_ended(name)), None)
-
-    def _open_phase(self, phase: PhaseState) -> None:
-        if phase.sequential:
-            self._open_next(phase)
-            return
-        for name in phase.tasks:
-            self._open(name)
-
-    def _open_next(self, phase: PhaseState) -> None:
-        name = self._first_open(phase)
-        if name is not None:
-            self._open(name)
-
-    def _open(self, name: str) -> None:
-        task = self._state.tasks[name]
-        waits = any(not self.has_ended(other) for other in task.spec.depends_on)
-        if task.status is TaskStatus.PENDING and task.retry_at_ms is None and not waits:
-            self.events.append(e.TaskQueued(task=name))
 
     def _cancel_parts(self, plan: PlanState, reason: str) -> None:
         for phase in plan.phases:
