@@ -1,8 +1,9 @@
-"""A world of its own for one command: user, mount, network, process and ipc namespaces.
+"""A world of its own for one command: user, network, process, ipc and mount namespaces.
 
 Two steps in two processes. The launcher calls `enter`: it and its children are then in new
 namespaces, the loopback device is up, and its children are in a new process namespace. The first
-child calls `build_view`: a root of its own is put together from bind mounts of exactly the folders
+child calls `build_view`, in a mount namespace that it has alone, as the launcher must go on seeing
+the machine's files: a root of its own is put together from bind mounts of exactly the folders
 that the command was given, so that nothing else, socket files included, so much as has a name.
 """
 
@@ -25,7 +26,7 @@ def enter(*, network: bool) -> None:
     Raises:
         OSError: the kernel or its administrator refused a step.
     """
-    flags = kernel.NEWUSER | kernel.NEWNS | kernel.NEWIPC | kernel.NEWPID
+    flags = kernel.NEWUSER | kernel.NEWIPC | kernel.NEWPID
     if not network:
         flags |= kernel.NEWNET
     if os.geteuid() == 0:
@@ -97,6 +98,7 @@ def build_view(scratch: str, read: list[str], write: list[str]) -> None:
     """Make the root of this process hold `read` (read-only), `write`, /tmp, /dev and /proc."""
     root = os.path.join(scratch, "root")
     private = os.path.join(scratch, "tmp")
+    kernel.unshare(kernel.NEWNS)
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
     os.mkdir(root + "/tmp")
