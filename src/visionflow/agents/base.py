@@ -1,0 +1,206 @@
+"""The class that every agent is one of, and what it is given by the process that hosts it.
+
+An agent says what it can do and does it. It does not know of queues, retries or other agents:
+whoever hosts it provides the attempt under way (`Attempt`) and the rest (`AgentContext`).
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from visionflow.agents.task import Task
+from visionflow.domain.errors import UsageError, VisionFlowError
+from visionflow.ports.blobs import Blobs
+from visionflow.ports.sandbox import Sandbox
+
+
+class PermanentFailure(VisionFlowError):
+    """Raised by an agent: no further attempt can help, so none is made."""
+
+    code = "permanent_failure"
+
+
+class WorkspaceTrees(Protocol):
+    """States of a workspace, by the git tree that holds them."""
+
+    async def tree_of(self, path: Path) -> str:
+        """Record what the workspace at `path` holds now, durably, and return its tree."""
+        ...
+
+    async def restore(self, path: Path, tree: str) -> None:
+        """Make the workspace at `path` hold exactly what it held when `tree` was recorded."""
+        ...
+
+
+class Cancelled(Protocol):
+    """Set once the attempt should stop. May be waited for in a thread."""
+
+    def is_set(self) -> bool:
+        """Whether it should stop."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until it should stop, for at most `timeout` seconds; whether it should."""
+        ...
+
+
+class Attempt(Protocol):
+    """The attempt under way, as its host sees it."""
+
+    async def step(
+        self, name: str, call: Callable[..., Any], args: tuple[Any, ...], workspace: Path | None
+    ) -> Any:
+        """See `BaseAgent.step`."""
+        ...
+
+    def step_in_thread(
+        self, name: str, call: Callable[..., Any], args: tuple[Any, ...], workspace: Path | None
+    ) -> Any:
+        """See `BaseAgent.step_sync`."""
+        ...
+
+    def progress(self, fraction: float | None, note: str) -> None:
+        """See `BaseAgent.progress`."""
+        ...
+
+    @property
+    def cancelled(self) -> Cancelled:
+        """See `BaseAgent.cancelled`."""
+        ...
+
+
+current_attempt: ContextVar[Attempt] = ContextVar("visionflow_attempt")
+"""Set by the host around each call of `process_task`; an agent may have several under way."""
+
+
+class AgentContext:
+    """What an agent may use beside its task."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        blobs: Blobs,
+        open_sandbox: Callable[[], Sandbox],
+        write_log: Callable[[str, str], None],
+        trees: WorkspaceTrees | None = None,
+    ) -> None:
+        """`open_sandbox` may be slow (it tries what holds); `write_log` takes level and text."""
+        self.blobs = blobs
+        self.trees = trees
+        self.write_log = write_log
+        self._folder = folder
+        self._open_sandbox = open_sandbox
+        self._sandbox: Sandbox | None = None
+
+    @property
+    def folder(self) -> Path:
+        """A folder for scratch of this agent alone, made when it is first asked for."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The only way to run a foreign command; made when it is first asked for."""
+        if self._sandbox is None:
+            self._sandbox = self._open_sandbox()
+        return self._sandbox
+
+
+class BaseAgent:
+    """Derive from it and write `process_task`.
+
+    `async def process_task` runs in the loop of its worker; a plain `def process_task` runs in a
+    thread, unless the class says `blocking = False` because it only takes an instant.
+    """
+
+    type: str = "custom"
+    capabilities: tuple[str, ...] = ()
+    blocking: ClassVar[bool] = True
+    """Whether a `process_task` that is no coroutine may take longer than a moment."""
+
+    def __init__(
+        self, agent_id: str, name: str, type: str, config: dict[str, Any], context: AgentContext
+    ) -> None:
+        """Called by the worker. Open what is slow or may fail in `start` instead."""
+        self.id = agent_id
+        self.name = name
+        self.type = type or self.__class__.type
+        self.config = config
+        self.context = context
+
+    async def start(self) -> None:
+        """Called once before the first task. Raising here means that the agent is not there."""
+
+    async def stop(self) -> None:
+        """Called once after the last task, unless the process is killed."""
+
+    def process_task(self, task: Task) -> Any:
+        """Do the work and return a result that MessagePack can hold (maps, lists, text, bytes,
+        numbers, dates, dataclasses, Structs). May be `async`.
+
+        Raises:
+            PermanentFailure: trying again cannot help. Any other exception is tried again.
+        """
+        raise PermanentFailure(
+            f"{self.__class__.__name__} does not define process_task, so it cannot do anything.",
+            hint="Define `async def process_task(self, task)` in the class.",
+        )
+
+    def supports_batch(self, task_type: str) -> bool:
+        """Whether several tasks of this type may be handed over at once. No agent does by
+        itself."""
+        return False
+
+    async def step(
+        self, name: str, call: Callable[..., Any], *args: Any, workspace: Path | None = None
+    ) -> Any:
+        """Run `call(*args)` once for this task, whatever happens to processes in between.
+
+        Its value is durable before this returns; a later attempt gets it without running
+        anything. A step is known by the task, its name, how often that name came before, its
+        `args`, and the code of `call`: change one of them and it runs anew. What a function
+        takes from around it instead of by `args` is not noticed. A plain function runs in a
+        thread, a coroutine function in the loop. The value comes back as MessagePack gives it
+        (a tuple as a list, a dataclass as a map), on the first run too.
+
+        Where `workspace` is given, the files there are recorded after the step, and a later
+        attempt puts them back before the first step that it really runs. Work that needs those
+        files belongs into a step.
+
+        Raises:
+            StaleAttempt: another attempt has begun; end this one.
+            NotPersistable: `args` or the value cannot be stored. Nothing ran, or nothing of it
+                counts.
+        """
+        return await _attempt().step(name, call, args, workspace)
+
+    def step_sync(
+        self, name: str, call: Callable[..., Any], *args: Any, workspace: Path | None = None
+    ) -> Any:
+        """`step` for a `process_task` that runs in a thread. Blocks."""
+        return _attempt().step_in_thread(name, call, args, workspace)
+
+    def progress(self, fraction: float | None, note: str = "") -> None:
+        """Show how far this attempt is: 0 to 1, or `None` when that cannot be known."""
+        _attempt().progress(fraction, note)
+
+    def log(self, text: str, level: str = "info") -> None:
+        """A line for this agent's log; `level` is debug, info, warning or error."""
+        self.context.write_log(level, text)
+
+    @property
+    def cancelled(self) -> Cancelled:
+        """Set when this attempt should stop. A thread must look at it: it cannot be stopped."""
+        return _attempt().cancelled
+
+
+def _attempt() -> Attempt:
+    try:
+        return current_attempt.get()
+    except LookupError:
+        raise UsageError(
+            "There is no attempt here: step, progress and cancelled belong to process_task.",
+            hint="In a thread of your own, run it with contextvars.copy_context().run(...).",
+        ) from None

@@ -1,0 +1,130 @@
+"""Finds an agent's class by `module:attribute` or `/path/to/file.py:attribute`.
+
+A file is loaded under a private name and once: a class of a user's script is found although the
+script ran as `__main__` somewhere else, and what stands under its `if __name__ == "__main__"`
+does not run again. A function of one parameter, the task, is an agent too.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, cast
+
+from visionflow.agents.base import BaseAgent
+from visionflow.agents.task import Task
+from visionflow.domain.errors import ConfigError
+
+_FORMS = "Write `module:Name` or `/path/to/file.py:Name`."
+
+
+def load_agent_class(path: str) -> type[BaseAgent]:
+    """The class at this import path, or one made from the function there.
+
+    Raises:
+        ConfigError: there is no such module, file or attribute, importing it raised, or it is
+            neither a `BaseAgent` nor a function of one parameter.
+    """
+    place, colon, name = path.rpartition(":")
+    if not colon or not place or not name:
+        raise ConfigError(f"{path!r} is not the import path of an agent.", hint=_FORMS)
+    is_file = place.endswith(".py") or os.sep in place
+    module = _load_file(place) if is_file else _import(place)
+    found: Any = module
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise ConfigError(f"{place} has no {name}.", hint=_FORMS) from None
+    return as_agent_class(found, path)
+
+
+def as_agent_class(found: object, path: str) -> type[BaseAgent]:
+    """The class itself, or one around a function.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(found, type):
+        if issubclass(found, BaseAgent):
+            return found
+        raise ConfigError(
+            f"{path} is a class that does not derive from visionflow.BaseAgent.",
+            hint="Derive it, and write process_task(self, task).",
+        )
+    if not callable(found):
+        raise ConfigError(
+            f"{path} is {type(found).__name__}, neither a class nor a function.", hint=_FORMS
+        )
+    try:
+        inspect.signature(found).bind(None)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"The function {path} cannot be called with one task: {error}.",
+            hint="Give it one parameter, as in `def work(task)`.",
+        ) from error
+    return _agent_around(found)
+
+
+def _agent_around(work: Callable[..., Any]) -> type[BaseAgent]:
+    async def awaited(self: BaseAgent, task: Task) -> Any:
+        return await work(task)
+
+    def called(self: BaseAgent, task: Task) -> Any:
+        return work(task)
+
+    name = cast(str, getattr(work, "__name__", "function"))
+    members = {
+        "process_task": awaited if inspect.iscoroutinefunction(work) else called,
+        "blocking": bool(getattr(work, "blocking", True)),
+        "type": getattr(work, "type", BaseAgent.type),
+        "capabilities": tuple(getattr(work, "capabilities", ())),
+        "__doc__": work.__doc__,
+    }
+    return cast("type[BaseAgent]", type(name, (BaseAgent,), members))
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            f"The module {name} cannot be imported: {error}.",
+            hint="It must be installed where the worker runs, or on its import paths.",
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(name, error) from error
+
+
+def _load_file(place: str) -> ModuleType:
+    real = os.path.realpath(place)
+    name = "_visionflow_script_" + hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
+    known = sys.modules.get(name)
+    if known is not None:
+        return known
+    spec = importlib.util.spec_from_file_location(name, real)
+    if spec is None or spec.loader is None or not os.path.isfile(real):
+        raise ConfigError(f"There is no Python file {place}.", hint=_FORMS)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    folder = os.path.dirname(real)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise _broken(place, error) from error
+    return module
+
+
+def _broken(place: str, error: BaseException) -> ConfigError:
+    trace, line = error.__traceback__, ""
+    while trace is not None:
+        line = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return ConfigError(f"Importing {place} raised {type(error).__name__}: {error}{line}.")
