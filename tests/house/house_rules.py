@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SCREEN_LINES = 70
 MODULE_LINES_MAX = 500
@@ -30,6 +32,13 @@ class Source(NamedTuple):
     def tree(self) -> ast.Module:
         """Return the parsed file; a syntax error is the caller's to see."""
         return ast.parse(self.text, self.path)
+
+
+def expect_none(broken: Iterable[str]) -> None:
+    """Fail the running test with every place named, one a line, when there is any."""
+    places = list(broken)
+    if places:
+        pytest.fail("\n".join([f"{len(places)} in all:", *places]), pytrace=False)
 
 
 def tracked(pattern: str = "*") -> list[Path]:

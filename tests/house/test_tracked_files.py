@@ -33,7 +33,7 @@ def test_no_tracked_file_names_a_machine_or_an_index() -> None:
         for number, line in enumerate(text.splitlines(), 1):
             if MACHINE.search(line) or INDEX.search(line):
                 named.append(f"{path.relative_to(rules.ROOT)}:{number} {line.strip()[:80]}")
-    assert named == []
+    rules.expect_none(named)
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -73,7 +73,7 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
             version = have.get(canonicalize_name(requirement.name))
             if version is None or version not in requirement.specifier:
                 unmet.append(f"{lock}: {requirement} and the lock has {version}")
-    assert unmet == []
+    rules.expect_none(unmet)
 
 
 def test_the_docs_name_each_dependency_of_the_base_install() -> None:
