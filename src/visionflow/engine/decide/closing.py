@@ -99,7 +99,8 @@ class Closing:
     def _queue(self, task: TaskState) -> None:
         """Queue a pending task, unless it waits for something else or this was done already."""
         name = task.spec.id
-        if task.status is not TaskStatus.PENDING or task.retry_at_ms is not None:
+        waits = task.status is TaskStatus.PENDING and task.retry_at_ms is None
+        if not waits or self.has_ended(name):
             return
         if name not in self._queued and all(map(self.has_ended, task.spec.depends_on)):
             self._queued[name] = None

@@ -143,12 +143,11 @@ def _(state: SwarmState, command: c.ReportStarted) -> Events:
 
 @decides(c.ReportStep)
 def _(state: SwarmState, command: c.ReportStep) -> Events:
-    late = _stale(state, command.task, command.attempt)
-    if late is not None:
-        return (
-            [e.LateResultRefused(task=command.task, attempt=command.attempt, current=0)]
-            if not late
-            else late
+    if _stale(state, command.task, command.attempt) is not None:
+        raise Refused(
+            f"Attempt {command.attempt} of {command.task} is not the open one; its step "
+            f"{command.name} is not kept.",
+            code="stale_attempt",
         )
     task = state.tasks[command.task]
     steps = task.steps or {}
