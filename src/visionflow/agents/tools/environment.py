@@ -154,8 +154,12 @@ def _to_lend(missing: list[str], sites: list[Path]) -> tuple[str, ...]:
     if "coverage" not in missing:
         wanted.discard("coverage")
     site = _own_site()
-    absent = (name for name in sorted(wanted) if not any((s / name).exists() for s in sites))
-    return tuple(str(site / name) for name in absent if (site / name).exists())
+    absent = [name for name in sorted(wanted) if not any((s / name).exists() for s in sites)]
+    lent = [site / name for name in absent if (site / name).exists()]
+    # Their metadata too: some of them ask for their own version when imported.
+    for name in absent:
+        lent += sorted(site.glob(f"{name}-*.dist-info"))
+    return tuple(str(path) for path in lent)
 
 
 def _plugins(site: Path) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ JUNIT_BYTES_MAX = 64 * 1024 * 1024
 _TAG = {"failed": "failure", "error": "error", "skipped": "skipped", "xfailed": "skipped"}
 
 
-def publish(theirs: Path, output: Path, cases: Iterable[Case], seconds: float) -> None:
-    """Write `output` from the file pytest left, or from `cases` when that is not whole."""
-    content = read_plain(theirs, JUNIT_BYTES_MAX, linked=False)
+def publish(theirs: Path | None, output: Path, cases: Iterable[Case], seconds: float) -> None:
+    """Write `output` from the file pytest left, or from `cases` when there is no whole one."""
+    content = theirs and read_plain(theirs, JUNIT_BYTES_MAX, linked=False)
     whole = content is not None and _is_whole(content)
     write_whole(output, content if content and whole else from_cases(cases, seconds))
 

@@ -22,7 +22,7 @@ from visionflow.agents.tools.project import Project
 from visionflow.agents.tools.results import OnProgress, TestRun
 from visionflow.agents.tools.testlog import LOG_BYTES_MAX, TestLog
 from visionflow.agents.tools.text import write_whole
-from visionflow.agents.tools.verdicts import judge
+from visionflow.agents.tools.verdicts import crashed, hanging, judge
 from visionflow.domain.errors import CommandNotStarted, ConfinementUnavailable
 from visionflow.ports.sandbox import Command, Completed, Sandbox
 
@@ -238,9 +238,13 @@ class _Suite:
 
     def _result(self, done: Completed, coverage: Coverage) -> TestRun:
         cases = self.log.cases(self.project, self.worktree)
+        crash, cut = crashed(self.log, done), hanging(self.log, done)
+        cases += [crash] if crash else []
         run = judge(self.log, cases, done, self.project)
         seconds = done.wall_ms / 1000
-        publish(self.theirs / "junit.xml", Path(self.request.junit), cases, seconds)
+        told = [*cases, cut] if cut else cases
+        theirs = None if crash or cut else self.theirs / "junit.xml"
+        publish(theirs, Path(self.request.junit), told, seconds)
         if coverage.percent == 0.0 and run.counts.passed:
             self.notes.append("no measured line ran: the tests use an installed copy, or none")
         return msgspec.structs.replace(

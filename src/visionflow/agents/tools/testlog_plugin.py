@@ -78,6 +78,7 @@ class _Log:
     def _disarm(self) -> None:
         if os.getpid() == self.process and signal.getsignal(signal.SIGALRM) == self._deadline:
             signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def pytest_keyboard_interrupt(self) -> None:
         self._disarm()

@@ -20,20 +20,19 @@ _INTERRUPTED, _INTERNAL, _USAGE, _NOTHING = 2, 3, 4, 5
 
 
 def judge(log: TestLog, cases: Sequence[Case], done: Completed, project: Project) -> TestRun:
-    """The outcome, its reason, the counts and the cases worth showing."""
+    """The outcome, its reason, the counts and the cases worth showing.
+
+    `cases` are the log's, with what `cut_off` made of a crash.
+    """
     bad = [case for case in cases if case.outcome in ("failed", "error")]
-    crash = _crash(log, done)
-    if crash is not None:
-        bad.append(crash)
     outcome, reason = _outcome(log, cases, bad, done, project)
-    counts = count((*cases, *(() if crash is None else (crash,))))
     ran = [case for case in cases if "::" in case.id]
     slowest = sorted(ran, key=lambda case: (-case.seconds, case.id))[:SLOWEST_MAX]
     missing = {case.missing for case in bad if case.missing is not None}
     if outcome == "could_not_run" and not cases:
         missing |= {what for what in (_absent(done, project),) if what is not None}
     return TestRun(
-        outcome, reason, counts, log.collected, tuple(bad[:CASES_MAX]), tuple(
+        outcome, reason, count(cases), log.collected, tuple(bad[:CASES_MAX]), tuple(
             msgspec.structs.replace(case, message="") for case in slowest
         ), missing=tuple(sorted(missing)), notes=tuple(_notes(log, bad, done)),
     )  # fmt: skip
@@ -43,9 +42,9 @@ def _outcome(
     log: TestLog, cases: Sequence[Case], bad: Sequence[Case], done: Completed, project: Project
 ) -> tuple[Outcome, str | None]:
     faults = [case for case in bad if case.missing is None]
-    if done.ended_by == "wall_clock" or log.deadline_at is not None:
-        where = log.deadline_at or log.current
-        at = f"while {one_line(where, 200)} ran" if where else "outside of any test"
+    if timed_out(log, done):
+        cut = hanging(log, done)
+        at = f"while {one_line(cut.id, 200)} ran" if cut else "outside of any test"
         return "timed_out", f"the wall clock ended the tests {at}"
     if done.ended_by in ("memory", "cancelled"):
         where = f" while {one_line(log.current, 200)} ran" if log.current else ""
@@ -66,13 +65,11 @@ def _outcome(
     return "passed", None
 
 
-def _crash(log: TestLog, done: Completed) -> Case | None:
-    """A test during which the whole process ended, as a case of its own."""
-    if log.finished is not None or log.deadline_at is not None or log.current is None:
+def crashed(log: TestLog, done: Completed) -> Case | None:
+    """A test during which the whole process ended by itself, as a case of its own."""
+    if log.finished is not None or timed_out(log, done) or log.current is None:
         return None
-    if done.exit_code in (_INTERRUPTED, _INTERNAL):
-        how = f"pytest ended with exit code {done.exit_code}"
-    elif done.exit_code is not None:
+    if done.exit_code is not None:
         how = f"the process exited with code {done.exit_code}"
     elif done.ended_by is not None and done.ended_by.startswith("signal:"):
         how = f"the process ended by {done.ended_by}"
@@ -80,6 +77,20 @@ def _crash(log: TestLog, done: Completed) -> Case | None:
         return None
     said = f"{how} while this test ran"
     return Case(log.current, "error", 0.0, said, said)
+
+
+def timed_out(log: TestLog, done: Completed) -> bool:
+    """Whether the wall clock ended the tests, gently or by force."""
+    return done.ended_by == "wall_clock" or log.deadline_at is not None
+
+
+def hanging(log: TestLog, done: Completed) -> Case | None:
+    """The test that ran when the clock ended everything. No verdict on it, so not counted."""
+    where = log.deadline_at or log.current
+    if not timed_out(log, done) or not where:
+        return None
+    said = "the wall clock ended the tests while this one ran"
+    return Case(where, "error", 0.0, said, said)
 
 
 def _told(faults: Sequence[Case]) -> str:
