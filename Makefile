@@ -40,7 +40,7 @@ lint: $(READY)  ## style, types, layers
 	@$(STAGE) "ruff check" $(BIN)/ruff check --quiet
 	@$(STAGE) "ruff format" $(BIN)/ruff format --check --quiet
 	@$(STAGE) "pyright" $(BIN)/pyright
-	@$(STAGE) "layers" $(BIN)/lint-imports --no-cache
+	@$(STAGE) "layers" $(BIN)/lint-imports --no-cache --no-logo
 	@$(STAGE) "house rules" $(PYTEST) tests/house
 
 test: lint unit $(PRESENT)  ## lint, then every test, stage by stage
