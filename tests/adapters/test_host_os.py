@@ -1,0 +1,164 @@
+"""The operating system as a host: the suites, and what only the real one has."""
+
+import asyncio
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from visionflow.adapters import host_os, os_processes
+from visionflow.adapters.host_os import OsHost
+from visionflow.adapters.os_processes import Identity
+from visionflow.domain.errors import CommandNotStarted
+from visionflow.ports.host import Exit
+from visionflow.testing.conformance import CLOCK_CASES, PROCESS_CASES, Case, HostSubject
+from visionflow.testing.conformance.host import WITNESS
+
+STAY = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
+CASES = CLOCK_CASES + PROCESS_CASES
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_it_is_a_host(case: Case[HostSubject]) -> None:
+    asyncio.run(case(HostSubject(open=OsHost)))
+
+
+def test_without_process_descriptors_an_exit_is_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open")
+    for case in PROCESS_CASES:
+        asyncio.run(case(HostSubject(open=OsHost)))
+
+
+def test_time_starts_no_earlier_than_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ns = 5_000_000_000
+
+    def fake_ns() -> int:
+        return now_ns
+
+    monkeypatch.setattr(host_os.time, "time_ns", fake_ns)
+    host = OsHost(floor_ms=7_000)
+    assert host.now_ms() == 7_000
+    now_ns = 8_000_000_000
+    assert host.now_ms() == 8_000
+    now_ns = 6_000_000_000
+    assert host.now_ms() == 8_000
+
+
+async def ended(child: host_os.OsProcess) -> Exit:
+    future: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+    child.on_exit(future.set_result)
+    return await asyncio.wait_for(future, 20)
+
+
+def test_children_leave_nothing_behind_in_this_process() -> None:
+    async def scenario() -> None:
+        host = OsHost()
+        before = len(os.listdir("/proc/self/fd")), threading.active_count()
+        for _ in range(5):
+            child = host.spawn(STAY, {}, b"x")
+            child.kill()
+            assert await ended(child) == Exit(None, "SIGKILL")
+        with pytest.raises(CommandNotStarted):
+            host.spawn(["/no/such"], {}, b"x")
+        with pytest.raises(CommandNotStarted):
+            host.spawn(STAY, {}, b"two\nlines")
+        gc.collect()
+        assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+
+    asyncio.run(scenario())
+
+
+def test_the_end_of_the_parent_ends_the_pipe_of_each_child(tmp_path: Path) -> None:
+    # The parent dies by SIGKILL; the witness exits by itself when its pipe ends. A second child
+    # that lives on must not keep the pipe of the first one open.
+    program = f"""
+import asyncio, os, signal, sys
+from visionflow.adapters.host_os import OsHost
+async def main():
+    host = OsHost()
+    first = host.spawn([sys.executable, "-c", {WITNESS!r}], {{}}, b"x", sys.argv[1] + "/first")
+    second = host.spawn({STAY!r}, {{}}, b"x")
+    while not open(sys.argv[1] + "/first").read():
+        await asyncio.sleep(0.01)
+    print(first.pid, first.started, second.pid, second.started, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, timeout=60, text=True
+    )
+    assert found.returncode == -signal.SIGKILL, found.stderr
+    first_pid, first_started, second_pid, second_started = found.stdout.split()
+
+    async def scenario() -> None:
+        host = OsHost()
+        first = Identity(int(first_pid), first_started)
+        async with asyncio.timeout(20):
+            while os_processes.is_alive(first):
+                await asyncio.sleep(0.005)
+        assert os_processes.is_alive(Identity(int(second_pid), second_started))
+        assert host.end_leftover(int(second_pid), second_started)
+        assert not os_processes.is_alive(Identity(int(second_pid), second_started))
+
+    asyncio.run(scenario())
+
+
+def test_a_leftover_whose_leader_is_dead_is_ended_too() -> None:
+    # The leader goes away by SIGKILL of nobody of ours; what it started stays in its session.
+    program = (
+        "import subprocess, sys, os\n"
+        f"child = subprocess.Popen({STAY!r})\n"
+        "print(open('/proc/self/stat').read().split(')')[1].split()[19], child.pid, flush=True)\n"
+        "os._exit(0)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as leader:
+        assert leader.stdout is not None
+        who = os_processes.identity(leader.pid)
+        words = leader.stdout.readline().split()
+        leader.wait(20)
+    assert who is not None
+    orphan = os_processes.identity(int(words[1]))
+    assert orphan is not None
+    host = OsHost()
+    for other_boot_or_later in ("00000000-1", f"{who.started}99999"):
+        assert not host.end_leftover(leader.pid, other_boot_or_later)
+        assert os_processes.is_alive(orphan)
+    assert host.end_leftover(leader.pid, who.started)
+    assert not os_processes.is_alive(orphan)
+
+
+def test_a_command_name_with_brackets_does_not_confuse_the_process_table(tmp_path: Path) -> None:
+    odd = tmp_path / "a) Z 1 (b"
+    odd.symlink_to(sys.executable)
+    with subprocess.Popen([str(odd), *STAY[1:]], start_new_session=True) as child:
+        found = os_processes.stat(child.pid)
+        child.kill()
+    assert found is not None
+    assert (found.parent, found.group, found.session) == (os.getpid(), child.pid, child.pid)
+    assert found.alive
+
+
+def test_processes_are_told_apart_where_there_is_no_proc(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os_processes, "PROC", tmp_path)
+    me = os_processes.identity(os.getpid())
+    assert me is not None
+    assert os_processes.is_alive(me)
+    assert not os_processes.is_alive(Identity(me.pid, "1.0"))
+    with subprocess.Popen(STAY, start_new_session=True) as child:
+        who = os_processes.identity(child.pid)
+        assert who is not None
+        assert not os_processes.end_family(Identity(child.pid, "1.0"))
+        assert os_processes.end_family(who)
+    assert child.returncode == -signal.SIGKILL
+    assert os_processes.identity(child.pid) is None
