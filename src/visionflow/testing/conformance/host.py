@@ -150,11 +150,12 @@ async def what_a_child_started_ends_with_it(subject: HostSubject) -> None:
     """A kill ends the whole group."""
     host = subject.open()
     child, (inside, outside) = await _family(host)
-    child.kill()
-    await _ended(child)
-    await _gone(host, [inside])
-    os.kill(outside, signal.SIGKILL)
-    await _gone(host, [outside])
+    try:
+        child.kill()
+        await _ended(child)
+        await _gone(host, [inside])
+    finally:
+        _end(inside, outside)
 
 
 async def a_leftover_is_ended_with_all_it_started(subject: HostSubject) -> None:
@@ -162,9 +163,13 @@ async def a_leftover_is_ended_with_all_it_started(subject: HostSubject) -> None:
     host = subject.open()
     child, pids = await _family(host)
     other = subject.open()
-    require(other.end_leftover(child.pid, child.started), "a leftover was not found")
-    for pid in pids:
-        require(not _runs(pid), f"process {pid} of a leftover is alive")
+    try:
+        require(other.end_leftover(child.pid, child.started), "a leftover was not found")
+        for pid in pids:
+            require(not _runs(pid), f"process {pid} of a leftover is alive")
+    finally:
+        _end(*pids)
+        child.kill()
     await _ended(child)
     require(not other.end_leftover(child.pid, child.started), "a dead leftover was found")
 
@@ -255,6 +260,13 @@ async def _gone(host: Host, pids: list[int]) -> None:
             await _pause(host, 5)
 
     await within(look(), "the end of a killed process")
+
+
+def _end(*pids: int) -> None:
+    """Leave nothing behind, whatever the host did."""
+    for pid in pids:
+        if _runs(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _runs(pid: int) -> bool:

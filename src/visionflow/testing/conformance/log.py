@@ -140,9 +140,14 @@ async def acknowledged_means_stored(subject: LogSubject) -> None:
         def note(future: "asyncio.Future[Head]") -> None:
             seen.append((future.result().seq, witness.head("a").seq))
 
-        futures = [log.append("a", number, b"x") for number in range(200)]
-        for future in futures:
-            future.add_done_callback(note)
+        futures: list[asyncio.Future[Head]] = []
+        for number in range(200):
+            future = log.append("a", number, b"x")
+            futures.append(future)
+            if future.done():
+                note(future)
+            else:
+                future.add_done_callback(note)
         await within(asyncio.gather(*futures), "appends")
         await asyncio.sleep(0)
         require(len(seen) == 200, "not every append was resolved")
