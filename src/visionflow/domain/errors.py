@@ -43,7 +43,7 @@ class Refused(VisionFlowError):
 
 
 class LimitReached(Refused):
-    """A bound is reached; `retry_after_ms` says when to ask again, `None` when waiting is no use."""
+    """A bound is reached; `retry_after_ms` says when to ask again, `None` if waiting is no use."""
 
     code: ClassVar[str] = "limit_reached"
 

@@ -1,0 +1,194 @@
+"""Children: the worker processes, from their start to their end.
+
+A process is recorded before it is given anything, and each gets a secret of its own through an
+inherited descriptor, which its hello must show. However it ends, the engine is told once.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from visionflow.domain import commands as c
+from visionflow.domain.errors import CommandNotStarted
+from visionflow.domain.tasks import FailureKind
+from visionflow.engine.effects import StartWorker, StopWorker
+from visionflow.ports.host import Exit, Host, Process, Timer
+from visionflow.ports.telemetry import Telemetry
+from visionflow.runtime.control_plane import ControlPlane
+
+STOP_GRACE_MS = 8_000
+"""After this long a worker that was told to end is killed."""
+MEMORY_EXIT_CODE = 86
+"""A worker ends with this when its memory ceiling was reached."""
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """How to start a worker: made by whoever wires the runtime."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    stderr_path: str | None = None
+
+
+class Child:
+    """One process: an incarnation of a worker."""
+
+    def __init__(self, worker: str, incarnation: int, secret: str, process: Process) -> None:
+        self.worker = worker
+        self.incarnation = incarnation
+        self.secret = secret
+        self.process = process
+        self.stopping = False
+        self.given_up: tuple[FailureKind, str] | None = None
+        """Why it was killed by us, which is then what is reported."""
+
+
+class Children:
+    """Starts, watches and ends worker processes."""
+
+    def __init__(
+        self,
+        control: ControlPlane,
+        host: Host,
+        launch: Callable[[StartWorker], Launch],
+        telemetry: Telemetry,
+    ) -> None:
+        self._control = control
+        self._host = host
+        self._launch = launch
+        self._telemetry = telemetry
+        self._children: dict[str, Child] = {}
+        self._timers: dict[str, Timer] = {}
+        self._closed = False
+        self._idle: list[Callable[[], None]] = []
+
+    def child(self, worker: str) -> Child | None:
+        """The living process of a worker, if there is one."""
+        return self._children.get(worker)
+
+    def start(self, effect: StartWorker) -> None:
+        """Start a process when its time has come."""
+        if self._closed:
+            return
+        wait_ms = effect.at_ms - self._host.now_ms()
+        old = self._timers.pop(effect.worker, None)
+        if old is not None:
+            old.cancel()
+        if wait_ms > 0:
+            self._timers[effect.worker] = self._host.call_later(
+                wait_ms, lambda: self._start(effect)
+            )
+        else:
+            self._start(effect)
+
+    def _start(self, effect: StartWorker) -> None:
+        self._timers.pop(effect.worker, None)
+        if self._closed:
+            return
+        secret, launch = f"{self._host.entropy():016x}{self._host.entropy():016x}", None
+        try:
+            launch = self._launch(effect)
+            process = self._host.spawn(launch.argv, launch.env, secret.encode(), launch.stderr_path)
+        except CommandNotStarted as error:
+            self._lost(effect.worker, effect.incarnation, FailureKind.CRASH, str(error))
+            return
+        child = Child(effect.worker, effect.incarnation, secret, process)
+        self._children[effect.worker] = child
+        self._control.offer(
+            c.ReportWorkerStarted(
+                now_ms=self._host.now_ms(),
+                worker=effect.worker,
+                incarnation=effect.incarnation,
+                pid=process.pid,
+                started=process.started,
+            ),
+            bounded=False,
+        )
+        process.on_exit(lambda how: self._ended(child, how))
+
+    def admits(self, worker: str, incarnation: int, secret: str, pid: int | None) -> bool:
+        """Whether a hello is that of the living process: number, secret, and kernel's pid."""
+        child = self._children.get(worker)
+        return (
+            child is not None
+            and child.incarnation == incarnation
+            and secrets.compare_digest(child.secret, secret)
+            and pid in (None, child.process.pid)
+        )
+
+    def stop(self, effect: StopWorker, tell: Callable[[], None]) -> None:
+        """End a process: `tell` asks it, and after a grace it is killed."""
+        child = self._children.get(effect.worker)
+        if child is None or child.incarnation != effect.incarnation:
+            return
+        child.stopping = True
+        tell()
+        self._host.call_later(STOP_GRACE_MS, child.process.kill)
+
+    def give_up(self, worker: str, incarnation: int, kind: FailureKind, reason: str) -> None:
+        """Kill a process that does not answer; its end is reported with this reason."""
+        child = self._children.get(worker)
+        if child is not None and child.incarnation == incarnation and child.given_up is None:
+            child.given_up = (kind, reason)
+            child.process.kill()
+
+    def _ended(self, child: Child, how: Exit) -> None:
+        if self._children.get(child.worker) is child:
+            del self._children[child.worker]
+        if self._closed:
+            if not self._children:
+                for call in self._idle:
+                    call()
+            return
+        if child.stopping:
+            self._control.offer(
+                c.ReportWorkerStopped(
+                    now_ms=self._host.now_ms(),
+                    worker=child.worker,
+                    incarnation=child.incarnation,
+                ),
+                bounded=False,
+            )
+            return
+        kind, reason = child.given_up or _cause(how)
+        self._lost(child.worker, child.incarnation, kind, reason)
+
+    def _lost(self, worker: str, incarnation: int, kind: FailureKind, reason: str) -> None:
+        self._telemetry.log("warning", None, "worker_lost", f"{worker}.{incarnation}: {reason}")
+        self._control.offer(
+            c.ReportWorkerLost(
+                now_ms=self._host.now_ms(),
+                worker=worker,
+                incarnation=incarnation,
+                kind=kind,
+                reason=reason,
+            ),
+            bounded=False,
+        )
+
+    def close(self, done: Callable[[], None], kill: bool = False) -> None:
+        """Start nothing more, end what lives, and call `done` when no process is left."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._idle.append(done)
+        for child in self._children.values():
+            if kill:
+                child.process.kill()
+            else:
+                child.process.terminate()
+                self._host.call_later(STOP_GRACE_MS, child.process.kill)
+        if not self._children:
+            done()
+
+
+def _cause(how: Exit) -> tuple[FailureKind, str]:
+    if how.signal == "SIGKILL":
+        return FailureKind.KILLED, "it was killed (SIGKILL)"
+    if how.signal is not None:
+        return FailureKind.CRASH, f"it died by {how.signal}"
+    if how.code == MEMORY_EXIT_CODE:
+        return FailureKind.RESOURCES, "it reached its memory ceiling"
+    return FailureKind.CRASH, f"it ended with code {how.code}"

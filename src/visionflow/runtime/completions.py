@@ -1,0 +1,83 @@
+"""Completions: tells whoever waits for a task how it ended, once that is durable."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from visionflow.domain import events as e
+from visionflow.domain.events import AnyEvent
+from visionflow.domain.tasks import NOTHING, TERMINAL, Payload, TaskStatus
+from visionflow.engine.state import TaskState
+from visionflow.runtime.control_plane import ControlPlane
+
+_KINDS: dict[type[e.Event], TaskStatus] = {
+    e.TaskCompleted: TaskStatus.COMPLETED,
+    e.TaskFailed: TaskStatus.FAILED,
+    e.TaskDeadLettered: TaskStatus.DEAD_LETTER,
+    e.TaskCancelled: TaskStatus.CANCELLED,
+}
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """How a task ended."""
+
+    task: str
+    status: TaskStatus
+    attempt: int
+    result: Payload = NOTHING
+    reason: str | None = None
+    failed_parts: tuple[str, ...] = ()
+
+
+Waiter = Callable[[Ended], None]
+
+
+class Completions:
+    """Waiters by task. A task that nobody waits for costs one look."""
+
+    def __init__(self, control: ControlPlane) -> None:
+        self._control = control
+        self._waiters: dict[str, list[Waiter]] = {}
+        control.on_commit.append(self._committed)
+
+    def wait(self, task: str, call: Waiter) -> None:
+        """Call once the task has ended; soon, if it has already and is still known."""
+        found = self._control.state.tasks.get(task)
+        if found is not None and found.status in TERMINAL:
+            ended = _of(found)
+            self._control.after_commit(lambda: call(ended))
+        else:
+            self._waiters.setdefault(task, []).append(call)
+
+    def forget(self, task: str) -> None:
+        """Nobody waits for this task any more."""
+        self._waiters.pop(task, None)
+
+    def _committed(self, _seq: int, _at_ms: int, events: list[AnyEvent]) -> None:
+        waiters = self._waiters
+        if not waiters:
+            return
+        for event in events:
+            if isinstance(event, e.TaskCompleted):
+                calls = waiters.pop(event.task, None)
+                if calls is not None:
+                    ended = Ended(
+                        event.task,
+                        TaskStatus.COMPLETED,
+                        event.attempt,
+                        event.result,
+                        None,
+                        event.failed_parts,
+                    )
+                    for call in calls:
+                        call(ended)
+            elif isinstance(event, (e.TaskFailed, e.TaskDeadLettered, e.TaskCancelled)):
+                for call in waiters.pop(event.task, ()):
+                    call(Ended(event.task, _KINDS[type(event)], 0, NOTHING, event.reason))
+
+
+def _of(task: TaskState) -> Ended:
+    failed: list[str] = []
+    if task.plan is not None:
+        failed = [name for phase in task.plan.phases for name in phase.failed]
+    return Ended(task.spec.id, task.status, task.attempt, task.result, task.reason, tuple(failed))

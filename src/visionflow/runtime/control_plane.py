@@ -1,0 +1,210 @@
+"""The control plane: one mailbox, one log, one writer.
+
+    mailbox -> per command: decide, evolve in memory -> one append for the batch
+            -> then answers, effects, and reads that saw it
+
+State may run ahead of the disk; no answer may. While one record is on its way to the disk the
+next one is decided, so batching adapts by itself: one task a record when idle, hundreds under
+load. What a record makes necessary is worked out when it closes, when the state is exactly what
+the log up to and including it amounts to, and leaves when it is durable.
+
+A failed append is final: nothing of it or after it is answered, and whoever made this is told.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from visionflow.domain.commands import AnyCommand
+from visionflow.domain.errors import MailboxFull
+from visionflow.domain.events import AnyEvent, encode_record
+from visionflow.domain.limits import COMMANDS_PER_TURN_MAX, EVENTS_PER_RECORD_MAX
+from visionflow.engine.decide import ACCEPTED, handle, next_assignment
+from visionflow.engine.evolve import evolve, open_record
+from visionflow.engine.state import Answer, SwarmState
+from visionflow.ports.host import Host
+from visionflow.ports.log import Head, Log
+
+Committed = Callable[[int, int, list[AnyEvent]], None]
+"""Called with number, time and events of each durable record, in order."""
+Closing = Callable[[list[AnyEvent]], Callable[[], None] | None]
+"""Called when a record closes; what it returns is called once that record is durable."""
+Asked = tuple[AnyCommand | None, Callable[[Answer], None] | None]
+
+
+class ControlPlane:
+    """Decides on commands for one stream. Every method belongs to the loop's thread."""
+
+    def __init__(
+        self,
+        stream: str,
+        state: SwarmState,
+        head: Head,
+        log: Log,
+        host: Host,
+        mailbox_max: int,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self.state = state
+        self.head = head
+        """The last record that is durable."""
+        self._stream = stream
+        self._log = log
+        self._host = host
+        self._mailbox_max = mailbox_max
+        self._on_failure = on_failure
+        self._mailbox: deque[Asked] = deque()
+        self._events: list[AnyEvent] = []
+        self._opened_ms = 0
+        self._outbox: list[Callable[[], None]] = []
+        self._in_flight: list[Callable[[], None]] | None = None
+        self._sent_seq = head.seq
+        self._scheduled = False
+        self._failed: BaseException | None = None
+        self._loop = asyncio.get_running_loop()
+        self.on_close: list[Closing] = []
+        self.on_commit: list[Committed] = []
+
+    # Asking --------------------------------------------------------------------------------
+
+    def offer(
+        self,
+        command: AnyCommand,
+        answered: Callable[[Answer], None] | None = None,
+        *,
+        bounded: bool = True,
+    ) -> None:
+        """Queue a command; `answered` is called once its outcome is durable.
+
+        Reports of our own workers are not `bounded`: their number is by what they were given.
+
+        Raises:
+            MailboxFull: the command was not taken.
+        """
+        if bounded and len(self._mailbox) >= self._mailbox_max:
+            raise MailboxFull(
+                f"{len(self._mailbox)} commands wait for a turn; the mailbox holds "
+                f"{self._mailbox_max}.",
+                hint="Ask again a moment later.",
+                retry_after_ms=100,
+            )
+        self._mailbox.append((command, answered))
+        self._schedule()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call once all that the state holds now is durable. Every read of live state leaves
+        through here: while a record is on its way, what it saw may never have happened."""
+        self._outbox.append(call)
+        self._schedule()
+
+    def in_order(self, call: Callable[[Answer], None]) -> None:
+        """Call once everything offered before this is decided and durable."""
+        self._mailbox.append((None, call))
+        self._schedule()
+
+    @property
+    def waiting(self) -> int:
+        """Commands that wait for a turn."""
+        return len(self._mailbox)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it stopped for good."""
+        return self._failed
+
+    # The turn ------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._failed is None:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if self._failed is not None:
+            return
+        mailbox, state = self._mailbox, self.state
+        for _ in range(COMMANDS_PER_TURN_MAX):
+            if not mailbox or len(self._events) >= EVENTS_PER_RECORD_MAX:
+                break
+            command, answered = mailbox.popleft()
+            answer = ACCEPTED
+            if command is not None:
+                events, answer = handle(state, command)
+                for event in events:
+                    self._happen(event)
+            if answered is not None:
+                self._outbox.append(_bind(answered, answer))
+        self._assign()
+        if mailbox and len(self._events) < EVENTS_PER_RECORD_MAX:
+            self._schedule()
+        if self._in_flight is None:
+            self._flush()
+
+    def _happen(self, event: AnyEvent) -> None:
+        if not self._events:
+            self._opened_ms = max(self._host.now_ms(), self.state.now_ms)
+            open_record(self.state, self._opened_ms)
+        evolve(self.state, event)
+        self._events.append(event)
+
+    def _assign(self) -> None:
+        while len(self._events) < EVENTS_PER_RECORD_MAX:
+            assigned = next_assignment(self.state)
+            if assigned is None:
+                return
+            self._happen(assigned)
+
+    def _flush(self) -> None:
+        events, self._events = self._events, []
+        outbox, self._outbox = self._outbox, []
+        if not events:
+            leaving = [call for call in (close(events) for close in self.on_close) if call]
+            for call in (*leaving, *outbox):
+                call()
+            return
+        at_ms, seq = self._opened_ms, self._sent_seq + 1
+        appended = self._log.append(self._stream, self._sent_seq, encode_record(at_ms, events))
+        self._sent_seq = seq
+        for close in self.on_close:
+            leaving = close(events)
+            if leaving is not None:
+                outbox.append(leaving)
+        for committed in self.on_commit:
+            outbox.append(_bind_record(committed, seq, at_ms, events))
+        self._in_flight = outbox
+        appended.add_done_callback(self._durable)
+
+    def _durable(self, appended: "asyncio.Future[Head]") -> None:
+        if appended.cancelled():
+            self._fail(asyncio.CancelledError())
+            return
+        failure = appended.exception()
+        if failure is not None:
+            self._fail(failure)
+            return
+        self.head = appended.result()
+        outbox, self._in_flight = self._in_flight or [], None
+        for call in outbox:
+            call()
+        if self._mailbox:
+            self._schedule()
+        if self._events or self._outbox:
+            self._flush()
+
+    def _fail(self, failure: BaseException) -> None:
+        self._failed = failure
+        self._mailbox.clear()
+        self._in_flight = None
+        self._outbox.clear()
+        self._on_failure(failure)
+
+
+def _bind(answered: Callable[[Answer], None], answer: Answer) -> Callable[[], None]:
+    return lambda: answered(answer)
+
+
+def _bind_record(
+    committed: Committed, seq: int, at_ms: int, events: list[AnyEvent]
+) -> Callable[[], None]:
+    return lambda: committed(seq, at_ms, events)

@@ -1,0 +1,134 @@
+"""Effects: carries out what committed events make necessary.
+
+When a record closes, the state is exactly what the log amounts to; then the effects are read off
+it, and they leave once the record is durable. Deliveries follow from their events. All else is
+read off `outstanding` for the workers concerned, less what was issued already.
+"""
+
+from collections.abc import Callable
+
+from visionflow.domain import events as e
+from visionflow.domain.events import AnyEvent
+from visionflow.domain.tasks import FailureKind
+from visionflow.engine import effects as f
+from visionflow.engine.state import SwarmState
+from visionflow.runtime.children import Children
+from visionflow.runtime.control_plane import ControlPlane
+from visionflow.runtime.sessions import Sessions
+
+_WORKER_EVENTS = (e.WorkerStarted, e.WorkerJoined, e.WorkerLost, e.WorkerStopped)
+_AGENT_EVENTS = (e.AgentReady, e.AgentTerminating, e.AgentTerminated, e.AgentFailed)
+_FREQUENT = (e.TaskCompleted, e.TaskSubmitted)
+_STALE = (FailureKind.TIMEOUT, FailureKind.LOST, FailureKind.AGENT_GONE)
+
+
+class Effects:
+    """Turns closed records into messages and processes."""
+
+    def __init__(self, control: ControlPlane, children: Children, sessions: Sessions) -> None:
+        self._control = control
+        self._children = children
+        self._sessions = sessions
+        self._issued: dict[f.Effect, None] = {}
+        self._dirty: dict[str, None] = {}
+        self._stopped = False
+        control.on_close.append(self._close)
+        sessions.on_rejoin = self.refresh
+
+    def refresh(self, worker: str) -> None:
+        """Issue all that is outstanding for a worker again: it has (re)joined."""
+        for effect in [known for known in self._issued if known.worker == worker]:
+            del self._issued[effect]
+        self._dirty[worker] = None
+        self._control.after_commit(lambda: None)
+
+    def start(self) -> None:
+        """Issue all that is outstanding: after a recovery."""
+        for worker in self._control.state.workers:
+            self._dirty[worker] = None
+        self._control.after_commit(lambda: None)
+
+    def stop(self) -> None:
+        """Issue nothing more."""
+        self._stopped = True
+
+    def _close(self, events: list[AnyEvent]) -> Callable[[], None] | None:
+        state, sessions = self.state, self._sessions
+        leaving: list[f.Effect] = []
+        for event in events:
+            if isinstance(event, e.TaskAssigned):
+                sessions.deliver(state, event.task, event.attempt)
+            elif not isinstance(event, _FREQUENT):
+                self._note(state, event)
+        for worker in self._dirty:
+            self._collect(state, worker, leaving)
+        self._dirty.clear()
+        packed = sessions.pack()
+        if not leaving and not packed:
+            return None
+
+        def leave() -> None:
+            if self._stopped:
+                return
+            for effect in leaving:
+                self._issue(effect)
+            sessions.send(packed)
+
+        return leave
+
+    @property
+    def state(self) -> SwarmState:
+        """The state that effects are read off."""
+        return self._control.state
+
+    def _note(self, state: SwarmState, event: AnyEvent) -> None:
+        if isinstance(event, e.AgentSpawned):
+            self._dirty[event.worker] = None
+        elif isinstance(event, _WORKER_EVENTS):
+            self._dirty[event.worker] = None
+        elif isinstance(event, _AGENT_EVENTS):
+            agent = state.agents.get(event.agent)
+            if agent is not None:
+                self._dirty[agent.worker] = None
+            else:
+                self._dirty.update(dict.fromkeys(state.workers))
+        elif isinstance(event, e.TaskCancelling):
+            task = state.tasks.get(event.task)
+            agent = None if task is None or task.agent is None else state.agents.get(task.agent)
+            if agent is not None:
+                self._dirty[agent.worker] = None
+        elif isinstance(event, e.SwarmClosed):
+            self._dirty.update(dict.fromkeys(state.workers))
+        elif isinstance(event, e.AttemptFailed) and event.kind in _STALE:
+            self._sessions.abandon(event.task, event.attempt, event.reason)
+
+    def _collect(self, state: SwarmState, name: str, leaving: list[f.Effect]) -> None:
+        worker = state.workers.get(name)
+        wanted: dict[f.Effect, None] = {}
+        if worker is not None:
+            wanted = dict.fromkeys(f.of_worker(state, worker))
+        for effect in [k for k in self._issued if k.worker == name and k not in wanted]:
+            del self._issued[effect]
+        for effect in wanted:
+            if effect in self._issued:
+                continue
+            self._issued[effect] = None
+            if isinstance(effect, f.Deliver):
+                self._sessions.deliver(state, effect.task, effect.attempt)
+            elif isinstance(effect, f.Host):
+                self._sessions.host(effect, state.agents[effect.agent].spec)
+            else:
+                leaving.append(effect)
+
+    def _issue(self, effect: f.Effect) -> None:
+        match effect:
+            case f.StartWorker():
+                self._children.start(effect)
+            case f.StopWorker():
+                self._children.stop(effect, lambda: self._sessions.stop(effect.worker))
+            case f.Drop():
+                self._sessions.drop(effect)
+            case f.Cancel():
+                self._sessions.cancel(effect)
+            case f.Host() | f.Deliver():
+                pass

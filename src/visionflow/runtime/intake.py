@@ -1,0 +1,107 @@
+"""Intake: stamps what comes in with the time, fresh ids and entropy, and hands it on.
+
+Nothing behind it reads a clock or makes an id. Values that cannot be written down are refused
+here, before anything has begun.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from visionflow.domain import commands as c
+from visionflow.domain.agents import AgentSpec, ResourceLimits
+from visionflow.domain.errors import NotPersistable
+from visionflow.domain.ids import make_id
+from visionflow.domain.limits import INLINE_BYTES_MAX
+from visionflow.domain.tasks import NOTHING, Payload
+from visionflow.ports.blobs import Blobs
+from visionflow.ports.host import Host
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def pack(value: object, what: str, blobs: Blobs) -> Payload:
+    """A value as a payload, by blob when it is large.
+
+    Raises:
+        NotPersistable: it holds something that MessagePack cannot carry.
+    """
+    if value is None:
+        return NOTHING
+    try:
+        content = _encoder.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise NotPersistable(
+            f"{what} cannot be written to the log: {error}.",
+            hint="Use plain values: text, numbers, bytes, lists, dicts, dataclasses.",
+        ) from error
+    if len(content) > INLINE_BYTES_MAX:
+        return Payload(blob=blobs.put(content))
+    return Payload(inline=content)
+
+
+def unpack(payload: Payload, blobs: Blobs) -> Any:
+    """The value in a payload; `None` for nothing.
+
+    Raises:
+        BlobMissing: it is kept in a blob that is not there.
+    """
+    if payload.blob is not None:
+        return msgspec.msgpack.decode(blobs.get(payload.blob))
+    if payload.inline is None:
+        return None
+    return msgspec.msgpack.decode(payload.inline)
+
+
+class Intake:
+    """Makes commands. One per control plane."""
+
+    def __init__(self, host: Host, blobs: Blobs) -> None:
+        self._host = host
+        self.blobs = blobs
+
+    def new_id(self, kind: str) -> str:
+        """A fresh id."""
+        return make_id(kind, self._host.now_ms(), self._host.entropy())
+
+    def now_ms(self) -> int:
+        """The time to stamp with."""
+        return self._host.now_ms()
+
+    def stamp(self, make: Callable[[int], c.AnyCommand]) -> c.AnyCommand:
+        """A command made with the present time."""
+        return make(self._host.now_ms())
+
+    def agent(
+        self,
+        agent_type: str,
+        class_path: str,
+        *,
+        name: str | None = None,
+        capabilities: tuple[str, ...] = (),
+        config: dict[str, object] | None = None,
+        tasks_max: int = 1,
+        memory_bytes: int | None = None,
+        command: str | None = None,
+    ) -> c.SpawnAgent:
+        """A command that adds an agent.
+
+        Raises:
+            NotPersistable: its configuration cannot be written down.
+        """
+        identity = self.new_id("agent")
+        return c.SpawnAgent(
+            now_ms=self._host.now_ms(),
+            command=command,
+            spec=AgentSpec(
+                id=identity,
+                type=agent_type,
+                name=name or identity,
+                class_path=class_path,
+                capabilities=capabilities,
+                config=pack(config or None, f"the configuration of {agent_type}", self.blobs),
+                tasks_max=tasks_max,
+                limits=ResourceLimits(memory_bytes=memory_bytes),
+            ),
+        )

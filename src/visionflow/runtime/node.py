@@ -1,0 +1,135 @@
+"""The node: one swarm's control plane with all that it needs, from start to stop.
+
+It is put together from ports; whoever makes it brings the adapters. The simulator makes the same
+one over simulated ports.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from visionflow.domain.errors import VisionFlowError
+from visionflow.domain.swarms import SwarmSpec
+from visionflow.engine.effects import StartWorker
+from visionflow.engine.state import Answer
+from visionflow.ports.blobs import Blobs
+from visionflow.ports.bus import Bus
+from visionflow.ports.host import Host
+from visionflow.ports.log import Log
+from visionflow.ports.telemetry import Telemetry
+from visionflow.runtime.children import Children, Launch
+from visionflow.runtime.completions import Completions
+from visionflow.runtime.control_plane import ControlPlane
+from visionflow.runtime.effects import Effects
+from visionflow.runtime.intake import Intake
+from visionflow.runtime.liveness import Liveness
+from visionflow.runtime.recovery import end_leftovers, first_command, replay
+from visionflow.runtime.sessions import Sessions
+from visionflow.runtime.ticker import Ticker
+
+
+class AuditFault(VisionFlowError):
+    """The auditor found the state at odds with itself; the process must not go on."""
+
+    code = "audit_fault"
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """The adapters that a node works with."""
+
+    log: Log
+    bus: Bus
+    blobs: Blobs
+    host: Host
+    telemetry: Telemetry
+
+
+class Node:
+    """A running swarm. Make it, `await start()`, use `control` and `intake`, `await stop()`."""
+
+    def __init__(
+        self,
+        spec: SwarmSpec,
+        ports: Ports,
+        launch: Callable[[StartWorker], Launch],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        """`on_failure` is called once, when the node can answer nothing more."""
+        self._ports = ports
+        self._spec = spec
+        self._on_failure = on_failure
+        state, head = replay(ports.log, spec.id)
+        self.recovered = head.seq > 0
+        self.leftovers = end_leftovers(state, ports.host, ports.telemetry)
+        limits = (state.spec or spec).limits
+        self.control = ControlPlane(
+            spec.id, state, head, ports.log, ports.host, limits.mailbox_max, self._failed
+        )
+        self.intake = Intake(ports.host, ports.blobs)
+        self.children = Children(self.control, ports.host, launch, ports.telemetry)
+        self.liveness = Liveness(limits.heartbeat_ms, ports.host.monotonic_ms())
+        self.sessions = Sessions(
+            spec.id,
+            self.control,
+            ports.bus,
+            ports.host,
+            self.children,
+            self.liveness,
+            ports.telemetry,
+        )
+        self.effects = Effects(self.control, self.children, self.sessions)
+        self.completions = Completions(self.control)
+        self._ticker = Ticker(
+            self.control,
+            ports.host,
+            self.liveness,
+            self.children,
+            ports.telemetry,
+            self._faulty,
+        )
+
+    async def start(self) -> Answer:
+        """Create the swarm or take it up again; returns once that is durable."""
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        command = first_command(self.control.state, self._spec, self._ports.host.now_ms())
+
+        def answer(found: Answer) -> None:
+            if not answered.done():
+                answered.set_result(found)
+
+        self._starting = answered
+        self.control.offer(command, answer, bounded=False)
+        self.effects.start()
+        self._ticker.start()
+        return await answered
+
+    async def stop(self, kill: bool = False) -> None:
+        """End the workers and be silent. The log stays as it is: a later node takes it up."""
+        self._ticker.stop()
+        self.effects.stop()
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done() -> None:
+            if not gone.done():
+                gone.set_result(None)
+
+        self.children.close(done, kill)
+        await gone
+        self.sessions.close()
+
+    def _failed(self, failure: BaseException) -> None:
+        starting = getattr(self, "_starting", None)
+        if starting is not None and not starting.done():
+            starting.set_exception(failure)
+        self._ticker.stop()
+        self.effects.stop()
+        self._on_failure(failure)
+
+    def _faulty(self, faults: list[str]) -> None:
+        self._failed(
+            AuditFault(
+                f"The auditor found {len(faults)} faults, the first: {faults[0]}.",
+                hint="Please report this with the run's log; nothing acknowledged is lost.",
+            )
+        )

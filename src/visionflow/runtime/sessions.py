@@ -1,0 +1,282 @@
+"""Sessions: the orchestrator's end of the conversation with its workers.
+
+Whatever is ready for a worker when a record is durable leaves as one frame. A worker's frames
+are acknowledged, cumulatively, once the log holds what they said.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from visionflow.domain import commands as c
+from visionflow.domain import messages as m
+from visionflow.domain.agents import AgentSpec
+from visionflow.domain.errors import BusClosed
+from visionflow.engine.effects import Cancel, Drop, Host, dispatch
+from visionflow.engine.state import Answer, SwarmState
+from visionflow.ports.bus import Bus, Delivery
+from visionflow.ports.host import Host as Machine
+from visionflow.ports.telemetry import Telemetry
+from visionflow.runtime.children import Children
+from visionflow.runtime.control_plane import ControlPlane
+from visionflow.runtime.liveness import Liveness
+
+ToWorker = (
+    m.Welcome
+    | m.Rejected
+    | m.HostAgent
+    | m.DropAgent
+    | m.Dispatch
+    | m.CancelAttempt
+    | m.StepAnswer
+    | m.FrameAck
+    | m.Stop
+)
+Progress = Callable[[str, int, float | None, str], None]
+Packed = list[tuple[str, list[ToWorker]]]
+
+_frames = msgspec.msgpack.Decoder(m.WorkerFrame)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Sessions:
+    """Hears workers and speaks to them. `on_progress` and `on_line` get their signals."""
+
+    def __init__(
+        self,
+        swarm: str,
+        control: ControlPlane,
+        bus: Bus,
+        host: Machine,
+        children: Children,
+        liveness: Liveness,
+        telemetry: Telemetry,
+    ) -> None:
+        self.on_rejoin: Callable[[str], None] = lambda _: None
+        self.on_progress: list[Progress] = []
+        self._control = control
+        self._bus = bus
+        self._host = host
+        self._children = children
+        self._liveness = liveness
+        self._telemetry = telemetry
+        self._joined: dict[str, int] = {}
+        self._acked: dict[str, tuple[int, int]] = {}
+        """By worker: its incarnation, and the last of its frames that is in the log."""
+        self._packing: dict[str, list[ToWorker]] = {}
+        self._holder: dict[str, tuple[str, int]] = {}
+        self._subscriptions = [
+            bus.subscribe(f"orch.{swarm}.cmd", self._receive),
+            bus.subscribe(f"orch.{swarm}.hb", self._beat),
+        ]
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        for subscription in self._subscriptions:
+            subscription.cancel()
+
+    # To workers ----------------------------------------------------------------------------
+
+    def deliver(self, state: SwarmState, name: str, attempt: int) -> None:
+        """Pack the delivery of an attempt, if it is still the open one."""
+        task = state.tasks.get(name)
+        if task is None or task.attempt != attempt or task.agent is None:
+            return
+        worker = state.agents[task.agent].worker
+        self._pack(worker, dispatch(state, task))
+        self._holder[name] = (worker, attempt)
+
+    def host(self, effect: Host, spec: AgentSpec) -> None:
+        """Pack the order to build an agent."""
+        self._pack(effect.worker, m.HostAgent(spec))
+
+    def abandon(self, task: str, attempt: int, reason: str) -> None:
+        """Pack the order to stop an attempt that the engine has given up."""
+        held = self._holder.pop(task, None)
+        if held is not None and held[1] == attempt:
+            self._pack(held[0], m.CancelAttempt(task, attempt, reason))
+
+    def drop(self, effect: Drop) -> None:
+        """Have an agent ended."""
+        self._send(effect.worker, [m.DropAgent(effect.agent)])
+
+    def cancel(self, effect: Cancel) -> None:
+        """Have an attempt stopped."""
+        self._send(effect.worker, [m.CancelAttempt(effect.task, effect.attempt, effect.reason)])
+
+    def stop(self, worker: str) -> None:
+        """Have a worker end."""
+        self._send(worker, [m.Stop("nothing needs it any more")])
+
+    def _pack(self, worker: str, message: ToWorker) -> None:
+        packing = self._packing.get(worker)
+        if packing is None:
+            packing = self._packing[worker] = []
+        packing.append(message)
+
+    def pack(self) -> Packed:
+        """What was packed since the last call."""
+        packed = list(self._packing.items())
+        self._packing = {}
+        return packed
+
+    def send(self, packed: Packed) -> None:
+        """Send it. What nobody hears now is outstanding still, and is sent on a rejoin."""
+        for worker, messages in packed:
+            self._send(worker, messages)
+
+    def _send(self, worker: str, messages: list[ToWorker]) -> None:
+        if worker in self._joined:
+            try:
+                self._bus.publish(f"worker.{worker}", _encoder.encode((messages,)))
+            except BusClosed:
+                self._telemetry.log("warning", None, "bus_closed", f"{worker} hears nothing")
+
+    # From workers --------------------------------------------------------------------------
+
+    def disconnected(self, worker: str) -> None:
+        """A worker's connection is gone; its process may live and dial again."""
+        self._joined.pop(worker, None)
+
+    def _beat(self, delivery: Delivery) -> None:
+        frame = _frames.decode(delivery.payload)
+        for message in frame.messages:
+            if isinstance(message, m.Heartbeat):
+                self._liveness.heard(message)
+
+    def _receive(self, delivery: Delivery) -> None:
+        try:
+            frame = _frames.decode(delivery.payload)
+        except msgspec.DecodeError as error:
+            self._telemetry.log("error", None, "bad_frame", f"{delivery.sender}: {error}")
+            return
+        messages = frame.messages
+        if messages and isinstance(messages[0], m.Hello):
+            self._hello(messages[0], delivery)
+            return
+        found = self._source(delivery.sender)
+        if found is None:
+            return
+        worker, incarnation = found
+        for message in messages:
+            if isinstance(message, m.Heartbeat):
+                self._liveness.heard(message)
+            else:
+                self._take(worker, incarnation, message)
+        if frame.number:
+            self._control.in_order(lambda _: self._ack(worker, incarnation, frame.number))
+
+    def _source(self, sender: str | None) -> tuple[str, int] | None:
+        """Worker and incarnation that a message came from, while that is the joined one."""
+        if sender is None:
+            return None
+        worker, _, number = sender.rpartition(".")
+        if not number.isdigit() or self._joined.get(worker) != int(number):
+            return None
+        return worker, int(number)
+
+    def _hello(self, hello: m.Hello, delivery: Delivery) -> None:
+        worker, incarnation = hello.worker, hello.incarnation
+        known = self._children.admits(worker, incarnation, hello.secret, hello.pid)
+        if not known or delivery.sender not in (None, f"{worker}.{incarnation}"):
+            payload = _encoder.encode(([m.Rejected("this worker is not expected")],))
+            self._bus.publish(f"worker.{worker}", payload)
+            return
+        self._joined[worker] = incarnation
+        self._liveness.expect(worker, incarnation)
+        before = self._acked.get(worker, (0, 0))
+        again = before[0] == incarnation
+        if not again:
+            self._acked[worker] = (incarnation, 0)
+
+        def joined(_: Answer) -> None:
+            if self._joined.get(worker) == incarnation:
+                self._send(worker, [m.Welcome(self._acked[worker][1])])
+                if again:
+                    self.on_rejoin(worker)
+
+        self._control.offer(
+            c.ReportWorkerJoined(
+                now_ms=self._host.now_ms(), worker=worker, incarnation=incarnation
+            ),
+            joined,
+            bounded=False,
+        )
+
+    def _ack(self, worker: str, incarnation: int, number: int) -> None:
+        """Everything up to this frame is in the log now."""
+        known, acked = self._acked[worker]
+        if known != incarnation:
+            return
+        self._acked[worker] = (incarnation, max(number, acked))
+        self._send(worker, [m.FrameAck(self._acked[worker][1])])
+
+    def _take(self, worker: str, incarnation: int, message: object) -> None:
+        now_ms, control = self._host.now_ms(), self._control
+        match message:
+            case m.Result():
+                command = c.ReportResult(
+                    now_ms=now_ms,
+                    task=message.task,
+                    attempt=message.attempt,
+                    result=message.value,
+                    duration_us=message.duration_us,
+                )
+                self._holder.pop(message.task, None)
+                control.offer(command, bounded=False)
+            case m.Started():
+                started = c.ReportStarted(now_ms=now_ms, task=message.task, attempt=message.attempt)
+                control.offer(started, bounded=False)
+            case m.Failed():
+                failure = c.ReportFailure(
+                    now_ms=now_ms,
+                    task=message.task,
+                    attempt=message.attempt,
+                    kind=message.kind,
+                    reason=message.reason,
+                    entropy=self._host.entropy(),
+                )
+                self._holder.pop(message.task, None)
+                control.offer(failure, bounded=False)
+            case m.StepDone():
+                self._step(worker, message, now_ms)
+            case m.Progress():
+                for call in self.on_progress:
+                    call(message.task, message.attempt, message.fraction, message.note)
+            case m.LogLine():
+                self._telemetry.log(message.level, message.agent, "agent", message.text)
+            case _:
+                self._take_agent(worker, incarnation, message, now_ms)
+
+    def _take_agent(self, worker: str, incarnation: int, message: object, now_ms: int) -> None:
+        if isinstance(message, m.AgentUp):
+            command = c.ReportAgentUp(
+                now_ms=now_ms, agent=message.agent, worker=worker, incarnation=incarnation
+            )
+            self._control.offer(command, bounded=False)
+        elif isinstance(message, m.AgentDown):
+            down = c.ReportAgentDown(
+                now_ms=now_ms,
+                agent=message.agent,
+                worker=worker,
+                incarnation=incarnation,
+                reason=message.reason,
+                ended=message.ended,
+            )
+            self._control.offer(down, bounded=False)
+
+    def _step(self, worker: str, message: m.StepDone, now_ms: int) -> None:
+        def answered(answer: Answer) -> None:
+            reply = m.StepAnswer(message.task, message.attempt, message.key, answer.code is None)
+            self._send(worker, [reply])
+
+        command = c.ReportStep(
+            now_ms=now_ms,
+            task=message.task,
+            attempt=message.attempt,
+            key=message.key,
+            name=message.name,
+            value=message.value,
+            tree=message.tree,
+        )
+        self._control.offer(command, answered, bounded=False)

@@ -1,0 +1,100 @@
+"""The ticker: turns the passing of time into commands.
+
+It looks at what is due a few times a second, judges who has been silent, and now and then lets
+the auditor look at everything.
+"""
+
+from collections.abc import Callable
+
+from visionflow.domain import commands as c
+from visionflow.domain.limits import TIMEOUT_GRACE_MS
+from visionflow.domain.tasks import FailureKind
+from visionflow.engine.audit import audit
+from visionflow.engine.state import SwarmState
+from visionflow.ports.host import Host, Timer
+from visionflow.ports.telemetry import Telemetry
+from visionflow.runtime.children import Children
+from visionflow.runtime.control_plane import ControlPlane
+from visionflow.runtime.liveness import Liveness
+
+TICK_MS = 100
+JUDGE_EVERY = 10
+"""Every so many ticks silence is judged."""
+AUDIT_EVERY = 300
+AUDITED_TASKS_MAX = 20_000
+"""In a larger swarm the auditor does not look by itself: it would hold up the loop."""
+
+
+def is_due(state: SwarmState, now_ms: int) -> bool:
+    """Whether a Tick would do anything."""
+    retry_ms, deadline_ms = state.retries.next_ms(), state.deadlines.next_ms()
+    return (
+        (retry_ms is not None and retry_ms <= now_ms)
+        or (deadline_ms is not None and deadline_ms <= now_ms)
+        or bool(state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS))
+    )
+
+
+class Ticker:
+    """Ticks from `start` to `stop`."""
+
+    def __init__(
+        self,
+        control: ControlPlane,
+        host: Host,
+        liveness: Liveness,
+        children: Children,
+        telemetry: Telemetry,
+        on_fault: Callable[[list[str]], None],
+    ) -> None:
+        self._control = control
+        self._host = host
+        self._liveness = liveness
+        self._children = children
+        self._telemetry = telemetry
+        self._on_fault = on_fault
+        self._timer: Timer | None = None
+        self._ticks = 0
+
+    def start(self) -> None:
+        """Tick from now on."""
+        self._timer = self._host.call_later(TICK_MS, self._tick)
+
+    def stop(self) -> None:
+        """Tick no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        if self._timer is None:
+            return
+        self._ticks += 1
+        state, now_ms = self._control.state, self._host.now_ms()
+        self._liveness.advance(self._host.monotonic_ms())
+        if is_due(state, now_ms):
+            tick = c.Tick(now_ms=now_ms, entropy=self._host.entropy())
+            self._control.offer(tick, bounded=False)
+        if self._ticks % JUDGE_EVERY == 0:
+            self._judge()
+        if self._ticks % AUDIT_EVERY == 0 and len(state.tasks) <= AUDITED_TASKS_MAX:
+            faults = audit(state)
+            if faults:
+                self._on_fault(faults)
+        self._timer = self._host.call_later(TICK_MS, self._tick)
+
+    def _judge(self) -> None:
+        for worker, incarnation, silence_ms in self._liveness.silent():
+            reason = f"no heartbeat for {silence_ms} ms"
+            self._telemetry.log("warning", None, "worker_silent", f"{worker}: {reason}")
+            self._children.give_up(worker, incarnation, FailureKind.CRASH, reason)
+            self._liveness.forget(worker)
+        for task, attempt in self._liveness.expired(self._control.state):
+            expire = c.ExpireLease(
+                now_ms=self._host.now_ms(),
+                task=task,
+                attempt=attempt,
+                evidence=f"its worker has not vouched for it for {self._liveness.lease_ms} ms",
+                entropy=self._host.entropy(),
+            )
+            self._control.offer(expire, bounded=False)
