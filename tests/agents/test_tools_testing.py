@@ -133,8 +133,8 @@ def test_no_tests_starts_nothing(root: Path, out: Path) -> None:
 
 
 def test_a_suite_that_skips_everything_is_no_pass(root: Path, out: Path) -> None:
-    write(root, {"pytest.ini": QUICK,
-                 "test_a.py": "import pytest\n@pytest.mark.skip\ndef test_a(): pass\n"})  # fmt: skip
+    body = "import pytest\n@pytest.mark.skip\ndef test_a(): pass\n"
+    write(root, {"pytest.ini": QUICK, "test_a.py": body})
     run = suite_of(root, out)
     assert (run.outcome, run.reason, _gate(run)) == ("no_tests", "all 1 were skipped", None)
 
@@ -297,3 +297,12 @@ def test_a_latin_1_file_is_tested_and_measured(root: Path, out: Path) -> None:
     })  # fmt: skip
     run = suite_of(root, out)
     assert (run.outcome, run.coverage) == ("passed", 100.0)
+
+
+def test_what_a_killed_attempt_left_behind_is_not_counted(root: Path, out: Path) -> None:
+    write(root, {"pytest.ini": QUICK, "test_a.py": "def test_a(): pass\n"})
+    old = '{"kind": "report", "id": "old.py::x", "when": "call", "outcome": "failed"}\n'
+    write(out, {"scratch/tests/results.jsonl": old, "scratch/tests/junit.xml": "<old/>"})
+    run = suite_of(root, out)
+    assert (run.outcome, run.counts.total) == ("passed", 1)
+    assert _names(out / "junit.xml") == {"test_a"}

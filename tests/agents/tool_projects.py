@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from unconfined import UnconfinedSandbox
+
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.tools.bandit import run_bandit
 from visionflow.agents.tools.project import look

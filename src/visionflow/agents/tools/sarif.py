@@ -4,9 +4,10 @@ Fields as in the OASIS standard "Static Analysis Results Interchange Format Vers
 is no time in it, so two runs of the same tree can be compared byte by byte.
 """
 
-import json
 from collections.abc import Iterable
 from urllib.parse import quote
+
+import msgspec
 
 from visionflow.agents.findings import Finding, Severity, ToolRun, order_of
 
@@ -33,8 +34,7 @@ def sarif(runs: Iterable[ToolRun]) -> bytes:
         "version": "2.1.0",
         "runs": [_run(run) for run in ordered],
     }
-    text = json.dumps(document, indent=2, ensure_ascii=False, sort_keys=False)
-    return text.encode("utf-8") + b"\n"
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
 def _run(run: ToolRun) -> Json:

@@ -8,6 +8,7 @@ module's job.
 
 import asyncio
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -118,8 +119,8 @@ class _Scan:
 
     async def run(self) -> ToolRun:
         request = self.request
-        folder = Path(request.scratch, self.tool.name)
-        folder.mkdir(parents=True, exist_ok=True)
+        # Output of an attempt that was killed here must not be taken for this one's.
+        shutil.rmtree(Path(request.scratch, self.tool.name), ignore_errors=True)
         ended: Ended = "completed"
         reason: str | None = None
         work = [asyncio.ensure_future(self._portion(files)) for files in portions(request.files)]

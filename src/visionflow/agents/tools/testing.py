@@ -8,6 +8,7 @@ network, a fixed hash seed, no cache. What the exit of pytest and the log mean t
 
 import asyncio
 import os
+import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from visionflow.agents.tools.lending import PLUGIN, lay_out
 from visionflow.agents.tools.project import Project
 from visionflow.agents.tools.results import OnProgress, TestRun
 from visionflow.agents.tools.testlog import LOG_BYTES_MAX, TestLog
-from visionflow.agents.tools.text import write_whole
+from visionflow.agents.tools.text import one_line, write_whole
 from visionflow.agents.tools.verdicts import crashed, hanging, judge
 from visionflow.domain.errors import CommandNotStarted, ConfinementUnavailable
 from visionflow.ports.sandbox import Command, Completed, Sandbox
@@ -38,7 +39,7 @@ class SuiteRequest(msgspec.Struct, frozen=True):
     workspace: str
     """The user's own folder, only looked at for its environment."""
     scratch: str
-    """A folder of our own outside both; emptied of nothing, best fresh."""
+    """A folder of our own outside both. What an earlier attempt left there is removed."""
     junit: str
     """Where junit.xml goes."""
     coverage: str
@@ -123,15 +124,27 @@ class _Suite:
                 await follower
         await asyncio.to_thread(self._catch_up)
         coverage = Coverage(None, measured)
-        if measured is None:
+        if measured is None and not self.log.progress().done:
+            coverage = Coverage(None, "no test ran to its end")
+        elif measured is None:
             output = Path(self.request.coverage)
             coverage = await make_xml(self.sandbox, command, self.data, self.xml, output)
         if on_progress is not None:
             on_progress(self.log.progress())
         return await asyncio.to_thread(self._result, done, coverage)
 
+    def _told(self) -> str:
+        version = self.log.pytest
+        runner = f", pytest {one_line(version, 20)}" if version else ""
+        return self.environment.description + runner
+
     def _prepare(self) -> str | None:
         """Lay out the folders; why coverage is not measured, or `None` when it is."""
+        # An earlier attempt may have been killed here; its results are not this one's.
+        for folder in (self.theirs, self.xml):
+            shutil.rmtree(folder, ignore_errors=True)
+        for left in (self.log_file, self.data):
+            left.unlink(missing_ok=True)
         for folder in (self.theirs / "home", self.theirs / "tmp", self.xml):
             folder.mkdir(parents=True, exist_ok=True)
         self.notes += lay_out(self.ours / "lent", self.environment, self.project)
@@ -237,7 +250,7 @@ class _Suite:
         self.log.feed(content)
 
     def _result(self, done: Completed, coverage: Coverage) -> TestRun:
-        cases = self.log.cases(self.project, self.worktree)
+        cases = self.log.cases(self.project, (self.worktree, str(self.theirs)))
         crash, cut = crashed(self.log, done), hanging(self.log, done)
         cases += [crash] if crash else []
         run = judge(self.log, cases, done, self.project)
@@ -249,6 +262,6 @@ class _Suite:
             self.notes.append("no measured line ran: the tests use an installed copy, or none")
         return msgspec.structs.replace(
             run, coverage=coverage.percent, coverage_reason=coverage.reason,
-            environment=self.environment.description, interpreter=self.environment.python,
+            environment=self._told(), interpreter=self.environment.python,
             enforced=done.enforced, seconds=seconds, notes=(*self.notes, *run.notes),
         )  # fmt: skip

@@ -19,6 +19,7 @@ from visionflow.agents.tools.text import clean, one_line, tail
 LOG_BYTES_MAX = 64 * 1024 * 1024
 _WORST: dict[CaseOutcome, int] = {"passed": 0, "xfailed": 1, "skipped": 2, "failed": 3, "error": 4}
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
+_EXCEPTION = re.compile(r"[\w.]*(?:Error|Exception|Warning|Exit|Interrupt|Iteration)\w*(?::|$)")
 _Kind = Literal[
     "start", "collected", "collect_error", "collect_skip", "test", "report", "finish", "deadline"
 ]
@@ -120,10 +121,11 @@ class TestLog:
         failed = sum(test.outcome in ("failed", "error") for test in ended)
         return Progress(len(ended), self.collected, self.current, failed)
 
-    def cases(self, project: Project, worktree: str) -> list[Case]:
+    def cases(self, project: Project, folders: tuple[str, ...]) -> list[Case]:
         """Everything that has an outcome, by id. A test that did not end is not among them.
 
-        Texts are the same in every run of the same tree: no folder of this run, no addresses.
+        Texts are the same in every run of the same tree: no addresses, and none of `folders`,
+        which are this run's own, the worktree first.
         """
         found = [
             Case(name, test.outcome, test.seconds, test.text, test.line)
@@ -131,7 +133,7 @@ class TestLog:
             if test.outcome is not None and (test.ended or test.outcome in ("failed", "error"))
         ]
         every = (*self._modules.values(), *found)
-        return sorted((_presented(case, project, worktree) for case in every), key=lambda c: c.id)
+        return sorted((_presented(case, project, folders) for case in every), key=lambda c: c.id)
 
     def unfinished(self) -> list[str]:
         """Tests that began and never ended."""
@@ -158,23 +160,26 @@ def _outcome_of(line: _Line) -> CaseOutcome | None:
     return "passed" if line.outcome == "passed" and line.when == "call" else None
 
 
-def _presented(case: Case, project: Project, worktree: str) -> Case:
+def _presented(case: Case, project: Project, folders: tuple[str, ...]) -> Case:
     """The case with its text cleaned and, for a failure, what is missing."""
     bad = case.outcome in ("failed", "error")
     missing = absent(case.message, project) if bad else None
-    message = _repeatable(case.message, worktree)
-    summary = one_line(_repeatable(case.summary, worktree)) or one_line(_error_line(message))
+    message = _repeatable(case.message, folders)
+    summary = one_line(_repeatable(case.summary, folders)) or one_line(_error_line(message))
     return Case(
         clean(case.id)[:500], case.outcome, round(case.seconds, 6), tail(message), summary, missing
     )  # fmt: skip
 
 
-def _repeatable(text: str, worktree: str) -> str:
-    return _ADDRESS.sub("0x…", text.replace(worktree + "/", "").replace(worktree, "."))
+def _repeatable(text: str, folders: tuple[str, ...]) -> str:
+    for folder in folders:
+        text = text.replace(folder + "/", "").replace(folder, ".")
+    return _ADDRESS.sub("0x…", text)
 
 
 def _error_line(text: str) -> str:
-    """The last line that pytest marks as the error, else the last line."""
+    """The line that names the last exception, else the last one that pytest marks, or the last."""
     lines = [line for line in text.splitlines() if line.strip()]
     marked = [line[1:].strip() for line in lines if line.startswith("E ")]
-    return (marked or lines or [""])[-1]
+    named = [line for line in marked if _EXCEPTION.match(line)]
+    return (named or marked or lines or [""])[-1]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|~>&<$@:])")
+_MARKDOWN = re.compile(r"[\\`*_\[\]#|~>&<$@]|:(?=//)|(?<=www)\.")
+"""What acts inside a line: emphasis, code, links, references, HTML, mathematics, bare addresses."""
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
