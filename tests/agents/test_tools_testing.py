@@ -306,3 +306,18 @@ def test_what_a_killed_attempt_left_behind_is_not_counted(root: Path, out: Path)
     run = suite_of(root, out)
     assert (run.outcome, run.counts.total) == ("passed", 1)
     assert _names(out / "junit.xml") == {"test_a"}
+
+
+def test_a_test_that_interrupts_the_session_is_named(root: Path, out: Path) -> None:
+    body = "def test_a(): pass\ndef test_b(): raise KeyboardInterrupt\n"
+    write(root, {"pytest.ini": QUICK, "test_a.py": body})
+    run = suite_of(root, out)
+    assert (run.outcome, run.counts.passed, _gate(run)) == ("could_not_run", 1, None)
+    assert "test_a.py::test_b" in (run.reason or "")
+
+
+def test_async_tests_without_their_plugin_are_no_verdict(root: Path, out: Path) -> None:
+    write(root, {"pytest.ini": QUICK, "test_a.py": "async def test_a(): pass\n"})
+    run = suite_of(root, out)
+    assert (run.outcome, _gate(run)) == ("could_not_run", None)
+    assert "pytest-asyncio" in run.missing[0]

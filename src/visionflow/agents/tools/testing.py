@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from visionflow.agents.findings import portable_path
 from visionflow.agents.tools.cover import Coverage, make_xml, write_settings
 from visionflow.agents.tools.environment import Environment, choose
 from visionflow.agents.tools.junit import from_cases, publish
@@ -115,7 +116,7 @@ class _Suite:
         except (ConfinementUnavailable, CommandNotStarted) as error:
             run = TestRun(
                 "could_not_run", str(error), environment=self.environment.description,
-                interpreter=self.environment.python, notes=tuple(self.notes),
+                interpreter=portable_path(self.environment.python), notes=tuple(self.notes),
             )  # fmt: skip
             return await asyncio.to_thread(_not_started, self.request, run)
         finally:
@@ -262,6 +263,6 @@ class _Suite:
             self.notes.append("no measured line ran: the tests use an installed copy, or none")
         return msgspec.structs.replace(
             run, coverage=coverage.percent, coverage_reason=coverage.reason,
-            environment=self._told(), interpreter=self.environment.python,
+            environment=self._told(), interpreter=portable_path(self.environment.python),
             enforced=done.enforced, seconds=seconds, notes=(*self.notes, *run.notes),
         )  # fmt: skip

@@ -5,6 +5,7 @@ middle; a log without failures and an exit code of 1 is a plugin's verdict. Idea
 command ended, then what pytest says of the session, and last the tests themselves.
 """
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -16,6 +17,7 @@ from visionflow.agents.tools.testlog import TestLog, count
 from visionflow.agents.tools.text import one_line
 from visionflow.ports.sandbox import Completed
 
+_MODULE = re.compile(r"\w+")
 _INTERRUPTED, _INTERNAL, _USAGE, _NOTHING = 2, 3, 4, 5
 
 
@@ -54,7 +56,10 @@ def _outcome(
         return "failed", _told(faults) + more
     if bad:
         return "could_not_run", _missing(bad)
-    if log.finished is None or done.exit_code in (_INTERRUPTED, _INTERNAL, _USAGE):
+    if done.exit_code == _INTERRUPTED and log.current is not None:
+        return "could_not_run", f"the tests were interrupted while {one_line(log.current)} ran"
+    if log.finished is None or done.exit_code in (_MODULE = re.compile(r"\w+")
+_INTERRUPTED, _INTERNAL, _USAGE):
         return "could_not_run", _not_run(done, project)
     ran = [case for case in cases if case.outcome in ("passed", "xfailed")]
     if done.exit_code == _NOTHING or not ran:
@@ -107,8 +112,12 @@ def _missing(bad: Sequence[Case]) -> str:
     for case in bad:
         if case.missing is not None:
             first.setdefault(case.missing, case.id.partition("::")[0])
-    told = [f"{what} (imported by {one_line(by, 120)})" for what, by in sorted(first.items())]
-    return f"missing dependency: {', '.join(told[:10])}"
+    told: list[str] = []
+    for what, by in sorted(first.items())[:10]:
+        verb = "imported" if _MODULE.fullmatch(what) else "needed"
+        told.append(f"{what} ({verb} by {one_line(by, 120)})")
+    more = f" and {len(first) - len(told)} more" if len(first) > len(told) else ""
+    return f"missing dependency: {', '.join(told)}{more}"
 
 
 def _not_run(done: Completed, project: Project) -> str:
