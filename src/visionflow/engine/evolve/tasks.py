@@ -1,26 +1,13 @@
-"""Evolve: fold one event into the state.
-
-It copies what events decided and keeps the indexes in step; it makes no choice, computes no retry
-time and rounds nothing. It owns the state and changes it in place.
-"""
-
-from collections.abc import Callable
-from typing import TypeVar, cast
+"""Folds of what happens to tasks, their attempts, and the plans they are parts of."""
 
 from visionflow.domain import events as e
-from visionflow.domain.agents import AgentStatus, WorkerStatus
-from visionflow.domain.events import AnyEvent, Event, Record
-from visionflow.domain.limits import (
-    ANSWER_AGE_MS_MAX,
-    ANSWERS_MAX,
-    FINISHED_IDS_MAX,
-    RESTART_PERIOD_MS,
-    TERMINAL_TASKS_MAX,
-)
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.events import Event
+from visionflow.domain.limits import FINISHED_IDS_MAX, TERMINAL_TASKS_MAX
 from visionflow.domain.tasks import TERMINAL, FailureKind, TaskStatus
+from visionflow.engine.evolve.table import answer, folds, refresh
 from visionflow.engine.lifecycles import next_agent_status, next_task_status
-from visionflow.engine.matching import offers, order_of
-from visionflow.engine.scoring import level_of, score_bp, slots
+from visionflow.engine.matching import order_of
 from visionflow.engine.state import (
     AgentState,
     Answer,
@@ -29,203 +16,7 @@ from visionflow.engine.state import (
     StepState,
     SwarmState,
     TaskState,
-    WorkerState,
 )
-
-E = TypeVar("E", bound=Event)
-_TABLE: dict[type[Event], Callable[[SwarmState, Event], None]] = {}
-
-
-def _folds(kind: type[E]) -> Callable[[Callable[[SwarmState, E], None]], None]:
-    def register(function: Callable[[SwarmState, E], None]) -> None:
-        _TABLE[kind] = cast("Callable[[SwarmState, Event], None]", function)
-
-    return register
-
-
-def evolve(state: SwarmState, event: AnyEvent) -> None:
-    """Fold one event. The time of its record must have been set by `open_record`.
-
-    Raises:
-        IllegalTransition: a lifecycle does not list the event.
-    """
-    _TABLE[type(event)](state, event)
-
-
-def open_record(state: SwarmState, at_ms: int) -> None:
-    """The events that follow happened at this time."""
-    state.now_ms = at_ms
-
-
-def fold(state: SwarmState, record: Record) -> None:
-    """Fold a whole record."""
-    open_record(state, record.at_ms)
-    for event in record.events:
-        _TABLE[type(event)](state, event)
-
-
-def _answer(state: SwarmState, command: str | None, answer: Answer) -> None:
-    if command is None:
-        return
-    answers = state.answers
-    answers[command] = answer
-    oldest = next(iter(answers))
-    if len(answers) > ANSWERS_MAX or state.now_ms - answers[oldest].at_ms > ANSWER_AGE_MS_MAX:
-        del answers[oldest]
-
-
-# Swarm ---------------------------------------------------------------------------------------
-
-
-@_folds(e.SwarmCreated)
-def _(state: SwarmState, event: e.SwarmCreated) -> None:
-    state.spec = event.spec
-    _answer(state, event.command, Answer(state.now_ms, event.spec.id))
-
-
-@_folds(e.SwarmClosed)
-def _(state: SwarmState, event: e.SwarmClosed) -> None:
-    state.closed = event.reason
-    _answer(state, event.command, Answer(state.now_ms))
-
-
-@_folds(e.Recovered)
-def _(state: SwarmState, event: e.Recovered) -> None:
-    state.boot = event.boot
-
-
-@_folds(e.CommandRefused)
-def _(state: SwarmState, event: e.CommandRefused) -> None:
-    state.counters.refusals += 1
-    answer = Answer(state.now_ms, None, event.code, event.message)
-    _answer(state, event.command, answer)
-
-
-# Workers -------------------------------------------------------------------------------------
-
-
-@_folds(e.WorkerStarted)
-def _(state: SwarmState, event: e.WorkerStarted) -> None:
-    worker = state.workers[event.worker]
-    worker.status = WorkerStatus.STARTING
-    worker.incarnation = event.incarnation
-    worker.pid = event.pid
-    worker.started = event.started
-
-
-@_folds(e.WorkerJoined)
-def _(state: SwarmState, event: e.WorkerJoined) -> None:
-    state.workers[event.worker].status = WorkerStatus.JOINED
-
-
-@_folds(e.WorkerLost)
-def _(state: SwarmState, event: e.WorkerLost) -> None:
-    worker = state.workers[event.worker]
-    worker.incarnation = max(worker.incarnation, event.incarnation)
-    worker.pid = worker.started = None
-    since = state.now_ms - RESTART_PERIOD_MS
-    worker.deaths = [death for death in worker.deaths if death[0] > since]
-    worker.deaths.append((state.now_ms, event.kind))
-    if event.restart_at_ms is None:
-        worker.status = WorkerStatus.FAILED
-    else:
-        worker.status = WorkerStatus.WANTED
-        worker.restart_at_ms = event.restart_at_ms
-
-
-@_folds(e.WorkerStopped)
-def _(state: SwarmState, event: e.WorkerStopped) -> None:
-    worker = state.workers[event.worker]
-    worker.status = WorkerStatus.WANTED
-    worker.pid = worker.started = None
-
-
-# Agents --------------------------------------------------------------------------------------
-
-
-def refresh(state: SwarmState, agent: AgentState) -> None:
-    """Bring an agent's place in the matching index in step with its record and load."""
-    level = -1
-    able = agent.status is AgentStatus.READY or agent.status is AgentStatus.PROCESSING
-    if able and state.closed is None:
-        held, tasks_max = len(agent.open), agent.spec.tasks_max
-        if held < slots(agent.completed, agent.mean_us, tasks_max):
-            level = level_of(
-                score_bp(agent.completed, agent.failed, agent.mean_us, held, tasks_max)
-            )
-    state.matching.place(agent.spec.id, level)
-
-
-def _move_agent(state: SwarmState, agent: str, event: type[Event]) -> AgentState:
-    found = state.agents[agent]
-    found.status = next_agent_status(found.status, event, agent)
-    return found
-
-
-@_folds(e.AgentSpawned)
-def _(state: SwarmState, event: e.AgentSpawned) -> None:
-    spec = event.spec
-    state.agents[spec.id] = AgentState(spec, AgentStatus.CREATED, event.worker, {})
-    worker = state.workers.get(event.worker)
-    if worker is None:
-        dedicated = spec.limits.memory_bytes is not None
-        worker = WorkerState(event.worker, WorkerStatus.WANTED, dedicated, {})
-        state.workers[event.worker] = worker
-    worker.agents[spec.id] = None
-    state.matching.join(spec.id, offers(spec.capabilities, spec.type))
-    _answer(state, event.command, Answer(state.now_ms, spec.id))
-
-
-@_folds(e.AgentInitialising)
-def _(state: SwarmState, event: e.AgentInitialising) -> None:
-    _move_agent(state, event.agent, e.AgentInitialising)
-
-
-@_folds(e.AgentReady)
-def _(state: SwarmState, event: e.AgentReady) -> None:
-    refresh(state, _move_agent(state, event.agent, e.AgentReady))
-
-
-@_folds(e.AgentErrored)
-def _(state: SwarmState, event: e.AgentErrored) -> None:
-    agent = _move_agent(state, event.agent, e.AgentErrored)
-    agent.reason = event.reason
-    refresh(state, agent)
-
-
-@_folds(e.AgentRecovering)
-def _(state: SwarmState, event: e.AgentRecovering) -> None:
-    _move_agent(state, event.agent, e.AgentRecovering)
-
-
-@_folds(e.AgentFailed)
-def _(state: SwarmState, event: e.AgentFailed) -> None:
-    agent = _move_agent(state, event.agent, e.AgentFailed)
-    agent.reason = event.reason
-    state.matching.leave(event.agent)
-
-
-@_folds(e.AgentTerminating)
-def _(state: SwarmState, event: e.AgentTerminating) -> None:
-    agent = state.agents[event.agent]
-    was_failed = agent.status is AgentStatus.FAILED
-    _move_agent(state, event.agent, e.AgentTerminating)
-    if not was_failed:
-        state.matching.leave(event.agent)
-    _answer(state, event.command, Answer(state.now_ms, event.agent))
-
-
-@_folds(e.AgentTerminated)
-def _(state: SwarmState, event: e.AgentTerminated) -> None:
-    agent = _move_agent(state, event.agent, e.AgentTerminated)
-    del state.agents[event.agent]
-    worker = state.workers[agent.worker]
-    del worker.agents[event.agent]
-    if not worker.agents and worker.status in (WorkerStatus.WANTED, WorkerStatus.FAILED):
-        del state.workers[agent.worker]
-
-
-# Tasks ---------------------------------------------------------------------------------------
 
 
 def _move(state: SwarmState, task: str, event: type[Event]) -> TaskState:
@@ -248,7 +39,7 @@ def _limit_ms(state: SwarmState, task: TaskState) -> int:
     return state.spec.limits.attempt_timeout_ms
 
 
-@_folds(e.TaskSubmitted)
+@folds(e.TaskSubmitted)
 def _(state: SwarmState, event: e.TaskSubmitted) -> None:
     spec = event.spec
     status = TaskStatus.PENDING if event.waits else TaskStatus.QUEUED
@@ -270,7 +61,7 @@ def _(state: SwarmState, event: e.TaskSubmitted) -> None:
     if not event.waits:
         _enqueue(state, task)
     if event.command is not None:
-        _answer(state, event.command, Answer(state.now_ms, spec.id))
+        answer(state, event.command, Answer(state.now_ms, spec.id))
 
 
 def _join_plan(state: SwarmState, task: TaskState, root: str) -> None:
@@ -281,7 +72,7 @@ def _join_plan(state: SwarmState, task: TaskState, root: str) -> None:
                 task.phase = index
 
 
-@_folds(e.PlanSubmitted)
+@folds(e.PlanSubmitted)
 def _(state: SwarmState, event: e.PlanSubmitted) -> None:
     phases = [PhaseState(name, ids, one, len(ids), []) for name, ids, one in event.phases]
     task = TaskState(event.spec, TaskStatus.ORCHESTRATING, state.now_ms, changed_ms=state.now_ms)
@@ -291,10 +82,10 @@ def _(state: SwarmState, event: e.PlanSubmitted) -> None:
     state.counters.submitted += 1
     if event.spec.deadline_ms is not None:
         state.deadlines.set(event.spec.deadline_ms, event.spec.id)
-    _answer(state, event.command, Answer(state.now_ms, event.spec.id))
+    answer(state, event.command, Answer(state.now_ms, event.spec.id))
 
 
-@_folds(e.TaskQueued)
+@folds(e.TaskQueued)
 def _(state: SwarmState, event: e.TaskQueued) -> None:
     task = state.tasks[event.task]
     if task.status in TERMINAL:
@@ -315,14 +106,14 @@ def _trim_retries(state: SwarmState) -> None:
     state.retries.trim(counts)
 
 
-@_folds(e.TaskBlocked)
+@folds(e.TaskBlocked)
 def _(state: SwarmState, event: e.TaskBlocked) -> None:
     if event.task in state.matching:
         state.matching.dequeue(event.task)
     _move(state, event.task, e.TaskBlocked).reason = event.missing
 
 
-@_folds(e.TaskAssigned)
+@folds(e.TaskAssigned)
 def _(state: SwarmState, event: e.TaskAssigned) -> None:
     task = _move(state, event.task, e.TaskAssigned)
     task.attempt = event.attempt
@@ -336,13 +127,13 @@ def _(state: SwarmState, event: e.TaskAssigned) -> None:
     refresh(state, agent)
 
 
-@_folds(e.TaskStarted)
+@folds(e.TaskStarted)
 def _(state: SwarmState, event: e.TaskStarted) -> None:
     task = _move(state, event.task, e.TaskStarted)
     state.clocks.start(event.task, _limit_ms(state, task), state.now_ms)
 
 
-@_folds(e.StepFinished)
+@folds(e.StepFinished)
 def _(state: SwarmState, event: e.StepFinished) -> None:
     task = state.tasks[event.task]
     task.status = next_task_status(task.status, e.StepFinished, event.task)
@@ -424,7 +215,7 @@ def _forget(state: SwarmState) -> None:
             del state.finished[name]
 
 
-@_folds(e.TaskCompleted)
+@folds(e.TaskCompleted)
 def _(state: SwarmState, event: e.TaskCompleted) -> None:
     task = _move(state, event.task, e.TaskCompleted)
     task.result = event.result
@@ -439,7 +230,7 @@ def _(state: SwarmState, event: e.TaskCompleted) -> None:
     _end(state, task)
 
 
-@_folds(e.AttemptFailed)
+@folds(e.AttemptFailed)
 def _(state: SwarmState, event: e.AttemptFailed) -> None:
     task = _move(state, event.task, e.AttemptFailed)
     task.reason = event.reason
@@ -469,33 +260,33 @@ def _stop(state: SwarmState, task: str, event: type[Event], reason: str) -> None
     _trim_retries(state)
 
 
-@_folds(e.TaskFailed)
+@folds(e.TaskFailed)
 def _(state: SwarmState, event: e.TaskFailed) -> None:
     state.counters.failed += 1
     _stop(state, event.task, e.TaskFailed, event.reason)
 
 
-@_folds(e.TaskDeadLettered)
+@folds(e.TaskDeadLettered)
 def _(state: SwarmState, event: e.TaskDeadLettered) -> None:
     state.counters.dead_letter += 1
     _stop(state, event.task, e.TaskDeadLettered, event.reason)
 
 
-@_folds(e.TaskCancelling)
+@folds(e.TaskCancelling)
 def _(state: SwarmState, event: e.TaskCancelling) -> None:
     task = state.tasks[event.task]
     task.status = next_task_status(task.status, e.TaskCancelling, event.task)
     task.cancelling = event.reason
-    _answer(state, event.command, Answer(state.now_ms, event.task))
+    answer(state, event.command, Answer(state.now_ms, event.task))
 
 
-@_folds(e.TaskCancelled)
+@folds(e.TaskCancelled)
 def _(state: SwarmState, event: e.TaskCancelled) -> None:
     state.counters.cancelled += 1
     _stop(state, event.task, e.TaskCancelled, event.reason)
-    _answer(state, event.command, Answer(state.now_ms, event.task))
+    answer(state, event.command, Answer(state.now_ms, event.task))
 
 
-@_folds(e.LateResultRefused)
+@folds(e.LateResultRefused)
 def _(state: SwarmState, event: e.LateResultRefused) -> None:
     state.counters.late_results += 1

@@ -1,0 +1,144 @@
+"""Folds of what happens to the swarm, its agents, and the workers that host them."""
+
+from visionflow.domain import events as e
+from visionflow.domain.agents import AgentStatus, WorkerStatus
+from visionflow.domain.events import Event
+from visionflow.domain.limits import RESTART_PERIOD_MS
+from visionflow.engine.evolve.table import answer, folds, refresh
+from visionflow.engine.lifecycles import next_agent_status
+from visionflow.engine.matching import offers
+from visionflow.engine.state import AgentState, Answer, SwarmState, WorkerState
+
+
+@folds(e.SwarmCreated)
+def _(state: SwarmState, event: e.SwarmCreated) -> None:
+    state.spec = event.spec
+    answer(state, event.command, Answer(state.now_ms, event.spec.id))
+
+
+@folds(e.SwarmClosed)
+def _(state: SwarmState, event: e.SwarmClosed) -> None:
+    state.closed = event.reason
+    answer(state, event.command, Answer(state.now_ms))
+
+
+@folds(e.Recovered)
+def _(state: SwarmState, event: e.Recovered) -> None:
+    state.boot = event.boot
+
+
+@folds(e.CommandRefused)
+def _(state: SwarmState, event: e.CommandRefused) -> None:
+    state.counters.refusals += 1
+    answer(state, event.command, Answer(state.now_ms, None, event.code, event.message))
+
+
+# Workers -------------------------------------------------------------------------------------
+
+
+@folds(e.WorkerStarted)
+def _(state: SwarmState, event: e.WorkerStarted) -> None:
+    worker = state.workers[event.worker]
+    worker.status = WorkerStatus.STARTING
+    worker.incarnation = event.incarnation
+    worker.pid = event.pid
+    worker.started = event.started
+
+
+@folds(e.WorkerJoined)
+def _(state: SwarmState, event: e.WorkerJoined) -> None:
+    state.workers[event.worker].status = WorkerStatus.JOINED
+
+
+@folds(e.WorkerLost)
+def _(state: SwarmState, event: e.WorkerLost) -> None:
+    worker = state.workers[event.worker]
+    worker.incarnation = max(worker.incarnation, event.incarnation)
+    worker.pid = worker.started = None
+    since = state.now_ms - RESTART_PERIOD_MS
+    worker.deaths = [death for death in worker.deaths if death[0] > since]
+    worker.deaths.append((state.now_ms, event.kind))
+    if event.restart_at_ms is None:
+        worker.status = WorkerStatus.FAILED
+    else:
+        worker.status = WorkerStatus.WANTED
+        worker.restart_at_ms = event.restart_at_ms
+
+
+@folds(e.WorkerStopped)
+def _(state: SwarmState, event: e.WorkerStopped) -> None:
+    worker = state.workers[event.worker]
+    worker.status = WorkerStatus.WANTED
+    worker.pid = worker.started = None
+
+
+# Agents --------------------------------------------------------------------------------------
+
+
+def _move_agent(state: SwarmState, agent: str, event: type[Event]) -> AgentState:
+    found = state.agents[agent]
+    found.status = next_agent_status(found.status, event, agent)
+    return found
+
+
+@folds(e.AgentSpawned)
+def _(state: SwarmState, event: e.AgentSpawned) -> None:
+    spec = event.spec
+    state.agents[spec.id] = AgentState(spec, AgentStatus.CREATED, event.worker, {})
+    worker = state.workers.get(event.worker)
+    if worker is None:
+        dedicated = spec.limits.memory_bytes is not None
+        worker = WorkerState(event.worker, WorkerStatus.WANTED, dedicated, {})
+        state.workers[event.worker] = worker
+    worker.agents[spec.id] = None
+    state.matching.join(spec.id, offers(spec.capabilities, spec.type))
+    answer(state, event.command, Answer(state.now_ms, spec.id))
+
+
+@folds(e.AgentInitialising)
+def _(state: SwarmState, event: e.AgentInitialising) -> None:
+    _move_agent(state, event.agent, e.AgentInitialising)
+
+
+@folds(e.AgentReady)
+def _(state: SwarmState, event: e.AgentReady) -> None:
+    refresh(state, _move_agent(state, event.agent, e.AgentReady))
+
+
+@folds(e.AgentErrored)
+def _(state: SwarmState, event: e.AgentErrored) -> None:
+    agent = _move_agent(state, event.agent, e.AgentErrored)
+    agent.reason = event.reason
+    refresh(state, agent)
+
+
+@folds(e.AgentRecovering)
+def _(state: SwarmState, event: e.AgentRecovering) -> None:
+    _move_agent(state, event.agent, e.AgentRecovering)
+
+
+@folds(e.AgentFailed)
+def _(state: SwarmState, event: e.AgentFailed) -> None:
+    agent = _move_agent(state, event.agent, e.AgentFailed)
+    agent.reason = event.reason
+    state.matching.leave(event.agent)
+
+
+@folds(e.AgentTerminating)
+def _(state: SwarmState, event: e.AgentTerminating) -> None:
+    agent = state.agents[event.agent]
+    was_failed = agent.status is AgentStatus.FAILED
+    _move_agent(state, event.agent, e.AgentTerminating)
+    if not was_failed:
+        state.matching.leave(event.agent)
+    answer(state, event.command, Answer(state.now_ms, event.agent))
+
+
+@folds(e.AgentTerminated)
+def _(state: SwarmState, event: e.AgentTerminated) -> None:
+    agent = _move_agent(state, event.agent, e.AgentTerminated)
+    del state.agents[event.agent]
+    worker = state.workers[agent.worker]
+    del worker.agents[event.agent]
+    if not worker.agents and worker.status in (WorkerStatus.WANTED, WorkerStatus.FAILED):
+        del state.workers[agent.worker]

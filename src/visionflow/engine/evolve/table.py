@@ -1,0 +1,46 @@
+"""The table of what folds each event, and the two things that most of them do."""
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.events import Event
+from visionflow.domain.limits import ANSWER_AGE_MS_MAX, ANSWERS_MAX
+from visionflow.engine.scoring import level_of, score_bp, slots
+from visionflow.engine.state import AgentState, Answer, SwarmState
+
+E = TypeVar("E", bound=Event)
+TABLE: dict[type[Event], Callable[[SwarmState, Event], None]] = {}
+
+
+def folds(kind: type[E]) -> Callable[[Callable[[SwarmState, E], None]], None]:
+    """Register what folds this kind of event."""
+
+    def register(function: Callable[[SwarmState, E], None]) -> None:
+        TABLE[kind] = cast("Callable[[SwarmState, Event], None]", function)
+
+    return register
+
+
+def answer(state: SwarmState, command: str | None, first: Answer) -> None:
+    """Keep the first answer to a command that carries an id, and let one that is too old go."""
+    if command is None:
+        return
+    answers = state.answers
+    answers[command] = first
+    oldest = next(iter(answers))
+    if len(answers) > ANSWERS_MAX or state.now_ms - answers[oldest].at_ms > ANSWER_AGE_MS_MAX:
+        del answers[oldest]
+
+
+def refresh(state: SwarmState, agent: AgentState) -> None:
+    """Bring an agent's place in the matching index in step with its record and load."""
+    level = -1
+    able = agent.status is AgentStatus.READY or agent.status is AgentStatus.PROCESSING
+    if able and state.closed is None:
+        held, tasks_max = len(agent.open), agent.spec.tasks_max
+        if held < slots(agent.completed, agent.mean_us, tasks_max):
+            level = level_of(
+                score_bp(agent.completed, agent.failed, agent.mean_us, held, tasks_max)
+            )
+    state.matching.place(agent.spec.id, level)
