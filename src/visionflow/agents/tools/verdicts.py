@@ -58,8 +58,7 @@ def _outcome(
         return "could_not_run", _missing(bad)
     if done.exit_code == _INTERRUPTED and log.current is not None:
         return "could_not_run", f"the tests were interrupted while {one_line(log.current)} ran"
-    if log.finished is None or done.exit_code in (_MODULE = re.compile(r"\w+")
-_INTERRUPTED, _INTERNAL, _USAGE):
+    if log.finished is None or done.exit_code in (_INTERRUPTED, _INTERNAL, _USAGE):
         return "could_not_run", _not_run(done, project)
     ran = [case for case in cases if case.outcome in ("passed", "xfailed")]
     if done.exit_code == _NOTHING or not ran:
