@@ -1,0 +1,202 @@
+"""The program of a worker process: `python -P -m visionflow.compose.worker`.
+
+It reads its order from VISIONFLOW_WORKER (JSON, see `WorkerOrder`) and its secret from the
+inherited pipe, wires the real adapters to the session and executor, and ends with a code of
+`visionflow.worker.exits`. Nothing is imported that not every worker needs at once.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from visionflow.adapters.files import FileBlobs
+from visionflow.adapters.host_os import OsHost
+from visionflow.adapters.hub.blocking import BlockingPublisher
+from visionflow.adapters.hub.client import connect
+from visionflow.adapters.hub.guard import Claim
+from visionflow.agents.base import AgentContext
+from visionflow.domain.agents import AgentSpec
+from visionflow.domain.errors import ConfigError, VisionFlowError
+from visionflow.domain.tasks import FailureKind
+from visionflow.ports.bus import Bus
+from visionflow.ports.sandbox import Sandbox
+from visionflow.worker import exits, limits
+from visionflow.worker.executor import Executor
+from visionflow.worker.heartbeat import ThreadHeartbeat
+from visionflow.worker.parent import PARENT_FD, end_with_group, take_secret, watch_parent
+from visionflow.worker.session import Identity, WorkerSession
+from visionflow.worker.threads import OsThreads
+
+ORDER = "VISIONFLOW_WORKER"
+LAST_WORDS_S = 1.0
+"""How long a process over its memory ceiling may take to report what ran."""
+SWITCH_S = 0.001
+"""Between threads: an agent that computes in one must not keep the loop waiting."""
+
+
+class WorkerOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who this worker is, where its orchestrator is, and what holds for it."""
+
+    worker: str
+    incarnation: int
+    swarm: str
+    socket: str
+    """Path of the hub's socket."""
+    blobs: str
+    """Folder of the blobs."""
+    folder: str
+    """Folder below which each agent has its scratch."""
+    heartbeat_ms: int = 5_000
+    orphan_grace_ms: int = 0
+    memory_bytes: int | None = None
+    """The memory ceiling of this process, where there is one."""
+    import_paths: tuple[str, ...] = ()
+    """Where classes of agents are looked for, after what Python knows by itself."""
+
+
+def main() -> NoReturn:
+    """Run until told to stop."""
+    # Ctrl-C goes to everybody at the terminal; the orchestrator decides what it means for us.
+    # A handler, not SIG_IGN, which the commands of agents would inherit.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        order = _order()
+        descriptor, secret = take_secret(dict(os.environ))
+    except VisionFlowError as error:
+        sys.exit(f"{error}")
+    for name in (ORDER, PARENT_FD):
+        del os.environ[name]
+    if not order.orphan_grace_ms:
+        watch_parent(descriptor, lambda: end_with_group(exits.ORPHANED))
+    _set_title(order.worker)
+    sys.setswitchinterval(SWITCH_S)
+    sys.path.extend(path for path in order.import_paths if path not in sys.path)
+    _end(asyncio.run(_serve(order, secret)))
+
+
+def _order() -> WorkerOrder:
+    try:
+        return msgspec.json.decode(os.environ.get(ORDER, ""), type=WorkerOrder)
+    except msgspec.DecodeError as error:
+        raise ConfigError(
+            f"{ORDER} is not the order of a worker: {error}.",
+            hint="A worker is started by its orchestrator, not by hand.",
+        ) from error
+
+
+def _set_title(worker: str) -> None:
+    # Tools that list processes show this; the arguments name the package as they are.
+    with suppress(OSError), open("/proc/self/comm", "w") as file:
+        file.write(f"visionflow {worker}"[:15])
+
+
+def _end(code: int) -> NoReturn:
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    if code == exits.ORPHANED:
+        end_with_group(code)
+    # Threads that an agent left behind must not keep the process.
+    os._exit(code)
+
+
+async def _serve(order: WorkerOrder, secret: str) -> int:
+    loop = asyncio.get_running_loop()
+    identity = Identity(order.worker, order.incarnation, secret, order.swarm, os.getpid())
+    host = OsHost(loop)
+    blobs = FileBlobs(order.blobs)
+    open_sandbox = _sandbox_opener()
+
+    def make_context(spec: AgentSpec, write_log: Callable[[str, str], None]) -> AgentContext:
+        folder = Path(order.folder) / spec.id
+        return AgentContext(
+            folder=folder, blobs=blobs, open_sandbox=open_sandbox, write_log=write_log
+        )
+
+    async def dial(on_lost: Callable[[], None]) -> Bus:
+        return await connect(order.socket, _claim(identity, "session"), on_lost)
+
+    executor = Executor(
+        host=host,
+        blobs=blobs,
+        threads=OsThreads(loop),
+        make_context=make_context,
+        on_worn_out=lambda: session.end(exits.WORN_OUT),
+    )
+    session = WorkerSession(identity, dial, host, executor, order.orphan_grace_ms)
+    heartbeat = ThreadHeartbeat(
+        lambda: BlockingPublisher(order.socket, _claim(identity, "beat")),
+        identity.heartbeats,
+        session.heartbeat,
+        order.heartbeat_ms,
+        executor.overdue_s,
+        lambda: os._exit(exits.STALLED),
+    )
+    heartbeat.start()
+    held = _hold_memory(order, loop, session, executor)
+    loop.add_signal_handler(signal.SIGTERM, session.drain, "The worker was told to end (SIGTERM).")
+    gc.freeze()
+    code = await session.run()
+    if held is not None:
+        limits.leave(held)
+    return code
+
+
+def _claim(identity: Identity, role: str) -> Claim:
+    return Claim(identity.worker, identity.incarnation, identity.secret, role)
+
+
+def _sandbox_opener() -> Callable[[], Sandbox]:
+    made: list[Sandbox] = []
+
+    def open_sandbox() -> Sandbox:
+        if not made:
+            # Only workers whose agents run foreign commands pay for finding out what holds.
+            from visionflow.adapters.confine import OsSandbox
+
+            made.append(OsSandbox())
+        return made[0]
+
+    return open_sandbox
+
+
+def _hold_memory(
+    order: WorkerOrder,
+    loop: asyncio.AbstractEventLoop,
+    session: WorkerSession,
+    executor: Executor,
+) -> limits.Enforcement | None:
+    if order.memory_bytes is None:
+        return None
+    ceiling = order.memory_bytes
+
+    def reached(seen: int) -> None:
+        reason = (
+            f"The worker held {seen} bytes of memory; its ceiling is {ceiling} bytes, "
+            "held by a watcher of resident memory."
+        )
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(
+                session.fail_all_and_end, FailureKind.RESOURCES, reason, exits.MEMORY
+            )
+        time.sleep(LAST_WORDS_S)
+        os._exit(exits.MEMORY)
+
+    held = limits.enforce(ceiling, reached)
+    text = f"The memory ceiling of {ceiling} bytes is held by {held.means}."
+    level = "warning" if held.means == "nothing" else "info"
+    executor.write_log(None, level, text)
+    return held
+
+
+if __name__ == "__main__":
+    main()

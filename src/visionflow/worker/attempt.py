@@ -1,0 +1,300 @@
+"""One attempt in this process: what its agent can ask of it, and how it ends.
+
+Whoever ends it first wins: its own code, a cancellation, or its wall-clock limit. What the code
+does afterwards is discarded. When it may begin is the executor's business.
+"""
+
+import asyncio
+import os
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from visionflow.agents.base import BaseAgent, PermanentFailure, current_attempt
+from visionflow.agents.task import Task
+from visionflow.domain.errors import NotPersistable, StaleAttempt, UsageError
+from visionflow.domain.messages import Dispatch, Failed, Progress, StepDone
+from visionflow.domain.tasks import FailureKind, Payload
+from visionflow.ports.blobs import Blobs
+from visionflow.worker import values
+from visionflow.worker.steps import Steps
+
+REASON_CHARS_MAX = 4_000
+FRAMES_MAX = 4
+NOTE_CHARS_MAX = 500
+
+
+class Surroundings(Protocol):
+    """What an attempt needs of the executor."""
+
+    @property
+    def blobs(self) -> Blobs:
+        """Where large values are."""
+        ...
+
+    def offload(self, call: Callable[[], Any]) -> Awaitable[Any]:
+        """Run something that blocks."""
+        ...
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        ...
+
+    def report_step(self, done: StepDone) -> None:
+        """Send it, to be kept until acknowledged."""
+        ...
+
+    def report_progress(self, progress: Progress) -> None:
+        """Send it, if somebody is there. From any thread."""
+        ...
+
+    def in_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of this process."""
+        ...
+
+
+class Stop:
+    """Why an attempt was told to end, and what to report of it."""
+
+    __slots__ = ("kind", "reason")
+
+    def __init__(self, kind: FailureKind, reason: str) -> None:
+        self.kind = kind
+        self.reason = reason
+
+
+class RunningAttempt:
+    """An attempt that was given to this process. Satisfies `agents.base.Attempt`."""
+
+    __slots__ = (
+        "_answers",
+        "_event",
+        "_steps",
+        "_surroundings",
+        "agent",
+        "announced",
+        "dispatch",
+        "ended",
+        "entered",
+        "silent",
+        "started_at",
+        "stop",
+        "task_handle",
+    )
+
+    def __init__(self, dispatch: Dispatch, agent: BaseAgent, surroundings: Surroundings) -> None:
+        self.dispatch = dispatch
+        self.agent = agent
+        self.started_at: float | None = None
+        """Seconds of the loop's clock; `None` while it waits."""
+        self.announced = False
+        self.ended = False
+        self.entered = False
+        """Its coroutine took its first step: only then does cancelling it reach our code."""
+        self.silent = False
+        """Nobody wants to hear how it ends."""
+        self.stop: Stop | None = None
+        self.task_handle: asyncio.Task[None] | None = None
+        self._surroundings = surroundings
+        self._event: threading.Event | None = None
+        self._steps: Steps | None = None
+        self._answers: dict[str, tuple[StepDone, asyncio.Future[bool]]] | None = None
+
+    # What the agent asks for -----------------------------------------------------------------
+
+    async def step(
+        self, name: str, call: Callable[..., Any], args: tuple[Any, ...], workspace: Path | None
+    ) -> Any:
+        """See `BaseAgent.step`."""
+        self._refuse_when_stopped()
+        if self._steps is None:
+            dispatch, context = self.dispatch, self.agent.context
+            self._steps = Steps(
+                self, dispatch.task, dispatch.attempt, dispatch.steps, context.trees, self._say
+            )
+        return await self._steps.step(name, call, args, workspace)
+
+    def step_in_thread(
+        self, name: str, call: Callable[..., Any], args: tuple[Any, ...], workspace: Path | None
+    ) -> Any:
+        """See `BaseAgent.step_sync`."""
+        loop = self._surroundings.in_loop()
+        if _runs_here(loop):
+            raise UsageError(
+                "step_sync blocks, so it cannot be called in the loop.",
+                hint="Use `await self.step(...)`, or leave `blocking` at True.",
+            )
+        coming = asyncio.run_coroutine_threadsafe(self.step(name, call, args, workspace), loop)
+        return coming.result()
+
+    def progress(self, fraction: float | None, note: str) -> None:
+        """See `BaseAgent.progress`."""
+        if fraction is not None:
+            fraction = min(1.0, max(0.0, float(fraction)))
+        dispatch = self.dispatch
+        if not self.ended:
+            self._surroundings.report_progress(
+                Progress(dispatch.task, dispatch.attempt, fraction, note[:NOTE_CHARS_MAX])
+            )
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """See `BaseAgent.cancelled`."""
+        if self._event is None:
+            self._event = threading.Event()
+        if self.stop is not None:
+            self._event.set()
+        return self._event
+
+    # What its steps ask for ------------------------------------------------------------------
+
+    @property
+    def blobs(self) -> Blobs:
+        """See `StepHost`."""
+        return self._surroundings.blobs
+
+    def offload(self, call: Callable[[], Any]) -> Awaitable[Any]:
+        """See `StepHost`."""
+        return self._surroundings.offload(call)
+
+    async def record(self, done: StepDone) -> bool:
+        """See `StepHost`."""
+        self._refuse_when_stopped()
+        if self._answers is None:
+            self._answers = {}
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._answers[done.key] = (done, answer)
+        self._surroundings.report_step(done)
+        try:
+            return await answer
+        finally:
+            self._answers.pop(done.key, None)
+
+    def unanswered(self) -> list[StepDone]:
+        """Steps that were reported and neither accepted nor refused yet."""
+        return [] if self._answers is None else [done for done, _ in self._answers.values()]
+
+    def answer(self, key: str, accepted: bool) -> None:
+        """The orchestrator has judged a step."""
+        if self._answers is not None and key in self._answers:
+            waiting = self._answers[key][1]
+            if not waiting.done():
+                waiting.set_result(accepted)
+
+    # How it runs and ends --------------------------------------------------------------------
+
+    def input(self) -> Task:
+        """The task as the agent gets it. Blocks on the disk when a payload is a blob."""
+        dispatch, blobs = self.dispatch, self._surroundings.blobs
+        config = values.load(dispatch.config, blobs)
+        now = self._surroundings.now_ms
+        return Task(
+            id=dispatch.task,
+            type=dispatch.type,
+            description=dispatch.description,
+            input=values.load(dispatch.input, blobs),
+            config=cast("dict[str, Any]", config) if isinstance(config, dict) else {},
+            required_capabilities=dispatch.capabilities,
+            priority=dispatch.priority,
+            deadline_ms=dispatch.deadline_ms,
+            attempt=dispatch.attempt,
+            dependencies={task: values.load(p, blobs) for task, p in dispatch.dependencies},
+            ends_at_ms=now() + dispatch.timeout_ms,
+            now_ms=now,
+        )
+
+    def reads_blobs(self) -> bool:
+        """Whether `input` has to read the disk."""
+        dispatch = self.dispatch
+        return (
+            dispatch.input.blob is not None
+            or dispatch.config.blob is not None
+            or any(payload.blob is not None for _, payload in dispatch.dependencies)
+        )
+
+    def encoded(self, value: object) -> bytes:
+        """A result as bytes; empty for `None`.
+
+        Raises:
+            NotPersistable: it cannot be stored.
+        """
+        if value is None:
+            return b""
+        return values.encode(value, f"The result of {self.agent.__class__.__name__}")
+
+    def failure(self, error: BaseException) -> Failed:
+        """How to report this exception, or the stop that led to it."""
+        task, attempt = self.dispatch.task, self.dispatch.attempt
+        if self.stop is not None:
+            return Failed(task, attempt, self.stop.kind, self.stop.reason[:REASON_CHARS_MAX])
+        if isinstance(error, PermanentFailure | NotPersistable):
+            kind, reason = FailureKind.PERMANENT, str(error)
+        elif isinstance(error, MemoryError):
+            kind, reason = FailureKind.RESOURCES, f"The agent ran out of memory. {_told(error)}"
+        elif isinstance(error, StaleAttempt):
+            kind, reason = FailureKind.KILLED, str(error)
+        else:
+            kind, reason = FailureKind.ERROR, _told(error)
+        return Failed(task, attempt, kind, reason[:REASON_CHARS_MAX])
+
+    def tell_to_stop(self, stop: Stop) -> None:
+        """Make it end: cancel its coroutine, set the event, refuse its steps."""
+        if self.stop is not None:
+            return
+        self.stop = stop
+        if self._event is not None:
+            self._event.set()
+        for _, waiting in list((self._answers or {}).values()):
+            if not waiting.done():
+                waiting.set_exception(StaleAttempt(f"The attempt was stopped: {stop.reason}"))
+        if self.task_handle is not None and self.entered:
+            self.task_handle.cancel()
+
+    def enter(self) -> None:
+        """Called first of all by its coroutine.
+
+        Raises:
+            CancelledError: it was told to stop before it began.
+        """
+        self.entered = True
+        current_attempt.set(self)
+        if self.stop is not None:
+            raise asyncio.CancelledError
+
+    def _refuse_when_stopped(self) -> None:
+        if self.stop is not None:
+            raise StaleAttempt(f"The attempt was stopped: {self.stop.reason}")
+
+    def _say(self, text: str) -> None:
+        self.agent.context.write_log("warning", text)
+
+
+def small_payload(body: bytes) -> Payload | None:
+    """The payload for an encoded result, unless it has to become a blob."""
+    if not body:
+        return Payload()
+    return Payload(inline=body) if values.is_small(body) else None
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+def _told(error: BaseException) -> str:
+    """Type, message, and where it came from: the innermost frames, without our own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = os.sep.join(("visionflow", "worker", ""))
+    places = [
+        f"{frame.filename}:{frame.lineno} in {frame.name}"
+        for frame in reversed(frames)
+        if own not in frame.filename
+    ]
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if not places:
+        return text[: REASON_CHARS_MAX // 2]
+    return f"{text[: REASON_CHARS_MAX // 2]} (at {', from '.join(places[:FRAMES_MAX])})"

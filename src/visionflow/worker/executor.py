@@ -1,0 +1,335 @@
+"""Hosts agents and runs the attempts that are given to this process.
+
+Per attempt it guarantees one report at most, within the wall-clock limit and a grace, whatever
+the agent's code does. It talks through a `Reporter`; connections are the session's business.
+It runs over ports alone, so that the simulator drives the very same code.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any, Protocol
+
+from visionflow.agents.base import AgentContext, BaseAgent
+from visionflow.agents.loading import load_agent_class
+from visionflow.domain.agents import AgentSpec
+from visionflow.domain.messages import (
+    CancelAttempt,
+    Dispatch,
+    Failed,
+    LogLine,
+    Message,
+    Progress,
+    Result,
+    Started,
+    StepAnswer,
+    StepDone,
+)
+from visionflow.domain.tasks import FailureKind
+from visionflow.ports.blobs import Blobs
+from visionflow.ports.host import Host, Timer
+from visionflow.worker.attempt import RunningAttempt, Stop
+from visionflow.worker.hosting import Hosting
+from visionflow.worker.threads import Threads, offload
+
+ANNOUNCE_MS = 50
+"""An attempt that still runs after this is reported as started."""
+STOP_GRACE_MS = 2_000
+"""What does not end this long after it was told to is reported and given up."""
+GIVEN_UP_MAX = 16
+"""So many attempts given up make the process one to be replaced."""
+FINISHED_MAX = 4_096
+"""Finished attempts that are remembered, so that a late repeat of a Dispatch runs nothing."""
+
+
+class Reporter(Protocol):
+    """Takes messages to the orchestrator."""
+
+    def send(self, message: Message) -> None:
+        """Deliver it, over several connections if need be."""
+        ...
+
+    def signal(self, message: Message) -> None:
+        """Deliver it if somebody is there now."""
+        ...
+
+
+class Executor:
+    """The agents and attempts of one worker process."""
+
+    def __init__(
+        self,
+        *,
+        host: Host,
+        blobs: Blobs,
+        threads: Threads,
+        make_context: Callable[[AgentSpec, Callable[[str, str], None]], AgentContext],
+        load: Callable[[str], type[BaseAgent]] = load_agent_class,
+        on_worn_out: Callable[[], None] | None = None,
+    ) -> None:
+        """`make_context` gets the agent's spec and where its log lines go (level, text).
+
+        `on_worn_out` is called when too many attempts had to be given up.
+        """
+        self.loop = asyncio.get_running_loop()
+        self.threads = threads
+        self.blobs = blobs
+        self._host = host
+        self._on_worn_out = on_worn_out
+        self._reporter: Reporter | None = None
+        self._hosting = Hosting(self, make_context, load)
+        self._attempts: dict[str, RunningAttempt] = {}
+        self._finished: dict[str, int] = {}
+        self._running: dict[RunningAttempt, None] = {}
+        self._sweep: tuple[float, Timer] | None = None
+        self._draining: str | None = None
+        self.given_up = 0
+        """Attempts whose code did not end when it was told to; it may still run."""
+
+    def report_to(self, reporter: Reporter) -> None:
+        """Where messages go from now on."""
+        self._reporter = reporter
+
+    # What the orchestrator asks for ----------------------------------------------------------
+
+    def host_agent(self, spec: AgentSpec) -> None:
+        """Build an agent; answered by AgentUp or AgentDown, also when it is there already."""
+        self._hosting.host(spec)
+
+    def drop_agent(self, agent: str) -> None:
+        """End an agent with all its attempts, of which nothing more is reported."""
+        for attempt in list(self._attempts.values()):
+            if attempt.dispatch.agent == agent:
+                self._silence(attempt, "its agent was ended")
+        self._hosting.drop(agent)
+
+    def dispatch(self, dispatch: Dispatch) -> None:
+        """Work on an attempt, once; a higher one of the same task replaces a lower one."""
+        known = self._attempts.get(dispatch.task)
+        if known is not None:
+            if known.dispatch.attempt >= dispatch.attempt:
+                return
+            self._silence(known, "a later attempt of the same task was given out")
+        elif self._finished.get(dispatch.task, 0) >= dispatch.attempt:
+            return
+        found = self._hosting.find(dispatch.agent)
+        if found is None or self._draining is not None:
+            reason = self._draining or f"This worker does not host agent {dispatch.agent}."
+            kind = FailureKind.AGENT_GONE if found is None else FailureKind.KILLED
+            self.send(Failed(dispatch.task, dispatch.attempt, kind, reason))
+            return
+        agent, lane = found
+        attempt = RunningAttempt(dispatch, agent, self)
+        self._attempts[dispatch.task] = attempt
+        lane.offer(attempt)
+        if not attempt.ended:
+            self._running[attempt] = None
+            self._sweep_within(ANNOUNCE_MS)
+
+    def cancel(self, cancel: CancelAttempt) -> None:
+        """Stop an attempt; answered by Failed, also when it is not here."""
+        attempt = self._attempts.get(cancel.task)
+        if attempt is None or attempt.dispatch.attempt != cancel.attempt:
+            if self._finished.get(cancel.task) != cancel.attempt:
+                reason = f"{cancel.reason} (it was not in this worker)"
+                self.send(Failed(cancel.task, cancel.attempt, FailureKind.KILLED, reason))
+            return
+        self._stop(attempt, FailureKind.KILLED, cancel.reason)
+
+    def step_answered(self, answer: StepAnswer) -> None:
+        """A step is in the log, or its attempt is stale."""
+        attempt = self._attempts.get(answer.task)
+        if attempt is not None and attempt.dispatch.attempt == answer.attempt:
+            attempt.answer(answer.key, answer.accepted)
+
+    def repeat_steps(self) -> None:
+        """Report every unanswered step again: its answer may have gone with a connection."""
+        for attempt in list(self._attempts.values()):
+            for done in attempt.unanswered():
+                self.send(done)
+
+    def held(self) -> tuple[tuple[str, int], ...]:
+        """(task, attempt) of all that wait or run. From any thread."""
+        return tuple(
+            (attempt.dispatch.task, attempt.dispatch.attempt) for attempt in self._snapshot()
+        )
+
+    def overdue_s(self) -> float:
+        """How far the worst attempt is beyond its limit; over the grace, the loop is stuck.
+
+        From any thread.
+        """
+        now = self.loop.time()
+        return max((now - due for _, due in self._started(self._snapshot())), default=-1.0)
+
+    def fail_all(self, kind: FailureKind, reason: str) -> None:
+        """Report every attempt as failed at once, without waiting for its code."""
+        for attempt in list(self._attempts.values()):
+            attempt.tell_to_stop(Stop(kind, reason))
+            self.ended(attempt, attempt.failure(asyncio.CancelledError()))
+
+    async def drain(self, reason: str, patience_ms: int) -> None:
+        """Take nothing new, fail what has not begun, and let the rest end within this time."""
+        self._draining = reason
+        for attempt in list(self._attempts.values()):
+            if attempt.started_at is None:
+                self._stop(attempt, FailureKind.KILLED, reason)
+        until = self.loop.time() + patience_ms / 1000
+        while self._attempts and self.loop.time() < until:
+            await asyncio.sleep(0.02)
+
+    async def close(self, reason: str) -> None:
+        """End all attempts without a report, and then all agents."""
+        self._draining = reason
+        for attempt in list(self._attempts.values()):
+            self._silence(attempt, reason)
+        await self._hosting.close()
+
+    # What attempts, lanes and agents ask for -------------------------------------------------
+
+    def send(self, message: Message) -> None:
+        """Report something that must arrive."""
+        if self._reporter is not None:
+            self._reporter.send(message)
+
+    def began(self, attempt: RunningAttempt) -> None:
+        """Its code starts running now."""
+        if attempt.started_at is None:
+            attempt.started_at = self.loop.time()
+        if attempt.dispatch.announce and not attempt.ended:
+            self._announce(attempt)
+
+    def ended(self, attempt: RunningAttempt, message: Result | Failed) -> None:
+        """Its code is done, or it is given up. Only the first end of an attempt counts."""
+        if attempt.ended:
+            return
+        attempt.ended = True
+        dispatch = attempt.dispatch
+        if self._attempts.get(dispatch.task) is attempt:
+            del self._attempts[dispatch.task]
+        self._running.pop(attempt, None)
+        if not attempt.silent:
+            self._finished[dispatch.task] = dispatch.attempt
+            if len(self._finished) > FINISHED_MAX:
+                self._forget_finished()
+            self.send(message)
+
+    def offload(self, call: Callable[[], Any]) -> Awaitable[Any]:
+        """Run something that blocks."""
+        return offload(self.threads, call)
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        return self._host.now_ms()
+
+    def report_step(self, done: StepDone) -> None:
+        """See `Surroundings`."""
+        self.send(done)
+
+    def report_progress(self, progress: Progress) -> None:
+        """See `Surroundings`."""
+        self._signal(progress)
+
+    def write_log(self, agent: str | None, level: str, text: str) -> None:
+        """A line for the log of an agent. From any thread."""
+        self._signal(LogLine(agent, level, text[:8_000]))
+
+    def in_loop(self) -> asyncio.AbstractEventLoop:
+        """See `Surroundings`."""
+        return self.loop
+
+    # Time ------------------------------------------------------------------------------------
+
+    def _sweep_within(self, delay_ms: float) -> None:
+        at = self.loop.time() + delay_ms / 1000
+        if self._sweep is not None:
+            if self._sweep[0] <= at:
+                return
+            self._sweep[1].cancel()
+        self._sweep = (at, self._host.call_later(max(1, round(delay_ms)), self._look_around))
+
+    def _look_around(self) -> None:
+        """Announce what takes a moment, stop what takes too long; then sleep until the next."""
+        self._sweep = None
+        now = self.loop.time()
+        next_at: float | None = None
+        for attempt, due in self._started(list(self._running)):
+            if now >= due:
+                self._stop(attempt, FailureKind.TIMEOUT, _time_out_reason(attempt))
+                continue
+            began = attempt.started_at or now
+            if not attempt.announced:
+                if now - began >= ANNOUNCE_MS / 1000 - 0.001:
+                    self._announce(attempt)
+                else:
+                    due = min(due, began + ANNOUNCE_MS / 1000)
+            next_at = due if next_at is None else min(next_at, due)
+        if len(self._running) > 0 and any(a.started_at is None for a in self._running):
+            next_at = min(next_at or now + 1, now + ANNOUNCE_MS / 1000)
+        if next_at is not None:
+            self._sweep_within((next_at - now) * 1000)
+
+    def _started(self, attempts: list[RunningAttempt]) -> Iterator[tuple[RunningAttempt, float]]:
+        """Those whose code runs and was not told to stop, and when their time is up."""
+        for attempt in attempts:
+            if attempt.started_at is not None and attempt.stop is None:
+                yield attempt, attempt.started_at + attempt.dispatch.timeout_ms / 1000
+
+    def _announce(self, attempt: RunningAttempt) -> None:
+        if not attempt.announced and not attempt.silent:
+            attempt.announced = True
+            self.send(Started(attempt.dispatch.task, attempt.dispatch.attempt))
+
+    # Ends ------------------------------------------------------------------------------------
+
+    def _stop(self, attempt: RunningAttempt, kind: FailureKind, reason: str) -> None:
+        if attempt.stop is not None or attempt.ended:
+            return
+        attempt.tell_to_stop(Stop(kind, reason))
+        if attempt.started_at is None:
+            self.ended(attempt, attempt.failure(asyncio.CancelledError()))
+        else:
+            self._host.call_later(STOP_GRACE_MS, partial(self._give_up, attempt))
+
+    def _silence(self, attempt: RunningAttempt, reason: str) -> None:
+        attempt.silent = True
+        if self._attempts.get(attempt.dispatch.task) is attempt:
+            del self._attempts[attempt.dispatch.task]
+        self._stop(attempt, FailureKind.KILLED, reason)
+
+    def _give_up(self, attempt: RunningAttempt) -> None:
+        if attempt.ended:
+            return
+        text = "It did not end when it was told to and was given up; its code may still run."
+        report = attempt.failure(asyncio.CancelledError())
+        self.ended(
+            attempt, Failed(report.task, report.attempt, report.kind, f"{report.reason} {text}")
+        )
+        self.write_log(attempt.dispatch.agent, "warning", f"Task {report.task}: {text}")
+        found = self._hosting.find(attempt.dispatch.agent)
+        if found is not None:
+            found[1].give_up(attempt)
+        self.given_up += 1
+        if self.given_up == GIVEN_UP_MAX and self._on_worn_out is not None:
+            self._on_worn_out()
+
+    def _forget_finished(self) -> None:
+        for task in list(self._finished)[: FINISHED_MAX // 2]:
+            del self._finished[task]
+
+    def _signal(self, message: Message) -> None:
+        if self._reporter is not None:
+            self._reporter.signal(message)
+
+    def _snapshot(self) -> list[RunningAttempt]:
+        # The loop may add or remove one while another thread copies: then copy again.
+        for _ in range(100):
+            try:
+                return list(self._attempts.values())
+            except RuntimeError:
+                continue
+        return []
+
+
+def _time_out_reason(attempt: RunningAttempt) -> str:
+    return f"The attempt took longer than its limit of {attempt.dispatch.timeout_ms} ms."

@@ -1,0 +1,137 @@
+"""Builds and ends agents in this process. What they work on is not looked at here."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from visionflow.agents.base import AgentContext, BaseAgent
+from visionflow.domain.agents import AgentSpec
+from visionflow.domain.errors import ConfigError
+from visionflow.domain.messages import AgentDown, AgentUp, Message
+from visionflow.ports.blobs import Blobs
+from visionflow.worker import values
+from visionflow.worker.lanes import Desk, Lane, lane_for
+
+AGENT_START_MS = 60_000
+AGENT_STOP_MS = 2_000
+REASON_CHARS_MAX = 4_000
+
+
+class Office(Desk, Protocol):
+    """What hosting needs of the executor, beyond what lanes do."""
+
+    @property
+    def blobs(self) -> Blobs:
+        """Where large configurations are."""
+        ...
+
+    def send(self, message: Message) -> None:
+        """Report something that must arrive."""
+        ...
+
+    def write_log(self, agent: str | None, level: str, text: str) -> None:
+        """A line for the log of an agent."""
+        ...
+
+    def offload(self, call: Callable[[], Any]) -> Any:
+        """Run something that blocks; awaitable."""
+        ...
+
+
+class Hosting:
+    """The agents of this process, by id."""
+
+    def __init__(
+        self,
+        office: Office,
+        make_context: Callable[[AgentSpec, Callable[[str, str], None]], AgentContext],
+        load: Callable[[str], type[BaseAgent]],
+    ) -> None:
+        self._office = office
+        self._make_context = make_context
+        self._load = load
+        self._agents: dict[str, tuple[BaseAgent, Lane]] = {}
+        self._building: dict[str, asyncio.Task[None]] = {}
+        self._ending: dict[str, asyncio.Task[None]] = {}
+
+    def find(self, agent: str) -> tuple[BaseAgent, Lane] | None:
+        """An agent that is up, and its lane."""
+        return self._agents.get(agent)
+
+    def host(self, spec: AgentSpec) -> None:
+        """Build it, unless that is done (then say so again) or under way."""
+        if spec.id in self._agents:
+            self._office.send(AgentUp(spec.id))
+        elif spec.id not in self._building:
+            self._building[spec.id] = self._office.loop.create_task(self._build(spec))
+
+    def drop(self, agent: str) -> None:
+        """End it, and say so also when it was not here."""
+        building = self._building.pop(agent, None)
+        if building is not None:
+            building.cancel()
+        if agent not in self._ending:
+            known = self._agents.pop(agent, None)
+            self._ending[agent] = self._office.loop.create_task(self._end(agent, known))
+
+    async def close(self) -> None:
+        """End all agents, without a report."""
+        for building in list(self._building.values()):
+            building.cancel()
+        agents, self._agents = list(self._agents.values()), {}
+        await asyncio.gather(*[self._stop(agent) for agent, _ in agents])
+        await asyncio.gather(*list(self._ending.values()))
+
+    async def _build(self, spec: AgentSpec) -> None:
+        agent: BaseAgent | None = None
+        try:
+            agent = await self._make(spec)
+            async with asyncio.timeout(AGENT_START_MS / 1000):
+                await agent.start()
+        except asyncio.CancelledError:
+            if agent is not None:
+                await self._stop(agent)
+            return
+        except BaseException as error:
+            reason = str(error) if isinstance(error, ConfigError) else _described(error)
+            self._building.pop(spec.id, None)
+            self._office.send(AgentDown(spec.id, reason[:REASON_CHARS_MAX]))
+            return
+        self._building.pop(spec.id, None)
+        self._agents[spec.id] = (agent, lane_for(agent, max(1, spec.tasks_max), self._office))
+        self._office.send(AgentUp(spec.id))
+
+    async def _make(self, spec: AgentSpec) -> BaseAgent:
+        blobs = self._office.blobs
+        if spec.config.blob is not None:
+            config = await self._office.offload(lambda: values.load(spec.config, blobs))
+        else:
+            config = values.load(spec.config, blobs)
+        # Modules are imported in the loop's thread: many expect to be imported in the main one.
+        agent_class = self._load(spec.class_path)
+
+        def write_log(level: str, text: str) -> None:
+            self._office.write_log(spec.id, level, text)
+
+        context = self._make_context(spec, write_log)
+        settings = cast("dict[str, Any]", config) if isinstance(config, dict) else {}
+        return agent_class(spec.id, spec.name, spec.type, settings, context)
+
+    async def _end(self, agent: str, known: tuple[BaseAgent, Lane] | None) -> None:
+        if known is not None:
+            await self._stop(known[0])
+        self._ending.pop(agent, None)
+        self._office.send(AgentDown(agent, "It was ended as asked.", ended=True))
+
+    async def _stop(self, agent: BaseAgent) -> None:
+        try:
+            async with asyncio.timeout(AGENT_STOP_MS / 1000):
+                await agent.stop()
+        except (Exception, SystemExit) as error:
+            self._office.write_log(agent.id, "warning", f"Its stop() failed: {_described(error)}")
+
+
+def _described(error: BaseException) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return "It took too long."
+    return f"{type(error).__name__}: {error}"

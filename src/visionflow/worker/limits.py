@@ -1,0 +1,123 @@
+"""The memory ceiling of this process, and what holds it.
+
+Two means, together where both are there. A control group of the kernel stops everything that the
+process and its children take, by killing; a watcher thread reads the resident memory and, a
+little below the ceiling, reports what runs and ends the process in order. The watcher can miss
+what is taken between two looks; the group cannot, but gives no time to say anything.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+LOOK_S = 0.05
+WATCH_SHARE = 0.97
+"""The watcher acts at this share of the ceiling, so that it comes before the group's killer."""
+
+_GROUPS = Path("/sys/fs/cgroup")
+_PREFIX = "visionflow-worker-"
+
+
+class Enforcement(NamedTuple):
+    """What holds the ceiling, in words, and the group where there is one."""
+
+    means: str
+    group: Path | None
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process.
+
+    Raises:
+        OSError: the system does not tell (it has no /proc).
+    """
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def enforce(memory_bytes: int, on_reached: Callable[[int], None]) -> Enforcement:
+    """Hold this process to the ceiling from now on, and say by what means.
+
+    `on_reached` is called once on the watcher's thread, with the resident bytes it saw. Where
+    the system does not tell resident memory and has no groups, nothing holds it, and `means`
+    says so.
+    """
+    group = _own_group(memory_bytes)
+    means = [] if group is None else ["a control group of the kernel"]
+    try:
+        resident_bytes()
+    except OSError:
+        pass
+    else:
+        means.append("a watcher of resident memory")
+        limit = int(memory_bytes * WATCH_SHARE)
+        threading.Thread(
+            target=_watch, args=(limit, on_reached), name="memory", daemon=True
+        ).start()
+    return Enforcement(" and ".join(means) or "nothing", group)
+
+
+def leave(enforcement: Enforcement) -> None:
+    """Leave and remove the group, at an orderly end. What a kill leaves, the next one removes."""
+    if enforcement.group is not None:
+        try:
+            parent = enforcement.group.parent
+            (parent / "cgroup.procs").write_text(str(os.getpid()))
+            enforcement.group.rmdir()
+        except OSError:
+            return
+
+
+def _watch(limit: int, on_reached: Callable[[int], None]) -> None:
+    wait = threading.Event().wait
+    while True:
+        seen = resident_bytes()
+        if seen > limit:
+            on_reached(seen)
+            return
+        wait(LOOK_S)
+
+
+def _own_group(memory_bytes: int) -> Path | None:
+    for parent, setting in _parents():
+        group = parent / f"{_PREFIX}{os.getpid()}"
+        try:
+            _sweep(parent)
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / setting).write_text(str(memory_bytes))
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+        except OSError:
+            group.rmdir()
+            continue
+        return group
+    return None
+
+
+def _parents() -> list[tuple[Path, str]]:
+    """Groups that this process is in, with the file that limits memory (version 2, then 1)."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    found: list[tuple[Path, str]] = []
+    for line in lines:
+        _, controllers, own = line.split(":", 2)
+        if not controllers and (_GROUPS / "cgroup.controllers").exists():
+            found.insert(0, (_GROUPS / own.lstrip("/"), "memory.max"))
+        elif "memory" in controllers.split(","):
+            found.append((_GROUPS / "memory" / own.lstrip("/"), "memory.limit_in_bytes"))
+    return found
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the empty groups of workers that were killed. One with a process refuses to go."""
+    for left in parent.glob(f"{_PREFIX}*"):
+        try:
+            left.rmdir()
+        except OSError:
+            continue
