@@ -1,1 +1,46 @@
-"""VisionFlow: fleets of software agents on a durable, embedded engine."""
+"""VisionFlow: fleets of software agents on a durable, embedded engine.
+
+Importing this does nothing and loads next to nothing; each name is loaded when it is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from visionflow.agents.base import BaseAgent, PermanentFailure
+    from visionflow.agents.task import Task
+    from visionflow.compose.api import AgentOrchestrator
+    from visionflow.domain.errors import Refused, TaskFailed, VisionFlowError
+    from visionflow.domain.limits import Limits
+    from visionflow.domain.tasks import RetryPolicy
+
+__version__ = "0.1.0"
+__all__ = [
+    "AgentOrchestrator",
+    "BaseAgent",
+    "Limits",
+    "PermanentFailure",
+    "Refused",
+    "RetryPolicy",
+    "Task",
+    "TaskFailed",
+    "VisionFlowError",
+]
+_HOMES = {
+    "AgentOrchestrator": "visionflow.compose.api",
+    "BaseAgent": "visionflow.agents.base",
+    "Limits": "visionflow.domain.limits",
+    "PermanentFailure": "visionflow.agents.base",
+    "Refused": "visionflow.domain.errors",
+    "RetryPolicy": "visionflow.domain.tasks",
+    "Task": "visionflow.agents.task",
+    "TaskFailed": "visionflow.domain.errors",
+    "VisionFlowError": "visionflow.domain.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'visionflow' has no attribute {name!r}")
+    return getattr(import_module(home), name)

@@ -1,0 +1,14 @@
+from visionflow import AgentOrchestrator, BaseAgent, Task
+
+
+class Doubler(BaseAgent):
+    capabilities = ("maths",)
+
+    def process_task(self, task):
+        return 2 * task.input
+
+
+if __name__ == "__main__":
+    with AgentOrchestrator() as fleet:
+        fleet.spawn(Doubler, count=2)
+        print(fleet.map(Task(input=n, required_capabilities=["maths"]) for n in range(5)))

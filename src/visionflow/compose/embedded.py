@@ -1,0 +1,228 @@
+"""The embedded runtime: a node on a thread and loop of its own, wired to the real adapters.
+
+The program that embeds it talks to it from any thread by `post`; calls posted close together
+cross over as one.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from visionflow.adapters.files import FileBlobs
+from visionflow.adapters.host_os import OsHost
+from visionflow.adapters.hub import Claim, Grant, Hub, socket_path_for, worker_grant
+from visionflow.adapters.lines import LineLog
+from visionflow.adapters.lock import Lock, acquire
+from visionflow.adapters.sqlite.log import SqliteLog
+from visionflow.domain.errors import LogUnavailable
+from visionflow.domain.events import decode_record
+from visionflow.domain.swarms import SwarmSpec
+from visionflow.engine.effects import StartWorker
+from visionflow.runtime.children import Launch
+from visionflow.runtime.node import Node, Ports
+
+T = TypeVar("T")
+START_TIMEOUT_S = 60.0
+
+
+class Store(msgspec.Struct, frozen=True):
+    """Where one swarm keeps what it must not lose."""
+
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """The event log."""
+        return self.folder / "log.db"
+
+    @property
+    def blobs(self) -> Path:
+        """Values too large for the log."""
+        return self.folder / "blobs"
+
+    @property
+    def lock(self) -> Path:
+        """Names the living owner."""
+        return self.folder / "owner.lock"
+
+    @property
+    def lines(self) -> Path:
+        """Log lines for people."""
+        return self.folder / "visionflow.log"
+
+    @property
+    def workers(self) -> Path:
+        """What worker processes print."""
+        return self.folder / "workers.log"
+
+    @property
+    def scratch(self) -> Path:
+        """Folders of agents."""
+        return self.folder / "agents"
+
+
+def _last_ms(log: SqliteLog, stream: str) -> int:
+    """The time of the last record: the clock must not seem to go back over a restart."""
+    after = log.head(stream).seq - 1
+    return max((decode_record(entry.body).at_ms for entry in log.read(stream, after)), default=0)
+
+
+class Embedded:
+    """Open it, use `node` by `post` or `call`, close it."""
+
+    def __init__(
+        self,
+        store: Store,
+        spec: SwarmSpec,
+        on_failure: Callable[[BaseException], None] | None = None,
+        import_paths: tuple[str, ...] = (),
+    ) -> None:
+        """`on_failure` is called in the runtime's thread when it can answer nothing more."""
+        self.store = store
+        self.spec = spec
+        self.blobs = FileBlobs(store.blobs)
+        self._on_failure = on_failure
+        self._import_paths = import_paths
+        self._posted: deque[Callable[[], None]] = deque()
+        self._awake = False
+        self._loop: asyncio.AbstractEventLoop
+        self._node: Node | None = None
+        self._stopping: asyncio.Event
+        self._kill = False
+        self._failure: BaseException | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="visionflow", daemon=True)
+
+    def open(self) -> None:
+        """Recover what the store holds, or create it; returns once that is durable.
+
+        Raises:
+            VisionFlowError: the store is in use, corrupt, or cannot be written.
+        """
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    @property
+    def node(self) -> Node:
+        """The node. Its methods belong to the runtime's thread: reach them by `post`."""
+        if self._node is None:
+            raise LogUnavailable("This orchestrator is not open.", hint="Use it in a `with` block.")
+        return self._node
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it stopped by itself, if it did."""
+        return self._failure
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Run `call` in the runtime's thread, in the order posted."""
+        self._posted.append(call)
+        if not self._awake:
+            self._awake = True
+            self._loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        self._awake = False
+        posted = self._posted
+        while posted:
+            posted.popleft()()
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the runtime's loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def close(self, kill: bool = False) -> None:
+        """End the workers, then the runtime. What is not finished stays in the log."""
+        if self._thread.is_alive() and self._node is not None:
+            self._kill = kill
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    # The runtime's thread --------------------------------------------------------------------
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except BaseException as error:
+            self._failure = self._failure or error
+        finally:
+            self._ready.set()
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        store = self.store
+        store.folder.mkdir(parents=True, exist_ok=True)
+        lock = acquire(store.lock)
+        try:
+            await self._serve(store, lock)
+        finally:
+            lock.release()
+
+    async def _serve(self, store: Store, lock: Lock) -> None:
+        log = SqliteLog.open(store.log)
+        lines = LineLog(store.lines)
+        path = socket_path_for(store.folder)
+        node: Node | None = None
+
+        def verify(claim: Claim) -> Grant | None:
+            if node is None or not node.children.admits(
+                claim.worker, claim.incarnation, claim.secret, claim.pid
+            ):
+                return None
+            return worker_grant(claim.worker, self.spec.id, claim.role)
+
+        def gone(sender: str) -> None:
+            if node is not None:
+                node.sessions.disconnected(sender)
+
+        hub = Hub(verify, gone)
+        await hub.listen(path)
+        host = OsHost(self._loop, floor_ms=_last_ms(log, self.spec.id))
+        ports = Ports(log, hub.local(), self.blobs, host, lines)
+        try:
+            node = Node(self.spec, ports, lambda effect: self._launch(effect, path), self._failed)
+            await node.start()
+            self._node = node
+            self._ready.set()
+            await self._stopping.wait()
+            await node.stop(self._kill)
+        finally:
+            await hub.close()
+            log.close()
+            lines.close()
+
+    def _failed(self, failure: BaseException) -> None:
+        self._failure = failure
+        self._kill = True
+        if self._on_failure is not None:
+            self._on_failure(failure)
+        self._stopping.set()
+
+    def _launch(self, effect: StartWorker, path: str) -> Launch:
+        order = {
+            "worker": effect.worker,
+            "incarnation": effect.incarnation,
+            "swarm": self.spec.id,
+            "socket": path,
+            "blobs": str(self.store.blobs),
+            "folder": str(self.store.scratch),
+            "heartbeat_ms": self.spec.limits.heartbeat_ms,
+            "orphan_grace_ms": 0,
+            "memory_bytes": effect.memory_bytes,
+            "import_paths": list(self._import_paths),
+        }
+        env = dict(os.environ) | {"VISIONFLOW_WORKER": json.dumps(order)}
+        argv = (sys.executable, "-P", "-m", "visionflow.compose.worker")
+        return Launch(argv, env, str(self.store.workers))
