@@ -15,6 +15,8 @@ PYTHON = os.path.realpath(sys.executable)
 PYTHON_READS = (sys.base_prefix, os.path.dirname(PYTHON))
 
 CONFINING = [each for each in candidates() if each != Means()]
+"""What is tried at start, strongest first, and what it comes to on a kernel without Landlock."""
+CONFINING += [each for each in (Means(namespaces=True),) if each not in CONFINING]
 
 
 def named(means: Means) -> str:

@@ -51,4 +51,4 @@ def _bubblewrapped(command: Command, program: str, scratch: str) -> list[str]:
         argv += ["--ro-bind-try", os.path.realpath(path), os.path.realpath(path)]
     for path in (*command.write, private):
         argv += ["--bind", path, path]
-    return [*argv, "--chdir", command.cwd]
+    return [*argv, "--remount-ro", "/", "--chdir", command.cwd]

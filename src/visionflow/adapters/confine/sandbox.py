@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Callable, Coroutine
 
@@ -52,6 +53,8 @@ class OsSandbox:
                 hint="Allow user namespaces or Landlock, or trust this code explicitly.",
             )
         _check(command)
+        if found.means.bubblewrap is not None:
+            _check_program(command)
         order = order_for(command, found.means, groups.named(dict(found.groups)))
         running = Running(order, command.output_bytes_max, on_output)
         try:
@@ -76,6 +79,16 @@ def _check(command: Command) -> None:
                 f"{command.argv[0]!r} was not started: it may write to {path!r}, "
                 "which is not a folder."
             )
+
+
+def _check_program(command: Command) -> None:
+    """What the launcher would find out itself, were bubblewrap not between it and the program."""
+    found = shutil.which(command.argv[0], path=command.env.get("PATH", os.defpath))
+    if found is None or not os.path.isdir(command.cwd):
+        raise CommandNotStarted(
+            f"{command.argv[0]!r} could not be started in {command.cwd!r}: "
+            "no such program or folder."
+        )
 
 
 async def _uninterrupted(work: Coroutine[object, object, None]) -> None:

@@ -51,14 +51,14 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
     check(result, f"mount {target!r}")
 
 
-def make_read_only(target: str) -> None:
-    """This mount and all below it refuse writes and ignore set-user-id bits."""
+def make_read_only(target: str, *, below: bool = True) -> None:
+    """This mount, and all below it, refuse writes and ignore set-user-id bits."""
     attributes = (ctypes.c_uint64 * 4)(_ATTR_RDONLY | _ATTR_NOSUID, 0, 0, 0)
     result = syscall(
         _SYS_MOUNT_SETATTR,
         _AT_FDCWD,
         os.fsencode(target),
-        _AT_RECURSIVE,
+        _AT_RECURSIVE if below else 0,
         ctypes.byref(attributes),
         ctypes.sizeof(attributes),
     )

@@ -109,6 +109,7 @@ def build_view(scratch: str, read: list[str], write: list[str]) -> None:
     os.makedirs(root + "/proc", exist_ok=True)
     quiet = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
     kernel.mount("proc", root + "/proc", "proc", quiet)
+    kernel.make_read_only(root, below=False)
     kernel.enter_root(root)
     os.umask(0o022)
 
