@@ -22,12 +22,14 @@ from visionflow.adapters.hub import Claim, Grant, Hub, socket_path_for, worker_g
 from visionflow.adapters.lines import LineLog
 from visionflow.adapters.lock import Lock, acquire
 from visionflow.adapters.sqlite.log import SqliteLog
+from visionflow.adapters.sqlite.views import SqliteViews
 from visionflow.domain.errors import LogUnavailable
 from visionflow.domain.events import decode_record
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.engine.effects import StartWorker
 from visionflow.runtime.children import Launch
 from visionflow.runtime.node import Node, Ports
+from visionflow.runtime.queries import Queries
 
 T = TypeVar("T")
 START_TIMEOUT_S = 60.0
@@ -47,6 +49,11 @@ class Store(msgspec.Struct, frozen=True):
     def blobs(self) -> Path:
         """Values too large for the log."""
         return self.folder / "blobs"
+
+    @property
+    def views(self) -> Path:
+        """What lists are read from; it can be made anew from the log."""
+        return self.folder / "views.db"
 
     @property
     def lock(self) -> Path:
@@ -95,6 +102,7 @@ class Embedded:
         self._awake = False
         self._loop: asyncio.AbstractEventLoop
         self._node: Node | None = None
+        self._queries: Queries | None = None
         self._stopping: asyncio.Event
         self._kill = False
         self._failure: BaseException | None = None
@@ -119,6 +127,13 @@ class Embedded:
         if self._node is None:
             raise LogUnavailable("This orchestrator is not open.", hint="Use it in a `with` block.")
         return self._node
+
+    @property
+    def queries(self) -> Queries:
+        """Lists and details. Its methods block, and may be called from any thread."""
+        if self._queries is None:
+            raise LogUnavailable("This orchestrator is not open.", hint="Use it in a `with` block.")
+        return self._queries
 
     @property
     def failure(self) -> BaseException | None:
@@ -172,6 +187,7 @@ class Embedded:
 
     async def _serve(self, store: Store, lock: Lock) -> None:
         log = SqliteLog.open(store.log)
+        views = SqliteViews(store.views)
         lines = LineLog(store.lines)
         path = socket_path_for(store.folder)
         node: Node | None = None
@@ -194,6 +210,8 @@ class Embedded:
         try:
             node = Node(self.spec, ports, lambda effect: self._launch(effect, path), self._failed)
             await node.start()
+            control = node.control
+            self._queries = Queries(log, self.spec.id, views, lambda: control.head.seq)
             self._node = node
             self._ready.set()
             await self._stopping.wait()
@@ -201,6 +219,7 @@ class Embedded:
         finally:
             await hub.close()
             log.close()
+            views.close()
             lines.close()
 
     def _failed(self, failure: BaseException) -> None:

@@ -80,7 +80,8 @@ def main() -> NoReturn:
     _set_title(order.worker)
     sys.setswitchinterval(SWITCH_S)
     sys.path.extend(path for path in order.import_paths if path not in sys.path)
-    _end(asyncio.run(_serve(order, secret)))
+    asyncio.run(_serve(order, secret))
+    raise AssertionError("a worker ends from inside its loop")
 
 
 def _order() -> WorkerOrder:
@@ -109,7 +110,7 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-async def _serve(order: WorkerOrder, secret: str) -> int:
+async def _serve(order: WorkerOrder, secret: str) -> NoReturn:
     loop = asyncio.get_running_loop()
     identity = Identity(order.worker, order.incarnation, secret, order.swarm, os.getpid())
     host = OsHost(loop)
@@ -148,7 +149,8 @@ async def _serve(order: WorkerOrder, secret: str) -> int:
     code = await session.run()
     if held is not None:
         limits.leave(held)
-    return code
+    # From in here: the loop's own end would wait for coroutines that ignore their cancellation.
+    _end(code)
 
 
 def _claim(identity: Identity, role: str) -> Claim:

@@ -22,6 +22,7 @@ from visionflow.interfaces.handles import TaskHandle
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack
 from visionflow.runtime.node import Node
+from visionflow.runtime.queries import Queries
 
 T = TypeVar("T")
 AgentClass = type[BaseAgent] | Callable[..., Any] | str
@@ -39,6 +40,11 @@ class Runtime(Protocol):
     @property
     def node(self) -> Node:
         """The node; its methods belong to the runtime's thread."""
+        ...
+
+    @property
+    def queries(self) -> Queries:
+        """The read service."""
         ...
 
     @property
@@ -262,6 +268,11 @@ class Fleet:
         """
         handles = [self.submit(task) for task in tasks]
         return [handle.result() for handle in handles]
+
+    @property
+    def queries(self) -> Queries:
+        """Lists of tasks and agents, attempts, counts: what happened, read from the log."""
+        return self._runtime.queries
 
     # The way in ----------------------------------------------------------------------------
 

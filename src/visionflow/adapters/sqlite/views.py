@@ -1,0 +1,170 @@
+"""Views in a SQLite file of their own, `views.db`. It may be deleted at any time.
+
+It is not synced on every change: after a power cut it is behind the log, or not readable and
+made anew.
+"""
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import apsw
+
+from visionflow.adapters.sqlite.database import Database, Rows, Value, connect
+from visionflow.domain.errors import LogUnavailable
+from visionflow.ports.views import AgentRow, AttemptRow, Change, TaskRow
+
+VERSION = 1
+KEYS = {"tasks": ("id",), "attempts": ("task", "attempt"), "agents": ("id",)}
+SCHEMA = """
+CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
+INSERT INTO position VALUES (1, 0);
+CREATE TABLE tasks (
+    id TEXT PRIMARY KEY, type TEXT, description TEXT, status TEXT, priority INTEGER,
+    agent TEXT, attempt INTEGER NOT NULL DEFAULT 0, parent TEXT, phase TEXT, reason TEXT,
+    submitted_ms INTEGER, changed_ms INTEGER, result BLOB, result_blob TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tasks_by_time ON tasks (submitted_ms, id);
+CREATE INDEX tasks_by_status ON tasks (status, submitted_ms, id);
+CREATE TABLE attempts (
+    task TEXT, attempt INTEGER, agent TEXT, score_bp INTEGER, assigned_ms INTEGER,
+    ended_ms INTEGER, outcome TEXT, reason TEXT, PRIMARY KEY (task, attempt)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE agents (
+    id TEXT PRIMARY KEY, type TEXT, name TEXT, status TEXT, worker TEXT, capabilities TEXT,
+    reason TEXT, spawned_ms INTEGER, changed_ms INTEGER
+) STRICT, WITHOUT ROWID;
+"""
+TASK = (
+    "id, type, description, status, priority, agent, attempt, parent, phase, reason, "
+    "submitted_ms, changed_ms, result, result_blob"
+)
+AGENT = "id, type, name, status, worker, capabilities, reason, spawned_ms, changed_ms"
+ATTEMPT = "task, attempt, agent, score_bp, assigned_ms, ended_ms, outcome, reason"
+
+
+class SqliteViews:
+    """Satisfies `Views`. One connection, one caller at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it anew when it is damaged or of another version.
+
+        Raises:
+            LogUnavailable: it cannot be made.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        self._statements: dict[tuple[str, tuple[str, ...]], str] = {}
+        try:
+            self._connection = self._open()
+        except apsw.Error:
+            for suffix in ("", "-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    Path(f"{path}{suffix}").unlink()
+            try:
+                self._connection = self._open()
+            except apsw.Error as error:
+                raise LogUnavailable(f"The views {path} cannot be made: {error}.") from error
+
+    def _open(self) -> Database:
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        connection = connect(str(self._path), flags, None)
+        connection.set_busy_timeout(5_000)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "normal")
+        found = connection.pragma("user_version")
+        if found == 0:
+            connection.execute(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
+        elif found != VERSION:
+            connection.close()
+            raise apsw.SchemaChangeError("another version's views")
+        return connection
+
+    def _rows(self, statement: str, bindings: tuple[Value, ...] = ()) -> list[tuple[object, ...]]:
+        with self._lock:
+            rows: Rows = self._connection.execute(statement, bindings)
+            return rows.fetchall()
+
+    def position(self) -> int:
+        """See `Views`."""
+        return cast(int, self._rows("SELECT seq FROM position")[0][0])
+
+    def apply(self, position: int, changes: list[Change]) -> None:
+        """See `Views`."""
+        with self._lock:
+            connection = self._connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for change in changes:
+                    values = (*change.key, *change.columns.values())
+                    connection.execute(self._upsert(change), cast("tuple[Value, ...]", values))
+                connection.execute("UPDATE position SET seq = ?", (position,))
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(apsw.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _upsert(self, change: Change) -> str:
+        names = tuple(change.columns)
+        statement = self._statements.get((change.table, names))
+        if statement is None:
+            key = KEYS[change.table]
+            columns = ", ".join((*key, *names))
+            marks = ", ".join("?" * (len(key) + len(names)))
+            update = ", ".join(f"{name} = excluded.{name}" for name in names)
+            statement = (
+                f"INSERT INTO {change.table} ({columns}) VALUES ({marks}) "
+                f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {update}"
+            )
+            self._statements[change.table, names] = statement
+        return statement
+
+    def task(self, task: str) -> TaskRow | None:
+        """See `Views`."""
+        rows = self._rows(f"SELECT {TASK} FROM tasks WHERE id = ?", (task,))
+        return _task(rows[0]) if rows else None
+
+    def tasks(self, status: str | None, after: tuple[int, str], limit: int) -> list[TaskRow]:
+        """See `Views`."""
+        where, bindings = "(submitted_ms, id) > (?, ?)", cast("tuple[Value, ...]", after)
+        if status is not None:
+            where, bindings = f"status = ? AND {where}", (status, *bindings)
+        rows = self._rows(
+            f"SELECT {TASK} FROM tasks WHERE {where} ORDER BY submitted_ms, id LIMIT ?",
+            (*bindings, limit),
+        )
+        return [_task(row) for row in rows]
+
+    def attempts(self, task: str) -> list[AttemptRow]:
+        """See `Views`."""
+        rows = self._rows(
+            f"SELECT {ATTEMPT} FROM attempts WHERE task = ? ORDER BY attempt", (task,)
+        )
+        names = ATTEMPT.split(", ")
+        return [AttemptRow(**dict(zip(names, row, strict=True))) for row in rows]  # pyright: ignore[reportArgumentType]
+
+    def agents(self) -> list[AgentRow]:
+        """See `Views`."""
+        found: list[AgentRow] = []
+        for row in self._rows(f"SELECT {AGENT} FROM agents ORDER BY spawned_ms, id"):
+            columns = dict(zip(AGENT.split(", "), row, strict=True))
+            words = cast(str, columns.pop("capabilities"))
+            capabilities = tuple(words.split("\n")) if words else ()
+            found.append(AgentRow(capabilities=capabilities, **columns))  # pyright: ignore[reportArgumentType]
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """See `Views`."""
+        rows = self._rows("SELECT status, count(*) FROM tasks GROUP BY status ORDER BY status")
+        return {cast(str, row[0]): cast(int, row[1]) for row in rows}
+
+    def close(self) -> None:
+        """See `Views`."""
+        with self._lock:
+            self._connection.close()
+
+
+def _task(row: tuple[object, ...]) -> TaskRow:
+    return TaskRow(**dict(zip(TASK.split(", "), row, strict=True)))  # pyright: ignore[reportArgumentType]

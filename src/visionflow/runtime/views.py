@@ -1,0 +1,190 @@
+"""What each event changes in the views. Pure: an event and its time in, rows out."""
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from visionflow.domain import events as e
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.events import Event, Record
+from visionflow.domain.tasks import Payload, TaskSpec, TaskStatus
+from visionflow.ports.views import Change, Scalar
+
+E = TypeVar("E", bound=Event)
+_TABLE: dict[type[Event], Callable[[Event, int], list[Change]]] = {}
+
+
+def changes(record: Record) -> list[Change]:
+    """All that a record changes, in order."""
+    found: list[Change] = []
+    for event in record.events:
+        view = _TABLE.get(type(event))
+        if view is not None:
+            found.extend(view(event, record.at_ms))
+    return found
+
+
+def _views(*kinds: type[E]) -> Callable[[Callable[[E, int], list[Change]]], None]:
+    def register(function: Callable[[E, int], list[Change]]) -> None:
+        for kind in kinds:
+            _TABLE[kind] = cast("Callable[[Event, int], list[Change]]", function)
+
+    return register
+
+
+def _task(task: str, at_ms: int, **columns: Scalar) -> Change:
+    return Change("tasks", (task,), {"changed_ms": at_ms, **columns})
+
+
+def _submitted(spec: TaskSpec, status: TaskStatus, at_ms: int) -> list[Change]:
+    return [
+        _task(
+            spec.id,
+            at_ms,
+            submitted_ms=at_ms,
+            type=spec.type,
+            description=spec.description,
+            status=status,
+            priority=spec.priority,
+            parent=spec.parent,
+            phase=spec.phase,
+        )
+    ]
+
+
+@_views(e.TaskSubmitted)
+def _(event: e.TaskSubmitted, at_ms: int) -> list[Change]:
+    return _submitted(event.spec, TaskStatus.PENDING if event.waits else TaskStatus.QUEUED, at_ms)
+
+
+@_views(e.PlanSubmitted)
+def _(event: e.PlanSubmitted, at_ms: int) -> list[Change]:
+    return _submitted(event.spec, TaskStatus.ORCHESTRATING, at_ms)
+
+
+@_views(e.TaskQueued)
+def _(event: e.TaskQueued, at_ms: int) -> list[Change]:
+    return [_task(event.task, at_ms, status=TaskStatus.QUEUED, agent=None, reason=None)]
+
+
+@_views(e.TaskBlocked)
+def _(event: e.TaskBlocked, at_ms: int) -> list[Change]:
+    return [_task(event.task, at_ms, status=TaskStatus.BLOCKED, reason=event.missing)]
+
+
+@_views(e.TaskAssigned)
+def _(event: e.TaskAssigned, at_ms: int) -> list[Change]:
+    attempt = {"agent": event.agent, "score_bp": event.score_bp, "assigned_ms": at_ms}
+    return [
+        _task(
+            event.task,
+            at_ms,
+            status=TaskStatus.ASSIGNED,
+            agent=event.agent,
+            attempt=event.attempt,
+        ),
+        Change("attempts", (event.task, event.attempt), {**attempt}),
+    ]
+
+
+@_views(e.TaskStarted)
+def _(event: e.TaskStarted, at_ms: int) -> list[Change]:
+    return [_task(event.task, at_ms, status=TaskStatus.RUNNING)]
+
+
+def _ended(task: str, attempt: int, at_ms: int, outcome: str, reason: str | None) -> Change:
+    return Change(
+        "attempts",
+        (task, attempt),
+        {"ended_ms": at_ms, "outcome": outcome, "reason": reason},
+    )
+
+
+@_views(e.TaskCompleted)
+def _(event: e.TaskCompleted, at_ms: int) -> list[Change]:
+    result: Payload = event.result
+    found = [
+        _task(
+            event.task,
+            at_ms,
+            status=TaskStatus.COMPLETED,
+            result=result.inline,
+            result_blob=result.blob,
+        )
+    ]
+    if event.attempt:
+        found.append(_ended(event.task, event.attempt, at_ms, "completed", None))
+    return found
+
+
+@_views(e.AttemptFailed)
+def _(event: e.AttemptFailed, at_ms: int) -> list[Change]:
+    return [
+        _task(event.task, at_ms, status=TaskStatus.PENDING, agent=None, reason=event.reason),
+        _ended(event.task, event.attempt, at_ms, event.kind, event.reason),
+    ]
+
+
+@_views(e.TaskFailed)
+def _(event: e.TaskFailed, at_ms: int) -> list[Change]:
+    return [_task(event.task, at_ms, status=TaskStatus.FAILED, reason=event.reason)]
+
+
+@_views(e.TaskDeadLettered)
+def _(event: e.TaskDeadLettered, at_ms: int) -> list[Change]:
+    return [_task(event.task, at_ms, status=TaskStatus.DEAD_LETTER, reason=event.reason)]
+
+
+@_views(e.TaskCancelled)
+def _(event: e.TaskCancelled, at_ms: int) -> list[Change]:
+    return [_task(event.task, at_ms, status=TaskStatus.CANCELLED, reason=event.reason)]
+
+
+@_views(e.AgentSpawned)
+def _(event: e.AgentSpawned, at_ms: int) -> list[Change]:
+    spec = event.spec
+    return [
+        Change(
+            "agents",
+            (spec.id,),
+            {
+                "type": spec.type,
+                "name": spec.name,
+                "status": AgentStatus.CREATED,
+                "worker": event.worker,
+                "capabilities": "\n".join(spec.capabilities),
+                "spawned_ms": at_ms,
+                "changed_ms": at_ms,
+            },
+        )
+    ]
+
+
+_AGENT_STATUS: dict[type[Event], AgentStatus] = {
+    e.AgentInitialising: AgentStatus.INITIALISING,
+    e.AgentReady: AgentStatus.READY,
+    e.AgentErrored: AgentStatus.ERROR,
+    e.AgentRecovering: AgentStatus.RECOVERING,
+    e.AgentFailed: AgentStatus.FAILED,
+    e.AgentTerminating: AgentStatus.TERMINATING,
+    e.AgentTerminated: AgentStatus.TERMINATED,
+}
+_Agent = (
+    e.AgentInitialising
+    | e.AgentReady
+    | e.AgentErrored
+    | e.AgentRecovering
+    | e.AgentFailed
+    | e.AgentTerminating
+    | e.AgentTerminated
+)
+
+
+def _agent(event: Event, at_ms: int) -> list[Change]:
+    moved = cast("_Agent", event)
+    columns: dict[str, Scalar] = {"status": _AGENT_STATUS[type(event)], "changed_ms": at_ms}
+    if isinstance(event, (e.AgentErrored, e.AgentFailed)):
+        columns["reason"] = event.reason
+    return [Change("agents", (moved.agent,), columns)]
+
+
+_TABLE.update(dict.fromkeys(_AGENT_STATUS, _agent))

@@ -1,0 +1,113 @@
+"""The read service: what it shows is what the log says, up to what was acknowledged."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.engine.world import World
+from visionflow.adapters.memory import MemoryLog
+from visionflow.adapters.sqlite.views import SqliteViews
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.errors import UnknownId
+from visionflow.runtime.queries import Queries
+from visionflow.runtime.views import changes
+
+
+def views_of(world: World, path: Path) -> SqliteViews:
+    views = SqliteViews(path)
+    for number, record in enumerate(world.records(), 1):
+        views.apply(number, changes(record))
+    return views
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32), st.integers(20, 150))
+def test_the_rows_say_what_the_state_says(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, steps: int
+) -> None:
+    world = World(seed)
+    for _ in range(steps):
+        world.step()
+    views = views_of(world, tmp_path_factory.mktemp("views") / "views.db")
+    for name, task in world.state.tasks.items():
+        row = views.task(name)
+        assert row is not None
+        assert (row.status, row.attempt, row.agent) == (
+            task.status,
+            task.attempt,
+            row.agent if task.agent is None else task.agent,
+        )
+    busy = {AgentStatus.PROCESSING: AgentStatus.READY}
+    rows = {row.id: row.status for row in views.agents()}
+    for name, agent in world.state.agents.items():
+        assert rows[name] == busy.get(agent.status, agent.status)
+    assert sum(views.counts().values()) == world.state.counters.submitted
+    views.close()
+
+
+def test_views_that_are_damaged_are_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "views.db"
+    path.write_bytes(b"this was never a database, " * 500)
+    views = SqliteViews(path)
+    assert views.position() == 0
+    views.close()
+
+
+def test_changes_and_position_are_kept_together_or_not_at_all(tmp_path: Path) -> None:
+    world = World(3)
+    task = world.submit()
+    views = views_of(world, tmp_path / "views.db")
+    before = views.position()
+    found = changes(world.records()[-1])
+    broken = [*found, type(found[0])("tasks", (None,), {"status": "queued"})]
+    with pytest.raises(Exception, match="NOT NULL"):
+        views.apply(before + 1, broken)
+    assert views.position() == before
+    assert views.task(task) is not None
+    views.close()
+
+
+async def _logged(world: World) -> MemoryLog:
+    log = MemoryLog()
+    for number, body in enumerate(world.log):
+        await log.append("swarm_1", number, body)
+    return log
+
+
+def test_a_read_sees_all_that_was_acknowledged_and_pages_without_gaps(tmp_path: Path) -> None:
+    import asyncio
+
+    world = World(1)
+    names = [world.submit(description=f"number {n}") for n in range(25)]
+    log = asyncio.run(_logged(world))
+    views = SqliteViews(tmp_path / "views.db")
+    queries = Queries(log, "swarm_1", views, lambda: len(world.log))
+    found: list[str] = []
+    page = queries.tasks(limit=10)
+    while page:
+        found.extend(row.id for row in page)
+        page = queries.tasks(after=page[-1], limit=10)
+    assert sorted(found) == sorted(names)
+    assert len(found) == len(set(found))
+    assert queries.counts() == {"queued": 25}
+    with pytest.raises(UnknownId):
+        queries.task("task_of_nobody")
+    views.close()
+
+
+def test_a_read_shows_nothing_that_is_not_acknowledged(tmp_path: Path) -> None:
+    import asyncio
+
+    world = World(1)
+    world.submit()
+    acknowledged = len(world.log)
+    later = world.submit()
+    log = asyncio.run(_logged(world))
+    views = SqliteViews(tmp_path / "views.db")
+    queries = Queries(log, "swarm_1", views, lambda: acknowledged)
+    assert queries.counts() == {"queued": 1}
+    with pytest.raises(UnknownId):
+        queries.task(later)
+    views.close()
