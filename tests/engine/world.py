@@ -1,10 +1,11 @@
 """A small world around the engine: random but legal reports, so that any order of things is met."""
 
 import random
+from typing import TypeVar
 
 from visionflow.domain import commands as c
-from visionflow.domain.agents import AgentSpec
-from visionflow.domain.events import AnyEvent, Record, decode_record, encode_record
+from visionflow.domain.agents import AgentSpec, ResourceLimits
+from visionflow.domain.events import AnyEvent, Event, Record, decode_record, encode_record
 from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import (
@@ -22,6 +23,7 @@ from visionflow.engine.effects import Deliver, Drop, Host, StartWorker, StopWork
 from visionflow.engine.evolve import evolve, fold, open_record
 from visionflow.engine.state import Answer, SwarmState
 
+E = TypeVar("E", bound=Event)
 CAPABILITIES = ("python", "review", "security", "testing")
 
 
@@ -34,6 +36,8 @@ class World:
         self.state = SwarmState()
         self.log: list[bytes] = []
         self.names = 0
+        self.sent: list[c.AnyCommand] = []
+        """Commands with an id, for repeating."""
         self.send(
             c.CreateSwarm(
                 now_ms=self.now_ms, spec=SwarmSpec(id="swarm_1", limits=limits or Limits())
@@ -46,6 +50,8 @@ class World:
 
     def send(self, command: c.AnyCommand) -> Answer:
         """Decide, fold, assign, and write the record."""
+        if command.command is not None:
+            self.sent.append(command)
         events, answer = handle(self.state, command)
         done: list[AnyEvent] = []
         if events:
@@ -117,7 +123,13 @@ class World:
                 )
             )
 
-    def spawn(self, *capabilities: str, tasks_max: int = 1, type: str = "coder") -> str:
+    def spawn(
+        self,
+        *capabilities: str,
+        tasks_max: int = 1,
+        type: str = "coder",
+        memory_bytes: int | None = None,
+    ) -> str:
         name = self.name("agent")
         spec = AgentSpec(
             id=name,
@@ -126,9 +138,16 @@ class World:
             class_path="m:C",
             capabilities=capabilities,
             tasks_max=tasks_max,
+            limits=ResourceLimits(memory_bytes=memory_bytes),
         )
         self.send(c.SpawnAgent(now_ms=self.now_ms, spec=spec))
         return name
+
+    def team(self, count: int, *capabilities: str, **fields: object) -> list[str]:
+        """Agents of one kind that are ready."""
+        names = [self.spawn(*capabilities, **fields) for _ in range(count)]
+        self.settle()
+        return names
 
     def submit(self, **fields: object) -> str:
         name = str(fields.pop("id", None) or self.name("task"))
@@ -148,6 +167,7 @@ class World:
         )
 
     def fail(self, task: str, kind: FailureKind = FailureKind.ERROR, entropy: int = 0) -> Answer:
+        """Report that the open attempt of a task failed."""
         return self.send(
             c.ReportFailure(
                 now_ms=self.now_ms,
@@ -158,6 +178,57 @@ class World:
                 entropy=entropy,
             )
         )
+
+    def plan(
+        self,
+        *phases: list[dict[str, object]],
+        sequential: tuple[int, ...] = (),
+        threshold_bp: int = 0,
+        **root: object,
+    ) -> tuple[str, list[list[str]]]:
+        """Submit a plan; of each phase the fields of its parts. Gives the root and the parts."""
+        name = str(root.pop("id", None) or self.name("plan"))
+        built: list[Phase] = []
+        for number, parts in enumerate(phases):
+            phase = f"phase{number}"
+            specs = [
+                TaskSpec(
+                    id=str(fields.get("id") or self.name("part")),
+                    parent=name,
+                    phase=phase,
+                    **{key: value for key, value in fields.items() if key != "id"},
+                )
+                for fields in parts
+            ]
+            built.append(Phase(phase, tuple(specs), number in sequential))
+        command = c.SubmitPlan(
+            now_ms=self.now_ms,
+            spec=TaskSpec(id=name, **root),
+            phases=tuple(built),
+            failure_threshold_bp=threshold_bp,
+        )
+        self.answer = self.send(command)
+        return name, [[part.id for part in phase.tasks] for phase in built]
+
+    def lose(self, worker: str, kind: FailureKind = FailureKind.CRASH) -> None:
+        """The present process of a worker dies."""
+        self.send(
+            c.ReportWorkerLost(
+                now_ms=self.now_ms,
+                worker=worker,
+                incarnation=self.state.workers[worker].incarnation,
+                kind=kind,
+                reason="gone",
+            )
+        )
+
+    def last(self, kind: type[E]) -> E:
+        """The latest event of a kind."""
+        return next(event for event in reversed(self.events()) if isinstance(event, kind))
+
+    def of(self, kind: type[E]) -> list[E]:
+        """All events of a kind."""
+        return [event for event in self.events() if isinstance(event, kind)]
 
     def tick(self, advance_ms: int = 0) -> None:
         self.now_ms += advance_ms
@@ -189,6 +260,11 @@ class World:
             self._terminate,
             lambda: self.tick(self.random.choice((0, 1_000, 20_000))),
             self._recover,
+            self._block,
+            self._agent_down,
+            self._expire,
+            self._repeat,
+            self._stop_worker,
         ]
         self.random.choice(chances)()
 
@@ -206,12 +282,20 @@ class World:
             priority=self.random.choice((0, 10, 20, 30)),
             retry=self._policy(),
             deadline_ms=deadline,
+            agent=self._pin(),
+            agent_type=self.random.choice((None, None, None, "coder", "tester")),
             **fields,
         )
 
+    def _pin(self) -> str | None:
+        agents = list(self.state.agents)
+        return self.random.choice(agents) if agents and self.random.random() < 0.1 else None
+
     def _submit(self) -> None:
         known = list(self.state.tasks)
-        depends = tuple(self.random.sample(known, min(len(known), self.random.choice((0, 0, 1, 2)))))
+        depends = tuple(
+            self.random.sample(known, min(len(known), self.random.choice((0, 0, 1, 2))))
+        )
         spec = self._spec(depends_on=depends)
         self.send(c.SubmitTask(now_ms=self.now_ms, spec=spec, command=self.name("command")))
 
@@ -219,9 +303,7 @@ class World:
         root, phases = self.name("task"), []
         for number in range(self.random.randint(1, 3)):
             name = f"phase{number}"
-            parts = [
-                self._spec(parent=root, phase=name) for _ in range(self.random.randint(1, 4))
-            ]
+            parts = [self._spec(parent=root, phase=name) for _ in range(self.random.randint(1, 4))]
             phases.append(Phase(name, tuple(parts), self.random.random() < 0.3))
         self.send(
             c.SubmitPlan(
@@ -234,14 +316,20 @@ class World:
 
     def _spawn(self) -> None:
         chosen = self.random.sample(CAPABILITIES, self.random.randint(1, 4))
-        self.spawn(*chosen, tasks_max=self.random.randint(1, 3))
+        self.spawn(
+            *chosen,
+            tasks_max=self.random.randint(1, 3),
+            type=self.random.choice(("coder", "tester")),
+            memory_bytes=self.random.choice((None, None, None, 1_000_000)),
+        )
 
     def _effect(self) -> None:
         found = [x for x in outstanding(self.state) if not isinstance(x, Deliver)]
         if found:
             self.carry_out(self.random.choice(found))
 
-    def _running(self) -> list[str]:
+    def running(self) -> list[str]:
+        """Tasks with an open attempt."""
         return [
             name
             for name, task in self.state.tasks.items()
@@ -249,7 +337,7 @@ class World:
         ]
 
     def _report(self) -> None:
-        running = self._running()
+        running = self.running()
         if not running:
             return
         name = self.random.choice(running)
@@ -277,20 +365,13 @@ class World:
         if self.state.tasks:
             name = self.random.choice(list(self.state.tasks))
             kind = self.random.choice((c.CancelTask, c.CancelTask, c.RetryTask))
-            self.send(kind(now_ms=self.now_ms, task=name))
+            command = self.random.choice((None, self.name("command")))
+            self.send(kind(now_ms=self.now_ms, task=name, command=command))
 
     def _lose(self) -> None:
         if self.state.workers:
-            worker = self.random.choice(list(self.state.workers.values()))
-            self.send(
-                c.ReportWorkerLost(
-                    now_ms=self.now_ms,
-                    worker=worker.id,
-                    incarnation=worker.incarnation,
-                    kind=self.random.choice((FailureKind.CRASH, FailureKind.KILLED)),
-                    reason="gone",
-                )
-            )
+            name = self.random.choice(list(self.state.workers))
+            self.lose(name, self.random.choice((FailureKind.CRASH, FailureKind.KILLED)))
 
     def _terminate(self) -> None:
         if len(self.state.agents) > 3:
@@ -300,6 +381,50 @@ class World:
     def _recover(self) -> None:
         if self.random.random() < 0.3:
             self.send(c.Recover(now_ms=self.now_ms))
+
+    def _block(self) -> None:
+        status = self.random.choice((TaskStatus.QUEUED, TaskStatus.BLOCKED))
+        found = [name for name, task in self.state.tasks.items() if task.status is status]
+        if not found:
+            return
+        name = self.random.choice(found)
+        if status is TaskStatus.QUEUED:
+            self.send(c.BlockTask(now_ms=self.now_ms, task=name, missing="a budget"))
+        else:
+            self.send(c.UnblockTask(now_ms=self.now_ms, task=name))
+
+    def _agent_down(self) -> None:
+        hosted = [agent for agent in self.state.agents.values() if self.random.random() < 0.3]
+        for agent in hosted[:1]:
+            incarnation = self.state.workers[agent.worker].incarnation
+            self.send(
+                c.ReportAgentDown(
+                    now_ms=self.now_ms,
+                    agent=agent.spec.id,
+                    worker=agent.worker,
+                    incarnation=incarnation,
+                    reason="it could not be built",
+                )
+            )
+
+    def _stop_worker(self) -> None:
+        """A process that was told to end ends, whatever was placed on it since."""
+        if self.state.workers and self.random.random() < 0.3:
+            worker = self.random.choice(list(self.state.workers.values()))
+            self.carry_out(StopWorker(worker.id, worker.incarnation))
+
+    def _expire(self) -> None:
+        running = self.running()
+        if running:
+            name = self.random.choice(running)
+            attempt = self.state.tasks[name].attempt
+            self.send(
+                c.ExpireLease(now_ms=self.now_ms, task=name, attempt=attempt, evidence="silence")
+            )
+
+    def _repeat(self) -> None:
+        if self.sent:
+            self.send(self.random.choice(self.sent))
 
     def audit(self) -> list[str]:
         return audit(self.state)

@@ -17,7 +17,7 @@ All of this is an index: it can be rebuilt from tasks and agents.
 """
 
 from collections import deque
-from heapq import heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 
 from visionflow.domain.limits import AGING_MS_PER_POINT, SCORE_LEVELS
 
@@ -45,7 +45,7 @@ def needs(key: GroupKey) -> frozenset[str]:
 class Group:
     """Queued tasks that ask for the same."""
 
-    __slots__ = ("agent", "bit", "classes", "heap", "listed", "needs", "size")
+    __slots__ = ("agent", "bit", "classes", "entry", "heap", "needs", "size")
 
     def __init__(self, key: GroupKey, bit: int) -> None:
         self.needs = needs(key)
@@ -55,8 +55,9 @@ class Group:
         self.heap: list[tuple[int, int, str]] = []
         self.size = 0
         """Tasks in the heap that are still queued."""
-        self.listed = False
-        """Whether it stands in the list of groups to look at."""
+        self.entry = 0
+        """Its place in the list of groups to look at, by the arrival of the task that stands
+        there for it; other entries of it are stale. 0: it is not listed."""
 
 
 class AgentClass:
@@ -99,6 +100,7 @@ class Matching:
         self._parked = 0
         self._ready: list[tuple[int, int, int]] = []
         self._arrivals = 0
+        self._groups_max = EMPTY_GROUPS_MAX
         self._stale = False
 
     def __len__(self) -> int:
@@ -123,10 +125,8 @@ class Matching:
         heappush(group.heap, (order, self._arrivals, task))
         group.size += 1
         self._queued[task] = group
-        if not group.listed:
+        if not group.entry or group.heap[0][2] == task:
             self._list(group)
-        elif group.heap[0][2] == task:
-            heappush(self._ready, (order, self._arrivals, group.bit))
 
     def dequeue(self, task: str) -> None:
         """A task no longer waits. Its entry is dropped when it comes to the head."""
@@ -142,8 +142,9 @@ class Matching:
             heappop(heap)
 
     def _new_group(self, key: GroupKey) -> Group:
-        if len(self._groups) >= EMPTY_GROUPS_MAX:
+        if len(self._groups) >= self._groups_max:
             self._forget_empty_groups()
+            self._groups_max = max(EMPTY_GROUPS_MAX, 2 * len(self._groups))
         group = self._groups[key] = Group(key, len(self._by_bit))
         self._by_bit.append(group)
         for agent_class in self._classes:
@@ -163,10 +164,17 @@ class Matching:
         self._renumber()
 
     def _list(self, group: Group) -> None:
-        group.listed = True
+        """Have the next pass look at a group, at the place of its head."""
         self._parked &= ~(1 << group.bit)
-        head = group.heap[0]
-        heappush(self._ready, (head[0], head[1], group.bit))
+        if len(self._ready) > 2 * len(self._by_bit) + 64:
+            self._drop_stale_entries()
+        order, group.entry, _ = group.heap[0]
+        heappush(self._ready, (order, group.entry, group.bit))
+
+    def _drop_stale_entries(self) -> None:
+        by_bit = self._by_bit
+        self._ready = [entry for entry in self._ready if by_bit[entry[2]].entry == entry[1]]
+        heapify(self._ready)
 
     # Agents --------------------------------------------------------------------------------
 
@@ -198,7 +206,7 @@ class Matching:
             if len(queue) > 2 * member.counts[level] + 16:
                 self._compact(queue, level)
             for group in self._pinned.get(agent, ()):
-                if group.size and not group.listed:
+                if group.size and not group.entry:
                     self._list(group)
         if old >= 0 and old != level:
             self._count(member, old, -1)
@@ -224,7 +232,7 @@ class Matching:
             low = waiting & -waiting
             waiting ^= low
             group = self._by_bit[low.bit_length() - 1]
-            if group.size and not group.listed:
+            if group.size and not group.entry:
                 self._list(group)
 
     def _compact(self, queue: deque[tuple[int, str]], level: int) -> None:
@@ -243,7 +251,7 @@ class Matching:
         self._free_at = [0] * SCORE_LEVELS
         self._free = self._parked = 0
         for bit, group in enumerate(self._by_bit):
-            group.bit, group.classes, group.listed = bit, 0, False
+            group.bit, group.classes, group.entry = bit, 0, 0
         for bit, member in enumerate(self._classes):
             member.bit, member.groups = bit, 0
             for level, count in enumerate(member.counts):
@@ -269,21 +277,26 @@ class Matching:
             self._renumber()
         ready, by_bit = self._ready, self._by_bit
         while ready and self._free:
-            group = by_bit[ready[0][2]]
-            if not group.listed or not group.size:
+            _, listed, bit = ready[0]
+            group = by_bit[bit]
+            if listed != group.entry:
                 heappop(ready)
-                group.listed = group.listed and group.size > 0
+                continue
+            if not group.size:
+                heappop(ready)
+                group.entry = 0
                 continue
             self._drop_stale(group)
             order, arrival, task = group.heap[0]
-            if (order, arrival) != ready[0][:2]:
-                heapreplace(ready, (order, arrival, group.bit))
+            if arrival != listed:
+                group.entry = arrival
+                heapreplace(ready, (order, arrival, bit))
                 continue
             agent = self._agent_for(group)
             if agent is not None:
                 return task, agent
             heappop(ready)
-            group.listed = False
+            group.entry = 0
             if group.agent is None:
                 self._parked |= 1 << group.bit
         return None

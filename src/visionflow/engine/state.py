@@ -169,6 +169,8 @@ class SwarmState:
         self.closed: str | None = None
         self.now_ms = 0
         self.boot = 0
+        self.retired = 0
+        """The highest incarnation of any worker that has left."""
         self.agents: dict[str, AgentState] = {}
         self.workers: dict[str, WorkerState] = {}
         self.tasks: dict[str, TaskState] = {}
@@ -192,6 +194,7 @@ class SwarmState:
             self.closed,
             self.now_ms,
             self.boot,
+            self.retired,
             self.agents,
             self.workers,
             self.tasks,

@@ -48,14 +48,20 @@ def _(state: SwarmState, command: c.Recover) -> Events:
 
 
 def _place(state: SwarmState, spec: AgentSpec) -> str:
-    """The worker for a new agent: one of its own if it has limits, else the emptiest shared."""
+    """The worker for a new agent: one of its own if it has limits, else the emptiest shared.
+
+    A shared one that failed for good is passed over, for the next number.
+    """
     if state.spec is None or spec.limits.memory_bytes is not None:
         return f"own-{spec.id}"
-    names = [f"w{number}" for number in range(1, state.spec.limits.workers_max + 1)]
-    loads = {
-        name: len(state.workers[name].agents) if name in state.workers else 0 for name in names
-    }
-    return min(names, key=lambda name: loads[name])
+    loads: dict[str, int] = {}
+    number = 0
+    while len(loads) < state.spec.limits.workers_max:
+        number += 1
+        worker = state.workers.get(f"w{number}")
+        if worker is None or worker.status is not WorkerStatus.FAILED:
+            loads[f"w{number}"] = 0 if worker is None else len(worker.agents)
+    return min(loads, key=lambda name: loads[name])
 
 
 @decides(c.SpawnAgent)
@@ -198,9 +204,12 @@ def _(state: SwarmState, command: c.ReportWorkerStopped) -> Events:
     worker = state.workers.get(command.worker)
     if worker is None or not _current(state, command.worker, command.incarnation):
         return []
-    events: Events = [e.WorkerStopped(worker=command.worker, incarnation=command.incarnation)]
-    events.extend(e.AgentTerminated(agent=name) for name in worker.agents)
-    return events
+    closing = Closing(state)
+    closing.events.append(e.WorkerStopped(worker=command.worker, incarnation=command.incarnation))
+    # An agent may have been placed on it after it was told to end.
+    reason = "its process was told to end"
+    _lose_agents(state, closing, worker, FailureKind.KILLED, reason, command.now_ms, True)
+    return closing.events
 
 
 def restart_at(worker: WorkerState, kind: FailureKind, now_ms: int) -> int | None:
@@ -235,8 +244,21 @@ def _lose(
             restart_at_ms=restart_at_ms,
         )
     )
+    again = restart_at_ms is not None
+    _lose_agents(state, closing, worker, kind, reason, now_ms, again)
+
+
+def _lose_agents(
+    state: SwarmState,
+    closing: Closing,
+    worker: WorkerState,
+    kind: FailureKind,
+    reason: str,
+    now_ms: int,
+    again: bool,
+) -> None:
     for name in worker.agents:
-        _lose_agent(state, closing, name, kind, reason, restart_at_ms is not None)
+        _lose_agent(state, closing, name, kind, reason, again)
     for name in worker.agents:
         for task in state.agents[name].open:
             found = state.tasks[task]

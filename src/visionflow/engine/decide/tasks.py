@@ -17,6 +17,7 @@ from visionflow.domain.tasks import (
     TERMINAL,
     Backoff,
     FailureKind,
+    Priority,
     RetryPolicy,
     TaskSpec,
     TaskStatus,
@@ -50,11 +51,17 @@ def _acceptable(state: SwarmState, spec: TaskSpec, known: dict[str, None]) -> No
                 f"{INLINE_BYTES_MAX} it must travel by blob.",
                 code="payload_too_large",
             )
+    if not Priority.CRITICAL <= spec.priority <= Priority.LOW:
+        raise Refused(
+            f"The priority of {spec.id} is {spec.priority}; it is between {Priority.CRITICAL:d} "
+            f"(critical) and {Priority.LOW:d} (low).",
+            code="usage",
+        )
     if spec.retry.attempts_max < 1:
         raise Refused(f"{spec.id} allows no attempt; attempts_max is at least 1.", code="usage")
     for name in spec.depends_on:
         needed = state.tasks.get(name)
-        if needed is None and name not in known:
+        if needed is None and (name not in known or name == spec.parent):
             raise UnknownId(f"{spec.id} depends on {name}, of which nothing is known (any more).")
         if needed is not None and needed.status in TERMINAL:
             if needed.status is not TaskStatus.COMPLETED:
@@ -90,6 +97,12 @@ def _(state: SwarmState, command: c.SubmitPlan) -> Events:
     names = {phase.name: None for phase in phases}
     _limits_allow(state, 1 + len(parts))
     _acceptable(state, root, {})
+    if root.depends_on or root.parent is not None:
+        raise Refused(
+            f"Plan {root.id} is a root: it depends on nothing and has no parent.",
+            code="usage",
+            hint="Let the tasks of its first phase depend on others.",
+        )
     if not parts or any(not phase.tasks for phase in phases) or len(names) < len(phases):
         raise Refused("A plan has phases of different names, each with a task.", code="usage")
     if len(parts) > PLAN_TASKS_MAX:
@@ -313,6 +326,17 @@ def _(state: SwarmState, command: c.RetryTask) -> Events:
         raise Refused(f"Task {command.task} is {task.status}.", code="not_failed")
     if task.plan is not None or task.spec.parent is not None:
         raise Refused("A plan is submitted anew, as a whole.", code="part_of_plan")
+    deadline_ms = task.spec.deadline_ms
+    if deadline_ms is not None and deadline_ms <= command.now_ms:
+        raise Refused(f"The deadline of {command.task} has passed.", code="deadline_passed")
+    for name in task.spec.depends_on:
+        needed = state.tasks.get(name)
+        if needed is not None and needed.status is not TaskStatus.COMPLETED:
+            raise Refused(
+                f"{command.task} depends on {name}, which is {needed.status}.",
+                code="dependency_failed",
+                hint=f"Have {name} complete first.",
+            )
     return [e.TaskQueued(task=command.task)]
 
 

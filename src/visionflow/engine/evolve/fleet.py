@@ -63,6 +63,7 @@ def _(state: SwarmState, event: e.WorkerLost) -> None:
     else:
         worker.status = WorkerStatus.WANTED
         worker.restart_at_ms = event.restart_at_ms
+    _forget_unused(state, worker)
 
 
 @folds(e.WorkerStopped)
@@ -70,6 +71,14 @@ def _(state: SwarmState, event: e.WorkerStopped) -> None:
     worker = state.workers[event.worker]
     worker.status = WorkerStatus.WANTED
     worker.pid = worker.started = None
+    _forget_unused(state, worker)
+
+
+def _forget_unused(state: SwarmState, worker: WorkerState) -> None:
+    """A worker without agent and process leaves. Its incarnations are not used again."""
+    if not worker.agents and worker.status in (WorkerStatus.WANTED, WorkerStatus.FAILED):
+        state.retired = max(state.retired, worker.incarnation)
+        del state.workers[worker.id]
 
 
 # Agents --------------------------------------------------------------------------------------
@@ -88,7 +97,7 @@ def _(state: SwarmState, event: e.AgentSpawned) -> None:
     worker = state.workers.get(event.worker)
     if worker is None:
         dedicated = spec.limits.memory_bytes is not None
-        worker = WorkerState(event.worker, WorkerStatus.WANTED, dedicated, {})
+        worker = WorkerState(event.worker, WorkerStatus.WANTED, dedicated, {}, state.retired)
         state.workers[event.worker] = worker
     worker.agents[spec.id] = None
     state.matching.join(spec.id, offers(spec.capabilities, spec.type))
@@ -140,5 +149,4 @@ def _(state: SwarmState, event: e.AgentTerminated) -> None:
     del state.agents[event.agent]
     worker = state.workers[agent.worker]
     del worker.agents[event.agent]
-    if not worker.agents and worker.status in (WorkerStatus.WANTED, WorkerStatus.FAILED):
-        del state.workers[agent.worker]
+    _forget_unused(state, worker)

@@ -92,6 +92,8 @@ def _(state: SwarmState, event: e.TaskQueued) -> None:
         task.failures = task.crashes = task.kills = 0
         state.live += 1
         del state.ended[event.task]
+        if task.spec.deadline_ms is not None:
+            state.deadlines.set(task.spec.deadline_ms, event.task)
     _move(state, event.task, e.TaskQueued)
     task.retry_at_ms = task.reason = None
     _enqueue(state, task)
