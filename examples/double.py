@@ -1,10 +1,12 @@
+"""Two agents that double numbers, each task durable from the moment it is accepted."""
+
 from visionflow import AgentOrchestrator, BaseAgent, Task
 
 
 class Doubler(BaseAgent):
     capabilities = ("maths",)
 
-    def process_task(self, task):
+    def process_task(self, task: Task) -> int:
         return 2 * task.input
 
 

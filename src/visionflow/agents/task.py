@@ -4,7 +4,7 @@ It holds the decoded payloads, so changing them changes nothing anywhere else. W
 came from, and what becomes of its result, is not its business.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -14,15 +14,16 @@ import msgspec
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at one task, as `process_task` gets it."""
 
-    id: str
-    type: str
+    id: str = ""
+    """Made on submission where it is left out."""
+    type: str = "task"
     description: str = ""
     input: Any = None
     config: dict[str, Any] = {}
     """What the submitter set beside the input; some of it has names of its own below."""
-    required_capabilities: tuple[str, ...] = ()
-    priority: int = 20
-    """Lower runs first; critical is 0 and low is 30."""
+    required_capabilities: Sequence[str] = ()
+    priority: int | str = 20
+    """Lower runs first: a number, or critical (0), high (10), medium (20), low (30)."""
     deadline_ms: int | None = None
     """Milliseconds since the epoch by which the task must have ended."""
     attempt: int = 1
