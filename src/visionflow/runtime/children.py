@@ -19,6 +19,8 @@ from visionflow.runtime.control_plane import ControlPlane
 
 STOP_GRACE_MS = 8_000
 """After this long a worker that was told to end is killed."""
+JOIN_MS = 60_000
+"""A process that has not said hello after this long is killed."""
 MEMORY_EXIT_CODE = 86
 """A worker ends with this when its memory ceiling was reached."""
 
@@ -39,6 +41,7 @@ class Child:
         self.incarnation = incarnation
         self.secret = secret
         self.process = process
+        self.joined = False
         self.stopping = False
         self.given_up: tuple[FailureKind, str] | None = None
         """Why it was killed by us, which is then what is reported."""
@@ -106,6 +109,18 @@ class Children:
             bounded=False,
         )
         process.on_exit(lambda how: self._ended(child, how))
+        self._host.call_later(JOIN_MS, lambda: self._expect_hello(child))
+
+    def _expect_hello(self, child: Child) -> None:
+        if not child.joined:
+            reason = f"it has not said hello within {JOIN_MS} ms"
+            self.give_up(child.worker, child.incarnation, FailureKind.CRASH, reason)
+
+    def joined(self, worker: str) -> None:
+        """The living process of a worker said hello."""
+        child = self._children.get(worker)
+        if child is not None:
+            child.joined = True
 
     def admits(self, worker: str, incarnation: int, secret: str, pid: int | None) -> bool:
         """Whether a hello is that of the living process: number, secret, and kernel's pid."""
@@ -123,7 +138,10 @@ class Children:
         if child is None or child.incarnation != effect.incarnation:
             return
         child.stopping = True
-        tell()
+        if child.joined:
+            tell()
+        else:
+            child.process.terminate()
         self._host.call_later(STOP_GRACE_MS, child.process.kill)
 
     def give_up(self, worker: str, incarnation: int, kind: FailureKind, reason: str) -> None:

@@ -183,6 +183,7 @@ class Sessions:
             self._bus.publish(f"worker.{worker}", payload)
             return
         self._joined[worker] = incarnation
+        self._children.joined(worker)
         self._liveness.expect(worker, incarnation)
         before = self._acked.get(worker, (0, 0))
         again = before[0] == incarnation
