@@ -21,8 +21,13 @@ STOP_GRACE_MS = 8_000
 """After this long a worker that was told to end is killed."""
 JOIN_MS = 60_000
 """A process that has not said hello after this long is killed."""
-MEMORY_EXIT_CODE = 86
-"""A worker ends with this when its memory ceiling was reached."""
+_CODES = {
+    0: (FailureKind.KILLED, "it ended although nobody told it to"),
+    86: (FailureKind.RESOURCES, "it reached its memory ceiling"),
+    87: (FailureKind.KILLED, "too many of its attempts ignored that they were stopped"),
+    88: (FailureKind.TIMEOUT, "an agent blocked it beyond its attempt's wall-clock limit"),
+}
+"""What a worker's own exit codes mean; any other is a crash."""
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -207,6 +212,5 @@ def _cause(how: Exit) -> tuple[FailureKind, str]:
         return FailureKind.KILLED, "it was killed (SIGKILL)"
     if how.signal is not None:
         return FailureKind.CRASH, f"it died by {how.signal}"
-    if how.code == MEMORY_EXIT_CODE:
-        return FailureKind.RESOURCES, "it reached its memory ceiling"
-    return FailureKind.CRASH, f"it ended with code {how.code}"
+    known = _CODES.get(how.code or 0)
+    return known or (FailureKind.CRASH, f"it ended with code {how.code}")

@@ -263,7 +263,7 @@ def _lose_agents(
         for task in state.agents[name].open:
             found = state.tasks[task]
             began = found.status is TaskStatus.RUNNING
-            suspect = kind if began or kind is not FailureKind.CRASH else FailureKind.KILLED
+            suspect = kind if began else FailureKind.KILLED
             end_attempt(closing, found, now_ms, suspect, f"worker {worker.id}: {reason}", 0)
 
 
