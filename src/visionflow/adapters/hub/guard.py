@@ -21,6 +21,8 @@ import msgspec
 from visionflow.domain.errors import ConfigError
 
 PATH_BYTES_MAX = 100
+FOLDER_PREFIX = "vf-"
+"""Of the folders that `socket_path_for` makes, which the hub removes again."""
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True):
@@ -82,9 +84,9 @@ def socket_path_for(folder: Path) -> str:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     base = runtime if runtime and os.access(runtime, os.W_OK) else tempfile.gettempdir()
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    private = Path(base, f"vf-{uid}-{name}")
+    private = Path(base, f"{FOLDER_PREFIX}{uid}-{name}")
     if len(os.fsencode(private)) > PATH_BYTES_MAX - 9:
-        private = Path("/tmp", f"vf-{uid}-{name}")
+        private = Path("/tmp", f"{FOLDER_PREFIX}{uid}-{name}")
     make_private(private)
     return str(private / "hub.sock")
 

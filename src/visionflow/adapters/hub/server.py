@@ -8,12 +8,14 @@ does not read, does not keep to the format, or does not introduce itself in time
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from visionflow.adapters.hub.connection import Connection, HubCounts
 from visionflow.adapters.hub.exchange import Exchange
 from visionflow.adapters.hub.guard import (
     EVERYTHING,
+    FOLDER_PREFIX,
     Claim,
     Grant,
     Verify,
@@ -72,9 +74,13 @@ class Hub:
                 connection.link.drop("the orchestrator ended this connection")
 
     async def close(self) -> None:
-        """Close all connections and remove the socket."""
+        """Close all connections and remove the socket, with its folder where that is ours."""
         if self._path is not None:
-            Path(self._path).unlink(missing_ok=True)
+            place = Path(self._path)
+            place.unlink(missing_ok=True)
+            if place.parent.name.startswith(FOLDER_PREFIX):
+                with suppress(OSError):
+                    place.parent.rmdir()
             self._path = None
         for connection in list(self._connections.values()):
             connection.link.close()
