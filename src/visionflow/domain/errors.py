@@ -171,3 +171,13 @@ class TaskFailed(VisionFlowError):
         super().__init__(message, hint=hint)
         self.task = task
         self.reason = reason
+
+
+_REFUSALS: dict[str, type[Refused]] = {
+    kind.code: kind for kind in (LimitReached, MailboxFull, NotPersistable, UnknownId)
+}
+
+
+def refusal(code: str, message: str) -> Refused:
+    """The error for a refusal that was recorded as a code and a message."""
+    return _REFUSALS.get(code, Refused)(message, code=code)

@@ -116,7 +116,28 @@ class TaskHandle:
             raise VisionFlowError(f"{self.id} has not ended.")
         if ended.status is TaskStatus.COMPLETED:
             return unpack(ended.result, self._blobs)
-        reason = ended.reason or "no reason was recorded"
+        reason = (ended.reason or "no reason was recorded").rstrip(".")
         raise TaskFailed(
             f"Task {self.id} ended as {ended.status}: {reason}.", task=self.id, reason=reason
         )
+
+
+class PlanHandle(TaskHandle):
+    """A plan under way. Its result holds, by phase, the results of the parts in order, with
+    `None` in the place of a part without which the plan completed."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, task: str, blobs: Blobs, parts: dict[str, list[TaskHandle]]) -> None:
+        super().__init__(task, blobs)
+        self.parts = parts
+
+    def _outcome(self) -> Any:
+        super()._outcome()
+        return {
+            phase: [
+                handle._outcome() if handle.status is TaskStatus.COMPLETED else None
+                for handle in handles
+            ]
+            for phase, handles in self.parts.items()
+        }

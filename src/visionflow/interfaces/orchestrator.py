@@ -15,10 +15,10 @@ from visionflow.agents.task import Task
 from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import MailboxFull, Refused, UsageError, VisionFlowError
+from visionflow.domain.errors import MailboxFull, UsageError, VisionFlowError, refusal
 from visionflow.domain.tasks import DEFAULT_RETRY, Phase, Priority, RetryPolicy, TaskSpec
 from visionflow.engine.state import Answer
-from visionflow.interfaces.handles import TaskHandle
+from visionflow.interfaces.handles import PlanHandle, TaskHandle
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack
 from visionflow.runtime.node import Node
@@ -217,12 +217,11 @@ class Fleet:
         *,
         failure_threshold: float = 0.0,
         priority: int | str = Priority.MEDIUM,
-    ) -> tuple[TaskHandle, dict[str, list[TaskHandle]]]:
+    ) -> PlanHandle:
         """Hand in phases that run one after the other, the tasks of each side by side.
 
         A task gets the results of the phase before in `task.dependencies`. Of each phase the
-        share `failure_threshold` (0 to 1) may fail. Returns the plan's handle, and those of the
-        parts by phase.
+        share `failure_threshold` (0 to 1) may fail.
 
         Raises:
             NotPersistable: an input cannot be written down; nothing was submitted.
@@ -240,7 +239,7 @@ class Fleet:
             specs = tuple(self._spec(task, parent=root.id, phase=name) for task in tasks)
             made.append(Phase(name, specs))
             handles[name] = [TaskHandle(spec.id, blobs) for spec in specs]
-        handle = TaskHandle(root.id, blobs)
+        handle = PlanHandle(root.id, blobs, handles)
         command = c.SubmitPlan(
             now_ms=intake.now_ms(),
             spec=root,
@@ -249,7 +248,7 @@ class Fleet:
         )
         parts = [part for each in handles.values() for part in each]
         self._runtime.post(lambda: self._offer(command, handle, parts))
-        return handle, handles
+        return handle
 
     def cancel(self, handle: TaskHandle, reason: str = "cancelled on request") -> None:
         """End a task, and its parts if it is a plan; returns once that is durable.
@@ -305,7 +304,7 @@ class Fleet:
             for each in (handle, *parts):
                 each.settle(None, error)
             return
-        for each in (handle, *parts):
+        for each in (*parts, handle):
             node.completions.wait(each.id, each.settle)
 
     def _ask(self, command: AnyCommand) -> Answer:
@@ -339,14 +338,14 @@ class _Accepted(VisionFlowError):
 def _as_error(answer: Answer) -> BaseException:
     if answer.code is None:
         return _Accepted("accepted")
-    return Refused(answer.message or answer.code, code=answer.code)
+    return refusal(answer.code, answer.message or answer.code)
 
 
 def _refusal_to(handle: TaskHandle, parts: Sequence[TaskHandle]) -> Callable[[Answer], None]:
     def answered(answer: Answer) -> None:
         if answer.code is not None:
             for each in (handle, *parts):
-                each.settle(None, Refused(answer.message or answer.code, code=answer.code))
+                each.settle(None, refusal(answer.code, answer.message or answer.code))
 
     return answered
 

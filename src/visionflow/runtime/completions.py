@@ -1,6 +1,6 @@
 """Completions: tells whoever waits for a task how it ended, once that is durable."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -29,7 +29,12 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     failed_parts: tuple[str, ...] = ()
 
 
-Waiter = Callable[[Ended], None]
+class Waiter(Protocol):
+    """Is called once: with how the task ended, or with why that will never be known here."""
+
+    def __call__(self, ended: Ended | None, error: BaseException | None = None) -> None:
+        """The task ended, or `error`."""
+        ...
 
 
 class Completions:
@@ -48,6 +53,13 @@ class Completions:
             self._control.after_commit(lambda: call(ended))
         else:
             self._waiters.setdefault(task, []).append(call)
+
+    def abandon(self, error: BaseException) -> None:
+        """Nothing will be answered any more: tell everybody who still waits."""
+        waiters, self._waiters = self._waiters, {}
+        for calls in waiters.values():
+            for call in calls:
+                call(None, error)
 
     def forget(self, task: str) -> None:
         """Nobody waits for this task any more."""

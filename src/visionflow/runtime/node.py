@@ -35,6 +35,12 @@ class AuditFault(VisionFlowError):
     code = "audit_fault"
 
 
+class Stopped(VisionFlowError):
+    """The node was stopped; what is not finished stays in the log."""
+
+    code = "stopped"
+
+
 class Ports(msgspec.Struct, frozen=True):
     """The adapters that a node works with."""
 
@@ -117,6 +123,7 @@ class Node:
         self.children.close(done, kill)
         await gone
         self.sessions.close()
+        self.completions.abandon(Stopped("The orchestrator was closed before the task ended."))
 
     def _failed(self, failure: BaseException) -> None:
         starting = getattr(self, "_starting", None)
@@ -124,6 +131,7 @@ class Node:
             starting.set_exception(failure)
         self._ticker.stop()
         self.effects.stop()
+        self.completions.abandon(failure)
         self._on_failure(failure)
 
     def _faulty(self, faults: list[str]) -> None:

@@ -31,6 +31,7 @@ CREATE TABLE attempts (
     task TEXT, attempt INTEGER, agent TEXT, score_bp INTEGER, assigned_ms INTEGER,
     ended_ms INTEGER, outcome TEXT, reason TEXT, PRIMARY KEY (task, attempt)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX attempts_open ON attempts (agent) WHERE ended_ms IS NULL;
 CREATE TABLE agents (
     id TEXT PRIMARY KEY, type TEXT, name TEXT, status TEXT, worker TEXT, capabilities TEXT,
     reason TEXT, spawned_ms INTEGER, changed_ms INTEGER
@@ -40,6 +41,8 @@ TASK = (
     "id, type, description, status, priority, agent, attempt, parent, phase, reason, "
     "submitted_ms, changed_ms, result, result_blob"
 )
+BUSY = "EXISTS (SELECT 1 FROM attempts WHERE agent = agents.id AND ended_ms IS NULL)"
+STATUS = f"CASE WHEN status = 'ready' AND {BUSY} THEN 'processing' ELSE status END"
 AGENT = "id, type, name, status, worker, capabilities, reason, spawned_ms, changed_ms"
 ATTEMPT = "task, attempt, agent, score_bp, assigned_ms, ended_ms, outcome, reason"
 
@@ -148,7 +151,8 @@ class SqliteViews:
     def agents(self) -> list[AgentRow]:
         """See `Views`."""
         found: list[AgentRow] = []
-        for row in self._rows(f"SELECT {AGENT} FROM agents ORDER BY spawned_ms, id"):
+        wanted = AGENT.replace("status", STATUS, 1)
+        for row in self._rows(f"SELECT {wanted} FROM agents ORDER BY spawned_ms, id"):
             columns = dict(zip(AGENT.split(", "), row, strict=True))
             words = cast(str, columns.pop("capabilities"))
             capabilities = tuple(words.split("\n")) if words else ()

@@ -1,0 +1,56 @@
+"""Agents for the tests of the Python face: importable, as a worker needs them."""
+
+import os
+import time
+from pathlib import Path
+
+from visionflow import BaseAgent, Task
+
+
+class Doubler(BaseAgent):
+    """Doubles numbers."""
+
+    capabilities = ("maths",)
+
+    def process_task(self, task: Task) -> int:
+        return 2 * task.input
+
+
+class Sleeper(BaseAgent):
+    """Writes its pid into a file; the first time it then waits to be killed."""
+
+    def process_task(self, task: Task) -> int:
+        with Path(task.input).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if task.attempt == 1:
+            time.sleep(60)
+        return os.getpid()
+
+
+class Counter(BaseAgent):
+    """Two steps that leave a trace; between them the first attempt waits to be killed."""
+
+    async def process_task(self, task: Task) -> list[str]:
+        folder = Path(task.input)
+        first = await self.step("mark", mark, str(folder / "steps"), "one")
+        if task.attempt == 1:
+            mark(str(folder / "pids"), str(os.getpid()))
+            time.sleep(60)
+        return [first, await self.step("mark", mark, str(folder / "steps"), "two")]
+
+
+def mark(path: str, word: str) -> str:
+    """Append a word to a file."""
+    with Path(path).open("a") as file:
+        file.write(f"{word}\n")
+    return word
+
+
+def shout(task: Task) -> str:
+    """The description in capitals, or the results that came before."""
+    return task.description.upper() or " ".join(task.dependencies.values())
+
+
+def unwritable(task: Task) -> object:
+    """A result that MessagePack cannot hold."""
+    return object()
