@@ -1,0 +1,87 @@
+"""What the input of a role's task says: which workspace, and where work and results go.
+
+Values only; the ground itself is made by `ground`.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from visionflow.agents.base import PermanentFailure
+from visionflow.agents.findings import portable_path
+from visionflow.agents.task import Task
+
+T = TypeVar("T")
+
+
+class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The input of `run_tests` and `review_code`. Only `workspace` must be given."""
+
+    workspace: str
+    """The folder to work for; it is only read."""
+    repository: str
+    """A folder of ours for the private repository and its worktrees."""
+    scratch: str
+    """A folder of ours for everything that tools need on the way."""
+    junit: str
+    """Where junit.xml goes."""
+    coverage: str
+    """Where coverage.xml goes, when there is coverage."""
+    exclude: tuple[str, ...] = ()
+    """What lies within the workspace and is no part of it."""
+    trusted: bool = False
+    """The user said to run foreign code also where nothing confines it."""
+    virtual_env: str | None = None
+    """The user's VIRTUAL_ENV."""
+
+
+def job_input(task: Task, folder: Path) -> JobInput:
+    """The task's input; what it leaves out lies under `folder`, the agent's own.
+
+    Raises:
+        PermanentFailure: it does not say what must be known.
+    """
+    if not isinstance(task.input, dict):
+        raise PermanentFailure(
+            f"The input of a task of type {task.type!r} is a map with a workspace.",
+            hint='Write input={"workspace": "/absolute/path"}.',
+        )
+    own = folder / task.id
+    usual = {
+        "repository": str(own / "repository"),
+        "scratch": str(own / "scratch"),
+        "junit": str(own / "junit.xml"),
+        "coverage": str(own / "coverage.xml"),
+    }
+    try:
+        given = msgspec.convert({**usual, **cast("dict[str, Any]", task.input)}, JobInput)
+    except msgspec.ValidationError as error:
+        raise PermanentFailure(
+            f"The input of a task of type {task.type!r} cannot be used: {error}.",
+            hint=f"Its keys are {', '.join(JobInput.__struct_fields__)}.",
+        ) from error
+    if not Path(given.workspace).is_absolute():
+        raise PermanentFailure(f"The workspace {given.workspace!r} is no absolute path.")
+    return given
+
+
+def storable(value: object) -> Any:
+    """A Struct as plain values that any encoder takes: names that are not UTF-8 are escaped."""
+    return _escaped(msgspec.to_builtins(value))
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return portable_path(value)
+    if isinstance(value, list | tuple):
+        return [_escaped(each) for each in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        found = cast("dict[Any, Any]", value)
+        return {_escaped(key): _escaped(each) for key, each in found.items()}
+    return value
+
+
+def restored(value: Any, kind: type[T]) -> T:
+    """A Struct from what `storable` made of it."""
+    return msgspec.convert(value, kind)
