@@ -25,7 +25,13 @@ _CLASS_FORMS = (
     'Write "package.module.Class", "package.module:Class" or "path/to/file.py:Class" '
     "(relative to this file)."
 )
-_KINDS = {dict: "a map", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+_KINDS: dict[type, str] = {
+    dict: "a map",
+    list: "a list",
+    str: "text",
+    bool: "true or false",
+    type(None): "nothing",
+}
 
 
 class AgentTemplate(msgspec.Struct, frozen=True):
@@ -192,7 +198,7 @@ def _expect(item: Located, kind: type, what: str, form: str, line: int | None = 
 
 
 def _kind(value: object) -> str:
-    return _KINDS.get(type(value), f"{value!r}")
+    return _KINDS.get(value.__class__, f"{value!r}")
 
 
 def fault_of(template: AgentTemplate, error: ConfigError) -> ConfigError:

@@ -72,7 +72,7 @@ def parse_yaml(text: str, file: str) -> Located:
     """The same for a text; `file` is what errors call it."""
     import yaml
 
-    loader = yaml.SafeLoader(text)
+    loader: Any = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
         if node is None:

@@ -15,7 +15,7 @@ _FACTORS = {
     "T": 10**12,
 }
 _CPU = re.compile(r"([0-9]+)m|([0-9]+(?:\.[0-9]+)?)")
-MEMORY_FORMS = 'Write bytes, or a number with Ki, Mi, Gi, Ti (1024) or k, M, G, T (1000): "512Mi".'
+MEMORY_FORMS = 'Write bytes, or a number with Ki, Mi, Gi (1024) or k, M, G (1000): "512Mi".'
 CPU_FORMS = 'Write processors ("1.5") or thousandths of one ("1500m").'
 
 

@@ -7,7 +7,7 @@ snapshot that the first of them took. The user's folder is only read.
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ async def _opened(given: JobInput) -> PrivateRepository:
 
 
 @asynccontextmanager
-async def _alone(folder: Path) -> AsyncIterator[None]:
+async def _alone(folder: Path) -> AsyncGenerator[None, None]:
     """Hold the folder's lock. The kernel lets go of it when this process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -42,7 +42,8 @@ def job_input(task: Task, folder: Path) -> JobInput:
     Raises:
         PermanentFailure: it does not say what must be known.
     """
-    if not isinstance(task.input, dict):
+    written = cast(object, task.input)
+    if not isinstance(written, dict):
         raise PermanentFailure(
             f"The input of a task of type {task.type!r} is a map with a workspace.",
             hint='Write input={"workspace": "/absolute/path"}.',
@@ -55,7 +56,7 @@ def job_input(task: Task, folder: Path) -> JobInput:
         "coverage": str(own / "coverage.xml"),
     }
     try:
-        given = msgspec.convert({**usual, **cast("dict[str, Any]", task.input)}, JobInput)
+        given = msgspec.convert({**usual, **cast("dict[str, Any]", written)}, JobInput)
     except msgspec.ValidationError as error:
         raise PermanentFailure(
             f"The input of a task of type {task.type!r} cannot be used: {error}.",
