@@ -134,9 +134,11 @@ class Sessions:
 
     # From workers --------------------------------------------------------------------------
 
-    def disconnected(self, worker: str) -> None:
-        """A worker's connection is gone; its process may live and dial again."""
-        self._joined.pop(worker, None)
+    def disconnected(self, sender: str) -> None:
+        """The connection of `worker.incarnation` is gone; the process may live and dial again."""
+        found = self._source(sender)
+        if found is not None:
+            del self._joined[found[0]]
 
     def _beat(self, delivery: Delivery) -> None:
         frame = _frames.decode(delivery.payload)
