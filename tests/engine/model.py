@@ -1,0 +1,134 @@
+"""What must still be done, worked out from the events alone: a second opinion on the engine.
+
+It knows nothing of the engine's state. It keeps the least it needs, in the words of the log, so
+that the tests can hold `outstanding` against it for every prefix.
+"""
+
+from dataclasses import dataclass, field
+
+from visionflow.domain import events as e
+from visionflow.domain.events import AnyEvent
+
+Wanted = tuple[str, ...]
+
+
+@dataclass
+class Place:
+    """A worker: what is known of its process, and whether another may start."""
+
+    agents: set[str] = field(default_factory=set)
+    incarnation: int = 0
+    alive: bool = False
+    joined: bool = False
+    for_good: bool = False
+    not_before_ms: int = 0
+
+
+@dataclass
+class Attempt:
+    """An attempt that was given out and of which no end is recorded."""
+
+    number: int
+    agent: str
+    begun: bool = False
+    stop: str | None = None
+
+
+class Ledger:
+    """Follows the events of a log."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.places: dict[str, Place] = {}
+        self.home: dict[str, str] = {}
+        self.life: dict[str, str] = {}
+        self.memory: dict[str, int | None] = {}
+        self.attempts: dict[str, Attempt] = {}
+        self.retired = 0
+
+    def see(self, event: AnyEvent) -> None:
+        """Take one event into account."""
+        if isinstance(event, e.SwarmClosed):
+            self.closed = True
+        elif type(event).__name__.startswith("Worker"):
+            self._worker(event)
+        elif isinstance(event, e.AgentSpawned):
+            self._spawned(event)
+        elif type(event).__name__.startswith("Agent"):
+            self._agent(event)
+        else:
+            self._task(event)
+
+    def _worker(self, event: AnyEvent) -> None:
+        place = self.places[event.worker]
+        place.incarnation = max(place.incarnation, event.incarnation)
+        place.alive = isinstance(event, e.WorkerStarted | e.WorkerJoined)
+        place.joined = isinstance(event, e.WorkerJoined)
+        if isinstance(event, e.WorkerLost):
+            place.for_good = event.restart_at_ms is None
+            place.not_before_ms = event.restart_at_ms or 0
+        self._sweep(event.worker)
+
+    def _sweep(self, worker: str) -> None:
+        place = self.places[worker]
+        if not place.agents and not place.alive:
+            self.retired = max(self.retired, place.incarnation)
+            del self.places[worker]
+
+    def _spawned(self, event: e.AgentSpawned) -> None:
+        place = self.places.setdefault(event.worker, Place(incarnation=self.retired))
+        place.agents.add(event.spec.id)
+        self.home[event.spec.id] = event.worker
+        self.life[event.spec.id] = "spawned"
+        self.memory[event.spec.id] = event.spec.limits.memory_bytes
+
+    def _agent(self, event: AnyEvent) -> None:
+        self.life[event.agent] = type(event).__name__.removeprefix("Agent").lower()
+        if isinstance(event, e.AgentTerminated):
+            worker = self.home.pop(event.agent)
+            self.places[worker].agents.discard(event.agent)
+            self._sweep(worker)
+
+    def _task(self, event: AnyEvent) -> None:
+        if isinstance(event, e.TaskAssigned):
+            self.attempts[event.task] = Attempt(event.attempt, event.agent)
+        elif isinstance(event, e.TaskStarted):
+            self.attempts[event.task].begun = True
+        elif isinstance(event, e.TaskCancelling):
+            self.attempts[event.task].stop = event.reason
+        elif isinstance(event, e.TaskCompleted | e.AttemptFailed):
+            self.attempts.pop(event.task, None)
+
+    # What follows --------------------------------------------------------------------------
+
+    def wanted(self) -> set[Wanted]:
+        """Every effect that is due and of which no event says that it happened."""
+        found: set[Wanted] = set()
+        for worker, place in self.places.items():
+            found |= self._of_place(worker, place)
+        for task, attempt in self.attempts.items():
+            worker = self.home[attempt.agent]
+            place = self.places[worker]
+            name = (worker, str(place.incarnation), task, str(attempt.number))
+            if attempt.stop is not None:
+                found.add(("Cancel", *name, attempt.stop))
+            elif not attempt.begun:
+                found.add(("Deliver", *name))
+        return found
+
+    def _of_place(self, worker: str, place: Place) -> set[Wanted]:
+        found: set[Wanted] = set()
+        useful = [a for a in place.agents if self.life[a] not in ("terminating", "failed")]
+        needed = bool(useful) and not self.closed
+        if needed and not place.alive and not place.for_good:
+            limit = next((self.memory[a] for a in place.agents if self.memory[a]), None)
+            after = (str(place.incarnation + 1), str(place.not_before_ms), str(limit))
+            found.add(("StartWorker", worker, *after))
+        if place.alive and not needed:
+            found.add(("StopWorker", worker, str(place.incarnation)))
+        for agent in place.agents if place.joined else ():
+            if self.life[agent] in ("initialising", "recovering"):
+                found.add(("Host", worker, str(place.incarnation), agent))
+            elif self.life[agent] == "terminating":
+                found.add(("Drop", worker, str(place.incarnation), agent))
+        return found

@@ -1,0 +1,131 @@
+"""The indexes beside the facts hold nothing of their own: made anew they are equal."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.engine.world import World
+from visionflow.domain import commands as c
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.engine.matching import GroupKey, Matching, offers, order_of
+from visionflow.engine.scoring import level_of, score_bp, slots
+from visionflow.engine.state import AgentState, SwarmState
+
+
+def level(agent: AgentState) -> int:
+    """Where an agent must stand, by its record and load."""
+    held, tasks_max = len(agent.open), agent.spec.tasks_max
+    able = agent.status in (AgentStatus.READY, AgentStatus.PROCESSING)
+    if not able or held >= slots(agent.completed, agent.mean_us, tasks_max):
+        return -1
+    return level_of(score_bp(agent.completed, agent.failed, agent.mean_us, held, tasks_max))
+
+
+def rebuilt(state: SwarmState) -> Matching:
+    """A matching index made from the facts alone."""
+    matching = Matching()
+    for name, agent in state.agents.items():
+        if agent.status not in (AgentStatus.TERMINATING, AgentStatus.FAILED):
+            matching.join(name, offers(agent.spec.capabilities, agent.spec.type))
+            matching.place(name, level(agent))
+    for name, task in state.tasks.items():
+        if task.status is TaskStatus.QUEUED:
+            spec = task.spec
+            key = (spec.capabilities, spec.agent_type, spec.agent)
+            matching.enqueue(name, key, order_of(task.since_ms, spec.priority))
+    return matching
+
+
+def queue_of(matching: Matching) -> dict[GroupKey, list[tuple[int, str]]]:
+    """The queued tasks of each group, in order; ties by name."""
+    found: dict[GroupKey, list[tuple[int, str]]] = {}
+    for key, group in matching._groups.items():
+        valid = {(order, task) for order, _, task in group.heap if task in matching}
+        here = sorted(entry for entry in valid if matching._queued[entry[1]] is group)
+        if here:
+            assert group.size == len(here)
+            found[key] = here
+    return found
+
+
+def free_of(matching: Matching) -> set[tuple[int, frozenset[str]]]:
+    """Which classes have room at which level, by the bitsets."""
+    matching.best()
+    return {
+        (at, member.offers)
+        for at, bits in enumerate(matching._free_at)
+        for member in matching._classes
+        if bits >> member.bit & 1
+    }
+
+
+def rooms_of(matching: Matching) -> dict[str, int]:
+    return {agent: seat.level for agent, seat in matching._seats.items()}
+
+
+@given(st.integers(0, 2**32), st.integers(20, 250))
+def test_the_matching_index_made_anew_from_the_facts_is_the_one_kept_up(
+    seed: int, steps: int
+) -> None:
+    world = World(seed)
+    for _ in range(steps):
+        world.step()
+    kept, anew = world.state.matching, rebuilt(world.state)
+    assert queue_of(kept) == queue_of(anew)
+    assert rooms_of(kept) == rooms_of(anew)
+    assert free_of(kept) == free_of(anew)
+    assert kept.best() is None, "something could be assigned and was not"
+    assert anew.best() is None
+
+
+@given(st.integers(0, 2**32), st.integers(20, 250))
+def test_every_retry_deadline_and_open_attempt_is_in_its_alarm(seed: int, steps: int) -> None:
+    world = World(seed)
+    for _ in range(steps):
+        world.step()
+    state, far_ms = world.state, 2**50
+    retries, deadlines = set(state.retries.due(far_ms)), set(state.deadlines.due(far_ms))
+    running = set[str]()
+    for name, task in state.tasks.items():
+        if task.retry_at_ms is not None:
+            assert (task.retry_at_ms, name) in retries
+        if task.spec.deadline_ms is not None and task.status not in TERMINAL:
+            assert (task.spec.deadline_ms, name) in deadlines
+        if task.status in (TaskStatus.ASSIGNED, TaskStatus.RUNNING):
+            running.add(name)
+    assert set(state.clocks.overdue(far_ms, 0)) == running
+
+
+@given(st.integers(0, 2**32), st.integers(1, 120))
+def test_two_folds_of_one_log_are_equal_and_any_other_log_is_not(seed: int, steps: int) -> None:
+    world = World(seed)
+    for _ in range(steps):
+        world.step()
+    assert world.replay().digest() == world.replay().digest() == world.state.digest()
+    if len(world.log) > 1:
+        assert world.replay(len(world.log) - 1).digest() != world.state.digest()
+
+
+def test_a_swarm_that_stopped_at_any_point_comes_to_rest_again() -> None:
+    """Recover from every prefix of a log, run calmly on: every task ends."""
+    world = World(3)
+    for _ in range(120):
+        world.step()
+    for length in range(1, len(world.log), 7):
+        again = World()
+        again.log, again.now_ms = list(world.log[:length]), world.now_ms
+        again.state, again.names = again.replay(), 10**6
+        again.send(c.Recover(now_ms=again.now_ms))
+        again.team(2, "python", "review", "security", "testing", tasks_max=4)
+        for name, task in list(again.state.tasks.items()):
+            pinned = task.spec.agent is not None or task.spec.agent_type == "tester"
+            if task.status is TaskStatus.BLOCKED or (pinned and task.status not in TERMINAL):
+                again.send(c.CancelTask(now_ms=again.now_ms, task=name))
+        for _ in range(400):
+            if not again.state.live:
+                break
+            for name in again.running():
+                again.complete(name)
+            again.tick(60_000)
+            again.settle(1)
+        assert again.state.live == 0 and again.audit() == []

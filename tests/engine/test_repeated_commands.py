@@ -1,0 +1,153 @@
+"""Commands with an id are carried out once; bounds refuse with their name; deciding is pure."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.engine.world import World
+from visionflow.domain import commands as c
+from visionflow.domain import events as e
+from visionflow.domain.agents import AgentSpec
+from visionflow.domain.limits import ANSWER_AGE_MS_MAX, INLINE_BYTES_MAX, Limits
+from visionflow.domain.swarms import SwarmSpec
+from visionflow.domain.tasks import Payload, TaskSpec
+from visionflow.engine.decide import handle
+
+
+def submit(world: World, command: str | None, **fields: object) -> c.SubmitTask:
+    return c.SubmitTask(now_ms=world.now_ms, spec=TaskSpec(**fields), command=command)
+
+
+def test_a_repeated_command_gets_its_first_answer_and_nothing_happens() -> None:
+    world = World()
+    first = world.send(submit(world, "cmd_1", id="t1"))
+    length = len(world.log)
+    world.now_ms += 5_000
+    again = world.send(submit(world, "cmd_1", id="t2"))
+    assert again == first and again.subject == "t1"
+    assert len(world.log) == length and "t2" not in world.state.tasks
+
+
+def test_a_refusal_is_repeated_even_when_the_command_would_be_accepted_by_now() -> None:
+    world = World(limits=Limits(queue_max=1))
+    world.team(1)
+    world.submit(id="t1")
+    first = world.send(submit(world, "cmd_1", id="t2"))
+    assert first.code == "limit_reached"
+    world.complete("t1")
+    assert world.send(submit(world, "cmd_1", id="t2")) == first
+    assert len(world.of(e.CommandRefused)) == 1
+    assert world.send(submit(world, "cmd_2", id="t2")).code is None
+
+
+def test_each_kind_of_command_that_carries_an_id_answers_the_same_twice() -> None:
+    world = World()
+    world.team(1)
+    now = world.now_ms
+    agent = AgentSpec(id="agent_x", type="coder", name="x", class_path="m:C")
+    sequence: list[c.AnyCommand] = [
+        submit(world, "c1", id="t1"),
+        c.SubmitPlan(now_ms=now, spec=TaskSpec(id="p"), phases=(), command="c2"),
+        c.SpawnAgent(now_ms=now, spec=agent, command="c3"),
+        c.CancelTask(now_ms=now, task="t1", command="c4"),
+        c.TerminateAgent(now_ms=now, agent="agent_x", command="c5"),
+        c.CreateSwarm(now_ms=now, spec=SwarmSpec(id="again"), command="c6"),
+        c.CloseSwarm(now_ms=now, reason="done", command="c7"),
+    ]
+    for command in sequence:
+        first = world.send(command)
+        length = len(world.log)
+        assert world.send(command) == first
+        assert len(world.log) == length, command
+
+
+def test_answers_are_forgotten_with_age() -> None:
+    world = World()
+    world.send(submit(world, "old", id="t1"))
+    world.now_ms += ANSWER_AGE_MS_MAX + 1
+    world.send(submit(world, "young", id="t2"))
+    assert list(world.state.answers) == ["young"]
+    assert world.send(submit(world, "old", id="t1")).code == "duplicate_id"
+
+
+def test_the_number_of_answers_kept_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("visionflow.engine.evolve.table.ANSWERS_MAX", 10)
+    world = World()
+    for number in range(30):
+        world.send(submit(world, f"cmd_{number}", id=f"t{number}"))
+    assert list(world.state.answers) == [f"cmd_{number}" for number in range(20, 30)]
+
+
+def test_a_command_without_an_id_is_carried_out_each_time() -> None:
+    world = World()
+    world.send(submit(world, None, id="t1"))
+    assert world.send(submit(world, None, id="t1")).code == "duplicate_id"
+    assert not world.state.answers
+
+
+def test_a_payload_above_the_inline_bound_is_refused() -> None:
+    world = World()
+    large = Payload(inline=bytes(INLINE_BYTES_MAX + 1))
+    for fields in ({"input": large}, {"config": large}):
+        assert world.send(submit(world, None, id="t", **fields)).code == "payload_too_large"
+    exact = Payload(inline=bytes(INLINE_BYTES_MAX))
+    assert world.send(submit(world, None, id="t", input=exact)).code is None
+
+
+def test_a_task_that_depends_on_what_failed_or_is_unknown_is_refused() -> None:
+    world = World()
+    world.submit(id="gone")
+    world.send(c.CancelTask(now_ms=world.now_ms, task="gone"))
+    failed = world.send(submit(world, None, id="a", depends_on=("gone",)))
+    unknown = world.send(submit(world, None, id="b", depends_on=("nowhere",)))
+    itself = world.send(submit(world, None, id="d", depends_on=("d",)))
+    assert (failed.code, unknown.code, itself.code) == (
+        "dependency_failed",
+        "unknown_id",
+        "unknown_id",
+    )
+
+
+def test_a_task_waits_for_all_it_depends_on_however_often_each_is_named() -> None:
+    world = World()
+    world.team(2)
+    world.submit(id="a")
+    world.submit(id="b")
+    world.submit(id="last", depends_on=("a", "a", "b"))
+    world.complete("a")
+    assert world.running() == ["b"]
+    world.complete("b")
+    assert world.running() == ["last"]
+
+
+def test_a_closed_swarm_takes_nothing_and_says_so() -> None:
+    world = World()
+    agent = AgentSpec(id="agent_x", type="coder", name="x", class_path="m:C")
+    world.submit(id="t1")
+    world.send(c.CloseSwarm(now_ms=world.now_ms, reason="over"))
+    for command in (
+        submit(world, None, id="t2"),
+        c.SubmitPlan(now_ms=world.now_ms, spec=TaskSpec(id="p"), phases=()),
+        c.SpawnAgent(now_ms=world.now_ms, spec=agent),
+        c.CloseSwarm(now_ms=world.now_ms, reason="again"),
+    ):
+        assert world.send(command).code == "swarm_closed"
+    assert list(world.state.tasks) == ["t1"] and not world.state.agents
+
+
+@given(st.integers(0, 2**32))
+def test_deciding_changes_nothing(seed: int) -> None:
+    """The digest and the queue are the same after `handle` as before, for every command."""
+    world = World(seed)
+
+    def watched(state: object, command: c.AnyCommand) -> object:
+        before = (world.state.digest(), len(world.state.matching), world.state.retries.next_ms())
+        decided = handle(world.state, command)
+        after = (world.state.digest(), len(world.state.matching), world.state.retries.next_ms())
+        assert before == after, command
+        return decided
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.engine.world.handle", watched)
+        for _ in range(60):
+            world.step()
