@@ -5,13 +5,15 @@ import itertools
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from visionflow.adapters.chain import chained
 from visionflow.adapters.files import FileBlobs
 from visionflow.adapters.host_os import OsHost, OsProcess
-from visionflow.adapters.memory import MemoryBlobs, MemoryLog, Records
+from visionflow.adapters.memory import MemoryBlobs, MemoryLog, Records, _Pending
+from visionflow.domain.errors import VisionFlowError
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.host import Exit, Host
 from visionflow.ports.log import Entry, Head, Log
@@ -64,7 +66,7 @@ class CommitsAfterItSaidSo(MemoryLog):
 
 
 class ForgetsNowAndThen(MemoryLog):
-    def _store(self, pending):  # type: ignore[no-untyped-def]
+    def _store(self, pending: _Pending) -> Head | VisionFlowError:
         head = super()._store(pending)
         if isinstance(head, Head) and head.seq % 7 == 0:
             self.records.streams[pending.stream].pop()
@@ -72,7 +74,7 @@ class ForgetsNowAndThen(MemoryLog):
 
 
 class TakesEverything(MemoryLog):
-    def _store(self, pending):  # type: ignore[no-untyped-def]
+    def _store(self, pending: _Pending) -> Head | VisionFlowError:
         return super()._store(pending._replace(expect=self.records.head(pending.stream).seq))
 
 
@@ -91,12 +93,12 @@ class DoesNotCheckTheChain(MemoryLog):
 
 
 class ChainsNothing(MemoryLog):
-    def _store(self, pending):  # type: ignore[no-untyped-def]
+    def _store(self, pending: _Pending) -> Head | VisionFlowError:
         head = super()._store(pending)
         if isinstance(head, Head):
             entries = self.records.streams[pending.stream]
             entries[-1] = entries[-1]._replace(hash=bytes(32))
-            return entries[-1].seq and Head(head.seq, bytes(32))
+            return Head(head.seq, bytes(32))
         return head
 
 
@@ -264,7 +266,7 @@ class SmallEntropy(OsHost):
 
 
 class TimersAllCome(OsHost):
-    def call_later(self, delay_ms: int, call: Callable[[], None]):  # type: ignore[no-untyped-def]
+    def call_later(self, delay_ms: int, call: Callable[[], None]) -> asyncio.TimerHandle:
         super().call_later(delay_ms, call)
         return super().call_later(delay_ms, lambda: None)
 
@@ -275,14 +277,14 @@ class KillsAnyPid(OsHost):
 
 
 class KillsOnlyTheChild(OsHost):
-    def spawn(self, *words, **more) -> OsProcess:  # type: ignore[no-untyped-def]
+    def spawn(self, *words: Any, **more: Any) -> OsProcess:
         child = super().spawn(*words, **more)
         child._kill_group = child._child.kill  # type: ignore[method-assign]
         return child
 
 
 class TellsNoSignal(OsHost):
-    def spawn(self, *words, **more) -> OsProcess:  # type: ignore[no-untyped-def]
+    def spawn(self, *words: Any, **more: Any) -> OsProcess:
         child = super().spawn(*words, **more)
         real = child.on_exit
         child.on_exit = lambda call: real(  # type: ignore[method-assign]

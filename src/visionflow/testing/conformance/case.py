@@ -44,8 +44,10 @@ def require(holds: bool, otherwise: str) -> None:
 
 async def within(awaitable: Awaitable[R], what: str) -> R:
     """The result, or `Nonconformance` when it does not come in time."""
+    # Not wait_for: in Python 3.11 it can swallow the cancellation by a timeout around it.
     try:
-        return await asyncio.wait_for(awaitable, WAIT_S_MAX)
+        async with asyncio.timeout(WAIT_S_MAX):
+            return await awaitable
     except TimeoutError:
         raise Nonconformance(f"{what}: nothing came within {WAIT_S_MAX:.0f} s") from None
 
