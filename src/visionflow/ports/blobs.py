@@ -21,6 +21,7 @@ class Blobs(Protocol):
 
         Raises:
             BlobMissing: no such blob, or its content has changed.
+            LogUnavailable: the disk could not be read.
         """
         ...
 

@@ -71,7 +71,8 @@ class Host(Protocol):
         secret: bytes,
         stderr_path: str | None = None,
     ) -> Process:
-        """Start a worker process in a session and group of its own.
+        """Start a worker process in a session and group of its own. When it ends, what is left of
+        its group is killed.
 
         It inherits one descriptor, whose number stands in its environment as
         `VISIONFLOW_PARENT_FD`: the read end of a pipe that first yields `secret` and a newline
@@ -86,5 +87,8 @@ class Host(Protocol):
         """Kill the process group of a process of an earlier life, if it is still that one.
 
         Returns once none of the group is alive; whether there was one.
+
+        Raises:
+            VisionFlowError: one of them cannot be killed.
         """
         ...

@@ -15,7 +15,8 @@ GENESIS = bytes(32)
 
 
 class Entry(NamedTuple):
-    """A stored record. `hash` is SHA-256 over the previous hash, the number and the body."""
+    """A stored record. `hash` is SHA-256 over the previous hash, the number (8 bytes, big-endian)
+    and the body."""
 
     seq: int
     body: bytes
@@ -36,8 +37,9 @@ class Log(Protocol):
         """Add a record as number `expect + 1`, and resolve once it is durable.
 
         Appends of one stream take effect in call order. The future fails with `LogConflict`
-        when the stream does not end at `expect`, and with `LogUnavailable` when the disk did
-        not take it; either way nothing of this record is in the log.
+        when the stream does not end at `expect`; then nothing of this record is in the log. It
+        fails with `LogUnavailable` when the disk did not take it; then the record was not
+        acknowledged, and only opening the log again tells whether it is there.
         """
         ...
 
