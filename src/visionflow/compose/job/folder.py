@@ -1,0 +1,204 @@
+"""The folder of one run: where everything of it lies, and the two small files that describe it.
+
+`run.json` says how the run stands and changes; `state/order.json` says what was asked for and
+never changes. Each is replaced as a whole, so that a reader never sees half of one.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from visionflow.adapters.lock import owner
+from visionflow.adapters.os_processes import Identity, identity, is_alive
+from visionflow.agents.tools.text import write_whole
+from visionflow.domain.errors import UnknownId
+
+FINISHED = ("completed", "failed", "blocked", "cancelled")
+"""Status words after which nothing of a run changes; the others are running and interrupted."""
+
+
+class RunInfo(msgspec.Struct, frozen=True):
+    """A run as it is listed."""
+
+    run: str
+    status: str
+    out: str
+    """Its own folder, absolute."""
+    goal: str
+    started: str
+    """ISO 8601, UTC."""
+
+
+class RunRecord(msgspec.Struct, frozen=True):
+    """What run.json holds."""
+
+    run: str
+    goal: str
+    workspace: str
+    started: str
+    status: str
+    owner: Identity | None = None
+    """The process that wrote this while it worked on the run."""
+
+
+class AgentOrder(msgspec.Struct, frozen=True):
+    """An agent of the run, as the templates had it when the run was created."""
+
+    class_path: str
+    capabilities: tuple[str, ...]
+    config: dict[str, Any] = {}
+    memory_bytes: int | None = None
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What was asked for."""
+
+    run: str
+    goal: str
+    workspace: str
+    """The real path of the user's folder."""
+    exclude: tuple[str, ...]
+    """What lies in it and is no part of it: the output folder."""
+    trusted: bool
+    virtual_env: str | None
+    agents: dict[str, AgentOrder]
+    """By role."""
+    import_paths: tuple[str, ...] = ()
+
+
+class RunFolder:
+    """A run on disk."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(os.path.abspath(path))
+
+    def __repr__(self) -> str:
+        return f"RunFolder({self.path})"
+
+    @property
+    def run(self) -> str:
+        """The run's id, which is the folder's name."""
+        return self.path.name
+
+    @property
+    def report(self) -> Path:
+        """The report for people."""
+        return self.path / "report.md"
+
+    @property
+    def sarif(self) -> Path:
+        """All findings, one run a tool."""
+        return self.path / "findings.sarif"
+
+    @property
+    def junit(self) -> Path:
+        """The tests' results."""
+        return self.path / "junit.xml"
+
+    @property
+    def coverage(self) -> Path:
+        """Coverage, where there is any."""
+        return self.path / "coverage.xml"
+
+    @property
+    def events(self) -> Path:
+        """The committed events, one a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """What `--json` prints."""
+        return self.path / "summary.json"
+
+    @property
+    def state(self) -> Path:
+        """Log, blobs, private repository, worktrees and scratch."""
+        return self.path / "state"
+
+    @property
+    def _record(self) -> Path:
+        return self.path / "run.json"
+
+    def read_record(self) -> RunRecord:
+        """What run.json holds.
+
+        Raises:
+            UnknownId: there is no run here.
+        """
+        try:
+            return msgspec.json.decode(self._record.read_bytes(), type=RunRecord)
+        except (OSError, msgspec.DecodeError) as error:
+            raise UnknownId(f"There is no run in {self.path}: {error}.") from error
+
+    def write_record(self, record: RunRecord) -> None:
+        """Replace run.json."""
+        _write_json(self._record, record)
+
+    def mark(self, status: str) -> None:
+        """Change the status; while it is running, this process is named as the owner."""
+        me = identity(os.getpid()) if status == "running" else None
+        self.write_record(msgspec.structs.replace(self.read_record(), status=status, owner=me))
+
+    def read_order(self) -> Order:
+        """What was asked for.
+
+        Raises:
+            UnknownId: there is no run here.
+        """
+        try:
+            content = (self.state / "order.json").read_bytes()
+            return msgspec.json.decode(content, type=Order)
+        except (OSError, msgspec.DecodeError) as error:
+            raise UnknownId(f"There is no order of a run in {self.state}: {error}.") from error
+
+    def write_order(self, order: Order) -> None:
+        """Write it once and for all."""
+        _write_json(self.state / "order.json", order)
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """The stored summary; `None` where there is none yet."""
+        try:
+            return msgspec.json.decode(self.summary.read_bytes(), type=dict[str, Any])
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Store what `--json` prints."""
+        _write_json(self.summary, summary)
+
+    def status(self) -> str:
+        """How the run stands now: a run whose owner is gone and that is not over is interrupted.
+
+        Raises:
+            UnknownId: there is no run here.
+        """
+        record = self.read_record()
+        if record.status in FINISHED:
+            return record.status
+        if owner(self.state / "owner.lock") is not None:
+            return "running"
+        if record.owner is not None and is_alive(record.owner):
+            return "running"
+        return "interrupted"
+
+    def info(self) -> RunInfo:
+        """The run as it is listed.
+
+        Raises:
+            UnknownId: there is no run here.
+        """
+        record = self.read_record()
+        return RunInfo(record.run, self.status(), str(self.path), record.goal, record.started)
+
+
+def iso(at_ms: int) -> str:
+    """Milliseconds since the epoch as ISO 8601 in UTC."""
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _write_json(path: Path, value: object) -> None:
+    write_whole(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")

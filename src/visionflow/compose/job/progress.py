@@ -1,0 +1,60 @@
+"""What is shown of a run while it goes on. Figures that nobody has are `None`."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from visionflow.compose.job.plan import NAMES, PARTS
+from visionflow.compose.job.story import Story
+
+
+class TaskProgress(msgspec.Struct, frozen=True):
+    """One part of the run."""
+
+    name: str
+    agent: str
+    status: str
+    fraction: float | None
+    """0 to 1 of the attempt under way."""
+    note: str
+
+
+class JobProgress(msgspec.Struct, frozen=True):
+    """A run at one moment."""
+
+    phase: str
+    """start, examine, judge or end."""
+    tasks: tuple[TaskProgress, ...]
+    elapsed: float
+    """Seconds since this process took the run up."""
+    findings: dict[str, int | None] | None = None
+    """By severity, of what was scanned so far; `None` before the first scan is done."""
+
+
+OnProgress = Callable[[JobProgress], None]
+
+
+class Signals:
+    """The workers' latest words on their attempts, from the runtime's thread."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[int, float | None, str]] = {}
+
+    def hear(self, task: str, attempt: int, fraction: float | None, note: str) -> None:
+        """A signal came."""
+        self._said[task] = (attempt, fraction, note)
+
+    def lines(self, story: Story) -> tuple[TaskProgress, ...]:
+        """How each part stands: by the log, and by what was said of its open attempt."""
+        return tuple(self._line(story, task, role) for task, role in PARTS.items())
+
+    def _line(self, story: Story, task: str, role: str) -> TaskProgress:
+        part = story.parts[task]
+        name, status = NAMES[task], str(part.status)
+        if part.ended:
+            done = 1.0 if status == "completed" else None
+            return TaskProgress(name, role, status, done, part.reason or "")
+        attempt, fraction, note = self._said.get(task, (0, None, ""))
+        if attempt != part.attempts:
+            fraction, note = None, part.reason or ""
+        return TaskProgress(name, role, status, fraction, note)

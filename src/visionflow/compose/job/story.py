@@ -1,0 +1,141 @@
+"""What happened in a run, folded from its events: how each part stands, and what came of it.
+
+Everything that a run shows and hands out is taken from here, so that live progress, the outputs,
+and those of a resumed run cannot differ in what they are based on.
+"""
+
+import msgspec
+
+from visionflow.compose.job.plan import JUDGE, PARTS, PLAN
+from visionflow.domain import events as e
+from visionflow.domain.events import AnyEvent, Record
+from visionflow.domain.tasks import NOTHING, TERMINAL, Payload, TaskStatus
+
+_STATUS: dict[type[e.Event], TaskStatus] = {
+    e.TaskQueued: TaskStatus.QUEUED,
+    e.TaskStarted: TaskStatus.RUNNING,
+    e.TaskBlocked: TaskStatus.BLOCKED,
+    e.TaskFailed: TaskStatus.FAILED,
+    e.TaskDeadLettered: TaskStatus.DEAD_LETTER,
+    e.TaskCancelled: TaskStatus.CANCELLED,
+}
+
+
+class PartStory(msgspec.Struct):
+    """One task of the plan."""
+
+    status: TaskStatus = TaskStatus.PENDING
+    reason: str | None = None
+    result: Payload = NOTHING
+    attempts: int = 0
+    steps: dict[str, Payload] = {}
+    """Values of its finished steps by name, the last of each."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.status in TERMINAL
+
+
+class Story:
+    """The fold. `take` each record once, in order."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.plan: PartStory | None = None
+        """`None` until it is handed in."""
+        self.parts: dict[str, PartStory] = {name: PartStory() for name in PARTS}
+        self.agents: dict[str, str] = {}
+        """Live agents and their workers."""
+        self.failed_agents: dict[str, str] = {}
+        """Agents that will not come back, and why."""
+        self.workers: dict[str, None] = {}
+        """Workers whose process lives."""
+        self.closed = False
+        self.worked_ms = 0
+        """Time during which somebody worked on it: gaps before a resumption do not count."""
+        self._last_ms: int | None = None
+
+    def take(self, seq: int, record: Record) -> None:
+        """The next record."""
+        self.seq = seq
+        resumed = any(isinstance(event, e.Recovered) for event in record.events)
+        if self._last_ms is not None and not resumed:
+            self.worked_ms += max(0, record.at_ms - self._last_ms)
+        self._last_ms = record.at_ms
+        for event in record.events:
+            self._take(event)
+
+    def _take(self, event: AnyEvent) -> None:
+        match event:
+            case e.PlanSubmitted():
+                self.plan = PartStory(TaskStatus.ORCHESTRATING)
+            case e.TaskSubmitted():
+                self._of(event.spec.id).status = (
+                    TaskStatus.PENDING if event.waits else TaskStatus.QUEUED
+                )
+            case e.TaskAssigned():
+                part = self._of(event.task)
+                part.status, part.attempts = TaskStatus.ASSIGNED, event.attempt
+            case e.StepFinished():
+                part = self._of(event.task)
+                part.steps = part.steps | {event.name: event.value}
+                part.status = TaskStatus.RUNNING
+            case e.TaskCompleted():
+                part = self._of(event.task)
+                part.status, part.result = TaskStatus.COMPLETED, event.result
+            case e.AttemptFailed():
+                part = self._of(event.task)
+                part.status, part.reason = TaskStatus.PENDING, event.reason
+            case e.TaskFailed() | e.TaskDeadLettered() | e.TaskCancelled() | e.TaskBlocked():
+                part = self._of(event.task)
+                part.status = _STATUS[type(event)]
+                part.reason = event.missing if isinstance(event, e.TaskBlocked) else event.reason
+            case e.TaskQueued() | e.TaskStarted():
+                self._of(event.task).status = _STATUS[type(event)]
+            case _:
+                self._take_others(event)
+
+    def _take_others(self, event: AnyEvent) -> None:
+        match event:
+            case e.AgentSpawned():
+                self.agents[event.spec.id] = event.worker
+            case e.AgentFailed():
+                self.failed_agents[event.agent] = event.reason
+            case e.WorkerStarted():
+                self.workers[event.worker] = None
+            case e.WorkerLost() | e.WorkerStopped():
+                self.workers.pop(event.worker, None)
+            case e.SwarmClosed():
+                self.closed = True
+            case _:
+                pass
+
+    def _of(self, task: str) -> PartStory:
+        if task == PLAN:
+            self.plan = self.plan or PartStory()
+            return self.plan
+        return self.parts.setdefault(task, PartStory())
+
+    @property
+    def ended(self) -> bool:
+        """Whether the plan has ended."""
+        return self.plan is not None and self.plan.ended
+
+    @property
+    def phase(self) -> str:
+        """The phase under way."""
+        if self.plan is None:
+            return "start"
+        if self.ended:
+            return "end"
+        judge = self.parts[JUDGE]
+        return "examine" if judge.status is TaskStatus.PENDING and not judge.attempts else "judge"
+
+    def stranded(self) -> list[tuple[str, str]]:
+        """(task, why) of parts that have not ended and whose agent will not come back."""
+        return [
+            (task, f"agent {role} failed: {self.failed_agents[role]}")
+            for task, role in PARTS.items()
+            if role in self.failed_agents and not self.parts[task].ended
+        ]
