@@ -1,0 +1,196 @@
+"""The commands and their words. Each returns its exit code; what they do is done elsewhere."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from visionflow.domain.errors import UsageError
+
+DEFAULT_OUT = Path(".visionflow/runs")
+FLAG = Parameter(negative=())
+Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object and nothing else.")]
+Out = Annotated[Path, Parameter(help="Where the folders of runs are.")]
+
+RUN_EXAMPLES = """\
+Examples:
+  visionflow run "Test and review this repository"
+  visionflow run "Review this repository" --workspace ~/src/project --json
+  visionflow run --resume run-01J8 --out .visionflow/runs
+"""
+RUNS_EXAMPLES = """\
+Examples:
+  visionflow runs
+  visionflow runs --json | jq -r '.runs[0].run'
+"""
+SHOW_EXAMPLES = """\
+Examples:
+  visionflow show run-01J8
+  visionflow show run-01J8 --json | jq .gates
+"""
+SIMULATE_EXAMPLES = """\
+Examples:
+  visionflow simulate --seeds 1000 --agents 20
+  visionflow simulate --seeds 1 --agents 20 --seed 417
+"""
+COMPLETION_EXAMPLES = """\
+Examples:
+  visionflow completion bash > ~/.local/share/bash-completion/completions/visionflow
+  visionflow completion zsh > ~/.zfunc/_visionflow
+  visionflow completion fish > ~/.config/fish/completions/visionflow.fish
+"""
+
+
+def make_app() -> App:
+    """The whole command line; calling it with words gives an exit code.
+
+    Raises:
+        CycloptsError: when called with words that are not understood.
+        VisionFlowError: when called, whatever the command raises.
+    """
+    app = App(
+        name="visionflow",
+        help="Runs fleets of software agents: durable, confined, on this machine.",
+        help_format="plaintext",
+        help_epilogue=RUN_EXAMPLES + "\n`visionflow COMMAND --help` tells more of each.",
+        version=_version,
+        version_flags=("--version",),
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+    app.command(run, help_epilogue=RUN_EXAMPLES)
+    app.command(runs, help_epilogue=RUNS_EXAMPLES)
+    app.command(show, help_epilogue=SHOW_EXAMPLES)
+    app.command(simulate, help_epilogue=SIMULATE_EXAMPLES)
+
+    def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+        """Print the completion script of a shell.
+
+        Parameters
+        ----------
+        shell
+            Which shell it is for.
+        """
+        print(app.generate_completion(shell=shell))
+        return 0
+
+    app.command(completion, help_epilogue=COMPLETION_EXAMPLES)
+    return app
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("visionflow")
+
+
+def run(
+    goal: str | None = None,
+    /,
+    *,
+    workspace: Path | None = None,
+    out: Out = DEFAULT_OUT,
+    json: Json = False,
+    trust: Annotated[bool, FLAG] = False,
+    agents: Path | None = None,
+    resume: Annotated[str | None, Parameter(negative=())] = None,
+    no_progress: Annotated[bool, FLAG] = False,
+) -> int:
+    """Do a job on a workspace, or go on with an interrupted one.
+
+    The workspace is read, never written to. Ctrl-C stops gracefully, a second one at once.
+    The last line then is the command that resumes. A killed orchestrator comes back by itself.
+
+    Parameters
+    ----------
+    goal
+        What to do, in words.
+    workspace
+        The folder to work on; the current one when not given.
+    trust
+        Run this folder's code also where nothing here can confine it. Remembered.
+    agents
+        An agents.yaml whose tester and reviewer are used.
+    resume
+        Go on with this run: its name, or how its name begins.
+    no_progress
+        Show nothing while it runs.
+    """
+    from visionflow.cli.running import run_in_foreground
+    from visionflow.cli.terminal import say
+    from visionflow.compose.job import create_run, find_run, remember_trust, trusted
+
+    if resume is not None:
+        if goal is not None or workspace is not None or agents is not None or trust:
+            raise UsageError(
+                "--resume goes on with a run as it was asked for; it takes no goal, --workspace, "
+                "--agents or --trust.",
+                hint="Start a new run for another job.",
+            )
+        folder = find_run(out, resume)
+    elif goal is None:
+        raise UsageError(
+            "run needs a goal.", hint='Such as: visionflow run "Test and review this repository".'
+        )
+    else:
+        place = workspace or Path()
+        folder = create_run(goal, place, out, trust or trusted(place), agents=agents)
+        if trust:
+            remember_trust(place)
+        if not no_progress:
+            say(f"Run {folder.run} in {folder.path}")
+    return run_in_foreground(folder, as_json=json, progress=not no_progress)
+
+
+def runs(*, out: Out = DEFAULT_OUT, json: Json = False) -> int:
+    """List runs, the newest first."""
+    from visionflow.cli.listing import print_runs
+
+    print_runs(out, json)
+    return 0
+
+
+def show(
+    name: Annotated[str, Parameter(name="RUN")], /, *, out: Out = DEFAULT_OUT, json: Json = False
+) -> int:
+    """Print the report of a run, or how far it is.
+
+    Parameters
+    ----------
+    name
+        The run's name, or how it begins.
+    """
+    from visionflow.cli.listing import print_run
+
+    print_run(out, name, json)
+    return 0
+
+
+def simulate(
+    *,
+    seeds: int,
+    agents: int,
+    seed: int | None = None,
+    json: Json = False,
+) -> int:
+    """Run the engine in simulated worlds full of faults, and count what happened.
+
+    A world that fails is named with the command that runs it again.
+
+    Parameters
+    ----------
+    seeds
+        How many worlds.
+    agents
+        How many agents in each.
+    seed
+        The first world's number; 0 when not given.
+    """
+    from visionflow.cli.simulating import simulate_and_print
+
+    if seeds < 1 or agents < 1:
+        raise UsageError("--seeds and --agents are numbers from 1 on.")
+    return simulate_and_print(seeds, agents, seed or 0, json, sys.stdout)

@@ -1,0 +1,144 @@
+"""Descendants: what the front process answers for, and sees the end of before it returns.
+
+On Linux the front adopts every orphan below it (it is their "subreaper"), so that a worker whose
+orchestrator was killed becomes its own child and can be waited for, whatever it did. Elsewhere
+the processes that the run's log recorded are looked for instead.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Set
+from contextlib import suppress
+from pathlib import Path
+
+from visionflow.adapters.os_processes import Identity, end_family, is_alive, send, stat
+
+PR_SET_CHILD_SUBREAPER = 36
+POLL_S = 0.01
+KILLED_S_MAX = 10.0
+"""What was killed and is still there after this waits for a device in the kernel."""
+
+
+def adopts() -> bool:
+    """Whether the system lets a process adopt orphans."""
+    return sys.platform == "linux"
+
+
+def adopt() -> bool:
+    """Become the parent of every orphan below; false where the system offers no such thing."""
+    if not adopts():
+        return False
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def children() -> set[Identity]:
+    """The living children of this process, adopted ones too."""
+    me = os.getpid()
+    found: set[Identity] = set()
+    for name in _names():
+        seen = stat(int(name))
+        if seen is not None and seen.parent == me and seen.alive:
+            found.add(Identity(seen.pid, seen.started))
+    return found
+
+
+def end(besides: Set[Identity], grace_s: float) -> list[int]:
+    """Wait until no child is left but those `besides`; the pids of those that would not go.
+
+    They have `grace_s` to end by themselves, which workers do when their orchestrator is gone;
+    then they are killed. What they leave behind is adopted, and ended likewise.
+    """
+    began = time.monotonic()
+    while True:
+        reap()
+        left = children() - besides
+        if not left:
+            return []
+        waited = time.monotonic() - began
+        if waited > grace_s + KILLED_S_MAX:
+            return sorted(who.pid for who in left)
+        if waited > grace_s:
+            for who in left:
+                with suppress(PermissionError):
+                    send(who, signal.SIGKILL)
+        time.sleep(POLL_S)
+
+
+def reap() -> dict[int, int]:
+    """Take leave of children that ended: their exit codes by pid, negative for a signal."""
+    ended: dict[int, int] = {}
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            ended[pid] = os.waitstatus_to_exitcode(status)
+    return ended
+
+
+def end_recorded(log: Path) -> int:
+    """End what lives of the workers that this log recorded; how many there were.
+
+    Raises:
+        VisionFlowError: one of them does not end although it was killed.
+    """
+    from visionflow.adapters.sqlite.log import SqliteLog
+    from visionflow.domain.events import WorkerStarted, decode_record
+
+    if not log.exists():
+        return 0
+    reader = SqliteLog.open(log, read_only=True)
+    try:
+        recorded = {
+            Identity(event.pid, event.started)
+            for stream in reader.streams()
+            for entry in reader.read(stream)
+            for event in decode_record(entry.body).events
+            if isinstance(event, WorkerStarted)
+        }
+    finally:
+        reader.close()
+    return sum(end_family(who) for who in recorded)
+
+
+def end_marked(name: str, value: str, grace_s: float) -> int:
+    """End what lives of processes started with `name=value` in their environment.
+
+    It finds workers that a killed orchestrator had not recorded yet. They end by themselves, so
+    they have `grace_s` for it; how many there were is returned. Only Linux shows environments.
+    """
+    mark = os.fsencode(f"{name}={value}")
+    found = _marked(mark)
+    began = time.monotonic()
+    left = found
+    while left and time.monotonic() - began < grace_s:
+        time.sleep(POLL_S)
+        left = {who for who in left if is_alive(who)}
+    for who in left:
+        end_family(who)
+    return len(found)
+
+
+def _marked(mark: bytes) -> set[Identity]:
+    me = os.getpid()
+    found: set[Identity] = set()
+    for name in _names():
+        try:
+            environment = Path("/proc", name, "environ").read_bytes()
+        except OSError:
+            continue
+        seen = stat(int(name))
+        if mark in environment.split(b"\0") and seen is not None and seen.alive and seen.pid != me:
+            found.add(Identity(seen.pid, seen.started))
+    return found
+
+
+def _names() -> list[str]:
+    try:
+        return [name for name in os.listdir("/proc") if name.isdigit()]
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,221 @@
+"""The front: a small process that keeps an orchestrator going until it has ended by itself.
+
+It starts the orchestrator as its child in the same process group and holds a pipe to it. Over the
+pipe it says `stop` or `kill` when a person does; the pipe's end tells the orchestrator that the
+front is gone. An orchestrator that a signal killed, or that ended with 70 because it could not
+write its log, is started again and goes on from the log, a few times a minute at most. The front
+returns when none of the processes that it answers for is left. What the orchestrator does is not
+its business; `commands` shows the result.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import NamedTuple
+
+from visionflow.cli import descendants
+from visionflow.cli.terminal import say, show_cursor
+
+FRONT_FD = "VISIONFLOW_FRONT_FD"
+STOP, KILL = b"s", b"k"
+"""What the front says over the pipe."""
+FAIL_STOP = 70
+RESTARTS_MAX = 3
+WINDOW_S = 60.0
+"""More restarts than that in this time, and something is wrong that a restart does not mend."""
+STOP_S_MAX = 30.0
+"""A graceful stop that takes longer becomes a kill."""
+KILL_S_MAX = 10.0
+"""An orchestrator that was told to kill and is still there after this is killed itself."""
+SAME_WISH_S = 1.0
+"""`timeout`, shells and terminals send TERM and HUP twice for one wish."""
+ORPHANS_GRACE_S = 4.0
+"""What workers and launchers have, to end and clean up after an orchestrator that was killed."""
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Ending(NamedTuple):
+    """How the last orchestrator ended."""
+
+    code: int
+    """Its exit code, negative for the signal that killed it."""
+    asked: int | None
+    """The signal by which somebody asked for the end, if somebody did."""
+    gave_up: bool
+    """Whether it would have been started again, had it not died so often."""
+    left: list[int]
+    """Processes that would not end."""
+
+
+class Front:
+    """One `run()` is one foreground run. Only for the main thread of a process of its own."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        restarts_max: int = RESTARTS_MAX,
+        stop_s_max: float = STOP_S_MAX,
+    ) -> None:
+        """Nothing is started yet. `env` is the whole environment of the orchestrator."""
+        self._argv = list(argv)
+        self._env = dict(env)
+        self._restarts_max = restarts_max
+        self._stop_s_max = stop_s_max
+        self._restarts: list[float] = []
+        self._asked: int | None = None
+        self._asked_at = 0.0
+        self._urgency = 0
+        self._deadline: float | None = None
+        self._pid = 0
+        self._pipe = -1
+        self._ended: int | None = None
+
+    def run(self) -> Ending:
+        """Keep the orchestrator going; returns when it has ended and nothing of it is left."""
+        before = descendants.children()
+        adopting = descendants.adopt()
+        hear, wake = os.pipe()
+        os.set_blocking(hear, False)
+        os.set_blocking(wake, False)
+        kept = {number: signal.getsignal(number) for number in (*HEARD, signal.SIGCHLD)}
+        try:
+            signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+            for number, old in kept.items():
+                # What `nohup` or a shell's `&` made deaf stays deaf.
+                if old is not signal.SIG_IGN or number == signal.SIGCHLD:
+                    signal.signal(number, _only_wakes)
+            return self._until_it_ends(hear, before if adopting else None)
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, old in kept.items():
+                signal.signal(number, old)
+            os.close(hear)
+            os.close(wake)
+
+    def _until_it_ends(self, hear: int, before: set[descendants.Identity] | None) -> Ending:
+        while True:
+            code = self._one_life(hear)
+            if code < 0:
+                show_cursor()
+            urgent = self._urgency > 1 or code == -signal.SIGKILL
+            left: list[int] = []
+            if before is not None:
+                left = descendants.end(before, 1.0 if urgent else ORPHANS_GRACE_S)
+            if self._asked is not None or not (code < 0 or code == FAIL_STOP) or left:
+                return Ending(code, self._asked, False, left)
+            if not self._may_restart():
+                return Ending(code, None, True, left)
+            again = f"again ({len(self._restarts)} of {self._restarts_max} a minute)"
+            say(f"The orchestrator {how_it_ended(code)}; it goes on from its log {again}.")
+
+    def _may_restart(self) -> bool:
+        now = time.monotonic()
+        self._restarts = [at for at in self._restarts if now - at < WINDOW_S]
+        if len(self._restarts) >= self._restarts_max:
+            return False
+        self._restarts.append(now)
+        return True
+
+    def _one_life(self, hear: int) -> int:
+        self._start()
+        try:
+            if self._urgency:
+                # Asked for between two lives.
+                self._tell(STOP if self._urgency == 1 else KILL)
+            while self._ended is None:
+                wait = None if self._deadline is None else self._deadline - time.monotonic()
+                select.select([hear], [], [], None if wait is None else max(0.0, wait))
+                self._hear(hear)
+                if self._deadline is not None and time.monotonic() >= self._deadline:
+                    self._escalate()
+            return self._ended
+        finally:
+            os.close(self._pipe)
+
+    def _start(self) -> None:
+        told, self._pipe = os.pipe()
+        os.set_blocking(self._pipe, False)
+        # Until the orchestrator listens, signals to the group must wait for it, not kill it.
+        old = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        try:
+            child = subprocess.Popen(
+                self._argv,
+                env={**self._env, FRONT_FD: str(told)},
+                stdin=subprocess.DEVNULL,
+                # Standard output is for the result alone, which this process prints.
+                stdout=2,
+                pass_fds=(told,),
+            )
+        except BaseException:
+            os.close(self._pipe)
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, old)
+            os.close(told)
+        self._pid = child.pid
+        self._ended = None
+        # It is reaped here with all others; the object must not try.
+        child.returncode = 0
+
+    def _hear(self, hear: int) -> None:
+        numbers = b""
+        with suppress(BlockingIOError):
+            numbers = os.read(hear, 4_096)
+        for number in numbers:
+            if number in HEARD:
+                self._ask(number)
+        code = descendants.reap().get(self._pid)
+        if code is not None:
+            self._ended = code
+
+    def _ask(self, number: int) -> None:
+        now = time.monotonic()
+        repeated = number != signal.SIGINT and number == self._asked
+        if repeated and now - self._asked_at < SAME_WISH_S:
+            return
+        if self._asked is None:
+            self._asked, self._asked_at = number, now
+        self._escalate()
+
+    def _escalate(self) -> None:
+        """Stop gracefully, then kill what works, then kill the orchestrator too."""
+        self._urgency += 1
+        now = time.monotonic()
+        if self._urgency == 1:
+            say("Stopping; finished steps are kept. Once more ends it at once.")
+            self._deadline = now + self._stop_s_max
+            self._tell(STOP)
+        elif self._urgency == 2:
+            say("Ending at once.")
+            self._deadline = now + KILL_S_MAX
+            self._tell(KILL)
+        else:
+            self._deadline = now + KILL_S_MAX
+            if self._pid and self._ended is None:
+                os.kill(self._pid, signal.SIGKILL)
+
+    def _tell(self, what: bytes) -> None:
+        with suppress(BrokenPipeError, BlockingIOError):
+            os.write(self._pipe, what)
+
+
+def _only_wakes(number: int, frame: FrameType | None) -> None:
+    """Its number reaches the loop through the wake-up pipe."""
+
+
+def how_it_ended(code: int) -> str:
+    """In words, for a code as `Ending` has it."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was ended by {name}"

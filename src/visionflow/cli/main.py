@@ -1,0 +1,89 @@
+"""The command line's entry: parse, run the command, end with its code. `commands` has them.
+
+Errors become one message: what happened, why, what to do; a traceback comes only when asked for
+with VISIONFLOW_DEBUG=1. A reader that goes away (`| head`) is no error.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+from visionflow.cli.terminal import say, say_error
+from visionflow.domain.errors import VisionFlowError
+
+if TYPE_CHECKING:
+    from cyclopts import CycloptsError
+
+USAGE = 2
+INTERNAL = 70
+INTERRUPTED = 130
+NOBODY_READS = 141
+"""As a shell reports a program that SIGPIPE ended."""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line, `sys.argv` when none is given, and end the process with its code."""
+    code = INTERNAL
+    try:
+        code = _command(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = NOBODY_READS
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except VisionFlowError as error:
+        _maybe_raise()
+        say_error(error)
+        code = error.status
+    except Exception as error:
+        _maybe_raise()
+        say(
+            f"visionflow: something that should not happen did: {type(error).__name__}: {error}. "
+            "Set VISIONFLOW_DEBUG=1 to see where, and please report it."
+        )
+    _let_go_of_output()
+    sys.exit(code)
+
+
+def _command(argv: Sequence[str]) -> int:
+    from cyclopts import CycloptsError
+
+    from visionflow.cli.commands import make_app
+
+    try:
+        code = make_app()(list(argv))
+    except CycloptsError as error:
+        _maybe_raise()
+        say(f"visionflow: {_told(error)}")
+        words = " ".join(("visionflow", *(error.command_chain or ()), "--help"))
+        say(f"See `{words}`.")
+        return USAGE
+    return code if isinstance(code, int) else 0
+
+
+def _told(error: "CycloptsError") -> str:
+    from cyclopts import UnusedCliTokensError
+
+    if isinstance(error, UnusedCliTokensError):
+        first = (error.unused_tokens or [""])[0]
+        return f"{first!r} was not expected; a value of several words needs quotes."
+    return str(error).strip()
+
+
+def _maybe_raise() -> None:
+    """Show the traceback of the error at hand, for those who ask for it."""
+    if os.environ.get("VISIONFLOW_DEBUG") == "1":
+        import traceback
+
+        say(traceback.format_exc().rstrip())
+
+
+def _let_go_of_output() -> None:
+    """What nobody reads must not be complained about when Python flushes it at the end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
