@@ -1,15 +1,34 @@
 """`AgentOrchestrator`: the public entry, wired to the embedded runtime."""
 
+import atexit
 import os
 import sys
 import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
+
+import msgspec
 
 from visionflow.compose.embedded import Embedded, Store
+from visionflow.domain.errors import Refused, UnknownId, UsageError
 from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
-from visionflow.interfaces.orchestrator import AsyncFleet, Fleet, in_thread
+from visionflow.interfaces.orchestrator import AgentHandle, AsyncFleet, Fleet, in_thread
+from visionflow.settings.agents import load_agents
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+class Swarm(msgspec.Struct, frozen=True):
+    """A swarm that was initialised."""
+
+    id: str
+    topology: str
+    agents_max: int
 
 
 class AgentOrchestrator:
@@ -18,6 +37,7 @@ class AgentOrchestrator:
     `with AgentOrchestrator() as fleet:` gives a `Fleet` for plain threads, `async with` an
     `AsyncFleet` for a loop. With a `folder` everything is kept there, and the same folder takes
     up again where an earlier program stopped; without one it goes when the program ends.
+    `initialize_swarm`, `spawn_agent` and `spawn_agents` open it by themselves; then `aclose` it.
     """
 
     def __init__(
@@ -28,19 +48,30 @@ class AgentOrchestrator:
         topology: str = "hierarchical",
         strategy: str = "centralized",
         goal: str = "",
+        agents: str | os.PathLike[str] | None = None,
     ) -> None:
+        """`agents`: an agents.yaml; its templates stand beside the built-in ones.
+
+        Raises:
+            ConfigError: that file has a fault; the message names file, line and what is allowed.
+            UsageError: there is no such topology or strategy.
+        """
+        self._agents = None if agents is None else load_agents(Path(agents))
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._spec = SwarmSpec(
+            id="swarm",
+            goal=goal,
+            topology=_word(Topology, topology, "topology"),
+            strategy=_word(Strategy, strategy, "strategy"),
+            limits=limits or Limits(),
+        )
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="visionflow-")
             folder = self._temporary.name
-        spec = SwarmSpec(
-            id="swarm",
-            goal=goal,
-            topology=Topology(topology),
-            strategy=Strategy(strategy),
-            limits=limits or Limits(),
-        )
-        self._embedded = Embedded(Store(Path(folder).resolve()), spec, import_paths=_import_paths())
+        self._folder = Path(folder).resolve()
+        self._embedded: Embedded | None = None
+        self._fleet: Fleet | None = None
+        self._opening = threading.Lock()
 
     def open(self) -> Fleet:
         """Start, and return once the store is recovered.
@@ -49,14 +80,74 @@ class AgentOrchestrator:
             StoreInUse: another process owns this folder.
             LogCorrupt: the log was changed by somebody else.
         """
-        self._embedded.open()
-        return Fleet(self._embedded)
+        with self._opening:
+            if self._fleet is None:
+                embedded = Embedded(Store(self._folder), self._spec, import_paths=_import_paths())
+                embedded.open()
+                self._embedded = embedded
+                self._fleet = Fleet(embedded, self._agents)
+            return self._fleet
 
     def close(self) -> None:
         """End all workers. What is not finished stays in the folder."""
-        self._embedded.close()
+        atexit.unregister(self.close)
+        with self._opening:
+            if self._embedded is not None:
+                self._embedded.close()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+    # As the guide writes it -------------------------------------------------------------------
+
+    async def initialize_swarm(
+        self, topology: str = "hierarchical", max_agents: int | None = None
+    ) -> Swarm:
+        """Set topology and limit of this orchestrator's swarm, and start it.
+
+        Raises:
+            UsageError: there is no such topology, or the limit is below 1.
+            Refused: `swarm_exists`: it was started already.
+        """
+        if self._fleet is not None:
+            raise Refused("This orchestrator has its swarm already.", code="swarm_exists")
+        limits = self._spec.limits
+        if max_agents is not None:
+            if max_agents < 1:
+                raise UsageError(f"A swarm has at least 1 agent; max_agents is {max_agents}.")
+            limits = msgspec.structs.replace(limits, agents_max=max_agents)
+        chosen = _word(Topology, topology, "topology")
+        self._spec = msgspec.structs.replace(self._spec, topology=chosen, limits=limits)
+        await self._open_lazily()
+        return Swarm(self._spec.id, str(chosen), limits.agents_max)
+
+    async def spawn_agent(
+        self,
+        agent_type: str,
+        config: Mapping[str, Any] | None = None,
+        swarm_id: str | None = None,
+    ) -> AgentHandle:
+        """Add one agent of a template. `swarm_id`, where given, must be this swarm's.
+
+        Raises:
+            UnknownId: it is another's. Also what `Fleet.spawn_template` raises.
+        """
+        if swarm_id not in (None, self._spec.id):
+            raise UnknownId(f"There is no swarm {swarm_id!r} here; it is {self._spec.id!r}.")
+        return await (await self._open_lazily()).spawn_agent(agent_type, config)
+
+    async def spawn_agents(self, agents: Iterable[Mapping[str, Any]]) -> list[AgentHandle]:
+        """Add agents by maps with `type`, `count` and `config`. See `AsyncFleet.spawn_agents`."""
+        return await (await self._open_lazily()).spawn_agents(agents)
+
+    async def _open_lazily(self) -> AsyncFleet:
+        if self._fleet is None:
+            # Nobody may come to close it: the guide's samples do not.
+            atexit.register(self.close)
+        return AsyncFleet(await in_thread(self.open))
+
+    async def aclose(self) -> None:
+        """`close`, without blocking the loop."""
+        await in_thread(self.close)
 
     def __enter__(self) -> Fleet:
         return self.open()
@@ -79,6 +170,15 @@ class AgentOrchestrator:
         trace: TracebackType | None,
     ) -> None:
         await in_thread(self.close)
+
+
+def _word(words: type[Word], word: str, what: str) -> Word:
+    try:
+        return words(word)
+    except ValueError:
+        raise UsageError(
+            f"There is no {what} {word!r}.", hint=f"There is {', '.join(words)}."
+        ) from None
 
 
 def _import_paths() -> tuple[str, ...]:

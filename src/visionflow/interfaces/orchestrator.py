@@ -19,10 +19,12 @@ from visionflow.domain.errors import MailboxFull, UsageError, VisionFlowError, r
 from visionflow.domain.tasks import DEFAULT_RETRY, Phase, Priority, RetryPolicy, TaskSpec
 from visionflow.engine.state import Answer
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
+from visionflow.interfaces.templates import class_of
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack
 from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
+from visionflow.settings.agents import AgentSettings, load_agents
 
 T = TypeVar("T")
 AgentClass = type[BaseAgent] | Callable[..., Any] | str
@@ -60,12 +62,18 @@ class Runtime(Protocol):
 class AgentHandle:
     """An agent of the fleet."""
 
-    def __init__(self, fleet: "Fleet", spec: AgentSpec) -> None:
+    def __init__(
+        self, fleet: "Fleet", spec: AgentSpec, config: Mapping[str, Any] | None = None
+    ) -> None:
         self._fleet = fleet
         self.id = spec.id
         self.name = spec.name
         self.type = spec.type
         self.capabilities = spec.capabilities
+        self.config = dict(config or {})
+        """The settings that it was spawned with, the template's included."""
+        self.memory_bytes = spec.limits.memory_bytes
+        """The ceiling of its own process; `None` when it shares one."""
 
     def __repr__(self) -> str:
         return f"AgentHandle({self.id}, {self.type})"
@@ -125,8 +133,10 @@ def priority_of(value: int | str) -> int:
 class Fleet:
     """A swarm of agents, from any thread. Submitting never blocks; handles tell the outcome."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, agents: AgentSettings | None = None) -> None:
+        """`agents`: the templates to spawn from; the built-in ones when left out."""
         self._runtime = runtime
+        self._agents = agents
 
     # Agents --------------------------------------------------------------------------------
 
@@ -170,7 +180,36 @@ class Fleet:
         ]
         for command in specs:
             self._ask(command)
-        return [AgentHandle(self, command.spec) for command in specs]
+        return [AgentHandle(self, command.spec, settings) for command in specs]
+
+    def spawn_template(
+        self,
+        template: str,
+        *,
+        count: int = 1,
+        name: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> list[AgentHandle]:
+        """Add `count` agents of a template; `config` goes over the template's settings.
+
+        Raises:
+            UsageError: there is no such template.
+            Refused: `role_absent`: it names a role of the guide that is not there.
+            ConfigError: its class cannot be imported. Also what `spawn` raises.
+        """
+        if self._agents is None:
+            self._agents = load_agents(None)
+        found = self._agents.template(template)
+        made = class_of(found)
+        return self.spawn(
+            found.class_path,
+            count=count,
+            name=name,
+            type=template,
+            capabilities=made.capabilities,
+            config={**found.config, **(config or {})},
+            memory_bytes=found.ceiling_bytes,
+        )
 
     def terminate(self, agent: AgentHandle) -> None:
         """End an agent; tasks that it holds are given to others.
@@ -366,6 +405,37 @@ class AsyncFleet:
     async def spawn(self, agent: AgentClass, **options: Any) -> list[AgentHandle]:
         """See `Fleet.spawn`."""
         return await in_thread(lambda: self.sync.spawn(agent, **options))
+
+    async def spawn_template(self, template: str, **options: Any) -> list[AgentHandle]:
+        """See `Fleet.spawn_template`."""
+        return await in_thread(lambda: self.sync.spawn_template(template, **options))
+
+    async def spawn_agent(
+        self, agent_type: str, config: Mapping[str, Any] | None = None
+    ) -> AgentHandle:
+        """Add one agent of a template. See `Fleet.spawn_template`."""
+        return (await self.spawn_template(agent_type, config=config))[0]
+
+    async def spawn_agents(self, agents: Iterable[Mapping[str, Any]]) -> list[AgentHandle]:
+        """Add agents by maps with `type` and, where wanted, `count` and `config`.
+
+        Those before the first that is refused stay.
+
+        Raises:
+            UsageError: a map has no type, or a key that is not known. Also what `spawn_template`
+                raises.
+        """
+        found: list[AgentHandle] = []
+        for wanted in agents:
+            unknown = sorted(set(wanted) - {"type", "count", "config"})
+            if unknown or "type" not in wanted:
+                raise UsageError(
+                    f"{dict(wanted)!r} does not say which agents to spawn.",
+                    hint="Its keys are type, count and config; type must be there.",
+                )
+            options = {key: wanted[key] for key in ("count", "config") if key in wanted}
+            found += await self.spawn_template(wanted["type"], **options)
+        return found
 
     async def terminate(self, agent: AgentHandle) -> None:
         """See `Fleet.terminate`."""

@@ -120,11 +120,10 @@ def tools_in(results: Any) -> tuple[ToolRun, ...]:
     return tuple(sorted(runs, key=lambda run: run.tool))
 
 
-def known_findings(tools: Sequence[ToolRun]) -> dict[str, int | None]:
+def known_findings(tools: Sequence[ToolRun]) -> dict[str, int] | None:
     """Findings by severity; where no tool ran nothing is known, which is not 0."""
-    counts = findings_of(tools)
     ran = any(run.ended != "not_run" for run in tools)
-    return {severity: count if ran else None for severity, count in counts.items()}
+    return findings_of(tools) if ran else None
 
 
 def _part(result: object, key: str) -> Any:

@@ -6,7 +6,7 @@ A run is a folder (`RunFolder`). Nothing here reads a terminal or prints: faces 
 from visionflow.compose.job.creating import DEFAULT_OUT, create_run
 from visionflow.compose.job.execution import execute
 from visionflow.compose.job.exits import ExitCode, OutputError, exit_code_of
-from visionflow.compose.job.folder import RunFolder, RunInfo
+from visionflow.compose.job.folder import FINISHED, RunFolder, RunInfo
 from visionflow.compose.job.listing import find_run, list_runs
 from visionflow.compose.job.outputs import Outcome
 from visionflow.compose.job.progress import JobProgress, TaskProgress
@@ -14,6 +14,7 @@ from visionflow.compose.job.trust import remember_trust, trusted
 
 __all__ = [
     "DEFAULT_OUT",
+    "FINISHED",
     "ExitCode",
     "JobProgress",
     "Outcome",

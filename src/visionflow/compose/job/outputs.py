@@ -33,7 +33,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """completed, failed, blocked, cancelled or interrupted."""
     exit_code: int
     summary: dict[str, Any]
-    """run, status, out (absolute), findings by severity, gates, seconds."""
+    """run, status, out (absolute), findings by severity or `None`, gates, seconds; of a blocked run
+    also notes."""
 
 
 def status_of(story: Story) -> str:
@@ -84,20 +85,19 @@ def write_outputs(
     )
     write_whole(folder.sarif, sarif(ran))
     write_whole(folder.report, report_markdown(report).encode("utf-8", "replace"))
-    return outcome_of(
-        {
-            "run": order.run,
-            "status": status,
-            "out": str(folder.path),
-            "findings": known_findings(tools),
-            "gates": gates,
-            "seconds": seconds,
-        }
-    )
+    summary: dict[str, Any] = {
+        "run": order.run,
+        "status": status,
+        "out": str(folder.path),
+        "findings": known_findings(tools),
+        "gates": gates,
+        "seconds": seconds,
+    }
+    return outcome_of(summary | ({"notes": list(notes)} if notes else {}))
 
 
-def findings_so_far(story: Story, blobs: FileBlobs) -> dict[str, int | None] | None:
-    """Findings of the scans that are done; `None` before the first."""
+def findings_so_far(story: Story, blobs: FileBlobs) -> int | None:
+    """How many findings the scans have that are done; `None` before the first."""
     scans = [
         payload
         for part in story.parts.values()
@@ -106,7 +106,8 @@ def findings_so_far(story: Story, blobs: FileBlobs) -> dict[str, int | None] | N
     ]
     runs = [_converted(payload, blobs) for payload in scans]
     known = tuple(run for run in runs if run is not None)
-    return known_findings(known) if known else None
+    found = known_findings(known)
+    return None if found is None else sum(found.values())
 
 
 def _converted(payload: Payload, blobs: FileBlobs) -> ToolRun | None:

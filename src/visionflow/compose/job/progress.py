@@ -25,10 +25,10 @@ class JobProgress(msgspec.Struct, frozen=True):
     phase: str
     """start, examine, judge or end."""
     tasks: tuple[TaskProgress, ...]
-    elapsed: float
+    elapsed_s: float
     """Seconds since this process took the run up."""
-    findings: dict[str, int | None] | None = None
-    """By severity, of what was scanned so far; `None` before the first scan is done."""
+    findings: int | None = None
+    """How many in what was scanned so far; `None` before the first scan is done."""
 
 
 OnProgress = Callable[[JobProgress], None]
