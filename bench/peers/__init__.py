@@ -1,0 +1,2 @@
+"""Peers: what a user would pick otherwise, set up to be as durable as we are and as fast as they
+go."""
