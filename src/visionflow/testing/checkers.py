@@ -1,0 +1,399 @@
+"""Checkers of a log, outside the system: they read its bytes and share no code with the engine.
+
+`LogCheck` folds records by tables of its own and notes whatever must not happen: an illegal
+change of status, a second completion, a result of an attempt that is not the last one given out,
+an agent too many, a clock that goes back. What the log says then stands in `tasks`, `agents` and
+`workers` for questions such as "is this durable yet?". Events are read as plain maps, so that a
+wrong class of ours cannot hide a wrong byte.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+Fact = dict[str, Any]
+
+ENDED = frozenset({"completed", "failed", "cancelled", "dead_letter"})
+OPEN = frozenset({"assigned", "running"})
+COUNTED = frozenset({"error", "timeout", "permanent", "resource_exhaustion"})
+"""Ends of attempts that are the task's own doing."""
+
+_STOP = {"task_failed": "failed", "task_cancelled": "cancelled"}
+_HELD = {"task_completed": "completed", "attempt_failed": "pending"}
+_AGAIN = {"task_queued": "queued"}
+TASK_TABLE: dict[str, dict[str, str]] = {
+    "pending": {**_STOP, **_AGAIN, "task_dead_lettered": "dead_letter"},
+    "queued": {**_STOP, "task_assigned": "assigned", "task_blocked": "blocked"},
+    "assigned": {
+        **_HELD,
+        "task_started": "running",
+        "step_finished": "assigned",
+        "task_cancelling": "assigned",
+    },
+    "running": {**_HELD, "step_finished": "running", "task_cancelling": "running"},
+    "blocked": {**_STOP, **_AGAIN},
+    "orchestrating": {**_STOP, "task_completed": "completed"},
+    "failed": _AGAIN,
+    "dead_letter": _AGAIN,
+    "cancelled": _AGAIN,
+    "completed": {},
+}
+AGENT_TABLE: dict[str, dict[str, str]] = {
+    "created": {"agent_initialising": "initialising", "agent_terminating": "terminating"},
+    "initialising": {
+        "agent_ready": "ready",
+        "agent_errored": "error",
+        "agent_terminating": "terminating",
+    },
+    "ready": {
+        "busy": "processing",
+        "agent_errored": "error",
+        "agent_terminating": "terminating",
+    },
+    "processing": {
+        "busy": "processing",
+        "idle": "ready",
+        "agent_errored": "error",
+        "agent_terminating": "terminating",
+    },
+    "error": {
+        "agent_recovering": "recovering",
+        "agent_failed": "failed",
+        "agent_terminating": "terminating",
+    },
+    "recovering": {
+        "agent_ready": "ready",
+        "agent_failed": "failed",
+        "agent_terminating": "terminating",
+    },
+    "failed": {"agent_terminating": "terminating"},
+    "terminating": {"agent_terminated": "terminated"},
+}
+
+
+class TaskLine:
+    """What the log says of one task."""
+
+    def __init__(self, spec: Fact, status: str, place: int, at_ms: int) -> None:
+        self.spec = spec
+        self.status = status
+        self.submitted_at = place
+        self.submitted_ms = at_ms
+        self.attempt = 0
+        self.agent: str | None = None
+        self.assigned_at: dict[int, int] = {}
+        """By attempt, the place in the log where it was given out."""
+        self.steps: dict[str, tuple[int, Any]] = {}
+        """By key: the place in the log, and the payload."""
+        self.failures: list[tuple[int, str]] = []
+        """(attempt, kind) of those without a result."""
+        self.since_step: Counter[str] = Counter()
+        """Kinds of lost attempts since the last finished step."""
+        self.retry_at_ms: int | None = None
+        self.cancelling = False
+        self.phases: list[tuple[str, list[str], bool]] = []
+        self.threshold_bp = 0
+        self.result: Any = None
+        self.failed_parts: list[str] = []
+        self.reason = ""
+        self.ended_ms = 0
+        self.ends: list[str] = []
+        """Each end that it came to; more than one when it was queued again."""
+        self.completions = 0
+        self.completed_attempt = 0
+        self.round: list[str] = []
+        """Kinds of failed attempts since it was submitted, or queued again after its end."""
+        self.excused = ""
+        """Why it failed through no attempt of its own: `dependency` or `deadline`."""
+
+
+class AgentLine:
+    """What the log says of one agent."""
+
+    def __init__(self, spec: Fact, worker: str) -> None:
+        self.spec = spec
+        self.worker = worker
+        self.status = "created"
+        self.open: dict[str, int] = {}
+        self.offers = frozenset(spec.get("capabilities", ()))
+
+
+class WorkerLine:
+    """What the log says of one worker."""
+
+    def __init__(self) -> None:
+        self.incarnation = 0
+        self.pid: int | None = None
+        self.joined = False
+        self.alive = False
+
+
+class LogCheck:
+    """Feed it each record in order; `faults` says what is wrong."""
+
+    def __init__(self, blob_exists: Callable[[str], bool] | None = None) -> None:
+        self.faults: list[str] = []
+        self._blob_exists = blob_exists
+        self.records = 0
+        self.place = 0
+        """Events so far."""
+        self.at_ms = 0
+        self._until_ms = 0
+        self.spec: Fact = {}
+        self.closed = False
+        self.recoveries = 0
+        self.tasks: dict[str, TaskLine] = {}
+        self.agents: dict[str, AgentLine] = {}
+        self.workers: dict[str, WorkerLine] = {}
+        self.commands: dict[str, str] = {}
+        """Ids of commands that the log answers, with the kind of event that does."""
+        self.transitions: Counter[tuple[str, str, str]] = Counter()
+        """How often (task or agent, from, to) happened."""
+        self.events: Counter[str] = Counter()
+        self.late: list[tuple[str, int]] = []
+        self.alive = 0
+        """Tasks that have not ended."""
+
+    def record(self, body: bytes, until_ms: int | None = None) -> None:
+        """Fold one record. Its events were decided from the record's own time on, and until
+        `until_ms` at the latest, where the caller knows that."""
+        self.records += 1
+        at_ms, events = msgspec.msgpack.decode(body)
+        if at_ms < self.at_ms:
+            self._wrong(f"record {self.records} goes back in time by {self.at_ms - at_ms} ms")
+        self.at_ms = max(self.at_ms, at_ms)
+        self._until_ms = max(self.at_ms, until_ms or 0)
+        if not events:
+            self._wrong(f"record {self.records} is empty")
+        for event in events:
+            self.place += 1
+            kind: str = event["t"]
+            self.events[kind] += 1
+            command = event.get("command")
+            if command is not None:
+                if command in self.commands:
+                    self._wrong(f"command {command} is answered twice, now by {kind}")
+                self.commands[command] = kind
+            self._event(kind, event)
+
+    def _wrong(self, text: str) -> None:
+        self.faults.append(f"record {self.records}: {text}")
+
+    def _event(self, kind: str, event: Fact) -> None:
+        if kind.startswith("agent_"):
+            self._agent(kind, event)
+        elif kind.startswith("worker_"):
+            self._worker(kind, event)
+        elif kind in ("task_submitted", "plan_submitted"):
+            self._submitted(kind, event)
+        elif kind == "late_result_refused":
+            self._late(event)
+        elif kind == "swarm_created":
+            self.spec = event["spec"]
+        elif kind == "swarm_closed":
+            self.closed = True
+        elif kind == "recovered":
+            self.recoveries += 1
+        elif kind != "command_refused":
+            self._task(kind, event)
+
+    # Tasks -----------------------------------------------------------------------------------
+
+    def _submitted(self, kind: str, event: Fact) -> None:
+        spec: Fact = event["spec"]
+        name: str = spec["id"]
+        if name in self.tasks:
+            self._wrong(f"task {name} is accepted twice")
+        if self.closed:
+            self._wrong(f"task {name} is accepted although the swarm is closed")
+        if kind == "plan_submitted":
+            status = "orchestrating"
+        else:
+            status = "pending" if event.get("waits", False) else "queued"
+        task = self.tasks[name] = TaskLine(spec, status, self.place, self.at_ms)
+        self.alive += 1
+        self.transitions["task", "", status] += 1
+        if kind == "plan_submitted":
+            task.phases = [(title, list(ids), one) for title, ids, one in event["phases"]]
+            task.threshold_bp = event.get("failure_threshold_bp", 0)
+
+    def _task(self, kind: str, event: Fact) -> None:
+        name: str = event["task"]
+        task = self.tasks.get(name)
+        if task is None:
+            self._wrong(f"{kind} of {name}, which was never accepted")
+            return
+        before = task.status
+        after = TASK_TABLE[before].get(kind)
+        if after is None:
+            self._wrong(f"task {name} is {before}: {kind} cannot happen then")
+            return
+        task.status = after
+        if after != before:
+            self.transitions["task", before, after] += 1
+        if "attempt" in event and kind != "task_assigned":
+            current = task.attempt if before in OPEN else event["attempt"]
+            if event["attempt"] != current:
+                self._wrong(f"{kind} of {name} quotes attempt {event['attempt']}, not {current}")
+        if before in ENDED and after not in ENDED:
+            self.alive += 1
+        elif after in ENDED and before not in ENDED:
+            self.alive -= 1
+            task.ended_ms = self.at_ms
+            task.ends.append(after)
+            task.reason = event.get("reason", "")
+        self._change(kind, event, task, name, before)
+
+    def _change(self, kind: str, event: Fact, task: TaskLine, name: str, before: str) -> None:
+        match kind:
+            case "task_assigned":
+                self._assigned(event, task, name)
+            case "task_completed":
+                task.completions += 1
+                if task.completions > 1:
+                    self._wrong(f"task {name} completes a second time")
+                task.result = event.get("result", [])
+                task.completed_attempt = event["attempt"]
+                self._stored(name, task.result)
+                task.failed_parts = list(event.get("failed_parts", ()))
+                self._release(task, name)
+            case "attempt_failed":
+                task.failures.append((event["attempt"], event["kind"]))
+                task.round.append(event["kind"])
+                task.since_step[event["kind"]] += 1
+                task.retry_at_ms = event.get("retry_at_ms")
+                self._release(task, name)
+            case "task_queued":
+                if task.retry_at_ms is not None and self._until_ms < task.retry_at_ms:
+                    early_ms = task.retry_at_ms - self._until_ms
+                    self._wrong(f"task {name} is tried again {early_ms} ms early")
+                task.retry_at_ms = None
+                if before in ENDED:
+                    task.cancelling = False
+                    task.round.clear()
+                    task.since_step.clear()
+                    task.steps.clear()
+            case "task_failed":
+                self._failed(task)
+            case "step_finished":
+                if event["key"] in task.steps:
+                    self._wrong(f"step {event['key']} of {name} finishes a second time")
+                task.steps[event["key"]] = (self.place, event.get("value", []))
+                self._stored(name, event.get("value", []))
+                task.since_step.clear()
+            case "task_cancelling":
+                task.cancelling = True
+            case _:
+                pass
+
+    def _failed(self, task: TaskLine) -> None:
+        deadline_ms = task.spec.get("deadline_ms")
+        needed = [self.tasks.get(other) for other in task.spec.get("depends_on", ())]
+        task.excused = ""
+        if any(o is not None and o.status in ENDED and o.status != "completed" for o in needed):
+            task.excused = "dependency"
+        elif deadline_ms is not None and (self.at_ms >= deadline_ms or task.round):
+            task.excused = "deadline"
+
+    def _stored(self, name: str, payload: list[Any]) -> None:
+        """A value that is kept elsewhere must be there before the log speaks of it."""
+        if len(payload) > 1 and payload[1] is not None and self._blob_exists is not None:
+            if not self._blob_exists(payload[1]):
+                self._wrong(f"{name} names blob {payload[1][:8]}, which is not stored")
+
+    def _assigned(self, event: Fact, task: TaskLine, name: str) -> None:
+        attempt: int = event["attempt"]
+        if attempt != task.attempt + 1:
+            self._wrong(f"attempt {attempt} of {name} follows attempt {task.attempt}")
+        if not self._phase_is_open(task, name):
+            self._wrong(f"{name} is given out before the phase before it has ended")
+        task.attempt = attempt
+        task.agent = event["agent"]
+        task.assigned_at[attempt] = self.place
+        agent = self.agents.get(event["agent"])
+        if agent is None or agent.status not in ("ready", "processing"):
+            status = "gone" if agent is None else agent.status
+            self._wrong(f"{name} is given to {event['agent']}, which is {status}")
+            return
+        missing = set(task.spec.get("capabilities", ())) - agent.offers
+        if missing:
+            self._wrong(f"{name} is given to {event['agent']}, which lacks {sorted(missing)}")
+        self._move(agent, "busy", event["agent"])
+        agent.open[name] = attempt
+
+    def _phase_is_open(self, task: TaskLine, name: str) -> bool:
+        root = self.tasks.get(task.spec.get("parent") or "")
+        for title, names, one_by_one in [] if root is None else root.phases:
+            if title == task.spec.get("phase"):
+                before = names[: names.index(name)] if one_by_one else []
+                return all(self.tasks[other].status in ENDED for other in before)
+            if any(self.tasks[other].status not in ENDED for other in names):
+                return False
+        return True
+
+    def _release(self, task: TaskLine, name: str) -> None:
+        agent = self.agents.get(task.agent or "")
+        task.agent = None
+        if agent is not None:
+            agent.open.pop(name, None)
+            if not agent.open and agent.status == "processing":
+                self._move(agent, "idle", agent.spec["id"])
+
+    def _late(self, event: Fact) -> None:
+        task = self.tasks.get(event["task"])
+        self.late.append((event["task"], event["attempt"]))
+        if task is not None and task.status in OPEN and task.attempt == event["attempt"]:
+            self._wrong(f"the result of the open attempt of {event['task']} is refused")
+
+    # Agents and workers ----------------------------------------------------------------------
+
+    def _move(self, agent: AgentLine, kind: str, name: str) -> None:
+        after = AGENT_TABLE[agent.status].get(kind)
+        if after is None:
+            self._wrong(f"agent {name} is {agent.status}: {kind} cannot happen then")
+            return
+        if after != agent.status:
+            self.transitions["agent", agent.status, after] += 1
+        agent.status = after
+
+    def _agent(self, kind: str, event: Fact) -> None:
+        if kind == "agent_spawned":
+            name: str = event["spec"]["id"]
+            if name in self.agents:
+                self._wrong(f"agent {name} is spawned twice")
+            self.agents[name] = AgentLine(event["spec"], event["worker"])
+            self.workers.setdefault(event["worker"], WorkerLine())
+            self.transitions["agent", "", "created"] += 1
+            most = self.spec.get("limits", {}).get("agents_max", 20)
+            if len(self.agents) > most:
+                self._wrong(f"there are {len(self.agents)} agents; the limit is {most}")
+            return
+        agent = self.agents.get(event["agent"])
+        if agent is None:
+            self._wrong(f"{kind} of {event['agent']}, which is not there")
+            return
+        self._move(agent, kind, event["agent"])
+        if kind == "agent_terminated":
+            del self.agents[event["agent"]]
+            if agent.open:
+                self._wrong(f"agent {event['agent']} ends and still holds {list(agent.open)}")
+
+    def _worker(self, kind: str, event: Fact) -> None:
+        name, number = event["worker"], event["incarnation"]
+        worker = self.workers.setdefault(name, WorkerLine())
+        match kind:
+            case "worker_started":
+                if worker.alive or number <= worker.incarnation:
+                    self._wrong(f"{name}.{number} starts after {name}.{worker.incarnation}")
+                worker.incarnation, worker.pid = number, event["pid"]
+                worker.alive, worker.joined = True, False
+            case "worker_joined":
+                if not worker.alive or number != worker.incarnation:
+                    self._wrong(f"{name}.{number} joins and is not the one that was started")
+                worker.joined = True
+            case _:
+                worker.incarnation = max(worker.incarnation, number)
+                worker.alive = worker.joined = False
+                worker.pid = None

@@ -1,0 +1,215 @@
+"""Faults: what befalls the simulated machine, when, and how often, drawn from the seed.
+
+A worker that dies too often by itself is not started again, and a task under which workers die
+too often is given up; both are right. So that every task has one right outcome all the same, the
+faults that count as a worker's own death are few in one seed.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from visionflow.domain.errors import BusClosed, Refused
+from visionflow.ports.host import Exit
+from visionflow.testing.simulator.kernel import Process
+from visionflow.testing.simulator.wire import WorkerEnd
+from visionflow.testing.simulator.world import World
+
+OWN_DEATHS_MAX = 2
+TIMES_MAX = 3
+
+
+class Faults:
+    """Draws a plan and carries it out."""
+
+    def __init__(self, world: World, span_ms: int, own_deaths: int) -> None:
+        """`own_deaths` are those that the workload brings along."""
+        self.world = world
+        self.counts: Counter[str] = Counter()
+        self.until_ms = span_ms
+        self._kernel = world.kernel
+        self._own_deaths = own_deaths
+        kinds: tuple[Callable[[], bool], ...] = (
+            self.orchestrator_killed,
+            self.orchestrator_killed_between_callbacks,
+            self.orchestrator_killed_at_a_port,
+            self.orchestrator_stopped,
+            self.worker_killed,
+            self.worker_killed_at_a_port,
+            self.worker_crashed,
+            self.worker_stopped,
+            self.worker_refused,
+            self.wire_cut,
+            self.wire_cut_at_a_message,
+            self.disk_slow,
+            self.disk_full,
+            self.lid_closed,
+            self.clock_set_back,
+            self.stranger_at_the_door,
+        )
+        for kind in kinds:
+            if self._kernel.chance(0.4):
+                for _ in range(self._kernel.random.randint(1, TIMES_MAX)):
+                    at_ms = self._kernel.random.randint(1, span_ms)
+                    self._kernel.at_ms(at_ms, self._bring(kind))
+
+    @property
+    def blames(self) -> bool:
+        """Whether something stood still, so that attempts may run out of time for no fault."""
+        still = ("orchestrator_stopped", "worker_stopped", "lid_closed", "disk_slow")
+        return any(self.counts[name] for name in still)
+
+    def _bring(self, kind: Callable[[], bool]) -> Callable[[], None]:
+        def bring() -> None:
+            if not self.world.closing and kind():
+                name: str = getattr(kind, "__name__", "fault")
+                self.counts[name] += 1
+                self._kernel.trace(f"fault {name}")
+
+        return bring
+
+    def _own_death(self) -> bool:
+        self._own_deaths += 1
+        return self._own_deaths <= OWN_DEATHS_MAX
+
+    # The orchestrator --------------------------------------------------------------------------
+
+    def orchestrator_killed(self) -> bool:
+        """kill -9 at some time."""
+        life = self.world.life
+        if life is not None:
+            life.process.die()
+        return life is not None
+
+    def orchestrator_killed_between_callbacks(self) -> bool:
+        """kill -9 after so many callbacks, when it is busy."""
+        life = self.world.life
+        if life is not None:
+            life.process.steps_left = self._kernel.random.randint(0, 60)
+        return life is not None
+
+    def orchestrator_killed_at_a_port(self) -> bool:
+        """kill -9 at its so-many-th use of a port, in the middle of a callback."""
+        life = self.world.life
+        if life is not None:
+            life.process.touches_left = self._kernel.random.randint(0, 40)
+        return life is not None
+
+    def orchestrator_stopped(self) -> bool:
+        """SIGSTOP and, later, SIGCONT."""
+        life = self.world.life
+        return life is not None and self._stop(life.process, 50, 8_000)
+
+    # Workers -----------------------------------------------------------------------------------
+
+    def worker_killed(self) -> bool:
+        """kill -9 by somebody else."""
+        return self._end_worker(Exit(None, "SIGKILL"))
+
+    def worker_killed_at_a_port(self) -> bool:
+        """It runs on for some messages."""
+        living = self.world.living()
+        if not living:
+            return False
+        process = self._kernel.random.choice(living).process
+        process.touches_left = self._kernel.random.randint(0, 20)
+        return True
+
+    def worker_crashed(self) -> bool:
+        """It dies by itself."""
+        codes = (Exit(None, "SIGSEGV"), Exit(1, None), Exit(87, None))
+        return self._own_death() and self._end_worker(self._kernel.random.choice(codes))
+
+    def _end_worker(self, how: Exit) -> bool:
+        living = self.world.living()
+        if living:
+            self._kernel.random.choice(living).ended(how)
+        return bool(living)
+
+    def worker_stopped(self) -> bool:
+        """SIGSTOP: short, or so long that it is given up."""
+        living = self.world.living()
+        if not living:
+            return False
+        beat_ms = self.world.spec.limits.heartbeat_ms
+        node = self._kernel.random.choice(living)
+        if self._kernel.chance(0.3) and self._own_death():
+            return self._stop(node.process, 3 * beat_ms, 6 * beat_ms)
+        return self._stop(node.process, 50, 2 * beat_ms - 200)
+
+    def worker_refused(self) -> bool:
+        """The machine cannot start the next worker."""
+        if not self._own_death():
+            return False
+        self.world.spawn_refusals += 1
+        return True
+
+    def _stop(self, process: Process, low_ms: int, high_ms: int) -> bool:
+        process.stop()
+        length_us = self._kernel.random.randint(low_ms, high_ms) * 1_000
+        self._kernel.after(length_us, process.resume)
+        return True
+
+    # Wires and disk ----------------------------------------------------------------------------
+
+    def wire_cut(self) -> bool:
+        """A connection breaks; both processes live."""
+        hub = self.world.hub
+        if hub is None or not hub.links:
+            return False
+        self._kernel.random.choice(hub.links).cut()
+        return True
+
+    def wire_cut_at_a_message(self) -> bool:
+        """A connection breaks with a message to the worker, say an acknowledgement."""
+        hub = self.world.hub
+        if hub is None or not hub.links:
+            return False
+        self._kernel.random.choice(hub.links).cut_after = self._kernel.random.randint(0, 5)
+        return True
+
+    def disk_slow(self) -> bool:
+        """Every append takes a hundred times as long, for a while."""
+        self.world.disk.slow = self._kernel.random.choice((10, 100, 400))
+        self._kernel.after(self._kernel.random.randint(100, 4_000) * 1_000, self._disk_heals)
+        return True
+
+    def _disk_heals(self) -> None:
+        self.world.disk.slow = 1
+
+    def disk_full(self) -> bool:
+        """One append fails."""
+        self.world.disk.appends_until_failure = self._kernel.random.randint(0, 10)
+        return True
+
+    # Clocks ------------------------------------------------------------------------------------
+
+    def lid_closed(self) -> bool:
+        """The machine sleeps; some clocks count that and some do not."""
+        gap_ms = self._kernel.random.choice((1_000, 20_000, 90_000))
+        self._kernel.wall_ms += gap_ms
+        if self._kernel.chance(0.5):
+            self._kernel.slept_ms += gap_ms
+        return True
+
+    def clock_set_back(self) -> bool:
+        """Somebody corrects the clock on the wall."""
+        self._kernel.wall_ms -= self._kernel.random.choice((10, 2_000, 15_000))
+        return True
+
+    # Strangers ---------------------------------------------------------------------------------
+
+    def stranger_at_the_door(self) -> bool:
+        """A process that knows everything of a worker but its secret dials in."""
+        hub, living = self.world.hub, self.world.living()
+        if hub is None or not living:
+            return False
+        node = self._kernel.random.choice(living)
+        stranger = self._kernel.process("stranger")
+        end = WorkerEnd(stranger, lambda: None)
+        order, pid = node.order, node.process.pid
+        try:
+            hub.admit(end, order.worker, order.incarnation, "0" * 32, pid)
+        except (Refused, BusClosed):
+            return True
+        self._kernel.fault(f"a stranger is taken for {order.worker}.{order.incarnation}")
+        return True

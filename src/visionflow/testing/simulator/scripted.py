@@ -1,0 +1,141 @@
+"""Agents that do what their task's script says, and tell the witness what really runs."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import msgspec
+
+from visionflow.agents.base import BaseAgent, PermanentFailure
+from visionflow.agents.task import Task
+from visionflow.testing.simulator.kernel import Process
+from visionflow.testing.simulator.witness import Witness
+from visionflow.testing.workload import Script
+
+LARGE_BYTES = 70_000
+HANG_S = 1_000_000.0
+
+
+class Stage:
+    """The process that an agent plays in."""
+
+    def __init__(self, process: Process, witness: Witness, crash: Callable[[], None]) -> None:
+        self.process = process
+        self.witness = witness
+        self.crash = crash
+        """Ends the process as a fault in native code would."""
+        self._begun: dict[tuple[str, int], None] = {}
+
+    def begin(self, task: Task) -> Script:
+        """An attempt begins; what it is to do."""
+        key = (task.id, task.attempt)
+        if key in self._begun:
+            self.witness.repeated(self.process, *key)
+        self._begun[key] = None
+        self.witness.began(self.process, *key)
+        return msgspec.convert(task.input, Script)
+
+    def finish(self, task: Task, script: Script, steps: list[int]) -> dict[str, Any]:
+        """The attempt ends as its script says.
+
+        Raises:
+            PermanentFailure: so it says.
+            RuntimeError: so it says.
+        """
+        outcome = script.outcome(task.attempt)
+        if outcome == "permanent":
+            raise PermanentFailure("the script says so")
+        if outcome != "ok":
+            raise RuntimeError("the script says so")
+        given = sum(value["number"] for value in task.dependencies.values())
+        result: dict[str, Any] = {
+            "task": task.id,
+            "attempt": task.attempt,
+            "number": script.number + given,
+            "steps": steps,
+        }
+        if script.large:
+            result["pad"] = bytes(LARGE_BYTES)
+        return result
+
+
+class Scripted(BaseAgent):
+    """Runs as a coroutine."""
+
+    stage: ClassVar[Stage]
+
+    async def process_task(self, task: Task) -> Any:
+        """See `BaseAgent`."""
+        stage = self.stage
+        script = stage.begin(task)
+        steps: list[int] = []
+        for number in range(script.steps):
+            steps.append(await self._step(task, script, number))
+        if not script.steps and script.ms:
+            await asyncio.sleep(script.ms / 1_000)
+        if script.notes:
+            self.progress(0.5, "half of it")
+        outcome = script.outcome(task.attempt)
+        if outcome == "hang":
+            await asyncio.sleep(HANG_S)
+        if outcome == "crash":
+            stage.crash()
+        return stage.finish(task, script, steps)
+
+    async def _step(self, task: Task, script: Script, number: int) -> int:
+        stage, place = self.stage, f"work#{number + 1}"
+
+        async def slow(_: int) -> int:
+            await asyncio.sleep(script.ms / 1_000)
+            return stage.witness.executed(stage.process, task.id, task.attempt, place)
+
+        def plain(_: int) -> int:
+            return stage.witness.executed(stage.process, task.id, task.attempt, place)
+
+        return await self.step("work", slow if script.ms else plain, number)
+
+
+class Instant(BaseAgent):
+    """Runs in the loop itself."""
+
+    stage: ClassVar[Stage]
+    blocking = False
+
+    def process_task(self, task: Task) -> Any:
+        """See `BaseAgent`."""
+        script = self.stage.begin(task)
+        if script.notes:
+            self.progress(1.0, "all of it")
+        return self.stage.finish(task, script, [])
+
+
+class Blocking(Instant):
+    """Runs on what the process takes for a thread."""
+
+    blocking = True
+
+
+class Broken(Scripted):
+    """Cannot be built."""
+
+    async def start(self) -> None:
+        """See `BaseAgent`."""
+        raise RuntimeError("the script says so")
+
+
+CLASSES: dict[str, type[BaseAgent]] = {
+    "coroutine": Scripted,
+    "loop": Instant,
+    "thread": Blocking,
+    "broken": Broken,
+}
+
+
+def loader(stage: Stage) -> Callable[[str], type[BaseAgent]]:
+    """Finds the class of `scripted:<kind>`, for one process."""
+
+    def load(path: str) -> type[BaseAgent]:
+        base = CLASSES[path.rpartition(":")[2]]
+        return type(base.__name__, (base,), {"stage": stage})
+
+    return load

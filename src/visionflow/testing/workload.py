@@ -1,0 +1,302 @@
+"""Work for a swarm, made from a seed, with its right outcome known before it is done.
+
+Each task carries a script: how long it takes, how its attempts end, how many steps it has, and a
+number. Its result is its number plus those of all that it was given, so a result that got lost,
+was mixed up or came from the wrong attempt shows. Whoever runs the scripts (a simulator, or real
+worker processes) is not known here.
+"""
+
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from visionflow.domain import commands as c
+from visionflow.domain.agents import AgentSpec, ResourceLimits
+from visionflow.domain.tasks import Backoff, Payload, Phase, RetryPolicy, TaskSpec
+
+EVERYTHING = ("python", "review", "security", "testing")
+KINDS = (("python", "review"), ("python",), ("security", "testing"), EVERYTHING)
+QUICK = "quick"
+"""Offered by agents whose code is no coroutine: tasks for them take no time."""
+
+
+class Script(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an agent does with a task."""
+
+    number: int
+    ms: int = 0
+    fails: int = 0
+    """So many first attempts end as `how` says."""
+    how: str = "error"
+    """`error`, `permanent`, `hang` (until the wall-clock limit) or `crash` (of the process)."""
+    steps: int = 0
+    notes: bool = False
+    large: bool = False
+
+    def outcome(self, attempt: int) -> str:
+        """How this attempt ends when nothing else happens: `ok`, or `how`."""
+        return "ok" if attempt > self.fails else self.how
+
+
+class Action(NamedTuple):
+    """One request of a client."""
+
+    at_ms: int
+    command: str
+    """Its id: the same however often it is sent."""
+    make: Callable[[int, str], c.AnyCommand]
+    """Makes it from the time and the id."""
+    tasks: tuple[str, ...] = ()
+    """Tasks that it submits."""
+    needs: tuple[str, ...] = ()
+    """Commands that must have been answered before."""
+    refusals: tuple[str, ...] = ()
+    """Codes with which it may be refused."""
+
+
+class Workload(NamedTuple):
+    """Everything that clients of one swarm will ask for."""
+
+    actions: list[Action]
+    scripts: dict[str, Script]
+    cancelled: dict[str, str]
+    """Tasks that somebody asks to cancel, with the command."""
+    retried: dict[str, str]
+    """Tasks that are queued again after they failed, with the command."""
+    agents_max: int
+    crashes: int
+    """Scripts that crash the process they run in."""
+
+
+class _Maker:
+    def __init__(self, chance: random.Random, span_ms: int) -> None:
+        self.random = chance
+        self.span_ms = span_ms
+        self.actions: list[Action] = []
+        self.scripts: dict[str, Script] = {}
+        self.cancelled: dict[str, str] = {}
+        self.retried: dict[str, str] = {}
+        self.submitted: list[tuple[str, str, int]] = []
+        self.quick = False
+        self.crashes = 0
+        self._names = 0
+
+    def name(self, kind: str) -> str:
+        """A fresh id."""
+        self._names += 1
+        return f"{kind}_{self._names}"
+
+    def chance(self, probability: float) -> bool:
+        """Whether something of this probability happens."""
+        return self.random.random() < probability
+
+    def act(
+        self,
+        at_ms: int,
+        make: Callable[[int, str], c.AnyCommand],
+        tasks: tuple[str, ...] = (),
+        needs: tuple[str, ...] = (),
+        refusals: tuple[str, ...] = (),
+    ) -> str:
+        """Add a request; its command id."""
+        command = self.name("command")
+        self.actions.append(Action(at_ms, command, make, tasks, needs, refusals))
+        return command
+
+    # Agents ----------------------------------------------------------------------------------
+
+    def agent(self, number: int, at_ms: int) -> None:
+        """Ask for an agent; the first two are never ended, so that all work can be done."""
+        name = f"agent_{number}"
+        quick = number % 3 == 1
+        kind = "broken" if number > 2 and self.chance(0.05) else "coroutine"
+        if quick and kind != "broken":
+            kind = "loop" if self.chance(0.5) else "thread"
+        self.quick = self.quick or quick
+        offered = (QUICK,) if quick else KINDS[number % len(KINDS)] if number else EVERYTHING
+        memory = 2**30 if number and self.chance(0.2) else None
+        spec = AgentSpec(
+            id=name,
+            type="scripted",
+            name=name,
+            class_path=f"scripted:{kind}",
+            capabilities=offered,
+            tasks_max=self.random.randint(1, 4),
+            limits=ResourceLimits(memory_bytes=memory),
+        )
+        command = self.act(
+            at_ms,
+            lambda now, i: c.SpawnAgent(now_ms=now, command=i, spec=spec),
+            refusals=("limit_reached",) if number > 1 else (),
+        )
+        if number > 2 and self.chance(0.2):
+            self.act(
+                at_ms + self.random.randint(100, self.span_ms),
+                lambda now, i: c.TerminateAgent(now_ms=now, command=i, agent=name),
+                needs=(command,),
+                refusals=("unknown_id",),
+            )
+
+    # Tasks -----------------------------------------------------------------------------------
+
+    def script(self, quick: bool, attempts_max: int) -> Script:
+        """What a task does."""
+        chance, number = self.random, self.random.randint(1, 10**6)
+        if quick:
+            fails = chance.randint(1, attempts_max) if self.chance(0.15) else 0
+            how = chance.choice(("error", "permanent"))
+            return Script(number, fails=fails, how=how, large=self.chance(0.02))
+        ms = chance.choice((0, 1, 5, 20, 20, 60, 200)) * chance.randint(1, 3)
+        ms = chance.randint(500, 2_500) if self.chance(0.04) else ms
+        fails, how = 0, "error"
+        if self.chance(0.25):
+            fails = chance.randint(1, attempts_max)
+            how = chance.choice(("error", "error", "error", "permanent", "hang"))
+        elif self.chance(0.01) and not self.crashes:
+            self.crashes, fails, how = 1, 1, "crash"
+        steps = chance.randint(1, 4) if self.chance(0.3) else 0
+        return Script(
+            number, ms, fails, how, steps, notes=self.chance(0.1), large=self.chance(0.03)
+        )
+
+    def spec(self, at_ms: int, parent: str | None = None, phase: str | None = None) -> TaskSpec:
+        """One task with its script."""
+        chance, name = self.random, self.name("task")
+        quick = self.quick and self.chance(0.3)
+        backoff = chance.choice((Backoff.EXPONENTIAL, Backoff.EXPONENTIAL, Backoff.LINEAR))
+        backoff = Backoff.NONE if self.chance(0.1) else backoff
+        policy = RetryPolicy(backoff, chance.randint(1, 3), chance.choice((20, 100, 400)))
+        script = self.scripts[name] = self.script(quick, policy.attempts_max)
+        wanted = (QUICK,) if quick else chance.choice((("python",), ("testing",), EVERYTHING[:2]))
+        if self.chance(0.2) and not quick:
+            wanted = ()
+        limit_ms = script.ms * max(1, script.steps) + chance.choice((700, 1_500, 3_000))
+        body = msgspec.msgpack.encode(script)
+        return TaskSpec(
+            id=name,
+            type="scripted",
+            input=Payload(inline=body),
+            capabilities=wanted or ("python",),
+            priority=chance.choice((0, 10, 20, 20, 30)),
+            timeout_ms=limit_ms if script.how == "hang" or self.chance(0.5) else 60_000,
+            retry=policy,
+            parent=parent,
+            phase=phase,
+            deadline_ms=None,
+        )
+
+    def task(self, at_ms: int) -> int:
+        """Ask for one task; how many that makes."""
+        spec, refusals, needs = self.spec(at_ms), (), ()
+        if self.submitted and self.chance(0.2):
+            wanted = self.random.sample(self.submitted, min(len(self.submitted), 2))
+            needs = tuple(command for _, command, _ in wanted)
+            spec = msgspec.structs.replace(spec, depends_on=tuple(name for name, _, _ in wanted))
+            refusals = ("dependency_failed", "unknown_id")
+        lives_ms = self.random.randint(300, 8_000) if self.chance(0.03) else None
+
+        def make(now: int, command: str) -> c.AnyCommand:
+            deadline_ms = None if lives_ms is None else now + lives_ms
+            asked = msgspec.structs.replace(spec, deadline_ms=deadline_ms)
+            return c.SubmitTask(now_ms=now, command=command, spec=asked)
+
+        command = self.act(at_ms, make, (spec.id,), needs, refusals)
+        self.submitted.append((spec.id, command, at_ms))
+        self.follow_up(spec, command, at_ms)
+        return 1
+
+    def follow_up(self, spec: TaskSpec, command: str, at_ms: int) -> None:
+        """What may be asked about a task later."""
+        name, later_ms = spec.id, at_ms + self.random.randint(0, 3_000)
+        gone = ("unknown_id", "already_ended")
+        if self.chance(0.06):
+            self.cancelled[name] = self.act(
+                later_ms,
+                lambda now, i: c.CancelTask(now_ms=now, command=i, task=name),
+                needs=(command,),
+                refusals=gone,
+            )
+        elif self.chance(0.03):
+            blocking = self.act(
+                at_ms,
+                lambda now, i: c.BlockTask(now_ms=now, command=i, task=name, missing="a person"),
+                needs=(command,),
+                refusals=("not_queued", "unknown_id"),
+            )
+            self.act(
+                later_ms + 1_000,
+                lambda now, i: c.UnblockTask(now_ms=now, command=i, task=name),
+                needs=(blocking,),
+                refusals=("not_blocked", "unknown_id"),
+            )
+        elif self.scripts[name].fails and not spec.depends_on and self.chance(0.3):
+            self.retried[name] = self.act(
+                later_ms + 6_000,
+                lambda now, i: c.RetryTask(now_ms=now, command=i, task=name),
+                needs=(command,),
+                refusals=("not_failed", "unknown_id", "deadline_passed"),
+            )
+        elif self.chance(0.02):
+            self.act(
+                later_ms,
+                lambda now, i: c.SubmitTask(now_ms=now, command=i, spec=spec),
+                needs=(command,),
+                refusals=("duplicate_id", "dependency_failed", "unknown_id"),
+            )
+
+    def plan(self, at_ms: int, most: int) -> int:
+        """Ask for a plan; how many tasks that makes."""
+        root, phases, made = self.name("task"), list[Phase](), 0
+        for number in range(self.random.randint(1, 3)):
+            title = f"phase{number}"
+            count = min(self.random.randint(1, 5), max(1, most - made))
+            parts = [self.spec(at_ms, root, title) for _ in range(count)]
+            made += count
+            phases.append(Phase(title, tuple(parts), self.chance(0.3)))
+        threshold_bp = self.random.choice((0, 0, 2_500, 5_000))
+        names = (root, *(part.id for phase in phases for part in phase.tasks))
+        found = tuple(phases)
+
+        def make(now: int, command: str) -> c.AnyCommand:
+            return c.SubmitPlan(
+                now_ms=now,
+                command=command,
+                spec=TaskSpec(id=root),
+                phases=found,
+                failure_threshold_bp=threshold_bp,
+            )
+
+        command = self.act(at_ms, make, names)
+        if self.chance(0.1):
+            self.cancelled[root] = self.act(
+                at_ms + self.random.randint(0, 2_000),
+                lambda now, i: c.CancelTask(now_ms=now, command=i, task=root),
+                needs=(command,),
+                refusals=("already_ended",),
+            )
+        return 1 + made
+
+
+def make_workload(seed: int, agents: int, tasks: int, span_ms: int = 12_000) -> Workload:
+    """About `tasks` tasks for `agents` agents, asked for over `span_ms`.
+
+    Every task can be done by the first two agents, which stay. Ids are fresh within the
+    workload, and the same for the same arguments.
+    """
+    maker = _Maker(random.Random(seed), span_ms)
+    for number in range(agents):
+        early = number < 2 or maker.chance(0.7)
+        maker.agent(number, 0 if early else maker.random.randint(0, span_ms))
+    for number in range(maker.random.choice((0, 0, 1, 2))):
+        maker.agent(agents + number, maker.random.randint(0, span_ms))
+    made = 0
+    while made < tasks:
+        at_ms = int(span_ms * maker.random.random() ** 1.5)
+        plan = maker.chance(0.03)
+        made += maker.plan(at_ms, tasks - made) if plan else maker.task(at_ms)
+    maker.actions.sort(key=lambda action: action.at_ms)
+    return Workload(
+        maker.actions, maker.scripts, maker.cancelled, maker.retried, agents, maker.crashes
+    )
