@@ -148,6 +148,7 @@ class TaskQueued(Event, frozen=True, tag="task_queued"):
     """What it waited for has come."""
 
     task: str
+    command: str | None = None
 
 
 class TaskBlocked(Event, frozen=True, tag="task_blocked"):
@@ -155,6 +156,7 @@ class TaskBlocked(Event, frozen=True, tag="task_blocked"):
 
     task: str
     missing: str
+    command: str | None = None
 
 
 class TaskAssigned(Event, frozen=True, tag="task_assigned"):

@@ -39,7 +39,7 @@ def _subject(command: AnyCommand) -> Answer:
     match command:
         case c.SubmitTask() | c.SubmitPlan() | c.SpawnAgent() | c.CreateSwarm():
             return Answer(command.now_ms, command.spec.id)
-        case c.CancelTask():
+        case c.CancelTask() | c.RetryTask() | c.BlockTask() | c.UnblockTask():
             return Answer(command.now_ms, command.task)
         case c.TerminateAgent():
             return Answer(command.now_ms, command.agent)

@@ -337,7 +337,7 @@ def _(state: SwarmState, command: c.RetryTask) -> Events:
                 code="dependency_failed",
                 hint=f"Have {name} complete first.",
             )
-    return [e.TaskQueued(task=command.task)]
+    return [e.TaskQueued(task=command.task, command=command.command)]
 
 
 @decides(c.BlockTask)
@@ -345,7 +345,7 @@ def _(state: SwarmState, command: c.BlockTask) -> Events:
     task = _known(state, command.task)
     if task.status is not TaskStatus.QUEUED:
         raise Refused(f"Task {command.task} is {task.status}.", code="not_queued")
-    return [e.TaskBlocked(task=command.task, missing=command.missing)]
+    return [e.TaskBlocked(task=command.task, missing=command.missing, command=command.command)]
 
 
 @decides(c.UnblockTask)
@@ -353,7 +353,7 @@ def _(state: SwarmState, command: c.UnblockTask) -> Events:
     task = _known(state, command.task)
     if task.status is not TaskStatus.BLOCKED:
         raise Refused(f"Task {command.task} is {task.status}.", code="not_blocked")
-    return [e.TaskQueued(task=command.task)]
+    return [e.TaskQueued(task=command.task, command=command.command)]
 
 
 @decides(c.Tick)

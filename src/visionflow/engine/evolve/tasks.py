@@ -98,6 +98,7 @@ def _(state: SwarmState, event: e.TaskQueued) -> None:
     task.retry_at_ms = task.reason = None
     _enqueue(state, task)
     _trim_retries(state)
+    answer(state, event.command, Answer(state.now_ms, event.task))
 
 
 def _trim_retries(state: SwarmState) -> None:
@@ -113,6 +114,7 @@ def _(state: SwarmState, event: e.TaskBlocked) -> None:
     if event.task in state.matching:
         state.matching.dequeue(event.task)
     _move(state, event.task, e.TaskBlocked).reason = event.missing
+    answer(state, event.command, Answer(state.now_ms, event.task))
 
 
 @folds(e.TaskAssigned)
