@@ -94,7 +94,7 @@ def _request(given: dict[str, Any], worktree: str, project: Project, wall_ms: in
 
 def judge(results: dict[str, Any]) -> Any:
     """Gates, findings and verdict from the results of the tasks before, by task."""
-    tests, tools = tests_in(results.values()), tools_in(results.values())
+    tests, tools = suite_in(results.values()), tools_in(results.values())
     gates = gates_of(tests, tools)
     return {
         "gates": gates,
@@ -103,7 +103,7 @@ def judge(results: dict[str, Any]) -> Any:
     }
 
 
-def tests_in(results: Any) -> TestRun | None:
+def suite_in(results: Any) -> TestRun | None:
     """The first test run among results; `None` when no tester reported one."""
     for result in results:
         found = _part(result, "tests")

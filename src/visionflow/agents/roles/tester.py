@@ -4,7 +4,7 @@ It writes no tests and judges nothing: what the outcome means for the gates is t
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 
@@ -28,6 +28,7 @@ class TesterAgent(BaseAgent):
     The setting `timeout` (seconds) bounds the tests; 600 where it is left out.
     """
 
+    __test__: ClassVar[bool] = False
     type = "tester"
     capabilities = (
         "automated_testing", "coverage", "quality_assurance", "run_tests", "testing", "tests",

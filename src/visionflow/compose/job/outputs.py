@@ -9,7 +9,7 @@ import msgspec
 
 from visionflow.adapters.files import FileBlobs
 from visionflow.agents.findings import ToolRun, count_by_severity
-from visionflow.agents.roles.reviewer import known_findings, tests_in, tools_in
+from visionflow.agents.roles.reviewer import known_findings, suite_in, tools_in
 from visionflow.agents.tools.report import report_markdown
 from visionflow.agents.tools.results import TestRun
 from visionflow.agents.tools.sarif import sarif
@@ -136,7 +136,7 @@ def _understood(
     """Tests and tools in the results; a role of the user's own may have answered otherwise."""
     examined = [results[task] for task in EXAMINE if task in results]
     try:
-        return tests_in(examined), tools_in(examined)
+        return suite_in(examined), tools_in(examined)
     except msgspec.ValidationError as error:
         unread.append(f"A result is not of the form that tester and reviewer give: {error}.")
         return None, ()
