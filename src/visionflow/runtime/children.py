@@ -90,6 +90,12 @@ class Children:
         else:
             self._start(effect)
 
+    def withdraw(self, effect: StartWorker) -> None:
+        """It is not wanted any more: do not start it if its time has not come."""
+        timer = self._timers.pop(effect.worker, None)
+        if timer is not None:
+            timer.cancel()
+
     def _start(self, effect: StartWorker) -> None:
         self._timers.pop(effect.worker, None)
         if self._closed:
@@ -111,10 +117,18 @@ class Children:
                 pid=process.pid,
                 started=process.started,
             ),
+            lambda _: self._recorded(child),
             bounded=False,
         )
         process.on_exit(lambda how: self._ended(child, how))
         self._host.call_later(JOIN_MS, lambda: self._expect_hello(child))
+
+    def _recorded(self, child: Child) -> None:
+        """What the log does not name by now was not wanted any more when it started."""
+        worker = self._control.state.workers.get(child.worker)
+        if worker is None or worker.incarnation < child.incarnation:
+            child.stopping = True
+            child.process.kill()
 
     def _expect_hello(self, child: Child) -> None:
         if not child.joined:

@@ -91,7 +91,9 @@ class Effects:
             if agent is not None:
                 self._dirty[agent.worker] = None
             else:
+                # Its worker may be gone with it, and a start of that one still wait for its time.
                 self._dirty.update(dict.fromkeys(state.workers))
+                self._dirty.update(dict.fromkeys(issued.worker for issued in self._issued))
         elif isinstance(event, e.TaskCancelling):
             task = state.tasks.get(event.task)
             agent = None if task is None or task.agent is None else state.agents.get(task.agent)
@@ -109,6 +111,8 @@ class Effects:
             wanted = dict.fromkeys(f.of_worker(state, worker))
         for effect in [k for k in self._issued if k.worker == name and k not in wanted]:
             del self._issued[effect]
+            if isinstance(effect, f.StartWorker):
+                self._children.withdraw(effect)
         for effect in wanted:
             if effect in self._issued:
                 continue
