@@ -294,7 +294,7 @@ class LogCheck:
         task.excused = ""
         if any(o is not None and o.status in ENDED and o.status != "completed" for o in needed):
             task.excused = "dependency"
-        elif deadline_ms is not None and (self.at_ms >= deadline_ms or task.round):
+        elif deadline_ms is not None and (self._until_ms >= deadline_ms or task.round):
             task.excused = "deadline"
 
     def _stored(self, name: str, payload: list[Any]) -> None:

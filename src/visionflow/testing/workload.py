@@ -79,6 +79,8 @@ class _Maker:
         self.cancelled: dict[str, str] = {}
         self.retried: dict[str, str] = {}
         self.submitted: list[tuple[str, str, int]] = []
+        self.first: list[str] = []
+        """Commands that spawn the agents which stay."""
         self.quick = False
         self.crashes = 0
         self._names = 0
@@ -129,8 +131,11 @@ class _Maker:
         command = self.act(
             at_ms,
             lambda now, i: c.SpawnAgent(now_ms=now, command=i, spec=spec),
+            needs=tuple(self.first) if number > 1 else (),
             refusals=("limit_reached",) if number > 1 else (),
         )
+        if number < 2:
+            self.first.append(command)
         if number > 2 and self.chance(0.2):
             self.act(
                 at_ms + self.random.randint(100, self.span_ms),

@@ -40,6 +40,7 @@ class Faults:
             self.worker_refused,
             self.wire_cut,
             self.wire_cut_at_a_message,
+            self.acknowledgement_lost,
             self.disk_slow,
             self.disk_full,
             self.lid_closed,
@@ -167,6 +168,15 @@ class Faults:
         self._kernel.random.choice(hub.links).cut_after = self._kernel.random.randint(0, 5)
         return True
 
+    def acknowledgement_lost(self) -> bool:
+        """A connection breaks with the next acknowledgement: what it covers is sent again."""
+        hub = self.world.hub
+        if hub is None or not hub.links:
+            return False
+        for link in hub.links:
+            link.cut_at_ack = True
+        return True
+
     def disk_slow(self) -> bool:
         """Every append takes a hundred times as long, for a while."""
         self.world.disk.slow = self._kernel.random.choice((10, 100, 400))
@@ -186,14 +196,14 @@ class Faults:
     def lid_closed(self) -> bool:
         """The machine sleeps; some clocks count that and some do not."""
         gap_ms = self._kernel.random.choice((1_000, 20_000, 90_000))
-        self._kernel.wall_ms += gap_ms
+        self._kernel.set_clock(gap_ms)
         if self._kernel.chance(0.5):
             self._kernel.slept_ms += gap_ms
         return True
 
     def clock_set_back(self) -> bool:
         """Somebody corrects the clock on the wall."""
-        self._kernel.wall_ms -= self._kernel.random.choice((10, 2_000, 15_000))
+        self._kernel.set_clock(-self._kernel.random.choice((10, 2_000, 15_000)))
         return True
 
     # Strangers ---------------------------------------------------------------------------------

@@ -183,6 +183,8 @@ class Kernel:
         self.now_us = 0
         self.wall_ms = EPOCH_MS
         """What clocks on the wall show beyond `now_us`; they may be set."""
+        self.latest_ms = EPOCH_MS
+        """The latest time that those clocks have ever shown before one was set."""
         self.slept_ms = 0
         """Time that passed while the machine slept, which only some clocks count."""
         self.runnable: list[Process] = []
@@ -245,6 +247,15 @@ class Kernel:
     def at_ms(self, when_ms: int, call: Callable[[], None]) -> None:
         """Something that the world does at this time."""
         self.push(max(self.now_us, when_ms * 1_000), None, call)
+
+    def set_clock(self, by_ms: int) -> None:
+        """Let the clocks on the wall jump."""
+        self.latest_ms = self.shown_ms()
+        self.wall_ms += by_ms
+
+    def shown_ms(self) -> int:
+        """The latest time that any process can have read off a clock on the wall."""
+        return max(self.latest_ms, self.wall_ms + self.now_us // 1_000)
 
     # Running ---------------------------------------------------------------------------------
 

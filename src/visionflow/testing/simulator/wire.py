@@ -22,8 +22,8 @@ CUT_TOLD_US = (100, 5_000)
 class Ear(Protocol):
     """Hears all that is said, at the moment it is said."""
 
-    def to_worker(self, link: "Link", payload: bytes) -> None:
-        """The orchestrator sends this to a worker."""
+    def to_worker(self, link: "Link", payload: bytes) -> bool:
+        """The orchestrator sends this to a worker; whether it acknowledges something."""
         ...
 
     def from_worker(self, link: "Link", subject: str, payload: bytes) -> None:
@@ -109,6 +109,8 @@ class Link:
         self.open = True
         self.cut_after = -1
         """The wire is cut with the so-many-th message to the worker."""
+        self.cut_at_ack = False
+        """The wire is cut with the next acknowledgement."""
         self._kernel = hub.process.kernel
         self._last_us = [0, 0]
 
@@ -186,7 +188,8 @@ class Hub(End):
         for link in list(self.links):
             if link.worker.routes.match(subject):
                 handed += 1
-                self._ear.to_worker(link, payload)
+                if self._ear.to_worker(link, payload) and link.cut_at_ack:
+                    link.cut()
                 link.down(delivery)
         return handed
 

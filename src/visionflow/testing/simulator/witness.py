@@ -32,11 +32,12 @@ class Witness:
         self.answers: dict[str, Answer] = {}
         """The first answer to each command, as it left the orchestrator."""
         self.counts: Counter[str] = Counter()
-        self._said: dict[tuple[str, int], Said] = {}
+        self._said: dict[tuple[str, str], Said] = {}
+        """By process, the frames that were not acknowledged."""
+        self._numbers: dict[tuple[str, str], int] = {}
         self._began: dict[tuple[str, int], str] = {}
         self._executed: dict[tuple[str, int, str], int] = {}
         self._serial = 0
-        self._latest_ms = 0
 
     # The disk --------------------------------------------------------------------------------
 
@@ -44,21 +45,21 @@ class Witness:
         """A record can no longer be lost."""
         self.bodies.append(body)
         seen = len(self.check.faults)
-        wall_ms = self.kernel.wall_ms + self.kernel.now_us // 1_000
-        self._latest_ms = max(self._latest_ms, wall_ms)
-        self.check.record(body, self._latest_ms)
+        self.check.record(body, self.kernel.shown_ms())
         for fault in self.check.faults[seen:]:
             self.kernel.fault(f"log: {fault}")
 
     # The wire --------------------------------------------------------------------------------
 
-    def to_worker(self, link: Link, payload: bytes) -> None:
+    def to_worker(self, link: Link, payload: bytes) -> bool:
         """See `wire.Ear`."""
-        worker = link.sender.rpartition(".")[0]
+        worker, acknowledges = link.sender.rpartition(".")[0], False
         for message in _to_worker.decode(payload).messages:
+            acknowledges = acknowledges or isinstance(message, m.FrameAck)
             fault = self._ahead_of_log(message, worker, link)
             if fault is not None:
                 self.kernel.fault(f"{link.sender} is sent {type(message).__name__}: {fault}")
+        return acknowledges
 
     def _ahead_of_log(self, message: m.Message, worker: str, link: Link) -> str | None:
         check = self.check
@@ -102,7 +103,7 @@ class Witness:
         return None
 
     def _acknowledged(self, link: Link, number: int) -> str | None:
-        said = self._said.get((link.sender, link.worker.process.pid), [])
+        said = self._said.get((link.sender, link.worker.process.started), [])
         while said and said[0][0] <= number:
             for message in said.pop(0)[1]:
                 task = self.check.tasks.get(message.task)
@@ -119,10 +120,12 @@ class Witness:
         frame = _from_worker.decode(payload)
         if not frame.number:
             return
-        said = self._said.setdefault((link.sender, link.worker.process.pid), [])
-        if said and said[-1][0] >= frame.number:
+        key = (link.sender, link.worker.process.started)
+        said = self._said.setdefault(key, [])
+        if frame.number <= self._numbers.get(key, 0):
             self.counts["frames sent again"] += 1
             return
+        self._numbers[key] = frame.number
         kinds = (m.Result, m.Failed, m.StepDone)
         said.append((frame.number, [x for x in frame.messages if isinstance(x, kinds)]))
 
