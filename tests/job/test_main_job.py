@@ -100,6 +100,12 @@ def test_tests_and_review_ran_in_two_processes_and_none_is_left(done: Done) -> N
     assert [each["type"] for each in events].count("worker_stopped") == 2
 
 
+def test_copies_of_the_workspace_go_with_the_run_that_made_them(done: Done) -> None:
+    left = {path.name for path in done.folder.state.iterdir()}
+    assert "scratch" not in left and {"log.db", "repository"} <= left
+    assert not (done.folder.state / "repository" / "worktrees").exists()
+
+
 def test_a_finished_run_is_listed_and_its_outcome_is_given_again(done: Done) -> None:
     before = done.folder.events.stat().st_mtime_ns
     assert carry_out(done.folder) == done.outcome

@@ -1,6 +1,8 @@
 """Agents from templates, through the Python face and real worker processes."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,15 @@ def test_a_topology_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(UsageError, match="There is hierarchical"):
         asyncio.run(orchestrator.initialize_swarm(topology="ringy"))
     orchestrator.close()
+
+
+@pytest.mark.acceptance("python-api", "agent-templates")
+def test_the_example_with_a_template_runs_as_a_script(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("import os\n", encoding="utf-8")
+    script = Path(__file__).resolve().parents[2] / "examples" / "review_a_folder.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        capture_output=True, text=True, timeout=WAIT_S,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout == "ruff completed 1 findings\nbandit completed 0 findings\n"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from visionflow.agents.workspace.files import remove_tree
 from visionflow.compose.embedded import Embedded, Store
 from visionflow.compose.job.events import Follower
 from visionflow.compose.job.folder import FINISHED, Order, RunFolder
@@ -25,7 +26,7 @@ from visionflow.compose.job.progress import JobProgress, OnProgress, Signals
 from visionflow.compose.job.story import Story
 from visionflow.domain import commands as c
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import Refused, VisionFlowError
+from visionflow.domain.errors import Refused, VisionFlowError, WorkspaceError
 from visionflow.engine.state import Answer
 
 POLL_S = 0.1
@@ -191,6 +192,7 @@ class _Execution:
         outcome = write_outputs(self._folder, self._order, story, status)
         if status in FINISHED:
             self._folder.write_summary(outcome.summary)
+            _clear(self._folder)
         self._folder.mark(status)
         return outcome
 
@@ -231,6 +233,13 @@ class _Execution:
         if found.code is not None:
             raise Refused(found.message or found.code, code=found.code)
         return found
+
+
+def _clear(folder: RunFolder) -> None:
+    """Remove copies of the workspace and tools' scratch; log and repository stay."""
+    for left in (folder.state / "scratch", folder.state / "repository" / "worktrees"):
+        with suppress(WorkspaceError, OSError):
+            remove_tree(left)
 
 
 def _nothing() -> None:
