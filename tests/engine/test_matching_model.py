@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from visionflow.engine import matching as index
 from visionflow.engine.matching import GroupKey, Matching, needs, offers
@@ -34,7 +34,13 @@ class MatchingAgainstModel(RuleBasedStateMachine):
         self.tasks: dict[str, tuple[int, int, GroupKey]] = {}
         self.count = 0
 
-    @rule(agent=st.sampled_from(AGENTS), skills=CHOICES, kind=st.sampled_from(("x", "y")))
+    @initialize(first=st.sampled_from(SKILLS), second=st.sampled_from(SKILLS))
+    def two_are_there(self, first: str, second: str) -> None:
+        """Fewer steps are spent on joining, so that more happens with those who are there."""
+        self.join(AGENTS[0], (first,), "x")
+        self.join(AGENTS[1], (second,), "x")
+
+    @rule(agent=st.sampled_from(AGENTS[:4]), skills=CHOICES, kind=st.sampled_from(("x", "y")))
     def join(self, agent: str, skills: tuple[str, ...], kind: str) -> None:
         if agent not in self.agents:
             offered = offers(skills, kind)
@@ -51,7 +57,7 @@ class MatchingAgainstModel(RuleBasedStateMachine):
         self.matching.leave(agent)
 
     @precondition(lambda self: self.agents)
-    @rule(data=st.data(), level=st.sampled_from((-1, 0, 7, 15)))
+    @rule(data=st.data(), level=st.sampled_from((-1, -1, 0, 7, 15)))
     def place(self, data: st.DataObject, level: int) -> None:
         agent = data.draw(st.sampled_from(sorted(self.agents)))
         self.put(agent, level)

@@ -65,6 +65,17 @@ def test_a_task_that_nobody_can_do_does_not_hold_up_one_behind_it() -> None:
     assert world.status("fine") is TaskStatus.ASSIGNED
 
 
+def test_a_task_that_found_all_able_agents_busy_is_looked_at_again_when_one_is_free() -> None:
+    world = World()
+    world.team(1, "python")
+    world.submit(id="first", capabilities=("python",))
+    world.team(1, "review")
+    world.submit(id="second", capabilities=("python",))
+    assert world.status("second") is TaskStatus.QUEUED
+    world.complete("first")
+    assert world.status("second") is TaskStatus.ASSIGNED
+
+
 def test_busy_agents_are_able_and_have_no_room() -> None:
     world = World()
     agent = world.team(1, "python")[0]

@@ -53,11 +53,11 @@ def test_for_every_prefix_of_a_log_each_effect_not_yet_confirmed_is_outstanding(
     hold_against_the_model(world)
 
 
-def test_the_random_logs_meet_every_kind_of_effect() -> None:
+def test_every_kind_of_effect_is_met_and_none_is_forgotten_at_any_prefix() -> None:
     met: set[str] = set()
-    for seed in range(3):
+    for seed in range(4):
         world = World(seed)
-        for _ in range(400):
+        for _ in range(200):
             world.step()
         met |= hold_against_the_model(world)
     assert met == {"StartWorker", "StopWorker", "Host", "Drop", "Deliver", "Cancel"}

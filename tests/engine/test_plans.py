@@ -267,7 +267,9 @@ def test_phases_never_overlap_and_every_plan_settles(data: st.DataObject) -> Non
         sequential=sequential,
         threshold_bp=threshold,
     )
-    while world.state.live:
+    for _ in range(500):
+        if not world.state.live:
+            break
         running = world.running()
         if not running:
             world.tick(10_000)
@@ -284,3 +286,4 @@ def test_phases_never_overlap_and_every_plan_settles(data: st.DataObject) -> Non
             world.fail(name, data.draw(st.sampled_from(list(FailureKind))))
         assert world.audit() == []
     assert world.status(root) in (TaskStatus.COMPLETED, TaskStatus.FAILED)
+    assert world.state.live == 0
