@@ -56,7 +56,7 @@ class Lines:
 
     def show(self, progress: JobProgress) -> None:
         """Say what changed since the last call."""
-        at = f"[{progress.elapsed:6.1f} s]"
+        at = f"[{progress.elapsed_s:6.1f} s]"
         if progress.phase != self._phase:
             self._phase = progress.phase
             say(f"{at} {one_line(progress.phase)}")
@@ -69,7 +69,7 @@ class Lines:
 
 def _told(task: TaskProgress) -> str:
     agent = f" ({one_line(task.agent)})" if task.agent else ""
-    note = f": {one_line(task.note, NOTE_MAX)}" if task.note else ""
+    note = f": {one_line(task.note, NOTE_MAX)}" if task.note and task.status != "completed" else ""
     return f"{one_line(task.name)}{agent} {task.status.replace('_', ' ')}{note}"
 
 
@@ -93,7 +93,7 @@ class _Screen:
         if latest is None:
             return Text("starting…", style="dim")
         progress, at = latest
-        elapsed = progress.elapsed + time.monotonic() - at
+        elapsed = progress.elapsed_s + time.monotonic() - at
         table = Table.grid(padding=(0, 1))
         title = Text(one_line(progress.phase, NOTE_MAX), style="bold")
         found = _found(progress.findings)
