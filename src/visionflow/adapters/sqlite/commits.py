@@ -54,6 +54,7 @@ class Commits:
         self._checkpoint_pages = checkpoint_pages
         self._wal_pages = 0
         self._failure: str | None = None
+        self._tails: dict[str, Head] = {}
         self._queue: SimpleQueue[Pending | None] = SimpleQueue()
         self._wakers: list[Waker] = []
         self._wakers_lock = threading.Lock()
@@ -115,10 +116,27 @@ class Commits:
         if self._failure is None:
             # A VFS written in Python raises what it likes, so no narrower class will do.
             try:
-                return self._transact(batch)
+                return self._append_one(batch) or self._transact(batch)
             except Exception as error:
                 self._fail(error)
         return [self._broken() for _ in batch]
+
+    def _append_one(self, batch: list[Pending]) -> list[Head | VisionFlowError] | None:
+        """The usual case, as one statement: each more would let go of the interpreter and have
+        to wait for it again. `None` when it is not that case."""
+        stream, expect, body, _ = batch[0]
+        tail = self._tails.get(stream)
+        if len(batch) > 1 or tail is None or tail.seq != expect:
+            return None
+        head = Head(expect + 1, chained(tail.hash, expect + 1, body))
+        try:
+            self._connection.execute(schema.INSERT, (stream, head.seq, body, head.hash))
+        except apsw.ConstraintError:
+            # Another process was first: the primary key says so, and the tail must be read.
+            del self._tails[stream]
+            return None
+        self._tails[stream] = head
+        return [head]
 
     def _transact(self, batch: list[Pending]) -> list[Head | VisionFlowError]:
         connection = self._connection
@@ -139,6 +157,7 @@ class Commits:
             outcomes.append(head)
         connection.executemany(schema.INSERT, rows)
         connection.execute("COMMIT")
+        self._tails = tails
         return outcomes
 
     def _tail(self, stream: str) -> Head:
