@@ -7,11 +7,12 @@ The loop is told of a child's end by a descriptor of the process (Linux) or by a
 import asyncio
 import os
 import signal
+import struct
 import subprocess
 import threading
 import time
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from visionflow.adapters.os_processes import Identity, end_family, identity
@@ -22,6 +23,7 @@ PARENT_FD = "VISIONFLOW_PARENT_FD"
 SECRET_BYTES_MAX = 4_096
 """It must fit into an empty pipe, or writing it would wait for the child."""
 ENTROPY_BYTES = 4_096
+_WORD = struct.Struct("<Q")
 
 
 class OsProcess:
@@ -112,13 +114,15 @@ class OsHost:
         """
         self._loop = loop
         self._now_ms = floor_ms
-        self._entropy = b""
-        self._entropy_at = 0
+        self._words: Iterator[tuple[int]] = iter(())
 
     def now_ms(self) -> int:
         """See `visionflow.ports.host.Host.now_ms`."""
-        self._now_ms = max(self._now_ms, time.time_ns() // 1_000_000)
-        return self._now_ms
+        now_ms = time.time_ns() // 1_000_000
+        if now_ms < self._now_ms:
+            return self._now_ms
+        self._now_ms = now_ms
+        return now_ms
 
     def monotonic_ms(self) -> int:
         """See `visionflow.ports.host.Host.monotonic_ms`."""
@@ -126,12 +130,12 @@ class OsHost:
 
     def entropy(self) -> int:
         """See `visionflow.ports.host.Host.entropy`."""
-        at = self._entropy_at
-        if at == len(self._entropy):
-            self._entropy = os.urandom(ENTROPY_BYTES)
-            at = 0
-        self._entropy_at = at + 8
-        return int.from_bytes(self._entropy[at : at + 8], "little")
+        # Ids are made in any thread: taking the next word is one step, so nobody gets it twice.
+        word = next(self._words, None)
+        while word is None:
+            self._words = _WORD.iter_unpack(os.urandom(ENTROPY_BYTES))
+            word = next(self._words, None)
+        return word[0]
 
     def call_later(self, delay_ms: int, call: Callable[[], None]) -> TimerHandle:
         """See `visionflow.ports.host.Host.call_later`."""

@@ -61,9 +61,10 @@ class Intake:
         self._host = host
         self.blobs = blobs
 
-    def new_id(self, kind: str) -> str:
-        """A fresh id."""
-        return make_id(kind, self._host.now_ms(), self._host.entropy())
+    def new_id(self, kind: str, now_ms: int | None = None) -> str:
+        """A fresh id, of the time to stamp with where that is known. From any thread."""
+        host = self._host
+        return make_id(kind, host.now_ms() if now_ms is None else now_ms, host.entropy())
 
     def now_ms(self) -> int:
         """The time to stamp with."""
