@@ -161,11 +161,12 @@ class Faults:
         return True
 
     def wire_cut_at_a_message(self) -> bool:
-        """A connection breaks with a message to the worker, say an acknowledgement."""
+        """A connection breaks with a message to the worker or from it, which is lost."""
         hub = self.world.hub
         if hub is None or not hub.links:
             return False
-        self._kernel.random.choice(hub.links).cut_after = self._kernel.random.randint(0, 5)
+        way = self._kernel.random.randint(0, 1)
+        self._kernel.random.choice(hub.links).cut_after[way] = self._kernel.random.randint(0, 5)
         return True
 
     def acknowledgement_lost(self) -> bool:

@@ -84,9 +84,11 @@ def _close(world: World, client: Client) -> None:
     """Close the swarm, and then the orchestrator: nothing may be left over."""
     kernel, check = world.kernel, world.witness.check
     world.heal()
-    client.ask(
-        Action(0, "close", lambda now, i: c.CloseSwarm(now_ms=now, command=i, reason="the end"))
-    )
+
+    def make(now: int, command: str) -> c.AnyCommand:
+        return c.CloseSwarm(now_ms=now, command=command, reason="the end")
+
+    client.ask(Action(0, "close", make))
 
     def emptied() -> bool:
         return "close" in client.told and not check.agents and not world.living()

@@ -68,9 +68,7 @@ class Scripted(BaseAgent):
         """See `BaseAgent`."""
         stage = self.stage
         script = stage.begin(task)
-        steps: list[int] = []
-        for number in range(script.steps):
-            steps.append(await self._step(task, script, number))
+        steps = [await self._step(task, script, number) for number in range(script.steps)]
         if not script.steps and script.ms:
             await asyncio.sleep(script.ms / 1_000)
         if script.notes:

@@ -1,11 +1,11 @@
 """The verdict on a finished run: every accepted task has ended, once, as its script says."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
-from visionflow.testing.checkers import COUNTED, ENDED, LogCheck, TaskLine
+from visionflow.testing.checkers import COUNTED, ENDED, Fact, LogCheck, TaskLine
 from visionflow.testing.workload import Script, Workload
 
 CRASHES_MAX = 3
@@ -109,10 +109,13 @@ class Verdict:
     # Results -----------------------------------------------------------------------------------
 
     def _result(self, name: str, task: TaskLine, script: Script) -> Iterator[str]:
-        result = self._value(task.result)
-        if not isinstance(result, dict) or result.get("task") != name:
-            yield f"task {name} has the result {str(result)[:80]}"
+        found = self._value(task.result)
+        if not isinstance(found, dict) or "task" not in found:
+            yield f"task {name} has the result {found!r:.80}"
             return
+        result = cast("Fact", found)
+        if result["task"] != name:
+            yield f"task {name} has the result of {result['task']}"
         if result["attempt"] != task.completed_attempt:
             yield f"task {name} has the result of attempt {result['attempt']}"
         right = script.number + sum(self._given(task))

@@ -107,8 +107,8 @@ class Link:
         self.worker = worker
         self.sender = sender
         self.open = True
-        self.cut_after = -1
-        """The wire is cut with the so-many-th message to the worker."""
+        self.cut_after = [-1, -1]
+        """The wire is cut with the so-many-th message to the worker, or from it."""
         self.cut_at_ack = False
         """The wire is cut with the next acknowledgement."""
         self._kernel = hub.process.kernel
@@ -116,10 +116,6 @@ class Link:
 
     def down(self, delivery: Delivery) -> None:
         """From the hub to the worker."""
-        if self.cut_after >= 0:
-            self.cut_after -= 1
-            if self.cut_after < 0:
-                self.cut()
         self._carry(0, self.worker, delivery)
 
     def up(self, delivery: Delivery) -> None:
@@ -127,6 +123,10 @@ class Link:
         self._carry(1, self.hub, delivery)
 
     def _carry(self, way: int, end: End, delivery: Delivery) -> None:
+        if self.cut_after[way] >= 0:
+            self.cut_after[way] -= 1
+            if self.cut_after[way] < 0:
+                self.cut()
         if not self.open:
             return
         kernel = self._kernel
