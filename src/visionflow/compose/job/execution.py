@@ -82,6 +82,7 @@ class _Execution:
         self._stop = stop
         self._kill = kill
         self._signals = Signals()
+        self._findings: int | None = None
         self._began = time.monotonic()
         self._embedded = Embedded(
             Store(folder.state), swarm_of(order), import_paths=order.import_paths
@@ -141,7 +142,7 @@ class _Execution:
             self._check()
             grown = follower.catch_up()
             story = follower.story
-            self._show(story)
+            self._show(story, grown)
             if story.ended:
                 return
             for task, reason in story.stranded():
@@ -196,10 +197,11 @@ class _Execution:
         self._folder.mark(status)
         return outcome
 
-    def _show(self, story: Story) -> None:
-        found = findings_so_far(story, self._embedded.blobs)
-        elapsed = time.monotonic() - self._began
-        self._on_progress(JobProgress(story.phase, self._signals.lines(story), elapsed, found))
+    def _show(self, story: Story, grown: bool) -> None:
+        if grown:
+            self._findings = findings_so_far(story, self._embedded.blobs)
+        elapsed, lines = time.monotonic() - self._began, self._signals.lines(story)
+        self._on_progress(JobProgress(story.phase, lines, elapsed, self._findings))
 
     # The way in ----------------------------------------------------------------------------
 
