@@ -16,9 +16,17 @@ from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import MailboxFull, UsageError, VisionFlowError, refusal
-from visionflow.domain.tasks import DEFAULT_RETRY, Phase, Priority, RetryPolicy, TaskSpec
+from visionflow.domain.tasks import (
+    DEFAULT_RETRY,
+    NOTHING,
+    Phase,
+    Priority,
+    RetryPolicy,
+    TaskSpec,
+)
 from visionflow.engine.state import Answer
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
+from visionflow.interfaces.submission import Submission
 from visionflow.interfaces.templates import class_of
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack
@@ -236,17 +244,18 @@ class Fleet:
         Raises:
             NotPersistable: its input cannot be written down; nothing was submitted.
         """
+        now_ms = self._runtime.node.intake.now_ms()
         spec = self._spec(
             task,
+            now_ms,
             agent=None if agent is None else agent.id,
-            depends_on=tuple(handle.id for handle in depends_on),
+            depends_on=tuple([handle.id for handle in depends_on]) if depends_on else (),
             timeout_ms=timeout_ms,
             retry=retry,
         )
         handle = TaskHandle(spec.id, self._runtime.blobs)
-        node = self._runtime.node
-        command = c.SubmitTask(now_ms=node.intake.now_ms(), spec=spec)
-        self._runtime.post(lambda: self._offer(command, handle))
+        command = c.SubmitTask(now_ms=now_ms, spec=spec)
+        self._runtime.post(Submission(self._runtime, command, handle))
         return handle
 
     def submit_plan(
@@ -266,8 +275,9 @@ class Fleet:
             NotPersistable: an input cannot be written down; nothing was submitted.
         """
         intake, blobs = self._runtime.node.intake, self._runtime.blobs
+        now_ms = intake.now_ms()
         root = TaskSpec(
-            id=intake.new_id("task"),
+            id=intake.new_id("task", now_ms),
             type="plan",
             description=description,
             priority=priority_of(priority),
@@ -275,18 +285,18 @@ class Fleet:
         made: list[Phase] = []
         handles: dict[str, list[TaskHandle]] = {}
         for name, tasks in phases.items():
-            specs = tuple(self._spec(task, parent=root.id, phase=name) for task in tasks)
+            specs = tuple(self._spec(task, now_ms, parent=root.id, phase=name) for task in tasks)
             made.append(Phase(name, specs))
             handles[name] = [TaskHandle(spec.id, blobs) for spec in specs]
         handle = PlanHandle(root.id, blobs, handles)
         command = c.SubmitPlan(
-            now_ms=intake.now_ms(),
+            now_ms=now_ms,
             spec=root,
             phases=tuple(made),
             failure_threshold_bp=round(failure_threshold * 10_000),
         )
         parts = [part for each in handles.values() for part in each]
-        self._runtime.post(lambda: self._offer(command, handle, parts))
+        self._runtime.post(Submission(self._runtime, command, handle, parts))
         return handle
 
     def cancel(self, handle: TaskHandle, reason: str = "cancelled on request") -> None:
@@ -314,37 +324,22 @@ class Fleet:
 
     # The way in ----------------------------------------------------------------------------
 
-    def _spec(self, task: Task, **fields: Any) -> TaskSpec:
-        blobs, identity = self._runtime.blobs, task.id
+    def _spec(self, task: Task, now_ms: int, **fields: Any) -> TaskSpec:
+        blobs, identity, wanted = self._runtime.blobs, task.id, task.required_capabilities
+        config = NOTHING
+        if task.config:
+            config = pack(task.config, f"the config of {identity or task.type}", blobs)
         return TaskSpec(
-            id=identity or self._runtime.node.intake.new_id("task"),
+            id=identity or self._runtime.node.intake.new_id("task", now_ms),
             type=task.type,
             description=task.description,
             input=pack(task.input, f"the input of {identity or task.type}", blobs),
-            config=pack(task.config or None, f"the config of {identity or task.type}", blobs),
-            capabilities=tuple(sorted(task.required_capabilities)),
+            config=config,
+            capabilities=tuple(sorted(wanted)) if wanted else (),
             priority=priority_of(task.priority),
             deadline_ms=task.deadline_ms,
             **fields,
         )
-
-    def _offer(
-        self,
-        command: c.SubmitTask | c.SubmitPlan,
-        handle: TaskHandle,
-        parts: Sequence[TaskHandle] = (),
-    ) -> None:
-        node = self._runtime.node
-        try:
-            if self._runtime.failure is not None:
-                raise self._runtime.failure
-            node.control.offer(command, _refusal_to(handle, parts))
-        except BaseException as error:
-            for each in (handle, *parts):
-                each.settle(None, error)
-            return
-        for each in (*parts, handle):
-            node.completions.wait(each.id, each.settle)
 
     def _ask(self, command: AnyCommand) -> Answer:
         """Have a command decided and wait, in this thread, until the outcome is durable."""
@@ -378,15 +373,6 @@ def _as_error(answer: Answer) -> BaseException:
     if answer.code is None:
         return _Accepted("accepted")
     return refusal(answer.code, answer.message or answer.code)
-
-
-def _refusal_to(handle: TaskHandle, parts: Sequence[TaskHandle]) -> Callable[[Answer], None]:
-    def answered(answer: Answer) -> None:
-        if answer.code is not None:
-            for each in (handle, *parts):
-                each.settle(None, refusal(answer.code, answer.message or answer.code))
-
-    return answered
 
 
 async def in_thread(call: Callable[[], T]) -> T:

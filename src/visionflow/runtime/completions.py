@@ -18,6 +18,9 @@ _KINDS: dict[type[e.Event], TaskStatus] = {
 }
 
 
+_WITHOUT_RESULT = (e.TaskFailed, e.TaskDeadLettered, e.TaskCancelled)
+
+
 class Ended(msgspec.Struct, frozen=True, gc=False):
     """How a task ended."""
 
@@ -51,8 +54,12 @@ class Completions:
         if found is not None and found.status in TERMINAL:
             ended = _of(found)
             self._control.after_commit(lambda: call(ended))
+            return
+        waiters = self._waiters.get(task)
+        if waiters is None:
+            self._waiters[task] = [call]
         else:
-            self._waiters.setdefault(task, []).append(call)
+            waiters.append(call)
 
     def abandon(self, error: BaseException) -> None:
         """Nothing will be answered any more: tell everybody who still waits."""
@@ -61,16 +68,20 @@ class Completions:
             for call in calls:
                 call(None, error)
 
-    def forget(self, task: str) -> None:
-        """Nobody waits for this task any more."""
-        self._waiters.pop(task, None)
+    def forget(self, task: str, call: Waiter) -> None:
+        """This one waits no more; others for the same task do."""
+        waiters = self._waiters.get(task, [])
+        if call in waiters:
+            waiters.remove(call)
+        if not waiters:
+            self._waiters.pop(task, None)
 
     def _committed(self, _seq: int, _at_ms: int, events: list[AnyEvent]) -> None:
         waiters = self._waiters
         if not waiters:
             return
         for event in events:
-            if isinstance(event, e.TaskCompleted):
+            if type(event) is e.TaskCompleted:
                 calls = waiters.pop(event.task, None)
                 if calls is not None:
                     ended = Ended(
@@ -83,7 +94,7 @@ class Completions:
                     )
                     for call in calls:
                         call(ended)
-            elif isinstance(event, (e.TaskFailed, e.TaskDeadLettered, e.TaskCancelled)):
+            elif isinstance(event, _WITHOUT_RESULT):
                 for call in waiters.pop(event.task, ()):
                     call(Ended(event.task, _KINDS[type(event)], 0, NOTHING, event.reason))
 
