@@ -34,7 +34,7 @@ def test_a_file_that_we_did_not_write_is_an_error_and_trusts_nobody(
 ) -> None:
     home.mkdir()
     (home / "trust.json").write_text('{"workspaces": "all"}')
-    with pytest.raises(ConfigError, match="trust.json cannot be read"):
+    with pytest.raises(ConfigError, match=r"trust\.json cannot be read"):
         trusted(tmp_path)
 
 
