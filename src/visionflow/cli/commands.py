@@ -32,7 +32,7 @@ Examples:
 SIMULATE_EXAMPLES = """\
 Examples:
   visionflow simulate --seeds 1000 --agents 20
-  visionflow simulate --seeds 1 --agents 20 --seed 417
+  visionflow simulate --seed 417 --agents 20
 """
 COMPLETION_EXAMPLES = """\
 Examples:
@@ -171,9 +171,10 @@ def show(
 
 def simulate(
     *,
-    seeds: int,
-    agents: int,
-    seed: int | None = None,
+    seeds: int = 1,
+    agents: int = 6,
+    tasks: int = 120,
+    seed: int = 0,
     json: Json = False,
 ) -> int:
     """Run the engine in simulated worlds full of faults, and count what happened.
@@ -186,11 +187,14 @@ def simulate(
         How many worlds.
     agents
         How many agents in each.
+    tasks
+        How many tasks in each.
     seed
-        The first world's number; 0 when not given.
+        The first world's number.
     """
-    from visionflow.cli.simulating import simulate_and_print
+    from visionflow.cli.simulating import Totals, simulate_and_print
 
-    if seeds < 1 or agents < 1:
-        raise UsageError("--seeds and --agents are numbers from 1 on.")
-    return simulate_and_print(seeds, agents, seed or 0, json, sys.stdout)
+    if min(seeds, agents, tasks) < 1 or seed < 0:
+        raise UsageError("--seeds, --agents and --tasks are numbers from 1 on, --seed from 0 on.")
+    totals = Totals(seeds, agents, tasks, seed)
+    return simulate_and_print(totals, json, sys.stdout)

@@ -117,10 +117,8 @@ def _row(task: TaskProgress) -> "list[RenderableType]":
     ]
 
 
-def _found(counts: dict[str, int | None] | None) -> str:
-    if counts is None:
-        return ""
-    return f", {sum(count or 0 for count in counts.values())} findings so far"
+def _found(count: int | None) -> str:
+    return "" if count is None else f", {count} findings so far"
 
 
 def _bar(fraction: float | None) -> str:

@@ -1,0 +1,59 @@
+"""Runs the command line as its user does, and makes folders of runs without running anything."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from visionflow.agents.findings import Finding, ToolRun
+from visionflow.agents.tools.sarif import sarif
+from visionflow.compose.job import RunFolder, create_run
+
+WAIT_S = 60.0
+GATES: dict[str, bool | None] = {"tests": True, "syntax": True, "findings": False}
+HOSTILE = "evil\x1b[31m\x07name.py"
+
+
+def visionflow(
+    *words: str | Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    without: tuple[str, ...] = ("NO_COLOR", "FORCE_COLOR", "VISIONFLOW_DEBUG"),
+) -> "subprocess.CompletedProcess[str]":
+    """Run `visionflow` with these words and wait for it."""
+    kept = {name: value for name, value in os.environ.items() if name not in without}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "visionflow.cli", *map(str, words)],
+        cwd=cwd,
+        env={**kept, **(env or {})},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=WAIT_S,
+    )
+
+
+def finished_run(
+    workspace: Path, out: Path, *, gates: Mapping[str, bool | None] = GATES, findings: int = 3
+) -> RunFolder:
+    """A run that is over, as its job would leave it."""
+    folder = create_run("Review this repository", workspace, out)
+    summary: dict[str, Any] = {
+        "run": folder.run,
+        "status": "completed",
+        "out": str(folder.path),
+        "findings": {"critical": 0, "high": findings, "medium": 0, "low": 0, "info": 0},
+        "gates": dict(gates),
+        "seconds": 1.5,
+    }
+    found = tuple(
+        Finding("bandit", "B602", "high", f"Number {n} \x1b[2Jshell", HOSTILE, n + 1)
+        for n in range(findings)
+    )
+    folder.sarif.write_bytes(sarif([ToolRun("bandit", "1", found, 1)]))
+    folder.report.write_text("# A report\n\nwith \x1b[31mred\x1b[0m words\n", encoding="utf-8")
+    folder.write_summary(summary)
+    folder.mark("completed")
+    return folder

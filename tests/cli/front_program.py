@@ -1,0 +1,23 @@
+"""A program that runs a front over a stand-in orchestrator and prints how it ended, as JSON.
+
+usage: front_program.py CODE [restarts_max [stop_s_max]], where CODE is the stand-in's Python.
+"""
+
+import json
+import os
+import sys
+
+from visionflow.cli.front import Front
+
+
+def main() -> None:
+    code = sys.argv[1]
+    restarts_max = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    stop_s_max = float(sys.argv[3]) if len(sys.argv) > 3 else 30.0
+    argv = [sys.executable, "-c", code]
+    front = Front(argv, os.environ, restarts_max=restarts_max, stop_s_max=stop_s_max)
+    print(json.dumps(front.run()._asdict()))
+
+
+if __name__ == "__main__":
+    main()

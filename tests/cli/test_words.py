@@ -1,0 +1,120 @@
+"""Words: help with examples, near misses, exit code 2, completion; nothing loaded for nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import visionflow
+
+COMMANDS = ("run", "runs", "show", "simulate", "completion")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command: str) -> None:
+    ran = visionflow(command, "--help")
+    assert ran.returncode == 0
+    assert ran.stderr == ""
+    assert f"Usage: visionflow {command}" in ran.stdout
+    assert f"  visionflow {command}" in ran.stdout.partition("Examples:")[2]
+
+
+def test_the_help_of_all_names_every_command() -> None:
+    for words in ((), ("--help",)):
+        ran = visionflow(*words)
+        assert ran.returncode == 0
+        assert [name for name in COMMANDS if f" {name} " not in ran.stdout] == []
+
+
+def test_the_version_is_told() -> None:
+    ran = visionflow("--version")
+    assert (ran.returncode, ran.stdout.count(".")) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("rum",), '"run"'),
+        (("run", "goal", "--workspce", "."), "--workspace"),
+        (("run", "two", "words"), "'words' was not expected"),
+        (("run",), "needs a goal"),
+        (("run", "goal", "--resume", "run_1"), "--resume"),
+        (("run", "--workspace"), "--workspace"),
+        (("show",), "RUN"),
+        (("simulate", "--seeds", "many"), "many"),
+        (("simulate", "--seeds", "0"), "from 1 on"),
+        (("completion", "tcsh"), "bash"),
+    ],
+)
+def test_words_that_are_off_are_answered_with_what_is_meant(
+    words: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    ran = visionflow(*words, cwd=tmp_path)
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert told in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_workspace_that_is_not_there_is_told(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    ran = visionflow("run", "Test it", "--workspace", missing, "--json", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (66, "")
+    assert str(missing) in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_traceback_comes_only_when_asked_for(tmp_path: Path) -> None:
+    words = ("show", "run_1", "--out", tmp_path)
+    assert "Traceback" not in visionflow(*words).stderr
+    assert "Traceback" in visionflow(*words, env={"VISIONFLOW_DEBUG": "1"}).stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_name_commands_and_options(shell: str) -> None:
+    script = visionflow("completion", shell).stdout
+    assert "simulate" in script
+    assert "resume" in script
+
+
+def test_completion_works_in_bash(tmp_path: Path) -> None:
+    script = tmp_path / "visionflow.bash"
+    script.write_text(visionflow("completion", "bash").stdout, encoding="utf-8")
+    words = (
+        f"source {script}; COMP_WORDS=(visionflow ru); COMP_CWORD=1; COMP_LINE='visionflow ru'; "
+        "COMP_POINT=13; _visionflow visionflow ru visionflow; echo ${COMPREPLY[@]}"
+    )
+    ran = subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.split() == ["run", "runs"], ran.stderr
+
+
+def test_a_few_seeds_are_simulated_and_counted() -> None:
+    ran = visionflow("simulate", "--seeds", "2", "--agents", "3", "--tasks", "20", "--json")
+    told = json.loads(ran.stdout)
+    assert (ran.returncode, told["failed"], told["seeds"]) == (0, [], 2)
+    assert told["transitions"]["task queued -> assigned"] > 0
+
+
+def test_a_strangers_folder_lends_no_modules(tmp_path: Path) -> None:
+    (tmp_path / "cyclopts.py").write_text("raise SystemExit('taken over')", encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-m", "visionflow.cli", "--version"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_front_loads_nothing_heavy() -> None:
+    heavy = ("rich", "bandit", "pytest", "coverage", "psutil", "yaml", "asyncio")
+    code = (
+        "import sys, visionflow.cli.main, visionflow.cli.front;"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.strip() == "[]", ran.stderr
