@@ -2,6 +2,7 @@
 
 import asyncio
 from asyncio import Future
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -70,7 +71,9 @@ def open_log_hasty(path: Path, vfs: str) -> Log:
 
 @pytest.mark.parametrize("planted", [open_log_normal, open_log_hasty])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_log_that_acknowledges_too_early_is_found(planted, seed: int) -> None:
+def test_a_log_that_acknowledges_too_early_is_found(
+    planted: Callable[[Path, str], Log], seed: int
+) -> None:
     report = sweep(seed, appends=FEW, open_log=planted)
     assert any("was acknowledged up to" in fault for fault in report.faults)
 
