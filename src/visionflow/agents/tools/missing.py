@@ -10,6 +10,9 @@ import re
 from visionflow.agents.tools.project import Project
 
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named ['\"]([\w.]+)['\"]")
+_NO_NAMED_PLUGIN = re.compile(r"Error importing plugin \"[\w.]+\": No module named '([\w.]+)'")
+_NO_PY = re.compile(r"module '(py)' has no attribute")
+"""Pytest carries a small module of this name, which stands in the way of a clearer message."""
 _NO_METADATA = re.compile(r"PackageNotFoundError: (?:No package metadata was found for )?([\w.-]+)")
 _NO_FIXTURE = re.compile(r"fixture '(\w+)' not found")
 _NO_OPTION = re.compile(r"unrecognized arguments?: (.+)")
@@ -42,9 +45,10 @@ _BUILT_SUFFIXES = (".c", ".cpp", ".cc", ".pyx", ".rs", ".pyx.in", ".py.in")
 
 def absent(text: str, project: Project) -> str | None:
     """What must be installed or built first, when that explains `text`; else `None`."""
-    module = _last(_NO_MODULE, text)
-    if module is not None:
-        return _module(module, project)
+    for pattern in (_NO_MODULE, _NO_NAMED_PLUGIN, _NO_PY):
+        module = _last(pattern, text)
+        if module is not None:
+            return _module(module, project)
     metadata = _last(_NO_METADATA, text)
     if metadata is not None:
         return f"{metadata} (its installed metadata)"

@@ -29,7 +29,6 @@ class _Line(msgspec.Struct):
     """One event of the plugin."""
 
     kind: _Kind
-    at: float = 0.0
     id: str = ""
     text: str = ""
     line: str | None = None

@@ -13,6 +13,7 @@ import os
 import platform
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _TEXT_MAX = 6_000
+_clock = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+"""Tests freeze and turn Python's clocks, and pytest's durations with them; not this one."""
 _COVERAGE_OPTIONS = (
     ("--cov", True), ("--cov-report", True), ("--cov-config", True), ("--cov-fail-under", True),
     ("--cov-context", True), ("--cov-append", False), ("--cov-branch", False),
@@ -57,6 +60,7 @@ class _Log:
         self.descriptor = os.open(path, flags, 0o644)
         self.process = os.getpid()
         self.current = ""
+        self.began = self.heard = _clock()
         self._write("start", pytest=pytest.__version__, python=platform.python_version())
         seconds = float(os.environ.get("VISIONFLOW_SOFT_DEADLINE_S", "0"))
         if seconds > 0:
@@ -67,7 +71,7 @@ class _Log:
 
     def _write(self, kind: str, **fields: object) -> None:
         if os.getpid() == self.process:
-            line = json.dumps({"kind": kind, "at": time.time(), **fields}) + "\n"
+            line = json.dumps({"kind": kind, **fields}) + "\n"
             os.write(self.descriptor, line.encode("ascii"))
 
     def _deadline(self, number: int, frame: FrameType | None) -> None:
@@ -97,15 +101,23 @@ class _Log:
             self._write(kind, id=report.nodeid, text=_text(report))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.current = nodeid
+        self.current, self.heard = nodeid, _clock()
         self._write("test", id=nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         expected = hasattr(report, "wasxfail")
         self._write(
-            "report", id=report.nodeid, when=report.when, outcome=report.outcome,
-            seconds=report.duration, xfail=expected, text=_text(report), line=_crash_line(report),
+            "report", id=report.nodeid, when=report.when, outcome=report.outcome, xfail=expected,
+            seconds=self._seconds(report), text=_text(report), line=_crash_line(report),
         )  # fmt: skip
+
+    def _seconds(self, report: pytest.TestReport) -> float:
+        """How long the phase took that `report` tells of."""
+        now = _clock()
+        took, self.heard = now - self.heard, now
+        if hasattr(report, "node"):  # From another process, where several run at a time.
+            return max(0.0, min(report.duration, now - self.began))
+        return took
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

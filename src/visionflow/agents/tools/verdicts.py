@@ -18,6 +18,7 @@ from visionflow.agents.tools.text import one_line
 from visionflow.ports.sandbox import Completed
 
 _MODULE = re.compile(r"\w+")
+_ERROR = re.compile(r"^(?:E  |ERROR\b|[\w.]*(?:Error|Exception)\b)|\berror:")
 _INTERRUPTED, _INTERNAL, _USAGE, _NOTHING = 2, 3, 4, 5
 
 
@@ -124,10 +125,17 @@ def _not_run(done: Completed, project: Project) -> str:
     missing = _absent(done, project)
     if missing is not None:
         return f"missing dependency: {missing}"
-    said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    last = one_line(said[-1], 200) if said else "it printed nothing"
     how = done.ended_by or f"exit code {done.exit_code}"
-    return f"pytest could not run the tests ({how}): {last}"
+    return f"pytest could not run the tests ({how}): {_last_words(done)}"
+
+
+def _last_words(done: Completed) -> str:
+    """The line that most likely says why: the last error, without what coverage adds to it."""
+    said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    said = [line for line in said if "CoverageWarning" not in line and "self._warn(" not in line]
+    errors = [line for line in said if _ERROR.search(line)]
+    last = (errors or said or ["it printed nothing"])[-1]
+    return one_line(last, 200)
 
 
 def _absent(done: Completed, project: Project) -> str | None:
