@@ -354,7 +354,8 @@ class World:
         elif chance < 0.7:
             self.complete(name)
         else:
-            self.fail(name, self.random.choice(list(FailureKind)), self.random.getrandbits(64))
+            kinds = (*[FailureKind.ERROR] * 8, *FailureKind)
+            self.fail(name, self.random.choice(kinds), self.random.getrandbits(64))
 
     def _late(self) -> None:
         if self.state.tasks:

@@ -63,7 +63,7 @@ class Group:
 class AgentClass:
     """Agents that offer the same; those with room, by score level, in order of their turn."""
 
-    __slots__ = ("bit", "counts", "groups", "offers", "queues")
+    __slots__ = ("bit", "counts", "groups", "offers", "queues", "total")
 
     def __init__(self, offered: frozenset[str]) -> None:
         self.offers = offered
@@ -71,6 +71,8 @@ class AgentClass:
         self.groups = 0
         self.queues: list[deque[tuple[int, str]]] = [deque() for _ in range(SCORE_LEVELS)]
         self.counts = [0] * SCORE_LEVELS
+        self.total = 0
+        """Its agents with room, at any level."""
 
 
 class Seat:
@@ -213,6 +215,7 @@ class Matching:
 
     def _count(self, member: AgentClass, level: int, change: int) -> None:
         member.counts[level] += change
+        member.total += change
         bit = 1 << member.bit
         if change > 0:
             if member.counts[level] == 1 and not self._stale:
@@ -223,7 +226,7 @@ class Matching:
         elif member.counts[level] == 0:
             self._free_at[level] &= ~bit
             member.queues[level].clear()
-            if not any(member.counts):
+            if not member.total:
                 self._free &= ~bit
 
     def _unpark(self, member: AgentClass) -> None:

@@ -27,6 +27,7 @@ from visionflow.engine.decide.table import decides
 from visionflow.engine.state import SwarmState, TaskState
 
 Events = list[AnyEvent]
+PRIORITY_MIN, PRIORITY_MAX = int(Priority.CRITICAL), int(Priority.LOW)
 
 
 def _limits_allow(state: SwarmState, tasks: int) -> None:
@@ -51,10 +52,10 @@ def _acceptable(state: SwarmState, spec: TaskSpec, known: dict[str, None]) -> No
                 f"{INLINE_BYTES_MAX} it must travel by blob.",
                 code="payload_too_large",
             )
-    if not Priority.CRITICAL <= spec.priority <= Priority.LOW:
+    if not PRIORITY_MIN <= spec.priority <= PRIORITY_MAX:
         raise Refused(
-            f"The priority of {spec.id} is {spec.priority}; it is between {Priority.CRITICAL:d} "
-            f"(critical) and {Priority.LOW:d} (low).",
+            f"The priority of {spec.id} is {spec.priority}; it is between {PRIORITY_MIN} "
+            f"(critical) and {PRIORITY_MAX} (low).",
             code="usage",
         )
     if spec.retry.attempts_max < 1:

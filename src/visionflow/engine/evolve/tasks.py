@@ -5,7 +5,7 @@ from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import FINISHED_IDS_MAX, TERMINAL_TASKS_MAX
 from visionflow.domain.tasks import TERMINAL, FailureKind, TaskStatus
-from visionflow.engine.evolve.table import answer, folds, refresh
+from visionflow.engine.evolve.table import ABLE, answer, folds, refresh
 from visionflow.engine.lifecycles import next_agent_status, next_task_status
 from visionflow.engine.matching import order_of
 from visionflow.engine.state import (
@@ -17,6 +17,9 @@ from visionflow.engine.state import (
     SwarmState,
     TaskState,
 )
+
+PENDING, QUEUED, COMPLETED = TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.COMPLETED
+PROCESSING = AgentStatus.PROCESSING
 
 
 def _move(state: SwarmState, task: str, event: type[Event]) -> TaskState:
@@ -42,7 +45,7 @@ def _limit_ms(state: SwarmState, task: TaskState) -> int:
 @folds(e.TaskSubmitted)
 def _(state: SwarmState, event: e.TaskSubmitted) -> None:
     spec = event.spec
-    status = TaskStatus.PENDING if event.waits else TaskStatus.QUEUED
+    status = PENDING if event.waits else QUEUED
     task = TaskState(spec, status, state.now_ms, changed_ms=state.now_ms)
     state.tasks[spec.id] = task
     state.live += 1
@@ -155,7 +158,7 @@ def _release(state: SwarmState, task: TaskState) -> AgentState | None:
     if agent is None:
         return None
     agent.open.pop(task.spec.id, None)
-    if not agent.open and agent.status is AgentStatus.PROCESSING:
+    if not agent.open and agent.status is PROCESSING:
         agent.status = next_agent_status(agent.status, "idle", agent.spec.id)
     return agent
 
@@ -174,7 +177,7 @@ def _end(state: SwarmState, task: TaskState) -> None:
     if root is not None and root.plan is not None:
         phase = root.plan.phases[task.phase]
         phase.open -= 1
-        if task.status is not TaskStatus.COMPLETED:
+        if task.status is not COMPLETED:
             phase.failed.append(name)
         while root.plan.current < len(root.plan.phases) - 1 and not (
             root.plan.phases[root.plan.current].open
@@ -229,7 +232,7 @@ def _(state: SwarmState, event: e.TaskCompleted) -> None:
         agent.completed += 1
         change = event.duration_us - agent.mean_us
         agent.mean_us = agent.mean_us + change // 8 if agent.completed > 1 else event.duration_us
-        if agent.status is AgentStatus.READY or agent.status is AgentStatus.PROCESSING:
+        if agent.status in ABLE:
             refresh(state, agent)
     _end(state, task)
 
@@ -251,7 +254,7 @@ def _(state: SwarmState, event: e.AttemptFailed) -> None:
     if event.retry_at_ms is not None:
         task.retry_at_ms = event.retry_at_ms
         state.retries.set(event.retry_at_ms, event.task)
-    if agent is not None and agent.status in (AgentStatus.READY, AgentStatus.PROCESSING):
+    if agent is not None and agent.status in ABLE:
         refresh(state, agent)
 
 

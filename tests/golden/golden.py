@@ -1,0 +1,112 @@
+"""Logs of released versions and what they amounted to; later versions must fold them the same.
+
+For each release stand here `<version>.log`, the records as a MessagePack list of bytes, and
+`<version>.json`, with the hash of the state as that release computed it and, apart from it, a hash
+of what anybody may rely on: where each task stands, after how many attempts, with which result,
+and which agents there are. A release that adds facts to the state changes the first of the two for
+older logs, and says so by a new hash under its own version in `states`; the second never changes.
+
+`python -m tests.golden.golden write` makes the files of the present version; it never writes over
+any. `python -m tests.golden.golden restate` adds the hash of each older log under this version.
+"""
+
+import json
+import sys
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from tests.engine.world import World
+from visionflow.domain import commands as c
+from visionflow.domain.events import decode_record
+from visionflow.engine.evolve import fold
+from visionflow.engine.state import SwarmState
+
+HERE = Path(__file__).parent
+SEED, STEPS = 20_261, 900
+
+
+class Golden(NamedTuple):
+    """One release's log."""
+
+    version: str
+    records: list[bytes]
+    states: dict[str, str]
+    """Version that folded: the hash of the state it came to."""
+    outcome: str
+
+
+def known() -> list[Golden]:
+    """All that stand here, oldest first."""
+    found: list[Golden] = []
+    for path in sorted(HERE.glob("*.json")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        records = msgspec.msgpack.decode(path.with_suffix(".log").read_bytes(), type=list[bytes])
+        found.append(Golden(facts["version"], records, facts["states"], facts["outcome"]))
+    return found
+
+
+def folded(records: list[bytes]) -> SwarmState:
+    """The state that a log amounts to now."""
+    state = SwarmState()
+    for body in records:
+        fold(state, decode_record(body))
+    return state
+
+
+def outcome(state: SwarmState) -> str:
+    """A hash of what anybody may rely on."""
+    tasks = [
+        (name, task.status.value, task.attempt, task.result.inline, task.reason)
+        for name, task in sorted(state.tasks.items())
+    ]
+    agents = [(name, agent.status.value) for name, agent in sorted(state.agents.items())]
+    facts = (tasks, sorted(state.finished.items()), agents, state.closed, state.now_ms)
+    return sha256(msgspec.msgpack.encode(facts)).hexdigest()
+
+
+def seeded() -> list[bytes]:
+    """A log of a random world, with every kind of event in it."""
+    world = World(SEED)
+    for _ in range(STEPS):
+        world.step()
+    world.send(c.CloseSwarm(now_ms=world.now_ms, reason="the end"))
+    return world.log
+
+
+def write() -> None:
+    """Make the files of the present version.
+
+    Raises:
+        FileExistsError: they are there.
+    """
+    release = version("visionflow")
+    records = seeded()
+    state = folded(records)
+    facts = {
+        "version": release,
+        "states": {release: state.digest()},
+        "outcome": outcome(state),
+    }
+    with (HERE / f"{release}.log").open("xb") as file:
+        file.write(msgspec.msgpack.encode(records))
+    with (HERE / f"{release}.json").open("x", encoding="utf-8") as file:
+        json.dump(facts, file, indent=2)
+        file.write("\n")
+
+
+def restate() -> None:
+    """Add the hash of the state under the present version where it has none."""
+    release = version("visionflow")
+    for golden in known():
+        path = HERE / f"{golden.version}.json"
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts["states"].setdefault(release, folded(golden.records).digest())
+        path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    {"write": write, "restate": restate}[sys.argv[1]]()
