@@ -6,28 +6,21 @@ from xml.etree import ElementTree
 import pytest
 from tool_projects import QUICK, suite_of, write
 
-_FROZEN = """
+_TURNED = """
+import itertools
 import time
 
-import pytest
 
-
-@pytest.fixture
-def turned(monkeypatch):
-    began = time.time()
-    for name in ("time", "perf_counter", "monotonic"):
-        monkeypatch.setattr(time, name, lambda: began + 1e9)
-    monkeypatch.setattr("_pytest.timing.time", time.time)
-    monkeypatch.setattr("_pytest.timing.perf_counter", time.perf_counter)
-
-
-def test_later(turned):
-    assert time.time() > 1e9
+def test_later(monkeypatch):
+    clock = itertools.count(time.time(), 1e9)
+    for name in ("time.perf_counter", "_pytest.timing.perf_counter"):
+        monkeypatch.setattr(name, lambda: next(clock))
+    assert time.perf_counter() < time.perf_counter()
 """
 
 
 def test_a_test_that_turns_the_clock_gets_the_time_it_really_took(tmp_path: Path) -> None:
-    root = write(tmp_path / "repo", {"pytest.ini": QUICK, "test_frozen.py": _FROZEN})
+    root = write(tmp_path / "repo", {"pytest.ini": QUICK, "test_turned.py": _TURNED})
     run = suite_of(root, tmp_path / "out")
     assert (run.outcome, run.counts.passed) == ("passed", 1)
     assert 0 <= run.slowest[0].seconds <= run.seconds
