@@ -45,6 +45,20 @@ def test_the_rows_say_what_the_state_says(
     views.close()
 
 
+def test_a_task_that_waits_for_its_next_attempt_is_shown_as_pending(tmp_path: Path) -> None:
+    world = World(1)
+    world.spawn("python")
+    task = world.submit(capabilities=("python",))
+    world.settle()
+    world.fail(task)
+    views = views_of(world, tmp_path / "views.db")
+    row = views.task(task)
+    assert row is not None
+    assert (row.status, row.agent, row.reason) == ("pending", None, "it broke")
+    assert [each.outcome for each in views.attempts(task)] == ["error"]
+    views.close()
+
+
 def test_views_that_are_damaged_are_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "views.db"
     path.write_bytes(b"this was never a database, " * 500)
