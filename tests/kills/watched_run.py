@@ -163,6 +163,15 @@ class WatchedRun:
         """How far it is by now."""
         return phase_of(self.events)
 
+    def reach(self, phase: str, meanwhile: Callable[[], None]) -> None:
+        """Wait until the run is in this phase, doing something at each look."""
+
+        def reached() -> bool:
+            meanwhile()
+            return self.phase == phase
+
+        self.until(reached)
+
     def hold_at(self, phase: str) -> None:
         """Wait until the run is in this phase, and freeze the orchestrator there."""
         self.until(lambda: self.phase == phase)
