@@ -2,14 +2,15 @@
 
 `python bench/matching.py` prints assignments a second for 100,000 queued tasks and 1,000 agents in
 100 classes with 200 capability sets, for a swarm that fits nothing, and for the worst case that is
-known: every agent a class of its own, every request met by few of them. A figure of a shared
-machine moves with its neighbours; compare with a run of the base in the same minute.
+known: every agent a class of its own, every request met by few of them. Seconds are of processor
+time. Even so they move with the neighbours of a shared machine; compare with a run of the base in
+the same minute.
 """
 
 import argparse
 import random
 from collections.abc import Callable
-from time import perf_counter
+from time import process_time
 
 from visionflow.engine.matching import GroupKey, Matching, offers
 
@@ -45,7 +46,7 @@ def fill(matching: Matching, keys: list[GroupKey], queued: int) -> None:
 def drain(matching: Matching, batch: int) -> float:
     """Assign everything; `batch` agents come free at a time. Assignments a second."""
     busy: list[str] = []
-    done, start = 0, perf_counter()
+    done, start = 0, process_time()
     while len(matching):
         found = matching.best()
         if found is None:
@@ -63,7 +64,7 @@ def drain(matching: Matching, batch: int) -> float:
             for name in busy:
                 matching.place(name, 15)
             busy.clear()
-    return done / (perf_counter() - start)
+    return done / (process_time() - start)
 
 
 def usual(queued: int, batch: int) -> float:
@@ -79,7 +80,7 @@ def saturated(queued: int) -> float:
     for name in names:
         matching.place(name, -1)
     fill(matching, keys, queued)
-    done, start = 0, perf_counter()
+    done, start = 0, process_time()
     for turn in range(queued):
         name = names[turn % len(names)]
         matching.place(name, 15)
@@ -88,7 +89,7 @@ def saturated(queued: int) -> float:
             matching.dequeue(found[0])
             done += 1
         matching.place(name, -1)
-    return done / (perf_counter() - start)
+    return done / (process_time() - start)
 
 
 def nothing_fits(queued: int) -> float:
@@ -99,13 +100,13 @@ def nothing_fits(queued: int) -> float:
     matching, names, _ = build(100, 1_000, 200, (3, 12))
     keys: list[GroupKey] = [((f"nobody{number}",), None, None) for number in range(200)]
     fill(matching, keys, queued)
-    looks, start = 200_000, perf_counter()
+    looks, start = 200_000, process_time()
     for turn in range(looks):
         matching.place(names[turn % 1_000], -1)
         matching.place(names[turn % 1_000], 15)
         if matching.best() is not None:
             raise AssertionError("nothing should fit")
-    return looks / (perf_counter() - start)
+    return looks / (process_time() - start)
 
 
 def worst(queued: int, batch: int) -> float:
