@@ -54,3 +54,33 @@ def shout(task: Task) -> str:
 def unwritable(task: Task) -> object:
     """A result that MessagePack cannot hold."""
     return object()
+
+
+class Unspeakable(Exception):
+    """An exception that cannot describe itself."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def awkward(task: Task) -> str:
+    """Says or does, by its input, what is awkward for the process that hosts it."""
+    if task.input == "surrogate":
+        raise ValueError("no file named \udc80")
+    if task.input == "unspeakable":
+        raise Unspeakable
+    os._exit(7)
+
+
+async def fork(task: Task) -> str:
+    """Lets a copy of the whole process return."""
+    return "a copy" if os.fork() == 0 else "the original"
+
+
+class Talker(BaseAgent):
+    """Says what UTF-8 cannot carry, or is no text at all."""
+
+    async def process_task(self, task: Task) -> str:
+        self.log("no file named \udc80", level="\udc80")
+        self.progress(0.5, "at \udc80")
+        return "said"

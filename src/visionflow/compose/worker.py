@@ -145,6 +145,8 @@ async def _serve(order: WorkerOrder, secret: str) -> NoReturn:
     heartbeat.start()
     held = _hold_memory(order, loop, session, executor)
     loop.add_signal_handler(signal.SIGTERM, session.drain, "The worker was told to end (SIGTERM).")
+    # A copy that an agent forks has this loop, its connections and its tasks too.
+    os.register_at_fork(after_in_child=lambda: loop.call_soon(os._exit, exits.FORKED))
     gc.freeze()
     code = await session.run()
     if held is not None:

@@ -5,9 +5,7 @@ does afterwards is discarded. When it may begin is the executor's business.
 """
 
 import asyncio
-import os
 import threading
-import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -20,9 +18,8 @@ from visionflow.domain.tasks import FailureKind, Payload
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
 from visionflow.worker.steps import Steps
+from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
 
-REASON_CHARS_MAX = 4_000
-FRAMES_MAX = 4
 NOTE_CHARS_MAX = 500
 
 
@@ -136,7 +133,7 @@ class RunningAttempt:
         dispatch = self.dispatch
         if not self.ended:
             self._surroundings.report_progress(
-                Progress(dispatch.task, dispatch.attempt, fraction, note[:NOTE_CHARS_MAX])
+                Progress(dispatch.task, dispatch.attempt, fraction, sendable(note, NOTE_CHARS_MAX))
             )
 
     @property
@@ -230,13 +227,13 @@ class RunningAttempt:
         if self.stop is not None:
             return Failed(task, attempt, self.stop.kind, self.stop.reason[:REASON_CHARS_MAX])
         if isinstance(error, PermanentFailure | NotPersistable):
-            kind, reason = FailureKind.PERMANENT, str(error)
+            kind, reason = FailureKind.PERMANENT, sendable(error, REASON_CHARS_MAX)
         elif isinstance(error, MemoryError):
-            kind, reason = FailureKind.RESOURCES, f"The agent ran out of memory. {_told(error)}"
+            kind, reason = FailureKind.RESOURCES, f"The agent ran out of memory. {told(error)}"
         elif isinstance(error, StaleAttempt):
-            kind, reason = FailureKind.KILLED, str(error)
+            kind, reason = FailureKind.KILLED, sendable(error, REASON_CHARS_MAX)
         else:
-            kind, reason = FailureKind.ERROR, _told(error)
+            kind, reason = FailureKind.ERROR, told(error)
         return Failed(task, attempt, kind, reason[:REASON_CHARS_MAX])
 
     def tell_to_stop(self, stop: Stop) -> None:
@@ -283,18 +280,3 @@ def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
         return False
-
-
-def _told(error: BaseException) -> str:
-    """Type, message, and where it came from: the innermost frames, without our own."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = os.sep.join(("visionflow", "worker", ""))
-    places = [
-        f"{frame.filename}:{frame.lineno} in {frame.name}"
-        for frame in reversed(frames)
-        if own not in frame.filename
-    ]
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if not places:
-        return text[: REASON_CHARS_MAX // 2]
-    return f"{text[: REASON_CHARS_MAX // 2]} (at {', from '.join(places[:FRAMES_MAX])})"

@@ -6,6 +6,7 @@ It runs over ports alone, so that the simulator drives the very same code.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, Protocol
@@ -30,7 +31,8 @@ from visionflow.ports.blobs import Blobs
 from visionflow.ports.host import Host, Timer
 from visionflow.worker.attempt import RunningAttempt, Stop
 from visionflow.worker.hosting import Hosting
-from visionflow.worker.threads import Threads, offload
+from visionflow.worker.telling import sendable
+from visionflow.worker.threads import Threads, end_if_forked, offload
 
 ANNOUNCE_MS = 50
 """An attempt that still runs after this is reported as started."""
@@ -38,6 +40,7 @@ STOP_GRACE_MS = 2_000
 """What does not end this long after it was told to is reported and given up."""
 GIVEN_UP_MAX = 16
 """So many attempts given up make the process one to be replaced."""
+LEVEL_CHARS_MAX = 16
 FINISHED_MAX = 4_096
 """Finished attempts that are remembered, so that a late repeat of a Dispatch runs nothing."""
 
@@ -83,6 +86,7 @@ class Executor:
         self._running: dict[RunningAttempt, None] = {}
         self._sweep: tuple[float, Timer] | None = None
         self._draining: str | None = None
+        self._pid = os.getpid()
         self.given_up = 0
         """Attempts whose code did not end when it was told to; it may still run."""
 
@@ -201,6 +205,7 @@ class Executor:
 
     def ended(self, attempt: RunningAttempt, message: Result | Failed) -> None:
         """Its code is done, or it is given up. Only the first end of an attempt counts."""
+        end_if_forked(self._pid)
         if attempt.ended:
             return
         attempt.ended = True
@@ -232,7 +237,7 @@ class Executor:
 
     def write_log(self, agent: str | None, level: str, text: str) -> None:
         """A line for the log of an agent. From any thread."""
-        self._signal(LogLine(agent, level, text[:8_000]))
+        self._signal(LogLine(agent, sendable(level, LEVEL_CHARS_MAX), sendable(text)))
 
     def in_loop(self) -> asyncio.AbstractEventLoop:
         """See `Surroundings`."""

@@ -12,3 +12,5 @@ WORN_OUT = 87
 """Too many attempts ignored that they were stopped; a fresh process replaces it."""
 STALLED = 88
 """An agent blocked the loop beyond its attempt's wall-clock limit (`timeout`)."""
+FORKED = 89
+"""Not a worker's own: a process that an agent forked came back into the worker's code."""

@@ -11,10 +11,10 @@ from visionflow.domain.messages import AgentDown, AgentUp, Message
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
 from visionflow.worker.lanes import Desk, Lane, lane_for
+from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
 
 AGENT_START_MS = 60_000
 AGENT_STOP_MS = 2_000
-REASON_CHARS_MAX = 4_000
 
 
 class Office(Desk, Protocol):
@@ -93,7 +93,7 @@ class Hosting:
                 await self._stop(agent)
             return
         except BaseException as error:
-            reason = str(error) if isinstance(error, ConfigError) else _described(error)
+            reason = _why_not_up(error)
             self._building.pop(spec.id, None)
             self._office.send(AgentDown(spec.id, reason[:REASON_CHARS_MAX]))
             return
@@ -124,14 +124,37 @@ class Hosting:
         self._office.send(AgentDown(agent, "It was ended as asked.", ended=True))
 
     async def _stop(self, agent: BaseAgent) -> None:
+        """End it, within twice its time even when it ignores that it is cancelled."""
+        loop = self._office.loop
+        over: asyncio.Future[None] = loop.create_future()
+
+        def settle(*_: object) -> None:
+            if not over.done():
+                over.set_result(None)
+
+        stopping = loop.create_task(self._stop_quietly(agent))
+        stopping.add_done_callback(settle)
+        timers = (
+            loop.call_later(AGENT_STOP_MS / 1000, stopping.cancel),
+            loop.call_later(2 * AGENT_STOP_MS / 1000, settle),
+        )
         try:
-            async with asyncio.timeout(AGENT_STOP_MS / 1000):
-                await agent.stop()
-        except (Exception, SystemExit) as error:
-            self._office.write_log(agent.id, "warning", f"Its stop() failed: {_described(error)}")
+            await over
+        finally:
+            for timer in timers:
+                timer.cancel()
+
+    async def _stop_quietly(self, agent: BaseAgent) -> None:
+        try:
+            await agent.stop()
+        except BaseException as error:
+            text = "it took too long." if isinstance(error, asyncio.CancelledError) else told(error)
+            self._office.write_log(agent.id, "warning", f"Its stop() failed: {text}")
 
 
-def _described(error: BaseException) -> str:
-    if isinstance(error, TimeoutError) and not str(error):
-        return "It took too long."
-    return f"{type(error).__name__}: {error}"
+def _why_not_up(error: BaseException) -> str:
+    if isinstance(error, ConfigError):
+        return sendable(error)
+    if isinstance(error, TimeoutError) and not error.args:
+        return f"Its start() took longer than {AGENT_START_MS} ms."
+    return told(error)

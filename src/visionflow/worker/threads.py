@@ -5,12 +5,15 @@ no threads, as in the simulator. Neither can end a call that does not return.
 """
 
 import asyncio
+import os
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Protocol, TypeVar
+
+from visionflow.worker import exits
 
 T = TypeVar("T")
 
@@ -28,6 +31,15 @@ class Threads(Protocol):
     def post(self, call: Callable[[], None]) -> None:
         """From a thread: have it called in the loop, in the order of posting."""
         ...
+
+
+def end_if_forked(pid: int) -> None:
+    """End this process when it is not the one with this pid but a copy that an agent forked.
+
+    A copy that runs on here would report, and take on work, in the name of the worker.
+    """
+    if os.getpid() != pid:
+        os._exit(exits.FORKED)
 
 
 def offload(threads: Threads, call: Callable[[], T]) -> "asyncio.Future[T]":
@@ -86,6 +98,7 @@ class OsThreads:
         self._idle: deque[queue.SimpleQueue[Callable[[], None]]] = deque()
         self._posted: deque[Callable[[], None]] = deque()
         self._woken = False
+        self._pid = os.getpid()
 
     def start(self, call: Callable[[], None]) -> None:
         """See `Threads`. Called in the loop."""
@@ -97,6 +110,7 @@ class OsThreads:
 
     def post(self, call: Callable[[], None]) -> None:
         """See `Threads`."""
+        end_if_forked(self._pid)
         self._posted.append(call)
         if not self._woken:
             self._woken = True
