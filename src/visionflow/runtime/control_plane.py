@@ -156,24 +156,34 @@ class ControlPlane:
             self._happen(assigned)
 
     def _flush(self) -> None:
+        if self._events:
+            self._close(*self._append())
+            return
+        outbox, self._outbox = self._outbox, []
+        leaving = [call for call in (close([]) for close in self.on_close) if call]
+        for call in (*leaving, *outbox):
+            call()
+
+    def _append(self) -> tuple[int, int, list[AnyEvent]]:
+        """Hand the open record to the disk; returns its number, time and events."""
         events, self._events = self._events, []
         outbox, self._outbox = self._outbox, []
-        if not events:
-            leaving = [call for call in (close(events) for close in self.on_close) if call]
-            for call in (*leaving, *outbox):
-                call()
-            return
         at_ms, seq = self._opened_ms, self._sent_seq + 1
         appended = self._log.append(self._stream, self._sent_seq, encode_record(at_ms, events))
         self._sent_seq = seq
+        self._in_flight = outbox
+        appended.add_done_callback(self._durable)
+        return seq, at_ms, events
+
+    def _close(self, seq: int, at_ms: int, events: list[AnyEvent]) -> None:
+        """Work out what a record makes necessary; it leaves with the record's answers."""
+        outbox = [] if self._in_flight is None else self._in_flight
         for close in self.on_close:
             leaving = close(events)
             if leaving is not None:
                 outbox.append(leaving)
         for committed in self.on_commit:
             outbox.append(_bind_record(committed, seq, at_ms, events))
-        self._in_flight = outbox
-        appended.add_done_callback(self._durable)
 
     def _durable(self, appended: "asyncio.Future[Head]") -> None:
         if appended.cancelled():
@@ -185,12 +195,19 @@ class ControlPlane:
             return
         self.head = appended.result()
         outbox, self._in_flight = self._in_flight or [], None
-        for call in outbox:
-            call()
+        # The disk works on the next record while the answers to this one leave; what that one
+        # makes necessary is worked out when they have left.
+        record = self._append() if self._events else None
+        try:
+            for call in outbox:
+                call()
+        finally:
+            if record is not None:
+                self._close(*record)
+        if record is None and self._outbox:
+            self._flush()
         if self._mailbox:
             self._schedule()
-        if self._events or self._outbox:
-            self._flush()
 
     def _fail(self, failure: BaseException) -> None:
         self._failed = failure

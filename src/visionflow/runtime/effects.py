@@ -56,9 +56,9 @@ class Effects:
         state, sessions = self.state, self._sessions
         leaving: list[f.Effect] = []
         for event in events:
-            if isinstance(event, e.TaskAssigned):
+            if type(event) is e.TaskAssigned:
                 sessions.deliver(state, event.task, event.attempt)
-            elif not isinstance(event, _FREQUENT):
+            elif type(event) not in _FREQUENT:
                 self._note(state, event)
         for worker in self._dirty:
             self._collect(state, worker, leaving)
