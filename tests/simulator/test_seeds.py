@@ -85,13 +85,6 @@ def test_a_seed_that_once_found_a_fault_is_clean(found: dict[str, int]) -> None:
     expect_clean(run_seed(found["number"], found["agents"], found["tasks"]))
 
 
-@pytest.mark.parametrize(("first", "count"), [(2_000, 20), (3_000, 60), (4_000, 160)])
-def test_seeds_of_a_range_are_clean(first: int, count: int) -> None:
-    """What planted faults are tried against: it stops at the first seed that shows one."""
-    for result in results(range(first, first + count)):
-        expect_clean(result)
-
-
 @pytest.mark.parametrize(("agents", "tasks"), [(1, 20), (2, 40), (12, 200), (30, 60)])
 def test_swarms_of_other_sizes_are_clean(agents: int, tasks: int) -> None:
     for result in results(range(8), agents, tasks):

@@ -71,8 +71,10 @@ class Workload(NamedTuple):
 
 
 class _Maker:
-    def __init__(self, chance: random.Random, span_ms: int) -> None:
+    def __init__(self, chance: random.Random, span_ms: int, staying: int) -> None:
         self.random = chance
+        self.staying = staying
+        """So many agents stay to the end."""
         self.span_ms = span_ms
         self.actions: list[Action] = []
         self.scripts: dict[str, Script] = {}
@@ -110,15 +112,15 @@ class _Maker:
     # Agents ----------------------------------------------------------------------------------
 
     def agent(self, number: int, at_ms: int) -> None:
-        """Ask for an agent; the first two are never ended, so that all work can be done."""
+        """Ask for an agent; those that stay are never ended, so that all work can be done."""
         name = f"agent_{number}"
-        quick = number % 3 == 1
+        quick = number % 3 == 1 and self.staying > 1
         kind = "broken" if number > 2 and self.chance(0.05) else "coroutine"
         if quick and kind != "broken":
             kind = "loop" if self.chance(0.5) else "thread"
         self.quick = self.quick or quick
         offered = (QUICK,) if quick else KINDS[number % len(KINDS)] if number else EVERYTHING
-        memory = 2**30 if number and self.chance(0.2) else None
+        memory = 2**30 if number and self.chance(0.4) else None
         spec = AgentSpec(
             id=name,
             type="scripted",
@@ -131,12 +133,12 @@ class _Maker:
         command = self.act(
             at_ms,
             lambda now, i: c.SpawnAgent(now_ms=now, command=i, spec=spec),
-            needs=tuple(self.first) if number > 1 else (),
-            refusals=("limit_reached",) if number > 1 else (),
+            needs=() if number < self.staying else tuple(self.first),
+            refusals=() if number < self.staying else ("limit_reached",),
         )
-        if number < 2:
+        if number < self.staying:
             self.first.append(command)
-        if number > 2 and self.chance(0.2):
+        if number > 2 and self.chance(0.4):
             self.act(
                 at_ms + self.random.randint(100, self.span_ms),
                 lambda now, i: c.TerminateAgent(now_ms=now, command=i, agent=name),
@@ -161,7 +163,7 @@ class _Maker:
             how = chance.choice(("error", "error", "error", "permanent", "hang"))
         elif self.chance(0.01) and not self.crashes:
             self.crashes, fails, how = 1, 1, "crash"
-        steps = chance.randint(1, 4) if self.chance(0.3) else 0
+        steps = chance.randint(1, 4) if self.chance(0.4) else 0
         return Script(
             number, ms, fails, how, steps, notes=self.chance(0.1), large=self.chance(0.03)
         )
@@ -290,7 +292,7 @@ def make_workload(seed: int, agents: int, tasks: int, span_ms: int = 12_000) -> 
     Every task can be done by the first two agents, which stay. Ids are fresh within the
     workload, and the same for the same arguments.
     """
-    maker = _Maker(random.Random(seed), span_ms)
+    maker = _Maker(random.Random(seed), span_ms, min(2, agents))
     for number in range(agents):
         early = number < 2 or maker.chance(0.7)
         maker.agent(number, 0 if early else maker.random.randint(0, span_ms))

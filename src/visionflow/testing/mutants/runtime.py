@@ -6,8 +6,8 @@ average until a seed shows the fault, so that another order of events hides none
 
 from visionflow.testing.mutants.mutant import Mutant
 
-SEEDS = "tests/simulator/test_seeds.py::test_seeds_of_a_range_are_clean"
-FEW, MORE, MANY = f"{SEEDS}[2000-20]", f"{SEEDS}[3000-60]", f"{SEEDS}[4000-160]"
+SEEDS = "tests/simulator/ranges.py::test_seeds_of_a_range_are_clean"
+FEW, MORE, MANY = f"{SEEDS}[20]", f"{SEEDS}[60]", f"{SEEDS}[160]"
 
 CONTROL_PLANE = (
     Mutant(
@@ -15,7 +15,7 @@ CONTROL_PLANE = (
         "runtime/control_plane.py",
         "self._outbox.append(_bind(answered, answer))",
         "answered(answer)",
-        MORE,
+        FEW,
     ),
     Mutant(
         "a batch is decided before it is folded",
@@ -60,7 +60,7 @@ CONTROL_PLANE = (
         "runtime/control_plane.py",
         "        self._outbox.append(call)\n        self._schedule()\n",
         "        call()\n",
-        MANY,
+        FEW,
     ),
 )
 
@@ -83,7 +83,7 @@ EFFECTS = (
         """        self._control.after_commit(lambda: None)
 
     def stop""",
-        MANY,
+        MORE,
     ),
     Mutant(
         "a start that waits for its time is not withdrawn",
@@ -164,14 +164,14 @@ WORKER = (
         "worker/executor.py",
         "if known.dispatch.attempt >= dispatch.attempt:",
         "if known.dispatch.attempt > dispatch.attempt:",
-        MANY,
+        MORE,
     ),
     Mutant(
         "a large result is named and never stored",
         "worker/values.py",
         "Payload(blob=blobs.put(body))",
         'Payload(blob="0" * 64)',
-        MORE,
+        FEW,
     ),
 )
 

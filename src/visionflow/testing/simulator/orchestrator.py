@@ -49,6 +49,10 @@ class Surroundings(Machine, Protocol):
         """How long its workers wait for it when it is gone."""
         ...
 
+    def leftovers(self) -> list[str]:
+        """Worker processes that live and that the log names."""
+        ...
+
 
 class Life:
     """From one start of the orchestrator to its end."""
@@ -76,6 +80,7 @@ class Life:
         try:
             node = Node(self._spec, ports, self._launch, self._failed)
             self._made = node
+            self._look_for_leftovers()
             node.control.on_close.append(self._closing)
             await node.start()
         except VisionFlowError as error:
@@ -96,6 +101,11 @@ class Life:
             self.look()
             self.digests[node.control.head.seq] = node.control.state.digest()
         done()
+
+    def _look_for_leftovers(self) -> None:
+        """Before anything is given out, no worker that the log names may be alive."""
+        for name in self._surroundings.leftovers():
+            self.process.kernel.fault(f"{self.process.name} starts while {name} is alive")
 
     def _verify(self, worker: str, incarnation: int, secret: str, pid: int | None) -> bool:
         node = self._made

@@ -112,6 +112,18 @@ class World:
             process.steps_left = process.touches_left = -1
             process.resume()
 
+    def leftovers(self) -> list[str]:
+        """See `orchestrator.Surroundings`."""
+        lines = self.witness.check.workers
+        return [
+            node.process.name
+            for node in self.living()
+            if node.order.worker in lines
+            and lines[node.order.worker].alive
+            and lines[node.order.worker].incarnation == node.order.incarnation
+            and lines[node.order.worker].pid == node.process.pid
+        ]
+
     def living(self) -> list[WorkerNode]:
         """Worker processes that live."""
         return [node for node in self.workers if node.process.alive]
