@@ -12,6 +12,7 @@ from bench.failover import failover
 from bench.figures import Row, as_json, text_of
 from bench.latency import latency
 from bench.machine import machine
+from bench.pure import engine, matching
 from bench.restart import restart
 from bench.rounds import ROUNDS, Budget
 from bench.throughput import throughput
@@ -20,6 +21,8 @@ ROWS: dict[str, Callable[[Budget], Row]] = {
     "throughput-32": lambda budget: throughput(budget, 32),
     "throughput-256": lambda budget: throughput(budget, 256),
     "latency": latency,
+    "matching": lambda budget: matching(budget.rounds),
+    "engine": lambda budget: engine(budget.rounds),
     "restart": lambda budget: restart(budget.rounds),
     "failover": lambda budget: failover(),
     "agents-per-gib": lambda budget: density(),

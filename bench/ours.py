@@ -14,6 +14,8 @@ from visionflow.interfaces.orchestrator import Fleet
 
 SWARM = "swarm"
 WARM_UP = 500
+AGENTS = 4
+"""They share a worker's process; each is given up to 65 short tasks ahead."""
 
 
 class VisionFlow:
@@ -29,7 +31,7 @@ class VisionFlow:
         """See `Contender.open`."""
         self._orchestrator = AgentOrchestrator(folder, limits=Limits(workers_max=self._workers))
         self._fleet = self._orchestrator.open()
-        self._fleet.spawn(Doubler, count=self._workers)
+        self._fleet.spawn(Doubler, count=AGENTS * self._workers)
         self.run(WARM_UP, 32)
 
     def run(self, tasks: int, window: int) -> None:
