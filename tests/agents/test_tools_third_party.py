@@ -54,3 +54,43 @@ def test_why_pytest_gave_up_is_its_error_and_not_what_coverage_adds(tmp_path: Pa
     run = suite_of(root, tmp_path / "out")
     assert run.outcome == "could_not_run"
     assert "no_such_setting" in (run.reason or "")
+
+
+def test_a_module_that_no_test_imports_counts_as_not_covered(tmp_path: Path) -> None:
+    root = write(tmp_path / "repo", {
+        "pytest.ini": QUICK, "used.py": "a = 1\nb = 2\n", "unused.py": "c = 3\nd = 4\n",
+        "setup.py": "x = 1\n", "docs/conf.py": "y = 1\n", "docs/__init__.py": "",
+        "test_a.py": "import used\ndef test_a(): assert used.a\n",
+    })  # fmt: skip
+    run = suite_of(root, tmp_path / "out")
+    assert run.coverage == 50.0
+    measured = ElementTree.parse(tmp_path / "out" / "coverage.xml").iter("class")
+    assert {each.get("filename") for each in measured} == {"used.py", "unused.py"}
+
+
+def test_no_tests_are_taken_through_links_that_lead_up_or_out(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", {"test_theirs.py": "def test_theirs(): assert 0\n"})
+    root = write(tmp_path / "repo", {
+        "pytest.ini": QUICK, "test_a.py": "def test_a(): pass\n",
+        "shared/test_b.py": "def test_b(): pass\n", "deep/x.py": "",
+    })  # fmt: skip
+    (root / "deep" / "up").symlink_to("..")
+    (root / "out").symlink_to(tmp_path / "elsewhere")
+    (root / "again").symlink_to("shared")
+    run = suite_of(root, tmp_path / "out")
+    assert (run.outcome, run.counts.passed, run.counts.total) == ("passed", 3, 3)
+    told = [note for note in run.notes if note.startswith("no tests are taken through")]
+    assert [note.split(",")[0].rpartition(" ")[2] for note in told] == ["deep/up", "out"]
+
+
+@pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
+def test_a_suite_that_leaves_before_its_first_test_gets_no_verdict(
+    tmp_path: Path, leave: str
+) -> None:
+    root = write(tmp_path / "repo", {
+        "pytest.ini": QUICK, "test_a.py": "def test_a(): pass\n", "a.py": "x = 1\n",
+        "conftest.py": f"import os, sys\n{leave}\n",
+    })  # fmt: skip
+    run = suite_of(root, tmp_path / "out")
+    assert run.outcome == "could_not_run"
+    assert "without a result" in (run.reason or "")

@@ -32,14 +32,48 @@ def write_settings(path: Path, data: Path, worktree: str, project: Project) -> b
     Tests inside a package do not count as its code.
     """
     folders = [f"{worktree}/{package}" for package in project.packages]
-    if not folders and not project.modules:
+    tops = _module_folders(project)
+    if not folders and not tops:
         return False
     omit = [f"{f}/{p}" for f in folders for p in ("tests/*", "test/*", "*/tests/*", "*/test/*")]
+    omit += [f"{worktree}/{path}" for top in tops for path in _others(top, project)]
+    sources = [*folders, *(f"{worktree}/{top}".rstrip("/") for top in tops)]
     lines = ["[run]", "branch = False", "relative_files = True", f"data_file = {data}"]
-    lines += _setting("source", folders) + _setting("source_pkgs", list(project.modules))
+    lines += _setting("source", sources)
     lines += _setting("omit", [path.replace("%", "%%") for path in omit])
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return True
+
+
+def _module_folders(project: Project) -> list[str]:
+    """Where the measured single-file modules lie; the empty string is the top.
+
+    Measured by folder and not by name: one that no test imports counts too, with no line run.
+    """
+    files = set(project.tree.python)
+    folders: set[str] = set()
+    for name in project.modules:
+        places = (f"{root}/{name}.py".lstrip("/") for root in project.import_roots)
+        found = next((place for place in places if place in files), None)
+        if found is not None:
+            folders.add(found.rpartition("/")[0])
+    return sorted(folders)
+
+
+def _others(top: str, project: Project) -> list[str]:
+    """What lies beside the measured modules in the folder `top` and is not to be measured."""
+    prefix = f"{top}/" if top else ""
+    found: set[str] = set()
+    for path in project.tree.python:
+        if not path.startswith(prefix):
+            continue
+        first, slash, _ = path[len(prefix) :].partition("/")
+        inner = f"{prefix}{first}"
+        if slash and not any(f"{each}/".startswith(f"{inner}/") for each in project.packages):
+            found.add(f"{inner}/*")
+        elif not slash and first.removesuffix(".py") not in project.modules:
+            found.add(inner)
+    return sorted(found)
 
 
 def _setting(name: str, values: list[str]) -> list[str]:

@@ -21,8 +21,9 @@ _WORST: dict[CaseOutcome, int] = {"passed": 0, "xfailed": 1, "skipped": 2, "fail
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 _EXCEPTION = re.compile(r"[\w.]*(?:Error|Exception|Warning|Exit|Interrupt|Iteration)\w*(?::|$)")
 _Kind = Literal[
-    "start", "collected", "collect_error", "collect_skip", "test", "report", "finish", "deadline"
-]
+    "start", "collected", "collect_error", "collect_skip", "link", "test", "report", "finish",
+    "deadline",
+]  # fmt: skip
 
 
 class _Line(msgspec.Struct):
@@ -76,6 +77,8 @@ class TestLog:
         self.deadline_at: str | None = None
         self.current: str | None = None
         self.pytest: str | None = None
+        self.links: set[str] = set()
+        """Links to folders that were not followed."""
         self._tests: dict[str, _Running] = {}
         self._modules: dict[str, Case] = {}
         self._rest = b""
@@ -102,6 +105,8 @@ class TestLog:
             case "collect_error" | "collect_skip":
                 outcome: CaseOutcome = "error" if line.kind == "collect_error" else "skipped"
                 self._modules[line.id] = Case(line.id, outcome, 0.0, line.text)
+            case "link":
+                self.links.add(line.id)
             case "test":
                 self.current = line.id
                 self._tests.setdefault(line.id, _Running())

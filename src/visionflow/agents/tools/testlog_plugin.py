@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
 
 _TEXT_MAX = 6_000
@@ -48,8 +49,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Start writing, in the one process that hears every result."""
     path = os.environ.get("VISIONFLOW_TEST_LOG")
-    if path and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Log(path), "visionflow-testlog-events")
+    log = _Log(path) if path and not hasattr(config, "workerinput") else None
+    if log is not None:
+        config.pluginmanager.register(log, "visionflow-testlog-events")
+    if int(pytest.__version__.partition(".")[0]) >= 7:
+        config.pluginmanager.register(_Links(str(config.rootpath), log), "visionflow-links")
+
+
+class _Links:
+    """Keeps collection from following links to folders that lead out of the project or up in it.
+
+    Pytest would find the same tests again at every turn of a loop, and strangers' tests outside.
+    """
+
+    def __init__(self, root: str, log: _Log | None) -> None:
+        self.root = os.path.join(os.path.realpath(root), "")
+        self.log = log
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        if not collection_path.is_symlink() or not collection_path.is_dir():
+            return None
+        target = os.path.join(os.path.realpath(collection_path), "")
+        here = os.path.join(os.path.realpath(collection_path.parent), "")
+        if target.startswith(self.root) and not here.startswith(target):
+            return None
+        if self.log is not None:
+            self.log.write("link", id=os.path.relpath(collection_path, self.root))
+        return True
 
 
 class _Log:
@@ -61,7 +87,7 @@ class _Log:
         self.process = os.getpid()
         self.current = ""
         self.began = self.heard = _clock()
-        self._write("start", pytest=pytest.__version__, python=platform.python_version())
+        self.write("start", pytest=pytest.__version__, python=platform.python_version())
         seconds = float(os.environ.get("VISIONFLOW_SOFT_DEADLINE_S", "0"))
         if seconds > 0:
             # A thread would make every fork in the tests warn; an alarm that a test takes over
@@ -69,14 +95,14 @@ class _Log:
             signal.signal(signal.SIGALRM, self._deadline)
             signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
 
-    def _write(self, kind: str, **fields: object) -> None:
+    def write(self, kind: str, **fields: object) -> None:
         if os.getpid() == self.process:
             line = json.dumps({"kind": kind, **fields}) + "\n"
             os.write(self.descriptor, line.encode("ascii"))
 
     def _deadline(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() == self.process:
-            self._write("deadline", id=self.current)
+            self.write("deadline", id=self.current)
             raise KeyboardInterrupt
 
     def _disarm(self) -> None:
@@ -89,24 +115,24 @@ class _Log:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if session.items:
-            self._write("collected", count=len(session.items))
+            self.write("collected", count=len(session.items))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
-        self._write("collected", count=len(ids))
+        self.write("collected", count=len(ids))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.outcome != "passed":
             kind = "collect_error" if report.outcome == "failed" else "collect_skip"
-            self._write(kind, id=report.nodeid, text=_text(report))
+            self.write(kind, id=report.nodeid, text=_text(report))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.current, self.heard = nodeid, _clock()
-        self._write("test", id=nodeid)
+        self.write("test", id=nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         expected = hasattr(report, "wasxfail")
-        self._write(
+        self.write(
             "report", id=report.nodeid, when=report.when, outcome=report.outcome, xfail=expected,
             seconds=self._seconds(report), text=_text(report), line=_crash_line(report),
         )  # fmt: skip
@@ -123,7 +149,7 @@ class _Log:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         self._disarm()
         stopped = session.shouldstop or session.shouldfail
-        self._write("finish", exit=int(exitstatus), stopped=str(stopped) if stopped else None)
+        self.write("finish", exit=int(exitstatus), stopped=str(stopped) if stopped else None)
 
 
 def _text(report: pytest.TestReport | pytest.CollectReport) -> str:

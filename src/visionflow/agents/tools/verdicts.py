@@ -19,6 +19,8 @@ from visionflow.ports.sandbox import Completed
 
 _MODULE = re.compile(r"\w+")
 _ERROR = re.compile(r"^(?:E  |ERROR\b|[\w.]*(?:Error|Exception)\b)|\berror:")
+_OF_COVERAGE = re.compile(r"CoverageWarning|self\._?warn\(")
+_LINKS_TOLD = 10
 _INTERRUPTED, _INTERNAL, _USAGE, _NOTHING = 2, 3, 4, 5
 
 
@@ -125,6 +127,8 @@ def _not_run(done: Completed, project: Project) -> str:
     missing = _absent(done, project)
     if missing is not None:
         return f"missing dependency: {missing}"
+    if done.exit_code == 0:
+        return "pytest ended with exit code 0 and without a result: something ended it early"
     how = done.ended_by or f"exit code {done.exit_code}"
     return f"pytest could not run the tests ({how}): {_last_words(done)}"
 
@@ -132,7 +136,7 @@ def _not_run(done: Completed, project: Project) -> str:
 def _last_words(done: Completed) -> str:
     """The line that most likely says why: the last error, without what coverage adds to it."""
     said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    said = [line for line in said if "CoverageWarning" not in line and "self._warn(" not in line]
+    said = [line for line in said if not _OF_COVERAGE.search(line)]
     errors = [line for line in said if _ERROR.search(line)]
     last = (errors or said or ["it printed nothing"])[-1]
     return one_line(last, 200)
@@ -147,6 +151,12 @@ def _notes(log: TestLog, bad: Sequence[Case], done: Completed) -> list[str]:
     notes: list[str] = []
     if log.stopped is not None:
         notes.append(f"the project's settings ended the tests early: {one_line(log.stopped, 200)}")
+    notes += [
+        f"no tests are taken through {one_line(link, 200)}, a link that leads up or out"
+        for link in sorted(log.links)[:_LINKS_TOLD]
+    ]
+    if len(log.links) > _LINKS_TOLD:
+        notes.append(f"{len(log.links) - _LINKS_TOLD} more such links")
     if len(bad) > CASES_MAX:
         notes.append(f"{len(bad) - CASES_MAX} more failures are only in junit.xml")
     progress = log.progress()
