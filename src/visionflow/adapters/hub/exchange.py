@@ -57,6 +57,16 @@ class Exchange:
         """It asks no more."""
         self._ends.pop(number, None)
 
+    def now(self, take: Callable[[Delivery], None], delivery: Delivery) -> None:
+        """Deliver inside this process at once: it came over a socket, so nobody in here is in
+        the middle of publishing. What goes wrong stays with this delivery."""
+        try:
+            take(delivery)
+        except Exception as error:
+            self._loop.call_exception_handler(
+                {"message": f"a receiver of {delivery.subject} failed", "exception": error}
+            )
+
     def later(self, take: Callable[[Delivery], None], delivery: Delivery) -> None:
         """Deliver inside this process, once whoever is publishing now has returned."""
         if not self._turn:
@@ -71,9 +81,4 @@ class Exchange:
     def _deliver_turn(self) -> None:
         turn, self._turn = self._turn, deque()
         for take, delivery in turn:
-            try:
-                take(delivery)
-            except Exception as error:
-                self._loop.call_exception_handler(
-                    {"message": f"a receiver of {delivery.subject} failed", "exception": error}
-                )
+            self.now(take, delivery)

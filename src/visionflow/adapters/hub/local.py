@@ -23,8 +23,9 @@ class LocalSubscription:
         exchange.routes.add(pattern, self)
 
     def deliver(self, subject: str, payload: bytes, reply: str | None, sender: str | None) -> None:
-        """Called by the exchange; the receiver itself is called a moment later."""
-        self._exchange.later(self._take, Delivery(subject, payload, reply, sender))
+        """Called by the exchange. What was published in here is received a moment later."""
+        deliver = self._exchange.later if sender is None else self._exchange.now
+        deliver(self._take, Delivery(subject, payload, reply, sender))
 
     def cancel(self) -> None:
         """No delivery comes after this."""
