@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from visionflow.domain.errors import MailboxFull
+from visionflow.domain.errors import MailboxFull, VisionFlowError
 from visionflow.engine.state import Answer
 from visionflow.runtime.completions import Ended, Waiter
 from visionflow.testing.simulator.kernel import Kernel
@@ -47,6 +47,8 @@ class Client:
         self.ends: dict[str, Ended] = {}
         """Ends of tasks that it was told of."""
         self.full = 0
+        self.turned_away = 0
+        """So often it was told that nothing is decided any more."""
         self._surroundings = surroundings
         self._kernel = surroundings.kernel
         self._actions = {action.command: action for action in workload.actions}
@@ -104,6 +106,8 @@ class Client:
             node.control.offer(command, lambda answer: self._answered(life, action, answer))
         except MailboxFull:
             self.full += 1
+        except VisionFlowError:
+            self.turned_away += 1
 
     def _answered(self, life: Life, action: Action, answer: Answer) -> None:
         """In the orchestrator's process: the answer leaves."""
