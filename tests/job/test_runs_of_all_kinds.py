@@ -1,5 +1,6 @@
 """Workspaces, goals and agents of all kinds: each run ends, and says what it could not do."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -198,20 +199,23 @@ def test_a_run_needs_no_network(tmp_path: Path) -> None:
     if shutil.which("unshare") is None or subprocess.run([*alone, "true"]).returncode:
         pytest.skip("no network namespace can be made here")
     write(tmp_path / "ws", GOOD)
-    script = (
-        "import sys, threading\n"
-        "from visionflow.compose.job import create_run, execute\n"
-        "folder = create_run(*sys.argv[1:])\n"
-        "done = execute(folder, on_progress=lambda p: None, stop=threading.Event(),\n"
-        "               kill=threading.Event())\n"
-        "print(done.summary['gates'])\n"
-        "sys.exit(done.exit_code)\n"
-    )
+    command = [sys.executable, "-m", "visionflow.cli", "run", GOAL, "--json", "--no-progress"]
+    # The kernel counts what leaves this namespace, or tries to.
+    script = '"$@" && cat /proc/self/net/snmp'
     done = subprocess.run(
-        [*alone, sys.executable, "-c", script, GOAL, str(tmp_path / "ws"), str(tmp_path / "out")],
+        [*alone, "sh", "-c", script, "sh", *command,
+         "--workspace", str(tmp_path / "ws"), "--out", str(tmp_path / "out")],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert done.stderr == ""
-    assert (done.returncode, done.stdout) == (
-        0, "{'tests': True, 'syntax': True, 'findings': True}\n",
-    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    result, counted = done.stdout.split("\n", 1)
+    assert json.loads(result)["gates"] == {"tests": True, "syntax": True, "findings": True}
+    tried = {name: kernel_count(counted, name) for name in ("Tcp:ActiveOpens", "Udp:OutDatagrams")}
+    assert tried == {"Tcp:ActiveOpens": 0, "Udp:OutDatagrams": 0}
+
+
+def kernel_count(snmp: str, name: str) -> int:
+    """One counter of /proc/net/snmp, where names and figures stand on lines of their own."""
+    table, column = name.split(":")
+    names, figures = (line.split() for line in snmp.splitlines() if line.startswith(f"{table}:"))
+    return int(figures[names.index(column)])
