@@ -26,6 +26,7 @@ NOBODY_READS = 141
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command line, `sys.argv` when none is given, and end the process with its code."""
     code = INTERNAL
+    _open_what_is_closed()
     try:
         code = _command(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -70,6 +71,13 @@ def _told(error: "CycloptsError") -> str:
         first = (error.unused_tokens or [""])[0]
         return f"{first!r} was not expected; a value of several words needs quotes."
     return str(error).strip()
+
+
+def _open_what_is_closed() -> None:
+    """Give a process started with `2>&-` something to write to, and a file no such number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
 
 
 def _maybe_raise() -> None:

@@ -38,7 +38,8 @@ def run_in_foreground(folder: RunFolder, *, as_json: bool, progress: bool) -> in
         StoreInUse: another living process works on this run.
     """
     if is_finished(folder):
-        return _again(folder, as_json)
+        show_result(folder, as_json)
+        return _code_of(folder)
     with _own(folder):
         _end_leftovers(folder)
         ending = Front(_argv(), _environment(folder, progress)).run()
@@ -47,10 +48,10 @@ def run_in_foreground(folder: RunFolder, *, as_json: bool, progress: bool) -> in
     return _finish(folder, ending, as_json)
 
 
-def _again(folder: RunFolder, as_json: bool) -> int:
+def _code_of(folder: RunFolder) -> int:
+    """The exit code that a finished run stands for."""
     from visionflow.compose.job.outputs import outcome_of
 
-    show_result(folder, as_json)
     return outcome_of(folder.read_summary() or {}).exit_code
 
 
@@ -99,8 +100,8 @@ def _finish(folder: RunFolder, ending: Ending, as_json: bool) -> int:
     if ending.left:
         pids = ", ".join(map(str, ending.left))
         say(f"visionflow: killed processes that the kernel does not let go yet: {pids}.")
-    if done and ending.code >= 0:
-        return ending.code
+    if done:
+        return _code_of(folder)
     code = ending.code if ending.code >= 0 else FAIL_STOP
     if ending.asked is not None:
         code = INTERRUPTED if ending.asked == signal.SIGINT else TERMINATED
