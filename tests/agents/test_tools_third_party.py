@@ -4,7 +4,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from tool_projects import QUICK, suite_of, write
+from tool_projects import QUICK, reviewed, suite_of, write
+
+from visionflow.agents.tools.summary import gates_of
 
 _TURNED = """
 import itertools
@@ -94,3 +96,30 @@ def test_a_suite_that_leaves_before_its_first_test_gets_no_verdict(
     run = suite_of(root, tmp_path / "out")
     assert run.outcome == "could_not_run"
     assert "without a result" in (run.reason or "")
+
+
+@pytest.mark.parametrize("name", ["a$HOME", "b[1]", "c:d", "e\nf"])
+def test_a_path_that_pytest_cannot_take_is_named_and_nothing_runs(
+    tmp_path: Path, name: str
+) -> None:
+    root = write(tmp_path / name / "repo", {"test_a.py": "def test_a(): pass\n"})
+    run = suite_of(root, tmp_path / "out")
+    assert run.outcome == "could_not_run"
+    assert "--out DIR" in (run.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("content", "gate"),
+    [
+        (b"# -*- coding: latin-1 -*-\nx = '\xe9'\n", True),
+        (b"x = '\xe9'\n", None),
+        ("x = 1\n".encode("utf-16"), None),
+        (b"x = " + b"-" * 100_000 + b"1\n", None),
+    ],
+)
+def test_a_file_that_nobody_could_parse_leaves_the_syntax_gate_open(
+    tmp_path: Path, content: bytes, gate: bool | None
+) -> None:
+    root = write(tmp_path / "repo", {"odd.py": content, "plain.py": "x = 1\n"})
+    (root / "link.py").symlink_to("plain.py")
+    assert gates_of(None, reviewed(root, tmp_path / "out"))["syntax"] is gate

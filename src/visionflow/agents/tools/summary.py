@@ -4,8 +4,8 @@ A gate is True, False or None. None is "could not be told", and is never counted
 
 - `tests`: True when the outcome is `passed`; False when it is `failed`, or when the tests were cut
   off by the clock after a failure that no missing dependency explains; else None.
-- `syntax`: False when ruff found `invalid-syntax` outside tests; True when ruff completed and read
-  a file; else None.
+- `syntax`: False when ruff found `invalid-syntax` outside tests; True when ruff completed, read a
+  file, and what it did not read outside tests was parsed by bandit; else None.
 - `findings`: False when any tool found something critical or high; True when every tool completed
   and one of them read a file; else None.
 """
@@ -18,7 +18,7 @@ import msgspec
 from visionflow.agents.findings import SEVERITIES, ToolRun, count_by_severity
 from visionflow.agents.tools.results import TestRun
 from visionflow.agents.tools.ruff import SYNTAX_RULE
-from visionflow.agents.tools.tree import is_test_path
+from visionflow.agents.tools.tree import NO_SOURCE, is_test_path
 
 Gates = dict[str, bool | None]
 Verdict = Literal["passed", "failed", "incomplete", "nothing_checked"]
@@ -81,13 +81,26 @@ def _tests(run: TestRun | None) -> bool | None:
 
 
 def _syntax(tools: Sequence[ToolRun]) -> bool | None:
-    for run in tools:
-        if run.tool == "ruff":
-            wrong = [f for f in run.findings if f.rule == SYNTAX_RULE and not is_test_path(f.path)]
-            if wrong:
-                return False
-            return True if run.ended == "completed" and run.files_read else None
-    return None
+    ruff = next((run for run in tools if run.tool == "ruff"), None)
+    if ruff is None:
+        return None
+    if any(f.rule == SYNTAX_RULE and not is_test_path(f.path) for f in ruff.findings):
+        return False
+    if ruff.ended != "completed" or not ruff.files_read:
+        return None
+    unread = {p for p, why in ruff.not_read if why not in NO_SOURCE and not is_test_path(p)}
+    return True if all(_parsed_by_bandit(path, tools) for path in unread) else None
+
+
+def _parsed_by_bandit(path: str, tools: Sequence[ToolRun]) -> bool:
+    """Whether bandit was given the file and read it: it takes every encoding that Python does."""
+    return any(
+        run.tool == "bandit"
+        and run.ended == "completed"
+        and path.endswith(".py")
+        and path not in {each for each, _ in run.not_read}
+        for run in tools
+    )
 
 
 def _findings(tools: Sequence[ToolRun]) -> bool | None:

@@ -30,6 +30,8 @@ from visionflow.ports.sandbox import Command, Completed, Sandbox
 
 _POLL_S = 0.2
 _GRACE_MS_MAX = 30_000
+_NOT_IN_PATHS = frozenset(":[]$\n\r")
+"""They part import paths, mark parameters and variables, or end a line of settings."""
 
 
 class SuiteRequest(msgspec.Struct, frozen=True):
@@ -61,14 +63,14 @@ async def run_tests(
 ) -> TestRun:
     """Run the tests of `project` (as `look` read the worktree). Never raises for what they do."""
     environment = await asyncio.to_thread(choose, request.workspace, request.virtual_env)
-    refusal = _refusal(project, environment)
+    refusal = _refusal(project, environment, request)
     if refusal is not None:
         return await asyncio.to_thread(_not_started, request, refusal)
     suite = _Suite(sandbox, project, request, environment)
     return await suite.run(on_progress)
 
 
-def _refusal(project: Project, environment: Environment) -> TestRun | None:
+def _refusal(project: Project, environment: Environment, request: SuiteRequest) -> TestRun | None:
     """Why there is nothing to start, told before anything is started."""
     told = environment.description
     if project.style == "none":
@@ -77,6 +79,13 @@ def _refusal(project: Project, environment: Environment) -> TestRun | None:
     least = project.python_minor_min
     if least is not None and least > environment.minor:
         why = f"the project needs Python 3.{least}, and the interpreter here is {told}"
+        return TestRun("could_not_run", why, environment=told, notes=environment.notes)
+    odd = sorted(set(request.worktree + request.scratch) & _NOT_IN_PATHS)
+    if odd:
+        why = (
+            f"the output folder's path has {' and '.join(map(repr, odd))} in it, which pytest or "
+            "Python's import path cannot take; name another with --out DIR"
+        )
         return TestRun("could_not_run", why, environment=told, notes=environment.notes)
     return None
 

@@ -29,6 +29,9 @@ _NOT_ENTERED = {
 }
 _QUIET = ("version control", "a cache", "earlier runs")
 """Holds no source of the project; naming it in every report would only be noise."""
+_ENVIRONMENT, _LINK, _NO_FILE = "a Python environment", "a symbolic link", "not a regular file"
+NO_SOURCE = frozenset({*_NOT_ENTERED.values(), _ENVIRONMENT, _LINK, _NO_FILE})
+"""Reasons for not looking at something that say: it is no source of the project, or not here."""
 _TO_BUILD = (".c", ".cpp", ".cc", ".pyx", ".rs", ".pyx.in", ".py.in", "Cargo.toml")
 _TEST_NAMES = ("test_*.py", "*_test.py", "tests.py", "conftest.py")
 
@@ -107,7 +110,7 @@ def _folder(
     """Enter a folder later, or note why not."""
     why = _NOT_ENTERED.get(entry.name)
     if why is None and os.path.lexists(os.path.join(entry.path, "pyvenv.cfg")):
-        why = "a Python environment"
+        why = _ENVIRONMENT
     if why is None:
         waiting.append(relative)
     elif why not in _QUIET:
@@ -117,9 +120,9 @@ def _folder(
 def _why_not(entry: os.DirEntry[str]) -> str | None:
     """Why a file with a Python name is not read; `None` when it is."""
     if entry.is_symlink():
-        return "a symbolic link"
+        return _LINK
     if not entry.is_file(follow_symlinks=False):
-        return "not a regular file"
+        return _NO_FILE
     try:
         entry.name.encode("utf-8")
         entry.path.encode("utf-8")
