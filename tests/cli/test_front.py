@@ -88,9 +88,10 @@ class Fronted:
 def fronted(tmp_path: Path) -> Iterator[Fronted]:
     made = Fronted(tmp_path)
     yield made
-    if made.process is not None and made.process.poll() is None:
+    if made.process is not None:
         made.process.kill()
-        made.process.communicate()
+        with made.process:
+            pass
 
 
 def is_alive(pid: int) -> bool:

@@ -115,9 +115,10 @@ class WatchedRun:
 
     def __exit__(self, *exception: object) -> None:
         """Leave nothing alive, however the test went."""
-        if self._front is not None and self._front.poll() is None:
+        if self._front is not None:
             self._front.kill()
-            self._front.wait(WAIT_S_MAX)
+            with self._front:
+                pass
         for seen in list(self.seen.values()):
             if is_alive(seen.who):
                 with suppress(ProcessLookupError):
