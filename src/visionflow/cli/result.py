@@ -13,8 +13,7 @@ from urllib.parse import unquote
 
 from visionflow.agents.tools.text import one_line, show_path
 from visionflow.cli.terminal import Paint, colours, plain
-from visionflow.compose.job import RunFolder
-from visionflow.compose.job.folder import FINISHED
+from visionflow.compose.job import FINISHED, RunFolder
 
 GATES_MAX = 6
 TOP_MAX = 8

@@ -50,7 +50,7 @@ def run_in_foreground(folder: RunFolder, *, as_json: bool, progress: bool) -> in
 
 def _code_of(folder: RunFolder) -> int:
     """The exit code that a finished run stands for."""
-    from visionflow.compose.job.outputs import outcome_of
+    from visionflow.compose.job import outcome_of
 
     return outcome_of(folder.read_summary() or {}).exit_code
 

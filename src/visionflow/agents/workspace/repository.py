@@ -109,8 +109,9 @@ class PrivateRepository:
         remove_tree(place)
         await git(self.path, "worktree", "prune")
         place.parent.mkdir(exist_ok=True)
+        # Forced twice: one that was killed while git made it stays locked.
         await git(
-            self.path, "worktree", "add", "--quiet", "--force", "--detach",
+            self.path, "worktree", "add", "--quiet", "--force", "--force", "--detach",
             str(place), self.snapshot,
         )  # fmt: skip
         finished.touch()

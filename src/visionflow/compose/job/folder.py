@@ -178,7 +178,8 @@ class RunFolder:
         record = self.read_record()
         if record.status in FINISHED:
             return record.status
-        if owner(self.state / "owner.lock") is not None:
+        # While an orchestrator is brought back, only its front is there.
+        if any(owner(self.state / name) is not None for name in ("owner.lock", "front.lock")):
             return "running"
         if record.owner is not None and is_alive(record.owner):
             return "running"
