@@ -84,3 +84,15 @@ class Talker(BaseAgent):
         self.log("no file named \udc80", level="\udc80")
         self.progress(0.5, "at \udc80")
         return "said"
+
+
+def takes_two(first: Task, second: Task) -> None:
+    """No agent: it wants two tasks."""
+
+
+def replaced(task: Task) -> None:
+    """Defined a second time below, so that no worker would find this one."""
+
+
+shadowed = replaced
+replaced = takes_two  # type: ignore[assignment]

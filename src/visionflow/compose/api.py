@@ -14,10 +14,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from visionflow.compose.embedded import Embedded, Store
+from visionflow.domain.commands import CreateSwarm
 from visionflow.domain.errors import Refused, UnknownId, UsageError
 from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
-from visionflow.interfaces.orchestrator import AgentHandle, AsyncFleet, Fleet, in_thread
+from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
+from visionflow.interfaces.orchestrator import AgentHandle, Fleet
+from visionflow.runtime.intake import sound
 from visionflow.settings.agents import load_agents
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -54,7 +57,7 @@ class AgentOrchestrator:
 
         Raises:
             ConfigError: that file has a fault; the message names file, line and what is allowed.
-            UsageError: there is no such topology or strategy.
+            UsageError: there is no such topology or strategy, or a limit is no number above 0.
         """
         self._agents = None if agents is None else load_agents(Path(agents))
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -63,8 +66,9 @@ class AgentOrchestrator:
             goal=goal,
             topology=_word(Topology, topology, "topology"),
             strategy=_word(Strategy, strategy, "strategy"),
-            limits=limits or Limits(),
+            limits=_checked(limits or Limits()),
         )
+        sound(CreateSwarm(now_ms=0, spec=self._spec))
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="visionflow-")
             folder = self._temporary.name
@@ -179,6 +183,14 @@ def _word(words: type[Word], word: str, what: str) -> Word:
         raise UsageError(
             f"There is no {what} {word!r}.", hint=f"There is {', '.join(words)}."
         ) from None
+
+
+def _checked(limits: Limits) -> Limits:
+    for field in msgspec.structs.fields(limits):
+        value = getattr(limits, field.name)
+        if type(value) is not int or value < 1:
+            raise UsageError(f"limits.{field.name} is {value!r}; it is a whole number above 0.")
+    return limits
 
 
 def _import_paths() -> tuple[str, ...]:

@@ -4,13 +4,9 @@ It turns what a caller hands in into commands, and what the log then says into h
 no state of its own: the engine does.
 """
 
-import inspect
-import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from visionflow.agents.base import BaseAgent
 from visionflow.agents.task import Task
 from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec
@@ -25,18 +21,19 @@ from visionflow.domain.tasks import (
     TaskSpec,
 )
 from visionflow.engine.state import Answer
+from visionflow.interfaces.classes import AgentClass, class_path
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
 from visionflow.interfaces.submission import Submission
 from visionflow.interfaces.templates import class_of
 from visionflow.ports.blobs import Blobs
-from visionflow.runtime.intake import pack
+from visionflow.runtime.intake import pack, sound
 from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
 from visionflow.settings.agents import AgentSettings, load_agents
 
 T = TypeVar("T")
-AgentClass = type[BaseAgent] | Callable[..., Any] | str
 Part = Task | Mapping[str, Any]
+MAP_WINDOW = 1_024
 
 
 class Runtime(Protocol):
@@ -95,34 +92,6 @@ class AgentHandle:
         return await self.submit(task)
 
 
-def class_path(agent: AgentClass) -> str:
-    """The import path by which a worker finds this class or function.
-
-    What a script defines is found in its file, whose `__main__` part does not run again.
-
-    Raises:
-        UsageError: it was defined inside a function, or typed into a prompt.
-    """
-    if isinstance(agent, str):
-        return agent if ":" in agent else ":".join(agent.rsplit(".", 1))
-    name = getattr(agent, "__qualname__", "")
-    module = getattr(agent, "__module__", "")
-    if not name or "<" in name:
-        raise UsageError(
-            f"{name or agent!r} cannot be imported by a worker process.",
-            hint="Define it at the top of a module or script.",
-        )
-    if module != "__main__":
-        return f"{module}:{name}"
-    file = getattr(sys.modules["__main__"], "__file__", None)
-    if file is None or not Path(file).is_file():
-        raise UsageError(
-            f"{name} was typed into a prompt, so a worker process cannot import it.",
-            hint="Put it into a file.",
-        )
-    return f"{Path(file).resolve()}:{name}"
-
-
 def priority_of(value: int | str) -> int:
     """A priority by number or word.
 
@@ -133,9 +102,26 @@ def priority_of(value: int | str) -> int:
         return value
     try:
         return Priority[value.upper()]
-    except KeyError:
+    except (KeyError, AttributeError):
         words = ", ".join(word.name.lower() for word in Priority)
         raise UsageError(f"{value!r} is no priority.", hint=f"Use a number or {words}.") from None
+
+
+def words(values: Sequence[object], what: str) -> tuple[str, ...]:
+    """Words in order, from a list of them.
+
+    Raises:
+        UsageError: it is one text, or holds something else than texts.
+    """
+    found = [] if isinstance(values, str) else [word for word in values if isinstance(word, str)]
+    if len(found) < len(values):
+        raise UsageError(f"{what} is {values!r}, not a list of words.", hint="Write ['maths'].")
+    return tuple(sorted(found))
+
+
+def id_of(thing: AgentHandle | TaskHandle | str) -> str:
+    """The id of what a handle stands for; an id stands for itself."""
+    return thing if isinstance(thing, str) else thing.id
 
 
 class Fleet:
@@ -166,9 +152,12 @@ class Fleet:
 
         Raises:
             LimitReached: the swarm's `agents_max` is reached. Those before it are spawned.
-            UsageError: a worker could not import it.
+            UsageError: a worker could not import it, or an argument is of the wrong type.
+            ConfigError: it is no agent.
             NotPersistable: `config` cannot be written down.
         """
+        if count < 1:
+            raise UsageError(f"count is {count}; it is at least 1.")
         offered = capabilities
         if offered is None:
             offered = () if isinstance(agent, str) else getattr(agent, "capabilities", ())
@@ -179,13 +168,14 @@ class Fleet:
                 kind,
                 class_path(agent),
                 name=name if count == 1 or name is None else f"{name}-{number}",
-                capabilities=tuple(offered),
+                capabilities=words(offered, "capabilities"),
                 config=settings,
                 tasks_max=tasks_max,
                 memory_bytes=memory_bytes,
             )
             for number in range(1, count + 1)
         ]
+        specs = [sound(command) for command in specs]
         for command in specs:
             self._ask(command)
         return [AgentHandle(self, command.spec, settings) for command in specs]
@@ -219,14 +209,14 @@ class Fleet:
             memory_bytes=found.ceiling_bytes,
         )
 
-    def terminate(self, agent: AgentHandle) -> None:
+    def terminate(self, agent: AgentHandle | str) -> None:
         """End an agent; tasks that it holds are given to others.
 
         Raises:
             UnknownId: it is gone already.
         """
-        intake = self._runtime.node.intake
-        self._ask(intake.stamp(lambda now: c.TerminateAgent(now_ms=now, agent=agent.id)))
+        now_ms = self._runtime.node.intake.now_ms()
+        self._ask(sound(c.TerminateAgent(now_ms=now_ms, agent=id_of(agent))))
 
     # Tasks ---------------------------------------------------------------------------------
 
@@ -235,7 +225,7 @@ class Fleet:
         task: Task,
         *,
         agent: AgentHandle | None = None,
-        depends_on: Sequence[TaskHandle] = (),
+        depends_on: Sequence[TaskHandle | str] = (),
         timeout_ms: int | None = None,
         retry: RetryPolicy = DEFAULT_RETRY,
     ) -> TaskHandle:
@@ -243,15 +233,18 @@ class Fleet:
 
         Raises:
             NotPersistable: its input cannot be written down; nothing was submitted.
+            UsageError: something is of the wrong type; nothing was submitted.
         """
         now_ms = self._runtime.node.intake.now_ms()
-        spec = self._spec(
-            task,
-            now_ms,
-            agent=None if agent is None else agent.id,
-            depends_on=tuple([handle.id for handle in depends_on]) if depends_on else (),
-            timeout_ms=timeout_ms,
-            retry=retry,
+        spec = sound(
+            self._spec(
+                task,
+                now_ms,
+                agent=None if agent is None else id_of(agent),
+                depends_on=tuple([id_of(task) for task in depends_on]) if depends_on else (),
+                timeout_ms=timeout_ms,
+                retry=retry,
+            )
         )
         handle = TaskHandle(spec.id, self._runtime.blobs)
         command = c.SubmitTask(now_ms=now_ms, spec=spec)
@@ -273,7 +266,10 @@ class Fleet:
 
         Raises:
             NotPersistable: an input cannot be written down; nothing was submitted.
+            UsageError: something is of the wrong type; nothing was submitted.
         """
+        if not 0.0 <= failure_threshold <= 1.0:
+            raise UsageError(f"failure_threshold is {failure_threshold}; it is between 0 and 1.")
         intake, blobs = self._runtime.node.intake, self._runtime.blobs
         now_ms = intake.now_ms()
         root = TaskSpec(
@@ -289,32 +285,40 @@ class Fleet:
             made.append(Phase(name, specs))
             handles[name] = [TaskHandle(spec.id, blobs) for spec in specs]
         handle = PlanHandle(root.id, blobs, handles)
-        command = c.SubmitPlan(
-            now_ms=now_ms,
-            spec=root,
-            phases=tuple(made),
-            failure_threshold_bp=round(failure_threshold * 10_000),
+        command = sound(
+            c.SubmitPlan(
+                now_ms=now_ms,
+                spec=root,
+                phases=tuple(made),
+                failure_threshold_bp=round(failure_threshold * 10_000),
+            )
         )
         parts = [part for each in handles.values() for part in each]
         self._runtime.post(Submission(self._runtime, command, handle, parts))
         return handle
 
-    def cancel(self, handle: TaskHandle, reason: str = "cancelled on request") -> None:
+    def cancel(self, handle: TaskHandle | str, reason: str = "cancelled on request") -> None:
         """End a task, and its parts if it is a plan; returns once that is durable.
 
         Raises:
-            Refused: it has ended already.
+            Refused: `already_ended`.
+            UnknownId: there is no such task.
         """
-        intake = self._runtime.node.intake
-        self._ask(intake.stamp(lambda now: c.CancelTask(now_ms=now, task=handle.id, reason=reason)))
+        now_ms = self._runtime.node.intake.now_ms()
+        self._ask(sound(c.CancelTask(now_ms=now_ms, task=id_of(handle), reason=reason)))
 
     def map(self, tasks: Iterable[Task]) -> list[Any]:
-        """Submit all and wait for all; results in the order of the tasks.
+        """Submit all and wait for all; results in the order of the tasks. Never more than
+        `MAP_WINDOW` are under way, so that any number of tasks fits into the mailbox.
 
         Raises:
             TaskFailed: one of them ended without a result.
         """
-        handles = [self.submit(task) for task in tasks]
+        handles: list[TaskHandle] = []
+        for task in tasks:
+            if len(handles) >= MAP_WINDOW:
+                handles[-MAP_WINDOW].wait()
+            handles.append(self.submit(task))
         return [handle.result() for handle in handles]
 
     @property
@@ -335,7 +339,7 @@ class Fleet:
             description=task.description,
             input=pack(task.input, f"the input of {identity or task.type}", blobs),
             config=config,
-            capabilities=tuple(sorted(wanted)) if wanted else (),
+            capabilities=words(wanted, "required_capabilities") if wanted else (),
             priority=priority_of(task.priority),
             deadline_ms=task.deadline_ms,
             **fields,
@@ -373,74 +377,3 @@ def _as_error(answer: Answer) -> BaseException:
     if answer.code is None:
         return _Accepted("accepted")
     return refusal(answer.code, answer.message or answer.code)
-
-
-async def in_thread(call: Callable[[], T]) -> T:
-    """Run what blocks in a thread of the running loop's pool."""
-    import asyncio
-
-    return await asyncio.get_running_loop().run_in_executor(None, call)
-
-
-class AsyncFleet:
-    """The same for a program with a loop of its own: what blocks there is awaited here."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.sync = fleet
-
-    async def spawn(self, agent: AgentClass, **options: Any) -> list[AgentHandle]:
-        """See `Fleet.spawn`."""
-        return await in_thread(lambda: self.sync.spawn(agent, **options))
-
-    async def spawn_template(self, template: str, **options: Any) -> list[AgentHandle]:
-        """See `Fleet.spawn_template`."""
-        return await in_thread(lambda: self.sync.spawn_template(template, **options))
-
-    async def spawn_agent(
-        self, agent_type: str, config: Mapping[str, Any] | None = None
-    ) -> AgentHandle:
-        """Add one agent of a template. See `Fleet.spawn_template`."""
-        return (await self.spawn_template(agent_type, config=config))[0]
-
-    async def spawn_agents(self, agents: Iterable[Mapping[str, Any]]) -> list[AgentHandle]:
-        """Add agents by maps with `type` and, where wanted, `count` and `config`.
-
-        Those before the first that is refused stay.
-
-        Raises:
-            UsageError: a map has no type, or a key that is not known. Also what `spawn_template`
-                raises.
-        """
-        found: list[AgentHandle] = []
-        for wanted in agents:
-            unknown = sorted(set(wanted) - {"type", "count", "config"})
-            if unknown or "type" not in wanted:
-                raise UsageError(
-                    f"{dict(wanted)!r} does not say which agents to spawn.",
-                    hint="Its keys are type, count and config; type must be there.",
-                )
-            options = {key: wanted[key] for key in ("count", "config") if key in wanted}
-            found += await self.spawn_template(wanted["type"], **options)
-        return found
-
-    async def terminate(self, agent: AgentHandle) -> None:
-        """See `Fleet.terminate`."""
-        await in_thread(lambda: self.sync.terminate(agent))
-
-    def submit(self, task: Task, **options: Any) -> TaskHandle:
-        """See `Fleet.submit`; `await` the handle for the result."""
-        return self.sync.submit(task, **options)
-
-    async def cancel(self, handle: TaskHandle, reason: str = "cancelled on request") -> None:
-        """See `Fleet.cancel`."""
-        await in_thread(lambda: self.sync.cancel(handle, reason))
-
-    async def map(self, tasks: Iterable[Task]) -> AsyncIterator[Any]:
-        """Submit all; yields results in the order of the tasks."""
-        for handle in [self.sync.submit(task) for task in tasks]:
-            yield await handle
-
-
-def is_agent(value: object) -> bool:
-    """Whether this is a class or function that can serve as an agent."""
-    return inspect.isfunction(value) or (inspect.isclass(value) and issubclass(value, BaseAgent))

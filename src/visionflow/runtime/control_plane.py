@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import MailboxFull
+from visionflow.domain.errors import MailboxFull, VisionFlowError
 from visionflow.domain.events import AnyEvent, encode_record
 from visionflow.domain.limits import COMMANDS_PER_TURN_MAX, EVENTS_PER_RECORD_MAX
 from visionflow.engine.decide import ACCEPTED, handle, next_assignment
@@ -30,6 +30,10 @@ Committed = Callable[[int, int, list[AnyEvent]], None]
 Closing = Callable[[list[AnyEvent]], Callable[[], None] | None]
 """Called when a record closes; what it returns is called once that record is durable."""
 Asked = tuple[AnyCommand | None, Callable[[Answer], None] | None]
+
+
+class Fault(VisionFlowError):
+    """Deciding or answering broke off, so the state can be trusted no more."""
 
 
 class ControlPlane:
@@ -80,7 +84,13 @@ class ControlPlane:
 
         Raises:
             MailboxFull: the command was not taken.
+            VisionFlowError: it was not taken, because nothing is decided any more; where it is
+                not `bounded` it is dropped.
         """
+        if self._failed is not None:
+            if bounded:
+                raise self._failed
+            return
         if bounded and len(self._mailbox) >= self._mailbox_max:
             raise MailboxFull(
                 f"{len(self._mailbox)} commands wait for a turn; the mailbox holds "
@@ -121,8 +131,23 @@ class ControlPlane:
 
     def _turn(self) -> None:
         self._scheduled = False
-        if self._failed is not None:
-            return
+        if self._failed is None:
+            self._or_fail(self._decide)
+
+    def _or_fail(self, call: Callable[[], None]) -> None:
+        # A loop reports what a callback raises and goes on; here nobody would be told anything
+        # from then on, and what is in memory may be half of an event.
+        try:
+            call()
+        except Exception as error:
+            fault = Fault(
+                f"The orchestrator stopped: {type(error).__name__}: {error}.",
+                hint="Nothing acknowledged is lost. Please report it with the traceback.",
+            )
+            fault.__cause__ = error
+            self._fail(fault)
+
+    def _decide(self) -> None:
         mailbox, state = self._mailbox, self.state
         for _ in range(COMMANDS_PER_TURN_MAX):
             if not mailbox or len(self._events) >= EVENTS_PER_RECORD_MAX:
@@ -186,14 +211,16 @@ class ControlPlane:
             outbox.append(_bind_record(committed, seq, at_ms, events))
 
     def _durable(self, appended: "asyncio.Future[Head]") -> None:
-        if appended.cancelled():
-            self._fail(asyncio.CancelledError())
+        failure = asyncio.CancelledError() if appended.cancelled() else appended.exception()
+        if self._failed is not None:
             return
-        failure = appended.exception()
         if failure is not None:
             self._fail(failure)
             return
         self.head = appended.result()
+        self._or_fail(self._answer)
+
+    def _answer(self) -> None:
         outbox, self._in_flight = self._in_flight or [], None
         # The disk works on the next record while the answers to this one leave; what that one
         # makes necessary is worked out when they have left.
@@ -209,12 +236,21 @@ class ControlPlane:
         if self._mailbox:
             self._schedule()
 
+    def close(self, reason: BaseException) -> None:
+        """Decide and answer nothing more; who asks from now on is told this reason."""
+        if self._failed is None:
+            self._forget(reason)
+
     def _fail(self, failure: BaseException) -> None:
-        self._failed = failure
+        if self._failed is None:
+            self._forget(failure)
+            self._on_failure(failure)
+
+    def _forget(self, reason: BaseException) -> None:
+        self._failed = reason
         self._mailbox.clear()
         self._in_flight = None
         self._outbox.clear()
-        self._on_failure(failure)
 
 
 def _bind(answered: Callable[[Answer], None], answer: Answer) -> Callable[[], None]:

@@ -5,20 +5,22 @@ here, before anything has begun.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
-from visionflow.domain.errors import NotPersistable
+from visionflow.domain.errors import NotPersistable, UsageError
 from visionflow.domain.ids import make_id
 from visionflow.domain.limits import INLINE_BYTES_MAX
-from visionflow.domain.tasks import NOTHING, Payload
+from visionflow.domain.tasks import DEFAULT_RETRY, NOTHING, Payload, TaskSpec
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.host import Host
 
+T = TypeVar("T", bound=msgspec.Struct)
 _encoder = msgspec.msgpack.Encoder()
+_decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {}
 
 
 def pack(value: object, what: str, blobs: Blobs) -> Payload:
@@ -52,6 +54,51 @@ def unpack(payload: Payload, blobs: Blobs) -> Any:
     if payload.inline is None:
         return None
     return msgspec.msgpack.decode(payload.inline)
+
+
+def sound(value: T) -> T:
+    """The value as the log will give it back: nothing else may come to stand in an event.
+
+    Structs do not look at what they are made of, and a log with a number in the place of a text
+    could never be read again.
+
+    Raises:
+        UsageError: the log cannot hold it; the message names the field.
+    """
+    if type(value) is TaskSpec and _is_plain(value):
+        return value
+    kind = type(value)
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
+    try:
+        return decoder.decode(_encoder.encode(value))
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{error.object[:50]!r} cannot be written to the log: UTF-8 cannot carry it.",
+            hint="Give such a value as bytes in `input`.",
+        ) from error
+    except (msgspec.DecodeError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        what, _, where = str(error).partition(" - at `$")
+        place = f"{where.strip('.`')}: " if where else ""
+        raise UsageError(f"{place}{what}.", hint="Nothing was submitted.") from error
+
+
+def _is_plain(spec: TaskSpec) -> bool:
+    """Whether it is certainly sound: most tasks are, and this costs less than trying."""
+    for text in (spec.id, spec.type, spec.description, *spec.capabilities, *spec.depends_on):
+        if type(text) is not str or not text.isascii():
+            return False
+    return (
+        type(spec.priority) is int
+        and spec.timeout_ms is None
+        and spec.deadline_ms is None
+        and spec.retry is DEFAULT_RETRY
+        and type(spec.capabilities) is tuple
+        and type(spec.depends_on) is tuple
+        and (spec.agent is None or type(spec.agent) is str)
+        and spec.parent is None
+    )
 
 
 class Intake:

@@ -84,6 +84,7 @@ class Node:
             self.liveness,
             ports.telemetry,
         )
+        self._quiet: asyncio.Future[None] | None = None
         self.effects = Effects(self.control, self.children, self.sessions)
         self.completions = Completions(self.control)
         self._ticker = Ticker(
@@ -111,26 +112,38 @@ class Node:
         return await answered
 
     async def stop(self, kill: bool = False) -> None:
-        """End the workers and be silent. The log stays as it is: a later node takes it up."""
+        """End the workers and be silent. The log stays as it is: a later node takes it up.
+
+        What was handed in until the last worker is gone is decided and answered still.
+        """
         self._ticker.stop()
         self.effects.stop()
-        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done() -> None:
-            if not gone.done():
-                gone.set_result(None)
-
-        self.children.close(done, kill)
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[None] = loop.create_future()
+        self.children.close(lambda: _settle(gone), kill)
         await gone
+        if self.control.failure is None:
+            quiet = self._quiet = loop.create_future()
+            self.control.in_order(lambda _: _settle(quiet))
+            await quiet
         self.sessions.close()
-        self.completions.abandon(Stopped("The orchestrator was closed before the task ended."))
+        self.control.close(Stopped("The orchestrator was closed.", hint="Open the folder again."))
+        self.completions.abandon(
+            Stopped(
+                "The orchestrator was closed before the task ended.",
+                hint="With a folder of its own, the task goes on when that is opened again.",
+            )
+        )
 
     def _failed(self, failure: BaseException) -> None:
         starting = getattr(self, "_starting", None)
         if starting is not None and not starting.done():
             starting.set_exception(failure)
+        if self._quiet is not None:
+            _settle(self._quiet)
         self._ticker.stop()
         self.effects.stop()
+        self.control.close(failure)
         self.completions.abandon(failure)
         self._on_failure(failure)
 
@@ -141,3 +154,8 @@ class Node:
                 hint="Please report this with the run's log; nothing acknowledged is lost.",
             )
         )
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

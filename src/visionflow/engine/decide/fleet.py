@@ -73,6 +73,8 @@ def _(state: SwarmState, command: c.SpawnAgent) -> Events:
         raise Refused(f"There is an agent {spec.id} already.", code="duplicate_id")
     if spec.tasks_max < 1:
         raise Refused("An agent works on at least one task at once.", code="usage")
+    if spec.limits.memory_bytes is not None and spec.limits.memory_bytes < 1:
+        raise Refused("A memory ceiling is at least 1 byte.", code="usage")
     if len(state.agents) >= state.spec.limits.agents_max:
         raise LimitReached(
             f"The swarm has {len(state.agents)} agents; its limit is "

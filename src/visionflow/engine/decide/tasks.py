@@ -14,6 +14,7 @@ from visionflow.domain.limits import (
     TIMEOUT_GRACE_MS,
 )
 from visionflow.domain.tasks import (
+    DEFAULT_RETRY,
     TERMINAL,
     Backoff,
     FailureKind,
@@ -27,6 +28,8 @@ from visionflow.engine.decide.table import decides
 from visionflow.engine.state import SwarmState, TaskState
 
 Events = list[AnyEvent]
+MS_MAX = 2**53
+"""More milliseconds than anybody means, and few enough to be added up and written down."""
 PRIORITY_MIN, PRIORITY_MAX = int(Priority.CRITICAL), int(Priority.LOW)
 
 
@@ -52,14 +55,7 @@ def _acceptable(state: SwarmState, spec: TaskSpec, known: dict[str, None]) -> No
                 f"{INLINE_BYTES_MAX} it must travel by blob.",
                 code="payload_too_large",
             )
-    if not PRIORITY_MIN <= spec.priority <= PRIORITY_MAX:
-        raise Refused(
-            f"The priority of {spec.id} is {spec.priority}; it is between {PRIORITY_MIN} "
-            f"(critical) and {PRIORITY_MAX} (low).",
-            code="usage",
-        )
-    if spec.retry.attempts_max < 1:
-        raise Refused(f"{spec.id} allows no attempt; attempts_max is at least 1.", code="usage")
+    _well_formed(spec)
     for name in spec.depends_on:
         needed = state.tasks.get(name)
         if needed is None and (name not in known or name == spec.parent):
@@ -70,6 +66,33 @@ def _acceptable(state: SwarmState, spec: TaskSpec, known: dict[str, None]) -> No
                     f"{spec.id} depends on {name}, which is {needed.status}.",
                     code="dependency_failed",
                 )
+
+
+def _well_formed(spec: TaskSpec) -> None:
+    if not PRIORITY_MIN <= spec.priority <= PRIORITY_MAX:
+        raise Refused(
+            f"The priority of {spec.id} is {spec.priority}; it is between {PRIORITY_MIN} "
+            f"(critical) and {PRIORITY_MAX} (low).",
+            code="usage",
+        )
+    retry = spec.retry
+    if retry is not DEFAULT_RETRY:
+        if retry.attempts_max < 1:
+            raise Refused(f"{spec.id} allows no attempt; attempts_max is at least 1.", code="usage")
+        for wait in (retry.base_ms, retry.wait_max_ms, retry.jitter_bp):
+            if not 0 <= wait <= MS_MAX:
+                raise Refused(
+                    f"The retry of {spec.id} waits {wait}; base_ms, wait_max_ms and jitter_bp are "
+                    f"between 0 and {MS_MAX}.",
+                    code="usage",
+                )
+    for limit in (spec.timeout_ms, spec.deadline_ms):
+        if limit is not None and not 0 < limit <= MS_MAX:
+            raise Refused(
+                f"{spec.id} has a limit of {limit} ms; timeout_ms and deadline_ms are between 1 "
+                f"and {MS_MAX}.",
+                code="usage",
+            )
 
 
 def _waits(state: SwarmState, spec: TaskSpec) -> bool:

@@ -1,0 +1,77 @@
+"""The Python face for a program with a loop of its own: what blocks in `Fleet` is awaited here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from visionflow.agents.task import Task
+from visionflow.domain.errors import UsageError
+from visionflow.interfaces.classes import AgentClass
+from visionflow.interfaces.handles import TaskHandle
+from visionflow.interfaces.orchestrator import AgentHandle, Fleet
+
+T = TypeVar("T")
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """Run what blocks in a thread of the running loop's pool."""
+    return await asyncio.get_running_loop().run_in_executor(None, call)
+
+
+class AsyncFleet:
+    """The same for a program with a loop of its own: what blocks there is awaited here."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.sync = fleet
+
+    async def spawn(self, agent: AgentClass, **options: Any) -> list[AgentHandle]:
+        """See `Fleet.spawn`."""
+        return await in_thread(lambda: self.sync.spawn(agent, **options))
+
+    async def spawn_template(self, template: str, **options: Any) -> list[AgentHandle]:
+        """See `Fleet.spawn_template`."""
+        return await in_thread(lambda: self.sync.spawn_template(template, **options))
+
+    async def spawn_agent(
+        self, agent_type: str, config: Mapping[str, Any] | None = None
+    ) -> AgentHandle:
+        """Add one agent of a template. See `Fleet.spawn_template`."""
+        return (await self.spawn_template(agent_type, config=config))[0]
+
+    async def spawn_agents(self, agents: Iterable[Mapping[str, Any]]) -> list[AgentHandle]:
+        """Add agents by maps with `type` and, where wanted, `count` and `config`.
+
+        Those before the first that is refused stay.
+
+        Raises:
+            UsageError: a map has no type, or a key that is not known. Also what `spawn_template`
+                raises.
+        """
+        found: list[AgentHandle] = []
+        for wanted in agents:
+            unknown = sorted(set(wanted) - {"type", "count", "config"})
+            if unknown or "type" not in wanted:
+                raise UsageError(
+                    f"{dict(wanted)!r} does not say which agents to spawn.",
+                    hint="Its keys are type, count and config; type must be there.",
+                )
+            options = {key: wanted[key] for key in ("count", "config") if key in wanted}
+            found += await self.spawn_template(wanted["type"], **options)
+        return found
+
+    async def terminate(self, agent: AgentHandle | str) -> None:
+        """See `Fleet.terminate`."""
+        await in_thread(lambda: self.sync.terminate(agent))
+
+    def submit(self, task: Task, **options: Any) -> TaskHandle:
+        """See `Fleet.submit`; `await` the handle for the result."""
+        return self.sync.submit(task, **options)
+
+    async def cancel(self, handle: TaskHandle | str, reason: str = "cancelled on request") -> None:
+        """See `Fleet.cancel`."""
+        await in_thread(lambda: self.sync.cancel(handle, reason))
+
+    async def map(self, tasks: Iterable[Task]) -> AsyncIterator[Any]:
+        """Submit all; yields results in the order of the tasks."""
+        for handle in [self.sync.submit(task) for task in tasks]:
+            yield await handle
