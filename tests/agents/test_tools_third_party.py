@@ -123,3 +123,13 @@ def test_a_file_that_nobody_could_parse_leaves_the_syntax_gate_open(
     root = write(tmp_path / "repo", {"odd.py": content, "plain.py": "x = 1\n"})
     (root / "link.py").symlink_to("plain.py")
     assert gates_of(None, reviewed(root, tmp_path / "out"))["syntax"] is gate
+
+
+def test_hostile_names_beside_the_code_do_not_disturb_its_coverage(tmp_path: Path) -> None:
+    root = write(tmp_path / "repo, one" / "top", {
+        "pytest.ini": QUICK, "used.py": "a = 1\n", "test_a.py": "import used\ndef test_a(): pass\n",
+        "a\n[run]\nb.py": "x = 1\n", "$HOME,*.py": "x = 1\n", "[x]%s.py": "x = 1\n",
+        "odd\nname/__init__.py": "x = 1\n",
+    })  # fmt: skip
+    run = suite_of(root, tmp_path / "out, two")
+    assert (run.outcome, run.coverage) == ("passed", 100.0)

@@ -5,6 +5,7 @@ says of itself. The recorded data is turned into XML by a second confined comman
 code wrote it.
 """
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,6 +17,9 @@ from visionflow.ports.sandbox import Command, Sandbox
 
 XML_BYTES_MAX = 64 * 1024 * 1024
 _XML_WALL_MS = 120_000
+_PLAIN = re.compile(r"[\w./-]+")
+_ODD = re.compile(r"[^\w./ -]")
+"""In names they would be patterns, variables, or the end of an item."""
 _DOCTYPE = "http://cobertura.sourceforge.net/xml/coverage-04.dtd"
 
 
@@ -26,21 +30,24 @@ class Coverage(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-def write_settings(path: Path, data: Path, worktree: str, project: Project) -> bool:
-    """Write the settings of the recording; false when there is nothing to measure.
+def write_settings(path: Path, data: Path, project: Project) -> bool:
+    """Write the settings of a recording that starts in the top folder; false when there is nothing
+    to measure.
 
     Tests inside a package do not count as its code.
     """
-    folders = [f"{worktree}/{package}" for package in project.packages]
-    tops = _module_folders(project)
+    # What is named otherwise cannot be imported, and could end its line in the settings.
+    folders = [package for package in project.packages if _PLAIN.fullmatch(package)]
+    tops = [top for top in _module_folders(project) if _PLAIN.fullmatch(top or ".")]
     if not folders and not tops:
         return False
     omit = [f"{f}/{p}" for f in folders for p in ("tests/*", "test/*", "*/tests/*", "*/test/*")]
-    omit += [f"{worktree}/{path}" for top in tops for path in _others(top, project)]
-    sources = [*folders, *(f"{worktree}/{top}".rstrip("/") for top in tops)]
+    omit += [
+        _ODD.sub("?", path) + end for top in tops for path, end in _others(top, folders, project)
+    ]
     lines = ["[run]", "branch = False", "relative_files = True", f"data_file = {data}"]
-    lines += _setting("source", sources)
-    lines += _setting("omit", [path.replace("%", "%%") for path in omit])
+    lines += _setting("source", [f"./{folder}" for folder in (*folders, *tops)])
+    lines += _setting("omit", [f"./{pattern}" for pattern in omit])
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return True
 
@@ -60,19 +67,22 @@ def _module_folders(project: Project) -> list[str]:
     return sorted(folders)
 
 
-def _others(top: str, project: Project) -> list[str]:
-    """What lies beside the measured modules in the folder `top` and is not to be measured."""
+def _others(top: str, packages: list[str], project: Project) -> list[tuple[str, str]]:
+    """What lies beside measured modules and packages in the folder `top` and is not measured.
+
+    Paths, and what a pattern needs at its end.
+    """
     prefix = f"{top}/" if top else ""
-    found: set[str] = set()
+    found: set[tuple[str, str]] = set()
     for path in project.tree.python:
         if not path.startswith(prefix):
             continue
         first, slash, _ = path[len(prefix) :].partition("/")
         inner = f"{prefix}{first}"
-        if slash and not any(f"{each}/".startswith(f"{inner}/") for each in project.packages):
-            found.add(f"{inner}/*")
+        if slash and not any(f"{each}/".startswith(f"{inner}/") for each in packages):
+            found.add((inner, "/*"))
         elif not slash and first.removesuffix(".py") not in project.modules:
-            found.add(inner)
+            found.add((inner, ""))
     return sorted(found)
 
 

@@ -160,7 +160,7 @@ class _Suite:
         self.notes += lay_out(self.ours / "lent", self.environment, self.project)
         (self.ours / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         settings = self.ours / "coverage.ini"
-        found = write_settings(settings, self.data, self.worktree, self.project)
+        found = write_settings(settings, self.data, self.project)
         self.notes += self.project.notes
         if not self.environment.coverage:
             return "coverage is not installed in the project's environment"
