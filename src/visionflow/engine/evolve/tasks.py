@@ -127,10 +127,12 @@ def _(state: SwarmState, event: e.TaskAssigned) -> None:
     task.agent = event.agent
     state.counters.attempts += 1
     state.matching.dequeue(event.task)
-    state.clocks.start(event.task, _limit_ms(state, task), state.now_ms)
     agent = state.agents[event.agent]
     agent.status = next_agent_status(agent.status, "busy", event.agent)
     agent.open[event.task] = event.attempt
+    # One that was given out ahead waits behind others in its worker: its time has not begun.
+    if len(agent.open) <= agent.spec.tasks_max:
+        state.clocks.start(event.task, _limit_ms(state, task), state.now_ms)
     refresh(state, agent)
 
 
