@@ -174,6 +174,20 @@ def test_an_attempt_over_its_wall_clock_limit_ends_though_its_worker_is_silent()
     assert world.status(task) is TaskStatus.PENDING
 
 
+def test_time_that_was_slept_through_counts_for_no_attempt() -> None:
+    world = World()
+    world.team(1)
+    task = world.submit(timeout_ms=10_000)
+    world.tick(4_000)
+    world.now_ms += 3_600_000
+    world.send(c.Tick(now_ms=world.now_ms, gap_ms=3_600_000))
+    assert world.status(task) is TaskStatus.ASSIGNED
+    world.tick(6_000 + TIMEOUT_GRACE_MS - 1)
+    assert world.status(task) is TaskStatus.ASSIGNED
+    world.tick(1)
+    assert world.last(e.AttemptFailed).kind is FailureKind.TIMEOUT
+
+
 def test_the_limit_of_the_swarm_holds_for_tasks_that_state_none() -> None:
     world = World(limits=Limits(attempt_timeout_ms=2_000))
     world.team(1)

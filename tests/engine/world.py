@@ -260,6 +260,7 @@ class World:
             self._terminate,
             lambda: self.tick(self.random.choice((0, 1_000, 20_000))),
             self._recover,
+            self._sleep,
             self._block,
             self._agent_down,
             self._expire,
@@ -378,6 +379,10 @@ class World:
         if len(self.state.agents) > 3:
             name = self.random.choice(list(self.state.agents))
             self.send(c.TerminateAgent(now_ms=self.now_ms, agent=name))
+
+    def _sleep(self) -> None:
+        self.now_ms += 30_000
+        self.send(c.Tick(now_ms=self.now_ms, gap_ms=30_000))
 
     def _recover(self) -> None:
         if self.random.random() < 0.3:

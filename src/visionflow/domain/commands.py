@@ -188,6 +188,8 @@ class Tick(Command, frozen=True, tag="tick"):
     """Time has passed: retries, deadlines and wall-clock limits may be due."""
 
     entropy: int = 0
+    gap_ms: int = 0
+    """For this long nobody looked: a closed lid, or a process that was stopped."""
 
 
 AnyCommand = (

@@ -37,6 +37,12 @@ class Recovered(Event, frozen=True, tag="recovered"):
     boot: int
 
 
+class TimeSkipped(Event, frozen=True, tag="time_skipped"):
+    """The machine or this process stood still: no open attempt is blamed for that time."""
+
+    gap_ms: int
+
+
 class WorkerStarted(Event, frozen=True, tag="worker_started"):
     """A process exists. Recorded before it is given anything, so that a recovery can end it."""
 
@@ -261,6 +267,7 @@ AnyEvent = (
     SwarmCreated
     | SwarmClosed
     | Recovered
+    | TimeSkipped
     | WorkerStarted
     | WorkerJoined
     | WorkerLost

@@ -150,6 +150,12 @@ class Clocks:
         if clock is not None:
             clock.pop(task, None)
 
+    def shift(self, gap_ms: int, now_ms: int) -> None:
+        """The last `gap_ms` do not count."""
+        for clock in self.by_length.values():
+            for task, since_ms in clock.items():
+                clock[task] = min(since_ms + gap_ms, now_ms)
+
     def overdue(self, now_ms: int, grace_ms: int) -> list[str]:
         """Tasks whose attempt has been open longer than its limit and the grace together."""
         found: list[str] = []

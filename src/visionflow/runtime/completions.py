@@ -46,10 +46,14 @@ class Completions:
     def __init__(self, control: ControlPlane) -> None:
         self._control = control
         self._waiters: dict[str, list[Waiter]] = {}
+        self._over: BaseException | None = None
         control.on_commit.append(self._committed)
 
     def wait(self, task: str, call: Waiter) -> None:
         """Call once the task has ended; soon, if it has already and is still known."""
+        if self._over is not None:
+            call(None, self._over)
+            return
         found = self._control.state.tasks.get(task)
         if found is not None and found.status in TERMINAL:
             ended = _of(found)
@@ -62,7 +66,8 @@ class Completions:
             waiters.append(call)
 
     def abandon(self, error: BaseException) -> None:
-        """Nothing will be answered any more: tell everybody who still waits."""
+        """Nothing will be answered any more: tell everybody who waits, now or later."""
+        self._over = self._over or error
         waiters, self._waiters = self._waiters, {}
         for calls in waiters.values():
             for call in calls:

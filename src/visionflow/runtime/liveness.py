@@ -24,7 +24,7 @@ class Liveness:
 
     def __init__(self, heartbeat_ms: int, now_ms: int) -> None:
         self.lease_ms = BEATS_MISSED_MAX * heartbeat_ms
-        self._heartbeat_ms = heartbeat_ms
+        self.heartbeat_ms = heartbeat_ms
         self._now_ms = now_ms
         self._workers: dict[str, _Heard] = {}
         self._unvouched: dict[tuple[str, int], int] = {}
@@ -53,7 +53,7 @@ class Liveness:
         """Time has come to this. A step longer than a heartbeat is a gap that nobody is blamed
         for."""
         gap_ms = now_ms - self._now_ms
-        if gap_ms > self._heartbeat_ms:
+        if gap_ms > self.heartbeat_ms:
             for known in self._workers.values():
                 known.at_ms += gap_ms
             self._unvouched = {key: at + gap_ms for key, at in self._unvouched.items()}

@@ -55,9 +55,12 @@ class Ticker:
         self._on_fault = on_fault
         self._timer: Timer | None = None
         self._ticks = 0
+        self._last_ms = 0
+        """When it last looked, by the clock on the wall."""
 
     def start(self) -> None:
         """Tick from now on."""
+        self._last_ms = self._host.now_ms()
         self._timer = self._host.call_later(TICK_MS, self._tick)
 
     def stop(self) -> None:
@@ -72,8 +75,12 @@ class Ticker:
         self._ticks += 1
         state, now_ms = self._control.state, self._host.now_ms()
         self._liveness.advance(self._host.monotonic_ms())
-        if is_due(state, now_ms):
-            tick = c.Tick(now_ms=now_ms, entropy=self._host.entropy())
+        gap_ms = now_ms - self._last_ms
+        self._last_ms = now_ms
+        if gap_ms <= self._liveness.heartbeat_ms:
+            gap_ms = 0
+        if gap_ms or is_due(state, now_ms):
+            tick = c.Tick(now_ms=now_ms, entropy=self._host.entropy(), gap_ms=gap_ms)
             self._control.offer(tick, bounded=False)
         if self._ticks % JUDGE_EVERY == 0:
             self._judge()

@@ -196,7 +196,7 @@ class LogCheck:
             self.closed = True
         elif kind == "recovered":
             self.recoveries += 1
-        elif kind != "command_refused":
+        elif kind not in ("command_refused", "time_skipped"):
             self._task(kind, event)
 
     # Tasks -----------------------------------------------------------------------------------

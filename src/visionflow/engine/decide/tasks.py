@@ -383,6 +383,8 @@ def _(state: SwarmState, command: c.UnblockTask) -> Events:
 @decides(c.Tick)
 def _(state: SwarmState, command: c.Tick) -> Events:
     now_ms, closing = command.now_ms, Closing(state)
+    if command.gap_ms:
+        closing.events.append(e.TimeSkipped(gap_ms=command.gap_ms))
     for at_ms, name in state.deadlines.due(now_ms):
         task = state.tasks.get(name)
         if task is None or closing.has_ended(name) or task.spec.deadline_ms != at_ms:
@@ -393,7 +395,7 @@ def _(state: SwarmState, command: c.Tick) -> Events:
             closing.cancel(name, "its deadline passed")
         else:
             closing.fail(name, "its deadline passed", FailureKind.TIMEOUT)
-    for name in state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS):
+    for name in state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS + command.gap_ms):
         if not closing.has_ended(name) and not closing.is_released(name):
             reason = "its wall-clock limit passed and its worker did not end it"
             task = state.tasks[name]

@@ -27,6 +27,11 @@ def _(state: SwarmState, event: e.Recovered) -> None:
     state.boot = event.boot
 
 
+@folds(e.TimeSkipped)
+def _(state: SwarmState, event: e.TimeSkipped) -> None:
+    state.clocks.shift(event.gap_ms, state.now_ms)
+
+
 @folds(e.CommandRefused)
 def _(state: SwarmState, event: e.CommandRefused) -> None:
     state.counters.refusals += 1

@@ -272,10 +272,17 @@ REQUESTS = (
         TESTS + "test_cancelling.py::test_a_queued_task_whose_deadline_passes_has_failed",
     ),
     Mutant(
+        "a closed lid burns attempts",
+        "engine/evolve/fleet.py",
+        "    state.clocks.shift(event.gap_ms, state.now_ms)\n",
+        "    del event, state\n",
+        TESTS + "test_cancelling.py::test_time_that_was_slept_through_counts_for_no_attempt",
+    ),
+    Mutant(
         "wall-clock limits are ignored",
         "engine/decide/tasks.py",
-        "for name in state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS):",
-        "for name in state.clocks.overdue(0, TIMEOUT_GRACE_MS):",
+        "for name in state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS + command.gap_ms):",
+        "for name in state.clocks.overdue(0, TIMEOUT_GRACE_MS + command.gap_ms):",
         TESTS + "test_cancelling.py::"
         "test_an_attempt_over_its_wall_clock_limit_ends_though_its_worker_is_silent",
     ),

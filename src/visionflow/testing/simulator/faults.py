@@ -56,8 +56,7 @@ class Faults:
     @property
     def blames(self) -> bool:
         """Whether something stood still, so that attempts may run out of time for no fault."""
-        # The engine measures attempts by the clock on the wall, which goes on in a sleep.
-        still = ("orchestrator_stopped", "worker_stopped", "lid_closed", "disk_slow")
+        still = ("orchestrator_stopped", "worker_stopped", "disk_slow")
         return any(self.counts[name] for name in still)
 
     def _bring(self, kind: Callable[[], bool]) -> Callable[[], None]:
