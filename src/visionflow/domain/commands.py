@@ -81,7 +81,9 @@ class CancelTask(Command, frozen=True, tag="cancel_task"):
 
 
 class RetryTask(Command, frozen=True, tag="retry_task"):
-    """Queue a dead-lettered, failed or cancelled task again, for one round of attempts."""
+    """Queue a dead-lettered, failed or cancelled task again, for one round of attempts.
+
+    Its steps went with its end and run anew."""
 
     task: str
 
