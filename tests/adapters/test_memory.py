@@ -29,11 +29,14 @@ def test_it_is_a_log(case: Case[LogSubject]) -> None:
     asyncio.run(case(subject()))
 
 
-@pytest.mark.parametrize("case", LOG_CASES, ids=lambda case: case.__name__)
+@pytest.mark.parametrize(
+    "case",
+    # It stores as the other one does, so what is about a damaged store says nothing new.
+    [each for each in LOG_CASES if not each.__name__.startswith(("a_changed", "a_missing"))],
+    ids=lambda case: case.__name__,
+)
 def test_one_that_can_fail_is_a_log_until_told(case: Case[LogSubject]) -> None:
     records = Records()
-    if case.__name__.startswith(("a_changed", "a_missing")):
-        pytest.skip("it stores as the other one does")
     asyncio.run(case(LogSubject(open=lambda: FaultyLog(records))))
 
 
