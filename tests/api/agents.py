@@ -86,6 +86,17 @@ class Talker(BaseAgent):
         return "said"
 
 
+def wait_for_line(path: Path, number: int) -> int:
+    """The pid on this line of a file that an agent writes, once it is there."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        lines = path.read_text().split() if path.exists() else []
+        if len(lines) >= number:
+            return int(lines[number - 1])
+        time.sleep(0.01)
+    raise AssertionError(f"no line {number} in {path}")
+
+
 def takes_two(first: Task, second: Task) -> None:
     """No agent: it wants two tasks."""
 

@@ -35,6 +35,8 @@ def plan(phases: Any, description: Any = "", **fields: Any) -> Call:
     return lambda fleet: fleet.submit_plan(description, phases, **fields)
 
 
+WRONG_LAMBDA: Callable[[Task], int] = lambda task: 1  # noqa: E731
+
 WRONG: list[tuple[Call, str]] = [
     (task(description=5), "description: Expected `str`, got `int`"),
     (task(description="\ud800"), "UTF-8 cannot carry it"),
@@ -54,7 +56,7 @@ WRONG: list[tuple[Call, str]] = [
     (spawn(tasks_max=1.5), "tasks_max: Expected `int`"),
     (spawn(count=0), "at least 1"),
     (spawn("nowhere"), "not the import path of an agent"),
-    (spawn(lambda _: 1), "cannot be imported"),
+    (spawn(WRONG_LAMBDA), "cannot be imported"),
     (spawn(shadowed), "is not what was given here"),
     (plan({5: [Task()]}), r"phases\[0\].name: Expected `str`"),
     (plan({"a": [Task()]}, 5), "description: Expected `str`"),

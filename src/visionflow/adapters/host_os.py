@@ -26,6 +26,19 @@ ENTROPY_BYTES = 4_096
 _WORD = struct.Struct("<Q")
 
 
+_lifelines: set[int] = set()
+
+
+def _leave_lifelines() -> None:
+    # A copy of this process that forks off must not keep our workers alive when we are gone.
+    for descriptor in _lifelines:
+        os.close(descriptor)
+    _lifelines.clear()
+
+
+os.register_at_fork(after_in_child=_leave_lifelines)
+
+
 class OsProcess:
     """A child of this process. All methods belong to the loop's thread."""
 
@@ -35,6 +48,7 @@ class OsProcess:
         self._loop = loop
         self._child = child
         self._lifeline = lifeline
+        _lifelines.add(lifeline)
         self._exit: Exit | None = None
         self._calls: list[Callable[[Exit], None]] = []
         # It cannot have been reaped yet, so the pid is still its own.
@@ -96,7 +110,9 @@ class OsProcess:
         # Nothing that it started in there may live on.
         self._kill_group()
         code = self._child.wait()
-        os.close(self._lifeline)
+        if self._lifeline in _lifelines:
+            _lifelines.remove(self._lifeline)
+            os.close(self._lifeline)
         self._exit = Exit(code, None) if code >= 0 else Exit(None, _signal_name(-code))
         calls, self._calls = self._calls, []
         for call in calls:

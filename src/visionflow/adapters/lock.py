@@ -21,12 +21,26 @@ NAMING_S_MAX = 1.0
 POLL_S = 0.005
 
 
+_held: set[int] = set()
+
+
+def _leave_locks() -> None:
+    # The kernel's lock lasts as long as any copy of its descriptor; a forked process is no owner.
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_leave_locks)
+
+
 class Lock:
     """A lock that this process holds until `release`."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor: int | None = descriptor
+        _held.add(descriptor)
 
     def release(self) -> None:
         """Let another process own it. The file stays: removing it would race with its next owner.
@@ -36,8 +50,10 @@ class Lock:
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
-        os.ftruncate(descriptor, 0)
-        os.close(descriptor)
+        if descriptor in _held:
+            _held.remove(descriptor)
+            os.ftruncate(descriptor, 0)
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,9 @@ from visionflow.agents.base import BaseAgent
 from visionflow.agents.task import Task
 from visionflow.domain.errors import ConfigError
 
+importing: list[str] = []
+"""What is being imported to find an agent, innermost last. Who would start things at such a
+moment, as a script without a main guard does, can tell by it."""
 _FORMS = "Write `module:Name` or `/path/to/file.py:Name`."
 
 
@@ -33,7 +36,11 @@ def load_agent_class(path: str) -> type[BaseAgent]:
     if not colon or not place or not name:
         raise ConfigError(f"{path!r} is not the import path of an agent.", hint=_FORMS)
     is_file = place.endswith(".py") or os.sep in place
-    module = _load_file(place) if is_file else _import(place)
+    importing.append(place)
+    try:
+        module = _load_file(place) if is_file else _import(place)
+    finally:
+        importing.pop()
     found: Any = module
     for part in name.split("."):
         try:

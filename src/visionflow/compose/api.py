@@ -1,10 +1,13 @@
 """`AgentOrchestrator`: the public entry, wired to the embedded runtime."""
 
 import atexit
+import logging
 import os
+import shutil
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -13,9 +16,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from visionflow.agents import loading
 from visionflow.compose.embedded import Embedded, Store
 from visionflow.domain.commands import CreateSwarm
 from visionflow.domain.errors import Refused, UnknownId, UsageError
+from visionflow.domain.events import AgentFailed, AnyEvent
 from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
 from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
@@ -23,6 +28,7 @@ from visionflow.interfaces.orchestrator import AgentHandle, Fleet
 from visionflow.runtime.intake import sound
 from visionflow.settings.agents import load_agents
 
+_log = logging.getLogger("visionflow")
 Word = TypeVar("Word", bound=StrEnum)
 
 
@@ -39,7 +45,8 @@ class AgentOrchestrator:
 
     `with AgentOrchestrator() as fleet:` gives a `Fleet` for plain threads, `async with` an
     `AsyncFleet` for a loop. With a `folder` everything is kept there, and the same folder takes
-    up again where an earlier program stopped; without one it goes when the program ends.
+    up again where an earlier program stopped, its agents included, with the goal, the limits
+    and the topology that it was created with; without one it goes when the program ends.
     `initialize_swarm`, `spawn_agent` and `spawn_agents` open it by themselves; then `aclose` it.
     """
 
@@ -60,7 +67,7 @@ class AgentOrchestrator:
             UsageError: there is no such topology or strategy, or a limit is no number above 0.
         """
         self._agents = None if agents is None else load_agents(Path(agents))
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: weakref.finalize[[Path, int], AgentOrchestrator] | None = None
         self._spec = SwarmSpec(
             id="swarm",
             goal=goal,
@@ -70,12 +77,14 @@ class AgentOrchestrator:
         )
         sound(CreateSwarm(now_ms=0, spec=self._spec))
         if folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="visionflow-")
-            folder = self._temporary.name
+            folder = tempfile.mkdtemp(prefix="visionflow-")
+            # Also when nobody closes this; but not when a forked copy of this process ends.
+            self._temporary = weakref.finalize(self, _remove, Path(folder), os.getpid())
         self._folder = Path(folder).resolve()
         self._embedded: Embedded | None = None
         self._fleet: Fleet | None = None
         self._opening = threading.Lock()
+        self._closed = False
 
     def open(self) -> Fleet:
         """Start, and return once the store is recovered.
@@ -83,23 +92,41 @@ class AgentOrchestrator:
         Raises:
             StoreInUse: another process owns this folder.
             LogCorrupt: the log was changed by somebody else.
+            UsageError: it was closed, or this is a worker that imports the program anew.
         """
+        if loading.importing:
+            raise UsageError(
+                f"A worker imports {loading.importing[-1]} to find an agent there, and so runs "
+                "what it does at its top level once more.",
+                hint='Put what starts the orchestrator under `if __name__ == "__main__":`.',
+            )
         with self._opening:
+            if self._closed:
+                raise UsageError(
+                    "This orchestrator was closed.", hint="Make a new one to go on with its folder."
+                )
             if self._fleet is None:
                 embedded = Embedded(Store(self._folder), self._spec, import_paths=_import_paths())
                 embedded.open()
+                embedded.post(lambda: embedded.node.control.on_commit.append(_warn))
                 self._embedded = embedded
+                # Nobody may come to close it; and while it is open, nothing of it may be cleared.
+                atexit.register(self.close)
                 self._fleet = Fleet(embedded, self._agents)
             return self._fleet
 
     def close(self) -> None:
-        """End all workers. What is not finished stays in the folder."""
+        """End all workers. What is not finished stays in the folder.
+
+        What runs has 8 s to end by itself; then it is killed, and is tried again another time.
+        """
         atexit.unregister(self.close)
         with self._opening:
+            self._closed = True
             if self._embedded is not None:
                 self._embedded.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
+            if self._temporary is not None:
+                self._temporary()
 
     # As the guide writes it -------------------------------------------------------------------
 
@@ -144,9 +171,6 @@ class AgentOrchestrator:
         return await (await self._open_lazily()).spawn_agents(agents)
 
     async def _open_lazily(self) -> AsyncFleet:
-        if self._fleet is None:
-            # Nobody may come to close it: the guide's samples do not.
-            atexit.register(self.close)
         return AsyncFleet(await in_thread(self.open))
 
     async def aclose(self) -> None:
@@ -174,6 +198,18 @@ class AgentOrchestrator:
         trace: TracebackType | None,
     ) -> None:
         await in_thread(self.close)
+
+
+def _warn(_seq: int, _at_ms: int, events: list[AnyEvent]) -> None:
+    """An agent that is not there is easily missed: its tasks just wait."""
+    for event in events:
+        if isinstance(event, AgentFailed):
+            _log.error("Agent %s failed and takes no tasks: %s", event.agent, event.reason)
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _word(words: type[Word], word: str, what: str) -> Word:

@@ -9,8 +9,10 @@ import json
 import os
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,12 +25,12 @@ from visionflow.adapters.lines import LineLog
 from visionflow.adapters.lock import Lock, acquire
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.adapters.sqlite.views import SqliteViews
-from visionflow.domain.errors import LogUnavailable
+from visionflow.domain.errors import LogUnavailable, UsageError
 from visionflow.domain.events import decode_record
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.engine.effects import StartWorker
 from visionflow.runtime.children import Launch
-from visionflow.runtime.node import Node, Ports
+from visionflow.runtime.node import Node, Ports, Stopped
 from visionflow.runtime.queries import Queries
 
 T = TypeVar("T")
@@ -82,6 +84,17 @@ def _last_ms(log: SqliteLog, stream: str) -> int:
     return max((decode_record(entry.body).at_ms for entry in log.read(stream, after)), default=0)
 
 
+_living: "weakref.WeakSet[Embedded]" = weakref.WeakSet()
+
+
+def _tell_forked() -> None:
+    for embedded in list(_living):
+        embedded.forked()
+
+
+os.register_at_fork(after_in_child=_tell_forked)
+
+
 class Embedded:
     """Open it, use `node` by `post` or `call`, close it."""
 
@@ -106,6 +119,10 @@ class Embedded:
         self._stopping: asyncio.Event
         self._kill = False
         self._failure: BaseException | None = None
+        self._over: BaseException | None = None
+        """Why nothing can be posted any more."""
+        self._pid = os.getpid()
+        _living.add(self)
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="visionflow", daemon=True)
 
@@ -131,6 +148,8 @@ class Embedded:
     @property
     def queries(self) -> Queries:
         """Lists and details. Its methods block, and may be called from any thread."""
+        if self._over is not None:
+            raise self._over
         if self._queries is None:
             raise LogUnavailable("This orchestrator is not open.", hint="Use it in a `with` block.")
         return self._queries
@@ -141,17 +160,39 @@ class Embedded:
         return self._failure
 
     def post(self, call: Callable[[], None]) -> None:
-        """Run `call` in the runtime's thread, in the order posted."""
+        """Run `call` in the runtime's thread, in the order posted.
+
+        What is posted while it closes is still called, and finds that nothing is decided any more.
+
+        Raises:
+            VisionFlowError: it was closed, or ended by itself; the error says why.
+        """
+        if self._over is not None:
+            raise self._over
         self._posted.append(call)
         if not self._awake:
             self._awake = True
-            self._loop.call_soon_threadsafe(self._drain)
+            with suppress(RuntimeError):  # The loop is closed; `_over` is set by then.
+                self._loop.call_soon_threadsafe(self._drain)
+        if self._over is not None:
+            self._drain()
 
     def _drain(self) -> None:
         self._awake = False
         posted = self._posted
         while posted:
-            posted.popleft()()
+            try:
+                call = posted.popleft()
+            except IndexError:  # Once it is over, several threads may be here.
+                return
+            call()
+
+    def forked(self) -> None:
+        """This process is a copy: the runtime's thread, and the workers, are its parent's."""
+        self._over = UsageError(
+            "This process was forked from the one that opened the orchestrator.",
+            hint="Use it there, or start processes with multiprocessing's `spawn` method.",
+        )
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the runtime's loop and wait for it."""
@@ -159,9 +200,12 @@ class Embedded:
 
     def close(self, kill: bool = False) -> None:
         """End the workers, then the runtime. What is not finished stays in the log."""
+        if self._pid != os.getpid():
+            return
         if self._thread.is_alive() and self._node is not None:
             self._kill = kill
-            self._loop.call_soon_threadsafe(self._stopping.set)
+            with suppress(RuntimeError):  # It has just ended by itself.
+                self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
     # The runtime's thread --------------------------------------------------------------------
@@ -172,6 +216,13 @@ class Embedded:
         except BaseException as error:
             self._failure = self._failure or error
         finally:
+            self._over = self._failure or Stopped(
+                "This orchestrator was closed.", hint="Make a new one to go on with its folder."
+            )
+            if self._node is not None:
+                self._node.control.close(self._over)
+                self._node.completions.abandon(self._over)
+            self._drain()
             self._ready.set()
 
     async def _run(self) -> None:

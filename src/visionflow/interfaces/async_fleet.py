@@ -59,6 +59,14 @@ class AsyncFleet:
             found += await self.spawn_template(wanted["type"], **options)
         return found
 
+    async def agents(self) -> list[AgentHandle]:
+        """See `Fleet.agents`."""
+        return await in_thread(self.sync.agents)
+
+    async def handle(self, task: str) -> TaskHandle:
+        """See `Fleet.handle`; `await` it for the result."""
+        return await in_thread(lambda: self.sync.handle(task))
+
     async def terminate(self, agent: AgentHandle | str) -> None:
         """See `Fleet.terminate`."""
         await in_thread(lambda: self.sync.terminate(agent))

@@ -1,8 +1,10 @@
 """Handles: what a caller holds of a task that was submitted. Usable from any thread or loop."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 from visionflow.domain.errors import TaskFailed, VisionFlowError
@@ -12,19 +14,23 @@ from visionflow.runtime.completions import Ended
 from visionflow.runtime.intake import unpack
 
 _lock = threading.Lock()
+_log = logging.getLogger("visionflow")
 
 
 class TaskHandle:
     """A task under way: `handle.result()` waits in a thread, `await handle` in a loop."""
 
-    __slots__ = ("_blobs", "_calls", "_ended", "_error", "_event", "id")
+    __slots__ = ("_blobs", "_calls", "_ended", "_error", "_event", "_gate", "accepted", "id")
 
     def __init__(self, task: str, blobs: Blobs) -> None:
         self.id = task
+        self.accepted = False
+        """Whether the task is durable: from then on it survives whatever ends this program."""
         self._blobs = blobs
         self._ended: Ended | None = None
         self._error: BaseException | None = None
         self._event: threading.Event | None = None
+        self._gate: threading.Event | None = None
         self._calls: list[Callable[[], None]] | None = None
 
     def __repr__(self) -> str:
@@ -46,7 +52,10 @@ class TaskHandle:
         return () if self._ended is None else self._ended.failed_parts
 
     def on_done(self, call: Callable[[], None]) -> None:
-        """Call once it has ended: in the runtime's thread, or now if it has already."""
+        """Call once it has ended: in the runtime's thread, or now if it has already.
+
+        It must not block, for nothing else is answered meanwhile. What it raises is logged.
+        """
         with _lock:
             if not self.done:
                 if self._calls is None:
@@ -54,6 +63,12 @@ class TaskHandle:
                 self._calls.append(call)
                 return
         call()
+
+    def accept(self) -> None:
+        """It is durable. Called by the runtime, for every task: who waits looks after this."""
+        self.accepted = True
+        if self._gate is not None:
+            self._gate.set()
 
     def settle(self, ended: Ended | None, error: BaseException | None = None) -> None:
         """It has ended. Called by the runtime, once."""
@@ -63,10 +78,30 @@ class TaskHandle:
             self._ended, self._error = ended, error
             event, calls = self._event, self._calls
             self._calls = None
-        if event is not None:
-            event.set()
+        for waited in (event, self._gate):
+            if waited is not None:
+                waited.set()
         for call in calls or ():
-            call()
+            try:
+                call()
+            except Exception:
+                # It is the caller's own; what others wait for must still reach them.
+                _log.exception("What was to be called at the end of %s raised", self.id)
+
+    def wait_accepted(self, timeout: float | None = None) -> bool:
+        """Block until the task is durable, for at most `timeout` seconds; whether it is.
+
+        Raises:
+            Refused: it was not accepted.
+            VisionFlowError: the orchestrator ended before it could say.
+        """
+        with _lock:
+            gate = self._gate = self._gate or threading.Event()
+        if not (self.accepted or self.done):
+            gate.wait(timeout)
+        if self._error is not None and not self.accepted:
+            raise self._error.with_traceback(None)
+        return self.accepted or self.done
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until it has ended, for at most `timeout` seconds; whether it has."""
@@ -102,15 +137,21 @@ class TaskHandle:
                     waiting.set_result(None)
 
             def ended() -> None:
-                loop.call_soon_threadsafe(wake)
+                with suppress(RuntimeError):  # Who waited, and the loop, are gone.
+                    loop.call_soon_threadsafe(wake)
 
             self.on_done(ended)
-            yield from waiting
+            try:
+                yield from waiting
+            finally:
+                with _lock:
+                    if self._calls is not None and ended in self._calls:
+                        self._calls.remove(ended)
         return self._outcome()
 
     def _outcome(self) -> Any:
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         ended = self._ended
         if ended is None:
             raise VisionFlowError(f"{self.id} has not ended.")

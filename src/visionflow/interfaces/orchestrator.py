@@ -9,16 +9,19 @@ from typing import Any, Protocol, TypeVar
 
 from visionflow.agents.task import Task
 from visionflow.domain import commands as c
-from visionflow.domain.agents import AgentSpec
+from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import MailboxFull, UsageError, VisionFlowError, refusal
+from visionflow.domain.errors import UnknownId, UsageError, VisionFlowError, refusal
 from visionflow.domain.tasks import (
     DEFAULT_RETRY,
     NOTHING,
+    TERMINAL,
+    Payload,
     Phase,
     Priority,
     RetryPolicy,
     TaskSpec,
+    TaskStatus,
 )
 from visionflow.engine.state import Answer
 from visionflow.interfaces.classes import AgentClass, class_path
@@ -26,12 +29,15 @@ from visionflow.interfaces.handles import PlanHandle, TaskHandle
 from visionflow.interfaces.submission import Submission
 from visionflow.interfaces.templates import class_of
 from visionflow.ports.blobs import Blobs
+from visionflow.runtime.completions import Ended
 from visionflow.runtime.intake import pack, sound
 from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
 from visionflow.settings.agents import AgentSettings, load_agents
 
 T = TypeVar("T")
+POLL_S = 0.2
+"""How often somebody who waits looks whether the runtime has ended."""
 Part = Task | Mapping[str, Any]
 MAP_WINDOW = 1_024
 
@@ -52,11 +58,6 @@ class Runtime(Protocol):
     @property
     def queries(self) -> Queries:
         """The read service."""
-        ...
-
-    @property
-    def failure(self) -> BaseException | None:
-        """Why it stopped by itself, if it did."""
         ...
 
     def post(self, call: Callable[[], None]) -> None:
@@ -209,6 +210,24 @@ class Fleet:
             memory_bytes=found.ceiling_bytes,
         )
 
+    def agents(self) -> list[AgentHandle]:
+        """The agents that are there or coming, those of earlier programs on the folder included.
+
+        Those that failed or were terminated are listed by `queries.agents()`.
+        """
+        found: list[AgentHandle] = []
+        control = self._runtime.node.control
+
+        def look() -> None:
+            found.extend(
+                AgentHandle(self, agent.spec)
+                for agent in control.state.agents.values()
+                if agent.status is not AgentStatus.FAILED
+            )
+
+        self._in_turn(look)
+        return found
+
     def terminate(self, agent: AgentHandle | str) -> None:
         """End an agent; tasks that it holds are given to others.
 
@@ -297,6 +316,30 @@ class Fleet:
         self._runtime.post(Submission(self._runtime, command, handle, parts))
         return handle
 
+    def handle(self, task: str) -> TaskHandle:
+        """A handle on a task by its id, whoever submitted it: an earlier program, perhaps.
+
+        Of a plan, `result()` is `None`; ask for its parts by their ids.
+
+        Raises:
+            UnknownId: there never was such a task.
+        """
+        node = self._runtime.node
+        handle = TaskHandle(task, self._runtime.blobs)
+        # First from now on, then before now: so no end can be missed.
+        self._in_turn(lambda: node.completions.wait(task, handle.settle))
+        try:
+            row = self.queries.task(task)
+        except UnknownId:
+            self._in_turn(lambda: node.completions.forget(task, handle.settle))
+            raise
+        handle.accept()
+        if row.status in TERMINAL:
+            self._in_turn(lambda: node.completions.forget(task, handle.settle))
+            result = Payload(row.result, row.result_blob)
+            handle.settle(Ended(task, TaskStatus(row.status), row.attempt, result, row.reason))
+        return handle
+
     def cancel(self, handle: TaskHandle | str, reason: str = "cancelled on request") -> None:
         """End a task, and its parts if it is a plan; returns once that is durable.
 
@@ -345,6 +388,24 @@ class Fleet:
             **fields,
         )
 
+    def _in_turn(self, look: Callable[[], None]) -> None:
+        """Have the runtime's thread look at what it holds, and wait until that is durable.
+
+        Raises:
+            VisionFlowError: it has ended.
+        """
+        control = self._runtime.node.control
+        looked = TaskHandle("", self._runtime.blobs)
+
+        def call() -> None:
+            look()
+            control.after_commit(looked.accept)
+
+        self._runtime.post(call)
+        while not looked.wait_accepted(POLL_S):
+            if control.failure is not None:
+                raise control.failure
+
     def _ask(self, command: AnyCommand) -> Answer:
         """Have a command decided and wait, in this thread, until the outcome is durable."""
         asked = TaskHandle("", self._runtime.blobs)
@@ -356,14 +417,15 @@ class Fleet:
 
         def offer() -> None:
             try:
-                self._runtime.node.control.offer(command, answered)
-            except MailboxFull as error:
+                control.offer(command, answered)
+            except VisionFlowError as error:
                 asked.settle(None, error)
 
+        control = self._runtime.node.control
         self._runtime.post(offer)
-        while not asked.wait(0.2):
-            if self._runtime.failure is not None:
-                raise self._runtime.failure
+        while not asked.wait(POLL_S):
+            if control.failure is not None and not asked.done:
+                raise control.failure
         if not found or found[0].code is not None:
             asked.result()
         return found[0]

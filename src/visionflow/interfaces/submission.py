@@ -22,11 +22,6 @@ class Place(Protocol):
         """The node; its methods belong to the runtime's thread."""
         ...
 
-    @property
-    def failure(self) -> BaseException | None:
-        """Why it stopped by itself, if it did."""
-        ...
-
 
 class Submission:
     """Call it in the runtime's thread, once."""
@@ -50,20 +45,22 @@ class Submission:
         """Offer it; what comes of it, the handles hear."""
         node = self._place.node
         try:
-            if self._place.failure is not None:
-                raise self._place.failure
             node.control.offer(self._command, self._answered)
         except BaseException as error:
             for each in (self._handle, *self._parts):
                 each.settle(None, error)
             return
-        wait = node.completions.wait
+        expect = node.completions.expect
         for part in self._parts:
-            wait(part.id, part.settle)
-        wait(self._handle.id, self._handle.settle)
+            expect(part.id, part.settle)
+        expect(self._handle.id, self._handle.settle)
 
     def _answered(self, answer: Answer) -> None:
-        if answer.code is not None:
+        if answer.code is None:
+            self._handle.accept()
+            for part in self._parts:
+                part.accept()
+        else:
             forget = self._place.node.completions.forget
             for each in (self._handle, *self._parts):
                 forget(each.id, each.settle)

@@ -51,13 +51,18 @@ class Completions:
 
     def wait(self, task: str, call: Waiter) -> None:
         """Call once the task has ended; soon, if it has already and is still known."""
-        if self._over is not None:
-            call(None, self._over)
-            return
         found = self._control.state.tasks.get(task)
-        if found is not None and found.status in TERMINAL:
+        if self._over is None and found is not None and found.status in TERMINAL:
             ended = _of(found)
             self._control.after_commit(lambda: call(ended))
+        else:
+            self.expect(task, call)
+
+    def expect(self, task: str, call: Waiter) -> None:
+        """Call when the task ends from now on: it is being submitted, so another of this id that
+        has ended already is none of its business."""
+        if self._over is not None:
+            call(None, self._over)
             return
         waiters = self._waiters.get(task)
         if waiters is None:
