@@ -151,3 +151,12 @@ def test_memory_is_read_in_powers_of_1024_and_1000(text: str | int, size: int | 
 )
 def test_cpu_is_read_in_processors_and_thousandths(text: str | float, millis: int | None) -> None:
     assert cpu_millis(text) == millis
+
+
+def test_a_template_of_the_guide_needs_no_class_to_change_a_setting(tmp_path: Path) -> None:
+    file = tmp_path / "agents.yaml"
+    file.write_text("agent_templates:\n  tester:\n    default_config: {timeout: 1200}\n")
+    found = load_agents(file).template("tester")
+    assert found.class_path == "visionflow.agents:TesterAgent"
+    assert found.config == {"timeout": 1200}
+    assert found.source.endswith("agents.yaml:2")

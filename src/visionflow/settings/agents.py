@@ -129,23 +129,23 @@ def _template(
     for key in item.items:
         if key not in _KEYS:
             raise item.unknown_key(key, _KEYS, f"the template {name!r}")
-    if "class" not in item.items:
+    usual = None if built_in is None else built_in.get(name)
+    written = item.items.get("class")
+    if written is None and usual is None:
         raise item.fault(f"The template {name!r} has no class.", line=line, hint=_CLASS_FORMS)
-    written = item.items["class"]
     config = item.items.get("default_config")
     if config is not None and config.value is not None:
         _expect(config, dict, "default_config", "a map of settings")
     memory, cpu = _resources(item.items.get("resources"))
-    usual = None if built_in is None else built_in.get(name)
     edited = built_in is not None and (usual is None or usual.memory_bytes != memory)
     return AgentTemplate(
         name=name,
-        class_path=_class_path(written, folder),
+        class_path=_class_path(written, folder) if written else usual.class_path if usual else "",
         config={} if config is None or config.value is None else config.value,
         memory_bytes=memory,
         cpu_millis=cpu,
         ceiling_bytes=memory if edited else None,
-        source=f"{written.file}:{written.line}",
+        source=f"{item.file}:{written.line if written else line}",
     )
 
 

@@ -50,7 +50,8 @@ def _outcome(
     if timed_out(log, done):
         cut = hanging(log, done)
         at = f"while {one_line(cut.id, 200)} ran" if cut else "outside of any test"
-        return "timed_out", f"the wall clock ended the tests {at}"
+        told = f"the wall clock ended the tests {at}, after {done.wall_ms // 1_000} s"
+        return "timed_out", f"{told}; `timeout` of the tester in agents.yaml sets the limit"
     if done.ended_by in ("memory", "cancelled"):
         where = f" while {one_line(log.current, 200)} ran" if log.current else ""
         return "could_not_run", f"the tests were ended by {done.ended_by}{where}"
