@@ -211,7 +211,7 @@ class Children:
             timer.cancel()
         self._timers.clear()
         self._idle.append(done)
-        for child in self._children.values():
+        for child in list(self._children.values()):
             if kill:
                 child.process.kill()
             else:

@@ -107,7 +107,7 @@ SESSIONS = (
         "runtime/sessions.py",
         "message.key, answer.code is None)",
         "message.key, True)",
-        MANY,
+        "tests/runtime/test_sessions.py::test_a_step_is_accepted_for_the_open_attempt_only",
     ),
     Mutant(
         "no secret is asked for",
