@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from visionflow.domain.errors import UsageError
 
 DEFAULT_OUT = Path(".visionflow/runs")
+AGENTS_MAX, TASKS_MAX = 100, 10_000
 FLAG = Parameter(negative=())
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object and nothing else.")]
 Out = Annotated[Path, Parameter(help="Where the folders of runs are.")]
@@ -186,9 +187,9 @@ def simulate(
     seeds
         How many worlds.
     agents
-        How many agents in each.
+        How many agents in each, at most 100.
     tasks
-        How many tasks in each.
+        How many tasks in each, at most 10,000.
     seed
         The first world's number.
     """
@@ -196,5 +197,10 @@ def simulate(
 
     if min(seeds, agents, tasks) < 1 or seed < 0:
         raise UsageError("--seeds, --agents and --tasks are numbers from 1 on, --seed from 0 on.")
+    if agents > AGENTS_MAX or tasks > TASKS_MAX:
+        raise UsageError(
+            f"A world has at most {AGENTS_MAX} agents and {TASKS_MAX} tasks.",
+            hint="More worlds (--seeds) find more than larger ones.",
+        )
     totals = Totals(seeds, agents, tasks, seed)
     return simulate_and_print(totals, json, sys.stdout)
