@@ -35,3 +35,15 @@ def test_a_copy_that_an_agent_forks_does_not_work_in_the_name_of_the_worker() ->
         fleet.spawn(fork)
         handles = [fleet.submit(Task()) for _ in range(20)]
         assert [handle.result(WAIT_S) for handle in handles] == ["the original"] * 20
+
+
+def test_a_task_that_ends_its_process_at_once_is_found_out_and_the_others_go_on() -> None:
+    with AgentOrchestrator() as fleet:
+        fleet.spawn(awkward, count=2, capabilities=["awkward"])
+        fleet.spawn(Talker, count=2, capabilities=["talk"])
+        bad = fleet.submit(Task(input="exit", required_capabilities=["awkward"]))
+        good = [fleet.submit(Task(required_capabilities=["talk"])) for _ in range(20)]
+        with pytest.raises(TaskFailed, match=r"crashed 3 times under it.*code 7"):
+            bad.result(WAIT_S)
+        assert [handle.result(WAIT_S) for handle in good] == ["said"] * 20
+        assert len(fleet.agents()) == 4

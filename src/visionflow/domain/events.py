@@ -69,6 +69,8 @@ class WorkerLost(Event, frozen=True, tag="worker_lost"):
     reason: str
     restart_at_ms: int | None = None
     """When the next process may start; `None`: not any more."""
+    busy: bool = False
+    """Attempts were open in it: they are judged by its end, and it is not."""
 
 
 class WorkerStopped(Event, frozen=True, tag="worker_stopped"):

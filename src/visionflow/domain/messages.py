@@ -69,6 +69,9 @@ class Dispatch(Message, frozen=True, tag=4):
     """Results of the completed tasks that this one depends on, as (task id, result)."""
     announce: bool = True
     """Whether to say at once that it started, or only when it takes a moment."""
+    suspect: bool = False
+    """A worker went away under an earlier attempt: this one begins once the log says so, for
+    otherwise nobody could tell which of a worker's tasks ends it in an instant."""
 
 
 class CancelAttempt(Message, frozen=True, tag=5):
@@ -100,6 +103,13 @@ class Stop(Message, frozen=True, tag=8):
     reason: str
 
 
+class Begin(Message, frozen=True, tag=9):
+    """The log says that this suspect attempt has begun: its code may run."""
+
+    task: str
+    attempt: int
+
+
 # From a worker -----------------------------------------------------------------------------
 
 
@@ -129,10 +139,11 @@ class AgentDown(Message, frozen=True, tag=22):
 
 
 class Started(Message, frozen=True, tag=23):
-    """An attempt began."""
+    """An attempt began; one that is suspect `waits` for a Begin."""
 
     task: str
     attempt: int
+    waits: bool = False
 
 
 class StepDone(Message, frozen=True, tag=24):
@@ -218,6 +229,7 @@ class OrchestratorFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | Dispatch
         | CancelAttempt
         | StepAnswer
+        | Begin
         | FrameAck
         | Stop
     ]

@@ -141,6 +141,7 @@ def dispatch(state: SwarmState, task: TaskState) -> Dispatch:
         timeout_ms=spec.timeout_ms or default_ms,
         steps=steps,
         dependencies=_dependencies(state, task),
+        suspect=task.kills > 0 or task.crashes > 0,
         announce=agent.completed < RECORD_TASKS_MIN or agent.mean_us >= ANNOUNCE_ABOVE_US,
     )
 

@@ -29,6 +29,7 @@ ToWorker = (
     | m.Dispatch
     | m.CancelAttempt
     | m.StepAnswer
+    | m.Begin
     | m.FrameAck
     | m.Stop
 )
@@ -228,8 +229,7 @@ class Sessions:
                 self._holder.pop(message.task, None)
                 control.offer(command, bounded=False)
             case m.Started():
-                started = c.ReportStarted(now_ms=now_ms, task=message.task, attempt=message.attempt)
-                control.offer(started, bounded=False)
+                self._started(worker, message, now_ms)
             case m.Failed():
                 failure = c.ReportFailure(
                     now_ms=now_ms,
@@ -267,6 +267,13 @@ class Sessions:
                 ended=message.ended,
             )
             self._control.offer(down, bounded=False)
+
+    def _started(self, worker: str, message: m.Started, now_ms: int) -> None:
+        def answered(_: Answer) -> None:
+            self._send(worker, [m.Begin(message.task, message.attempt)])
+
+        command = c.ReportStarted(now_ms=now_ms, task=message.task, attempt=message.attempt)
+        self._control.offer(command, answered if message.waits else None, bounded=False)
 
     def _step(self, worker: str, message: m.StepDone, now_ms: int) -> None:
         def answered(answer: Answer) -> None:

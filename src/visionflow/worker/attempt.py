@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 from visionflow.agents.base import BaseAgent, PermanentFailure, current_attempt
 from visionflow.agents.task import Task
 from visionflow.domain.errors import NotPersistable, StaleAttempt, UsageError
-from visionflow.domain.messages import Dispatch, Failed, Progress, StepDone
+from visionflow.domain.messages import Dispatch, Failed, Progress, Started, StepDone
 from visionflow.domain.tasks import FailureKind, Payload
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
@@ -39,7 +39,7 @@ class Surroundings(Protocol):
         """Milliseconds since the epoch."""
         ...
 
-    def report_step(self, done: StepDone) -> None:
+    def report_step(self, done: StepDone | Started) -> None:
         """Send it, to be kept until acknowledged."""
         ...
 
@@ -97,7 +97,7 @@ class RunningAttempt:
         self._surroundings = surroundings
         self._event: threading.Event | None = None
         self._steps: Steps | None = None
-        self._answers: dict[str, tuple[StepDone, asyncio.Future[bool]]] | None = None
+        self._answers: dict[str, tuple[StepDone | Started, asyncio.Future[bool]]] | None = None
 
     # What the agent asks for -----------------------------------------------------------------
 
@@ -158,19 +158,37 @@ class RunningAttempt:
 
     async def record(self, done: StepDone) -> bool:
         """See `StepHost`."""
+        return await self._answered(done.key, done)
+
+    async def confirm(self) -> None:
+        """Return once the log says that it began. In the loop.
+
+        Raises:
+            StaleAttempt: it was told to stop.
+        """
+        self.announced = True
+        await self._answered("", Started(self.dispatch.task, self.dispatch.attempt, True))
+
+    def confirm_in_thread(self) -> None:
+        """`confirm`, from a thread. Blocks; where there are no threads it does nothing."""
+        loop = self._surroundings.in_loop()
+        if not _runs_here(loop):
+            asyncio.run_coroutine_threadsafe(self.confirm(), loop).result()
+
+    async def _answered(self, key: str, message: StepDone | Started) -> bool:
         self._refuse_when_stopped()
         if self._answers is None:
             self._answers = {}
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._answers[done.key] = (done, answer)
-        self._surroundings.report_step(done)
+        self._answers[key] = (message, answer)
+        self._surroundings.report_step(message)
         try:
             return await answer
         finally:
-            self._answers.pop(done.key, None)
+            self._answers.pop(key, None)
 
-    def unanswered(self) -> list[StepDone]:
-        """Steps that were reported and neither accepted nor refused yet."""
+    def unanswered(self) -> list[StepDone | Started]:
+        """What was reported and is neither accepted nor refused yet."""
         return [] if self._answers is None else [done for done, _ in self._answers.values()]
 
     def answer(self, key: str, accepted: bool) -> None:

@@ -15,6 +15,7 @@ from visionflow.agents.base import AgentContext, BaseAgent
 from visionflow.agents.loading import load_agent_class
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.messages import (
+    Begin,
     CancelAttempt,
     Dispatch,
     Failed,
@@ -146,6 +147,12 @@ class Executor:
         if attempt is not None and attempt.dispatch.attempt == answer.attempt:
             attempt.answer(answer.key, answer.accepted)
 
+    def begin(self, begin: Begin) -> None:
+        """The log says that a suspect attempt has begun."""
+        attempt = self._attempts.get(begin.task)
+        if attempt is not None and attempt.dispatch.attempt == begin.attempt:
+            attempt.answer("", True)
+
     def repeat_steps(self) -> None:
         """Report every unanswered step again: its answer may have gone with a connection."""
         for attempt in list(self._attempts.values()):
@@ -200,7 +207,7 @@ class Executor:
         """Its code starts running now."""
         if attempt.started_at is None:
             attempt.started_at = self.loop.time()
-        if attempt.dispatch.announce and not attempt.ended:
+        if attempt.dispatch.announce and not (attempt.ended or attempt.dispatch.suspect):
             self._announce(attempt)
 
     def ended(self, attempt: RunningAttempt, message: Result | Failed) -> None:
@@ -227,7 +234,7 @@ class Executor:
         """Milliseconds since the epoch."""
         return self._host.now_ms()
 
-    def report_step(self, done: StepDone) -> None:
+    def report_step(self, done: StepDone | Started) -> None:
         """See `Surroundings`."""
         self.send(done)
 

@@ -99,6 +99,8 @@ class CoroutineLane:
         began = clock()
         try:
             attempt.enter()
+            if attempt.dispatch.suspect:
+                await attempt.confirm()
             if attempt.reads_blobs():
                 task = await attempt.offload(attempt.input)
             else:
@@ -156,7 +158,7 @@ class LoopLane:
             if attempt.ended:
                 continue
             self._desk.began(attempt)
-            if attempt.reads_blobs():
+            if attempt.reads_blobs() or attempt.dispatch.suspect:
                 attempt.task_handle = self._desk.loop.create_task(self._slowly(attempt))
             else:
                 self._quickly(attempt)
@@ -188,6 +190,8 @@ class LoopLane:
         began = clock()
         try:
             attempt.enter()
+            if attempt.dispatch.suspect:
+                await attempt.confirm()
             task = await attempt.offload(attempt.input)
             body = attempt.encoded(self._agent.process_task(task))
             message = _finished(attempt, await _stored(attempt, body), began, clock())
@@ -274,6 +278,8 @@ class _Server:
             attempt.started_at = began
         mark = current_attempt.set(attempt)
         try:
+            if attempt.dispatch.suspect:
+                attempt.confirm_in_thread()
             body = attempt.encoded(self._agent.process_task(attempt.input()))
             payload = values.store(body, attempt.blobs) if body else Payload()
             message = _finished(attempt, payload, began, clock())

@@ -17,6 +17,7 @@ import msgspec
 
 from visionflow.domain.errors import BusClosed, Refused
 from visionflow.domain.messages import (
+    Begin,
     CancelAttempt,
     Dispatch,
     DropAgent,
@@ -135,6 +136,7 @@ class WorkerSession:
             Dispatch: executor.dispatch,
             CancelAttempt: executor.cancel,
             StepAnswer: executor.step_answered,
+            Begin: executor.begin,
             FrameAck: self._frame_acked,
             Stop: self._told_to_stop,
         }

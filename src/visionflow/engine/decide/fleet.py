@@ -216,7 +216,7 @@ def _(state: SwarmState, command: c.ReportWorkerStopped) -> Events:
 
 def restart_at(worker: WorkerState, kind: FailureKind, now_ms: int) -> int | None:
     """When a worker may start again: at once, then after 1 s, doubled each time; `None` when it
-    died by itself more often than the restart intensity allows."""
+    died by itself, with no attempt to blame, more often than the restart intensity allows."""
     recent = [death for death in worker.deaths if death[0] > now_ms - RESTART_PERIOD_MS]
     by_itself = sum(1 for death in recent if death[1] is not FailureKind.KILLED)
     if kind is not FailureKind.KILLED and by_itself >= RESTARTS_MAX:
@@ -236,7 +236,11 @@ def _lose(
 ) -> None:
     recovering = isinstance(command, c.Recover)
     now_ms = command.now_ms
-    restart_at_ms = now_ms if recovering else restart_at(worker, kind, now_ms)
+    # Each attempt that is open now counts this against its task, which ends after a few. Where
+    # the worker were given up too, one bad task would take every other's agents with it.
+    busy = any(state.agents[name].open for name in worker.agents)
+    judged = FailureKind.KILLED if busy else kind
+    restart_at_ms = now_ms if recovering else restart_at(worker, judged, now_ms)
     closing.events.append(
         e.WorkerLost(
             worker=worker.id,
@@ -244,6 +248,7 @@ def _lose(
             kind=kind,
             reason=reason,
             restart_at_ms=restart_at_ms,
+            busy=busy,
         )
     )
     again = restart_at_ms is not None

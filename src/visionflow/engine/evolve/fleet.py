@@ -4,6 +4,7 @@ from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import RESTART_PERIOD_MS
+from visionflow.domain.tasks import FailureKind
 from visionflow.engine.evolve.table import answer, folds, refresh
 from visionflow.engine.lifecycles import next_agent_status
 from visionflow.engine.matching import offers
@@ -62,7 +63,7 @@ def _(state: SwarmState, event: e.WorkerLost) -> None:
     worker.pid = worker.started = None
     since = state.now_ms - RESTART_PERIOD_MS
     worker.deaths = [death for death in worker.deaths if death[0] > since]
-    worker.deaths.append((state.now_ms, event.kind))
+    worker.deaths.append((state.now_ms, FailureKind.KILLED if event.busy else event.kind))
     if event.restart_at_ms is None:
         worker.status = WorkerStatus.FAILED
     else:
