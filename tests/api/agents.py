@@ -16,6 +16,15 @@ class Doubler(BaseAgent):
         return 2 * task.input
 
 
+class Quick(BaseAgent):
+    """Gives back what it gets, at once."""
+
+    blocking = False
+
+    def process_task(self, task: Task) -> int:
+        return task.input
+
+
 class Sleeper(BaseAgent):
     """Writes its pid into a file; the first time it then waits to be killed."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.agents import Counter, Doubler, Sleeper, shout
+from tests.api.agents import Counter, Doubler, Quick, Sleeper, shout
 from visionflow import AgentOrchestrator, Limits, RetryPolicy, Task, TaskFailed, VisionFlowError
 from visionflow.domain.errors import LimitReached, NotPersistable, StoreInUse, UsageError
 
@@ -145,6 +145,27 @@ def test_threads_submit_side_by_side_and_nothing_is_lost_or_doubled() -> None:
             results = list(pool.map(submit, range(0, 800, 100)))
         assert [n for part in results for n in part] == [2 * n for n in range(800)]
         assert fleet.queries.counts() == {"completed": 800}
+
+
+@pytest.mark.acceptance("concurrent")
+def test_three_clients_spawn_twenty_each_and_fifty_hand_in_two_hundred_tasks_each() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with AgentOrchestrator(limits=Limits(agents_max=60)) as fleet:
+        with ThreadPoolExecutor(3) as pool:
+            spawned = list(pool.map(lambda _: fleet.spawn(Quick, count=20), range(3)))
+        names = [agent.id for part in spawned for agent in part]
+        assert len(set(names)) == 60
+        assert sorted(names) == sorted(row.id for row in fleet.queries.agents())
+
+        def submit(client: int) -> list[int]:
+            handles = [fleet.submit(Task(input=1_000 * client + n)) for n in range(200)]
+            return [handle.result(WAIT_S) for handle in handles]
+
+        with ThreadPoolExecutor(50) as pool:
+            results = list(pool.map(submit, range(50)))
+        assert results == [[1_000 * client + n for n in range(200)] for client in range(50)]
+        assert fleet.queries.counts() == {"completed": 10_000}
 
 
 def wait_for_line(path: Path, number: int) -> int:
