@@ -1,5 +1,6 @@
 """Agents for the tests of the Python face: importable, as a worker needs them."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -116,3 +117,14 @@ def replaced(task: Task) -> None:
 
 shadowed = replaced
 replaced = takes_two  # type: ignore[assignment]
+
+
+class Gated(BaseAgent):
+    """Writes its pid into a file, and goes on once another file is there."""
+
+    async def process_task(self, task: Task) -> int:
+        folder = Path(task.input)
+        mark(str(folder / "pids"), str(os.getpid()))
+        while not (folder / "open").exists():
+            await asyncio.sleep(0.01)
+        return task.attempt

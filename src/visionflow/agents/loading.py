@@ -58,6 +58,12 @@ def as_agent_class(found: object, path: str) -> type[BaseAgent]:
     """
     if isinstance(found, type):
         if issubclass(found, BaseAgent):
+            for name in ("start", "stop"):
+                if not inspect.iscoroutinefunction(getattr(found, name)):
+                    raise ConfigError(
+                        f"{path} defines {name} without async.",
+                        hint=f"Write `async def {name}(self)`.",
+                    )
             return found
         raise ConfigError(
             f"{path} is a class that does not derive from visionflow.BaseAgent.",

@@ -25,7 +25,7 @@ _CODES = {
     0: (FailureKind.KILLED, "it ended although nobody told it to"),
     86: (FailureKind.RESOURCES, "it reached its memory ceiling"),
     87: (FailureKind.KILLED, "too many of its attempts ignored that they were stopped"),
-    88: (FailureKind.TIMEOUT, "an agent blocked it beyond its attempt's wall-clock limit"),
+    88: (FailureKind.TIMEOUT, "an agent blocked it for longer than an attempt or a start may take"),
 }
 """What a worker's own exit codes mean; any other is a crash."""
 

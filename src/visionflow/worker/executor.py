@@ -98,8 +98,12 @@ class Executor:
     # What the orchestrator asks for ----------------------------------------------------------
 
     def host_agent(self, spec: AgentSpec) -> None:
-        """Build an agent; answered by AgentUp or AgentDown, also when it is there already."""
-        self._hosting.host(spec)
+        """Build an agent; answered by AgentUp or AgentDown, also when it is there already.
+
+        Not in a process that is about to end: the next one is asked again.
+        """
+        if self._draining is None:
+            self._hosting.host(spec)
 
     def drop_agent(self, agent: str) -> None:
         """End an agent with all its attempts, of which nothing more is reported."""
@@ -109,7 +113,13 @@ class Executor:
         self._hosting.drop(agent)
 
     def dispatch(self, dispatch: Dispatch) -> None:
-        """Work on an attempt, once; a higher one of the same task replaces a lower one."""
+        """Work on an attempt, once; a higher one of the same task replaces a lower one.
+
+        Nothing is said of one that comes when the process is about to end: it goes to another
+        when that has happened. Refused, it would be given out here again and again until then.
+        """
+        if self._draining is not None:
+            return
         known = self._attempts.get(dispatch.task)
         if known is not None:
             if known.dispatch.attempt >= dispatch.attempt:
@@ -118,10 +128,9 @@ class Executor:
         elif self._finished.get(dispatch.task, 0) >= dispatch.attempt:
             return
         found = self._hosting.find(dispatch.agent)
-        if found is None or self._draining is not None:
-            reason = self._draining or f"This worker does not host agent {dispatch.agent}."
-            kind = FailureKind.AGENT_GONE if found is None else FailureKind.KILLED
-            self.send(Failed(dispatch.task, dispatch.attempt, kind, reason))
+        if found is None:
+            reason = f"This worker does not host agent {dispatch.agent}."
+            self.send(Failed(dispatch.task, dispatch.attempt, FailureKind.AGENT_GONE, reason))
             return
         agent, lane = found
         attempt = RunningAttempt(dispatch, agent, self)
@@ -171,7 +180,8 @@ class Executor:
         From any thread.
         """
         now = self.loop.time()
-        return max((now - due for _, due in self._started(self._snapshot())), default=-1.0)
+        late = [now - due for _, due in self._started(self._snapshot())]
+        return max(*late, self._hosting.overdue_s(now), -1.0)
 
     def fail_all(self, kind: FailureKind, reason: str) -> None:
         """Report every attempt as failed at once, without waiting for its code."""

@@ -51,6 +51,7 @@ class Hosting:
         self._make_context = make_context
         self._load = load
         self._agents: dict[str, tuple[BaseAgent, Lane]] = {}
+        self._making_since: float | None = None
         self._building: dict[str, asyncio.Task[None]] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
 
@@ -108,8 +109,19 @@ class Hosting:
         else:
             config = values.load(spec.config, blobs)
         # Modules are imported in the loop's thread: many expect to be imported in the main one.
-        agent_class = self._load(spec.class_path)
+        self._making_since = self._office.loop.time()
+        try:
+            return self._made(spec, self._load(spec.class_path), config)
+        finally:
+            self._making_since = None
 
+    def overdue_s(self, now: float) -> float:
+        """How far an import or `__init__` that holds up the loop is beyond its time. From any
+        thread."""
+        since = self._making_since
+        return -1.0 if since is None else now - since - AGENT_START_MS / 1000
+
+    def _made(self, spec: AgentSpec, agent_class: type[BaseAgent], config: Any) -> BaseAgent:
         def write_log(level: str, text: str) -> None:
             self._office.write_log(spec.id, level, text)
 
