@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.agents import Doubler, Sleeper, wait_for_line
-from visionflow import AgentOrchestrator, Task, VisionFlowError
+from visionflow import AgentOrchestrator, Limits, Task, VisionFlowError
 from visionflow.domain.errors import Refused, UnknownId, UsageError
 from visionflow.interfaces.orchestrator import Fleet
 
@@ -106,7 +106,7 @@ def test_everything_says_that_it_is_closed_once_it_is() -> None:
 
 
 def test_threads_that_ask_while_it_closes_all_get_an_answer() -> None:
-    orchestrator = AgentOrchestrator()
+    orchestrator = AgentOrchestrator(limits=Limits(mailbox_max=100, queue_max=100))
     fleet = orchestrator.open()
     begun = threading.Barrier(3)
 
