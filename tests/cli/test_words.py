@@ -118,3 +118,33 @@ def test_the_front_loads_nothing_heavy() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ran.stdout.strip() == "[]", ran.stderr
+
+
+@pytest.mark.parametrize("option", ["--out", "--workspace", "--agents"])
+def test_a_path_that_is_empty_is_not_taken_for_the_current_folder(
+    option: str, tmp_path: Path
+) -> None:
+    for words in ((option, ""), (f"{option}=",)):
+        ran = visionflow("run", "Test it", *words, cwd=tmp_path)
+        assert (ran.returncode, list(tmp_path.iterdir())) == (2, [])
+        assert f"{option} is empty" in ran.stderr
+
+
+def test_runs_that_cannot_be_looked_at_are_an_error_and_not_none(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = visionflow("runs", "--out", str(tmp_path / "file"))
+    assert ran.returncode == 66
+    assert "cannot be told" in ran.stderr
+
+
+def test_a_run_whose_standard_error_is_closed_runs(tmp_path: Path) -> None:
+    (tmp_path / "ws").mkdir()
+    script = '"$0" -P -m visionflow.cli run "Test it" --workspace ws --out out --json 2>&-'
+    ran = subprocess.run(
+        ["sh", "-c", script, sys.executable],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, json.loads(ran.stdout)["status"]) == (0, "completed")

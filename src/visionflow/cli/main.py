@@ -8,10 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 from visionflow.cli.terminal import say, say_error
-from visionflow.domain.errors import VisionFlowError
+from visionflow.domain.errors import UsageError, VisionFlowError
 
 if TYPE_CHECKING:
     from cyclopts import CycloptsError
@@ -53,6 +54,7 @@ def _command(argv: Sequence[str]) -> int:
 
     from visionflow.cli.commands import make_app
 
+    _refuse_empty_paths(argv)
     try:
         code = make_app()(list(argv))
     except CycloptsError as error:
@@ -62,6 +64,19 @@ def _command(argv: Sequence[str]) -> int:
         say(f"See `{words}`.")
         return USAGE
     return code if isinstance(code, int) else 0
+
+
+def _refuse_empty_paths(argv: Sequence[str]) -> None:
+    """An unset variable of a shell must not mean the current folder.
+
+    Raises:
+        UsageError: a path is the empty text.
+    """
+    joined = [word.partition("=")[::2] for word in argv if "=" in word]
+    pairs = [*pairwise(argv), *joined]
+    for option, value in pairs:
+        if option in ("--out", "--workspace", "--agents") and not value:
+            raise UsageError(f"{option} is empty.", hint="Is a variable of your shell not set?")
 
 
 def _told(error: "CycloptsError") -> str:
@@ -77,7 +92,10 @@ def _open_what_is_closed() -> None:
     """Give a process started with `2>&-` something to write to, and a file no such number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+            stream = open(os.devnull, mode, encoding="utf-8")
+            # It got the number that was free, which the orchestrator must find open too.
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _maybe_raise() -> None:

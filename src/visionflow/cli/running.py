@@ -102,7 +102,8 @@ def _finish(folder: RunFolder, ending: Ending, as_json: bool) -> int:
         say(f"visionflow: killed processes that the kernel does not let go yet: {pids}.")
     if done:
         return _code_of(folder)
-    code = ending.code if ending.code >= 0 else FAIL_STOP
+    # 0 and 1 are what a finished run says; one that broke off must not be taken for it.
+    code = ending.code if ending.code > 1 else FAIL_STOP
     if ending.asked is not None:
         code = INTERRUPTED if ending.asked == signal.SIGINT else TERMINATED
     elif ending.gave_up:

@@ -3,11 +3,15 @@
 from pathlib import Path
 
 from visionflow.compose.job.folder import RunFolder, RunInfo
-from visionflow.domain.errors import UnknownId
+from visionflow.domain.errors import UnknownId, WorkspaceError
 
 
 def list_runs(out: Path) -> list[RunInfo]:
-    """All runs under `out`, newest first; none when there is no such folder."""
+    """All runs under `out`, newest first; none when there is no such folder.
+
+    Raises:
+        WorkspaceError: it is there and cannot be looked into.
+    """
     found: list[RunInfo] = []
     for folder in _folders(out):
         try:
@@ -40,5 +44,10 @@ def find_run(out: Path, name_or_prefix: str) -> RunFolder:
 def _folders(out: Path) -> list[RunFolder]:
     try:
         return [RunFolder(path) for path in out.iterdir() if (path / "run.json").is_file()]
-    except OSError:
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise WorkspaceError(
+            f"Whether there are runs in {out} cannot be told: {error.strerror}.",
+            hint="Name the folder of runs with --out, or make it readable.",
+        ) from error
