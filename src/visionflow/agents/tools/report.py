@@ -58,7 +58,10 @@ def _trust(summary: RunSummary) -> str:
         told.append(f"{markdown(run.tool)} {run.ended.replace('_', ' ')}{why}")
     unread = {path for run in summary.tools for path, _ in run.not_read}
     told.append(f"{len(unread)} paths were not looked at by at least one tool" if unread
-                else "no Python file was left out")  # fmt: skip
+                else "every Python file of the copy was read")  # fmt: skip
+    uncopied = sum("not read (" in note for note in summary.notes)
+    if uncopied:
+        told.append(f"{uncopied} paths of the workspace could not be copied")
     return "How far to trust this: " + "; ".join(told) + "."
 
 
