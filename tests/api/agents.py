@@ -128,3 +128,13 @@ class Gated(BaseAgent):
         while not (folder / "open").exists():
             await asyncio.sleep(0.01)
         return task.attempt
+
+
+def sized(task: Task) -> bytes:
+    """Its input."""
+    return task.input
+
+
+def gathered(task: Task) -> int:
+    """How large the results that it depends on are together."""
+    return sum(len(result) for result in task.dependencies.values())

@@ -255,3 +255,20 @@ def test_a_worker_may_not_open_what_its_program_opens() -> None:
             AgentOrchestrator().open()
     finally:
         loading.importing.pop()
+
+
+def test_a_thread_that_submits_without_a_pause_keeps_nobody_from_an_answer() -> None:
+    with AgentOrchestrator(limits=Limits(mailbox_max=100, queue_max=100)) as fleet:
+        enough = threading.Event()
+
+        def submit() -> None:
+            while not enough.is_set():
+                fleet.submit(Task(required_capabilities=["none"]))
+
+        thread = threading.Thread(target=submit)
+        thread.start()
+        try:
+            assert [fleet.agents() for _ in range(3)] == [[], [], []]
+        finally:
+            enough.set()
+            thread.join(WAIT_S)

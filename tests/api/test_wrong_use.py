@@ -46,6 +46,7 @@ WRONG: list[tuple[Call, str]] = [
     (task(required_capabilities="maths"), "not a list of words"),
     (task(required_capabilities=[1]), "not a list of words"),
     (task(deadline_ms=1.5), "deadline_ms: Expected"),
+    (task(config=[1]), "is a map"),
     (options(timeout_ms=1.5), "timeout_ms: Expected"),
     (options(retry=3), "retry: Expected"),
     (options(retry=RetryPolicy(backoff="often")), "Invalid enum value 'often'"),  # type: ignore[arg-type]

@@ -140,6 +140,10 @@ class BaseAgent:
         """Do the work and return a result that MessagePack can hold (maps, lists, text, bytes,
         numbers, dates, dataclasses, Structs). May be `async`.
 
+        Who asked gets what MessagePack gives back: a tuple or set as a list, a dataclass as a
+        map, a path, a date, or a time without a zone as text. Processes that it starts end with
+        the worker, unless they begin a session of their own.
+
         Raises:
             PermanentFailure: trying again cannot help. Any other exception is tried again.
         """

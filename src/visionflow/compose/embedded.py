@@ -34,7 +34,7 @@ from visionflow.runtime.node import Node, Ports, Stopped
 from visionflow.runtime.queries import Queries
 
 T = TypeVar("T")
-START_TIMEOUT_S = 60.0
+POSTED_PER_TURN_MAX = 1_024
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -175,17 +175,24 @@ class Embedded:
             with suppress(RuntimeError):  # The loop is closed; `_over` is set by then.
                 self._loop.call_soon_threadsafe(self._drain)
         if self._over is not None:
-            self._drain()
+            self._drain_rest()
 
     def _drain(self) -> None:
+        # Not until there is nothing more: who posts without a pause would keep the loop from
+        # everything else, the answers included.
         self._awake = False
         posted = self._posted
-        while posted:
-            try:
-                call = posted.popleft()
-            except IndexError:  # Once it is over, several threads may be here.
-                return
-            call()
+        for _ in range(min(len(posted), POSTED_PER_TURN_MAX)):
+            posted.popleft()()
+        if posted and not self._awake:
+            self._awake = True
+            self._loop.call_soon(self._drain)
+
+    def _drain_rest(self) -> None:
+        """Once it is over; several threads may be here."""
+        with suppress(IndexError):
+            while True:
+                self._posted.popleft()()
 
     def forked(self) -> None:
         """This process is a copy: the runtime's thread, and the workers, are its parent's."""
@@ -222,7 +229,7 @@ class Embedded:
             if self._node is not None:
                 self._node.control.close(self._over)
                 self._node.completions.abandon(self._over)
-            self._drain()
+            self._drain_rest()
             self._ready.set()
 
     async def _run(self) -> None:

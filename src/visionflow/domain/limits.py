@@ -19,6 +19,11 @@ TERMINAL_TASKS_MAX = 1_000
 """Finished tasks kept whole in the fold; older ones keep id and last attempt."""
 FINISHED_IDS_MAX = 100_000
 PLAN_TASKS_MAX = 10_000
+"""Also the most tasks that one task may depend on."""
+WORD_CHARS_MAX = 1_000
+"""Of an id, a type, a name, a capability."""
+CAPABILITIES_MAX = 256
+"""Of one agent, or asked for by one task."""
 STEPS_PER_TASK_MAX = 10_000
 AGING_MS_PER_POINT = 6_000
 """One point of priority weighs as much as this much waiting: critical (0) overtakes a low task

@@ -69,9 +69,19 @@ class Dispatch(Message, frozen=True, tag=4):
     """Results of the completed tasks that this one depends on, as (task id, result)."""
     announce: bool = True
     """Whether to say at once that it started, or only when it takes a moment."""
+    parcel: str | None = None
+    """Where steps and dependencies are many bytes: the blob that holds both, and they are empty
+    here. See `Parcel`."""
     suspect: bool = False
     """A worker went away under an earlier attempt: this one begins once the log says so, for
     otherwise nobody could tell which of a worker's tasks ends it in an instant."""
+
+
+class Parcel(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What of a Dispatch is too large for a frame, as a blob."""
+
+    steps: tuple[RecordedStep, ...]
+    dependencies: tuple[tuple[str, Payload], ...]
 
 
 class CancelAttempt(Message, frozen=True, tag=5):

@@ -375,6 +375,8 @@ class Fleet:
         blobs, identity, wanted = self._runtime.blobs, task.id, task.required_capabilities
         config = NOTHING
         if task.config:
+            if not isinstance(task.config, dict):  # type: ignore[reportUnnecessaryIsInstance]
+                raise UsageError(f"The config of a task is a map, not {task.config!r:.50}.")
             config = pack(task.config, f"the config of {identity or task.type}", blobs)
         return TaskSpec(
             id=identity or self._runtime.node.intake.new_id("task", now_ms),

@@ -83,6 +83,7 @@ class Node:
             self.children,
             self.liveness,
             ports.telemetry,
+            ports.blobs,
         )
         self._quiet: asyncio.Future[None] | None = None
         self.effects = Effects(self.control, self.children, self.sessions)

@@ -12,8 +12,10 @@ from visionflow.domain import commands as c
 from visionflow.domain import messages as m
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import BusClosed
+from visionflow.domain.limits import FRAME_BYTES_MAX
 from visionflow.engine.effects import Cancel, Drop, Host, dispatch
 from visionflow.engine.state import Answer, SwarmState
+from visionflow.ports.blobs import Blobs
 from visionflow.ports.bus import Bus, Delivery
 from visionflow.ports.host import Host as Machine
 from visionflow.ports.telemetry import Telemetry
@@ -36,6 +38,9 @@ ToWorker = (
 Progress = Callable[[str, int, float | None, str], None]
 Packed = list[tuple[str, list[ToWorker]]]
 
+PARCEL_BYTES_MIN = 1_048_576
+"""Results of dependencies and steps travel in the frame up to this size together."""
+
 _frames = msgspec.msgpack.Decoder(m.WorkerFrame)
 _encoder = msgspec.msgpack.Encoder()
 
@@ -52,6 +57,7 @@ class Sessions:
         children: Children,
         liveness: Liveness,
         telemetry: Telemetry,
+        blobs: Blobs,
     ) -> None:
         self.on_rejoin: Callable[[str], None] = lambda _: None
         self.on_progress: list[Progress] = []
@@ -61,6 +67,7 @@ class Sessions:
         self._children = children
         self._liveness = liveness
         self._telemetry = telemetry
+        self._blobs = blobs
         self._joined: dict[str, int] = {}
         self._acked: dict[str, tuple[int, int]] = {}
         """By worker: its incarnation, and the last of its frames that is in the log."""
@@ -84,8 +91,19 @@ class Sessions:
         if task is None or task.attempt != attempt or task.agent is None:
             return
         worker = state.agents[task.agent].worker
-        self._pack(worker, dispatch(state, task))
+        message = dispatch(state, task)
+        if message.dependencies or message.steps:
+            message = self._parcelled(message)
+        self._pack(worker, message)
         self._holder[name] = (worker, attempt)
+
+    def _parcelled(self, message: m.Dispatch) -> m.Dispatch:
+        payloads = [step.value for step in message.steps]
+        payloads += [payload for _, payload in message.dependencies]
+        if sum(len(payload.inline or b"") for payload in payloads) < PARCEL_BYTES_MIN:
+            return message
+        parcel = self._blobs.put(_encoder.encode(m.Parcel(message.steps, message.dependencies)))
+        return msgspec.structs.replace(message, steps=(), dependencies=(), parcel=parcel)
 
     def host(self, effect: Host, spec: AgentSpec) -> None:
         """Pack the order to build an agent."""
@@ -127,11 +145,18 @@ class Sessions:
             self._send(worker, messages)
 
     def _send(self, worker: str, messages: list[ToWorker]) -> None:
-        if worker in self._joined:
-            try:
-                self._bus.publish(f"worker.{worker}", _encoder.encode((messages,)))
-            except BusClosed:
-                self._telemetry.log("warning", None, "bus_closed", f"{worker} hears nothing")
+        if worker not in self._joined:
+            return
+        body = _encoder.encode((messages,))
+        if len(body) > FRAME_BYTES_MAX // 2 and len(messages) > 1:
+            middle = len(messages) // 2
+            self._send(worker, messages[:middle])
+            self._send(worker, messages[middle:])
+            return
+        try:
+            self._bus.publish(f"worker.{worker}", body)
+        except BusClosed:
+            self._telemetry.log("warning", None, "bus_closed", f"{worker} hears nothing")
 
     # From workers --------------------------------------------------------------------------
 

@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import msgspec
+
 from visionflow.agents.base import BaseAgent, PermanentFailure, current_attempt
 from visionflow.agents.task import Task
 from visionflow.domain.errors import NotPersistable, StaleAttempt, UsageError
-from visionflow.domain.messages import Dispatch, Failed, Progress, Started, StepDone
+from visionflow.domain.messages import Dispatch, Failed, Parcel, Progress, Started, StepDone
 from visionflow.domain.tasks import FailureKind, Payload
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
@@ -202,7 +204,13 @@ class RunningAttempt:
 
     def input(self) -> Task:
         """The task as the agent gets it. Blocks on the disk when a payload is a blob."""
-        dispatch, blobs = self.dispatch, self._surroundings.blobs
+        blobs = self._surroundings.blobs
+        if self.dispatch.parcel is not None:
+            parcel = msgspec.msgpack.decode(blobs.get(self.dispatch.parcel), type=Parcel)
+            self.dispatch = msgspec.structs.replace(
+                self.dispatch, steps=parcel.steps, dependencies=parcel.dependencies, parcel=None
+            )
+        dispatch = self.dispatch
         config = values.load(dispatch.config, blobs)
         now = self._surroundings.now_ms
         return Task(
@@ -225,6 +233,7 @@ class RunningAttempt:
         dispatch = self.dispatch
         return (
             dispatch.input.blob is not None
+            or dispatch.parcel is not None
             or dispatch.config.blob is not None
             or any(payload.blob is not None for _, payload in dispatch.dependencies)
         )

@@ -5,7 +5,13 @@ from visionflow.domain import events as e
 from visionflow.domain.agents import AgentSpec, AgentStatus, WorkerStatus
 from visionflow.domain.errors import LimitReached, Refused, UnknownId
 from visionflow.domain.events import AnyEvent
-from visionflow.domain.limits import RESTART_BACKOFF_MS, RESTART_PERIOD_MS, RESTARTS_MAX
+from visionflow.domain.limits import (
+    CAPABILITIES_MAX,
+    RESTART_BACKOFF_MS,
+    RESTART_PERIOD_MS,
+    RESTARTS_MAX,
+    WORD_CHARS_MAX,
+)
 from visionflow.domain.tasks import FailureKind, TaskStatus
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.table import decides
@@ -73,6 +79,13 @@ def _(state: SwarmState, command: c.SpawnAgent) -> Events:
         raise Refused(f"There is an agent {spec.id} already.", code="duplicate_id")
     if spec.tasks_max < 1:
         raise Refused("An agent works on at least one task at once.", code="usage")
+    texts = (spec.id, spec.type, spec.name, *spec.capabilities)
+    if max(map(len, texts)) > WORD_CHARS_MAX or len(spec.capabilities) > CAPABILITIES_MAX:
+        raise Refused(
+            f"An agent has at most {CAPABILITIES_MAX} capabilities; they, its type and its name "
+            f"have at most {WORD_CHARS_MAX} characters.",
+            code="usage",
+        )
     if spec.limits.memory_bytes is not None and spec.limits.memory_bytes < 1:
         raise Refused("A memory ceiling is at least 1 byte.", code="usage")
     if len(state.agents) >= state.spec.limits.agents_max:

@@ -6,12 +6,15 @@ from visionflow.domain.commands import Command
 from visionflow.domain.errors import LimitReached, Refused, UnknownId
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import (
+    CAPABILITIES_MAX,
     CRASHES_PER_TASK_MAX,
     INLINE_BYTES_MAX,
     KILLS_PER_TASK_MAX,
     PLAN_TASKS_MAX,
     STEPS_PER_TASK_MAX,
+    TERMINAL_TASKS_MAX,
     TIMEOUT_GRACE_MS,
+    WORD_CHARS_MAX,
 )
 from visionflow.domain.tasks import (
     DEFAULT_RETRY,
@@ -59,7 +62,11 @@ def _acceptable(state: SwarmState, spec: TaskSpec, known: dict[str, None]) -> No
     for name in spec.depends_on:
         needed = state.tasks.get(name)
         if needed is None and (name not in known or name == spec.parent):
-            raise UnknownId(f"{spec.id} depends on {name}, of which nothing is known (any more).")
+            raise UnknownId(
+                f"{spec.id} depends on {name}, of which nothing is known (any more).",
+                hint=f"Of tasks that ended the last {TERMINAL_TASKS_MAX} are; pass their results "
+                "as input.",
+            )
         if needed is not None and needed.status in TERMINAL:
             if needed.status is not TaskStatus.COMPLETED:
                 raise Refused(
@@ -69,6 +76,19 @@ def _acceptable(state: SwarmState, spec: TaskSpec, known: dict[str, None]) -> No
 
 
 def _well_formed(spec: TaskSpec) -> None:
+    short = (spec.id, spec.type, *spec.capabilities, *spec.depends_on)
+    if len(spec.description) > INLINE_BYTES_MAX or max(map(len, short)) > WORD_CHARS_MAX:
+        raise Refused(
+            f"{spec.id[:WORD_CHARS_MAX]} says too much: a description has at most "
+            f"{INLINE_BYTES_MAX} characters; ids, types and capabilities {WORD_CHARS_MAX}.",
+            code="payload_too_large",
+            hint="Put the rest into `input`.",
+        )
+    if len(spec.capabilities) > CAPABILITIES_MAX or len(spec.depends_on) > PLAN_TASKS_MAX:
+        raise LimitReached(
+            f"{spec.id} asks for {len(spec.capabilities)} capabilities and depends on "
+            f"{len(spec.depends_on)} tasks; {CAPABILITIES_MAX} and {PLAN_TASKS_MAX} are the most."
+        )
     if not PRIORITY_MIN <= spec.priority <= PRIORITY_MAX:
         raise Refused(
             f"The priority of {spec.id} is {spec.priority}; it is between {PRIORITY_MIN} "
