@@ -64,7 +64,8 @@ class AgentOrchestrator:
 
         Raises:
             ConfigError: that file has a fault; the message names file, line and what is allowed.
-            UsageError: there is no such topology or strategy, or a limit is no number above 0.
+            UsageError: there is no such topology or strategy, the folder's name is empty, or a
+                limit is no number above 0.
         """
         self._agents = None if agents is None else load_agents(Path(agents))
         self._temporary: weakref.finalize[[Path, int], AgentOrchestrator] | None = None
@@ -76,6 +77,10 @@ class AgentOrchestrator:
             limits=_checked(limits or Limits()),
         )
         sound(CreateSwarm(now_ms=0, spec=self._spec))
+        if folder == "":
+            raise UsageError(
+                "The folder's name is empty.", hint="Leave it out, or write '.' for this folder."
+            )
         if folder is None:
             folder = tempfile.mkdtemp(prefix="visionflow-")
             # Also when nobody closes this; but not when a forked copy of this process ends.

@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,7 +81,10 @@ class Store(msgspec.Struct, frozen=True):
 def _last_ms(log: SqliteLog, stream: str) -> int:
     """The time of the last record: the clock must not seem to go back over a restart."""
     after = log.head(stream).seq - 1
-    return max((decode_record(entry.body).at_ms for entry in log.read(stream, after)), default=0)
+    try:
+        return max((decode_record(e.body).at_ms for e in log.read(stream, after)), default=0)
+    except msgspec.DecodeError:
+        return 0  # Whoever folds the log will say what is wrong with it, and where.
 
 
 _living: "weakref.WeakSet[Embedded]" = weakref.WeakSet()
@@ -244,9 +247,20 @@ class Embedded:
             lock.release()
 
     async def _serve(self, store: Store, lock: Lock) -> None:
-        log = SqliteLog.open(store.log)
-        views = SqliteViews(store.views)
-        lines = LineLog(store.lines)
+        async with AsyncExitStack() as open_now:
+            log = open_now.enter_context(closing(SqliteLog.open(store.log)))
+            views = open_now.enter_context(closing(SqliteViews(store.views)))
+            lines = open_now.enter_context(closing(LineLog(store.lines)))
+            await self._run_node(store, log, views, lines, open_now)
+
+    async def _run_node(
+        self,
+        store: Store,
+        log: SqliteLog,
+        views: SqliteViews,
+        lines: LineLog,
+        open_now: AsyncExitStack,
+    ) -> None:
         path = socket_path_for(store.folder)
         node: Node | None = None
 
@@ -262,23 +276,21 @@ class Embedded:
                 node.sessions.disconnected(sender)
 
         hub = Hub(verify, gone)
+        open_now.push_async_callback(hub.close)
         await hub.listen(path)
         host = OsHost(self._loop, floor_ms=_last_ms(log, self.spec.id))
         ports = Ports(log, hub.local(), self.blobs, host, lines)
-        try:
-            node = Node(self.spec, ports, lambda effect: self._launch(effect, path), self._failed)
-            await node.start()
-            control = node.control
-            self._queries = Queries(log, self.spec.id, views, lambda: control.head.seq)
-            self._node = node
-            self._ready.set()
-            await self._stopping.wait()
-            await node.stop(self._kill)
-        finally:
-            await hub.close()
-            log.close()
-            views.close()
-            lines.close()
+        node = Node(self.spec, ports, lambda effect: self._launch(effect, path), self._failed)
+        if node.control.state.spec is not None:
+            # A store keeps the limits that it was created with, and its workers keep to them.
+            self.spec = node.control.state.spec
+        await node.start()
+        control = node.control
+        self._queries = Queries(log, self.spec.id, views, lambda: control.head.seq)
+        self._node = node
+        self._ready.set()
+        await self._stopping.wait()
+        await node.stop(self._kill)
 
     def _failed(self, failure: BaseException) -> None:
         self._failure = failure
