@@ -30,6 +30,17 @@ class Finding(msgspec.Struct, frozen=True):
     cwe: int | None = None
     fingerprint: str = ""
     """Stays the same when lines above are added or removed; unique within one run of a tool."""
+    snippet: str = ""
+    """The line as it stands, cleaned and cut; what a secret's line holds is hidden."""
+
+
+class Suppressed(msgspec.Struct, frozen=True):
+    """A finding that the project's own comment or configuration hides. It counts in no gate."""
+
+    finding: Finding
+    by: Literal["comment", "configuration"]
+    where: str
+    """The comment itself, or the file and key that hide it."""
 
 
 class ToolRun(msgspec.Struct, frozen=True):
@@ -47,6 +58,9 @@ class ToolRun(msgspec.Struct, frozen=True):
     """Why it failed or was not run, one sentence."""
     enforced: tuple[str, ...] = ()
     """What held the tool while it read foreign files, such as `filesystem: landlock`."""
+    suppressed: tuple[Suppressed, ...] = ()
+    cached: int = 0
+    """How many of `files_read` were taken from earlier readings of the same content."""
 
 
 def order_of(finding: Finding) -> tuple[str, int, int, str, str, str]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from visionflow.agents.base import PermanentFailure
+from visionflow.agents.evidence import Focus, Part
 from visionflow.agents.findings import portable_path
 from visionflow.agents.task import Task
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The input of `run_tests` and `review_code`. Only `workspace` must be given."""
+    """The input of every task of a role. Only `workspace` must be given."""
 
     workspace: str
     """The folder to work for; it is only read."""
@@ -34,6 +35,21 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The user said to run foreign code also where nothing confines it."""
     virtual_env: str | None = None
     """The user's VIRTUAL_ENV."""
+    cache: str | None = None
+    """A folder in which results are kept by the content they are of; `None`: none are reused."""
+    goal: str = ""
+    run: str = ""
+    """The run's id; names the coder's branch."""
+    patch: str | None = None
+    """Where changes.patch goes."""
+    part: Part | None = None
+    """The slice of the workspace that is meant; `None`: all of it."""
+    parts: tuple[Part, ...] = ()
+    """The coordinator's: how the plan split the workspace."""
+    focus: Focus | None = None
+    """What a review looks at; `None`: at everything."""
+    change: str | None = None
+    """Of a vote: the id of the task whose change is voted on."""
 
 
 def job_input(task: Task, folder: Path) -> JobInput:

@@ -40,6 +40,35 @@ class Case(msgspec.Struct, frozen=True):
     """The dependency whose absence explains the failure, when one does."""
 
 
+class FileCoverage(msgspec.Struct, frozen=True):
+    """One measured file. Line numbers are sorted."""
+
+    path: str
+    lines: int
+    """How many can run."""
+    missing: tuple[int, ...]
+    """Those that did not."""
+    branches: int = 0
+    missing_branches: tuple[tuple[int, int], ...] = ()
+    """(line, how many of its branches did not run)."""
+
+    @property
+    def percent(self) -> float | None:
+        """Lines that ran, 0 to 100; `None` where none can."""
+        return 100 * (1 - len(self.missing) / self.lines) if self.lines else None
+
+
+class Flaky(msgspec.Struct, frozen=True):
+    """A test that failed, and passed when it was run again."""
+
+    id: str
+    alone: tuple[CaseOutcome, ...]
+    """Of each run by itself."""
+    in_order: tuple[CaseOutcome, ...]
+    """Of each run after the tests that came before it in its file."""
+    summary: str = ""
+
+
 class TestRun(msgspec.Struct, frozen=True):
     """The project's own tests, run once. Paths are relative to the workspace."""
 
@@ -58,6 +87,17 @@ class TestRun(msgspec.Struct, frozen=True):
     """Percent of lines that ran, 0 to 100."""
     coverage_reason: str | None = None
     """Why there is no coverage."""
+    branch_coverage: float | None = None
+    """Percent of branches that were taken, 0 to 100; `None` where there are none or unknown."""
+    files: tuple[FileCoverage, ...] = ()
+    outcomes: dict[str, CaseOutcome] = {}
+    """Of every test that ended, by id."""
+    flaky: tuple[Flaky, ...] = ()
+    """These count neither as passed nor as failed in the outcome: they are quarantined."""
+    selection: tuple[str, ...] | None = None
+    """The test files that were asked for; `None`: all."""
+    pass_rate: float | None = None
+    """Passed over passed, failed and erroneous, 0 to 1; `None` when none of them ran."""
     environment: str = ""
     interpreter: str | None = None
     enforced: Confinement | None = None

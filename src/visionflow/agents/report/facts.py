@@ -1,0 +1,56 @@
+"""What a run amounts to as its log has it: the one thing that every report is made from."""
+
+import msgspec
+
+from visionflow.agents.evidence import Architecture, Change, Research, Survey, Vote
+from visionflow.agents.findings import ToolRun
+from visionflow.agents.tools.results import TestRun
+
+
+class TaskFacts(msgspec.Struct, frozen=True):
+    """One task of the plan and how it stands."""
+
+    task: str
+    title: str
+    role: str
+    phase: str
+    status: str
+    """A task's status word."""
+    reason: str | None = None
+    """Why, where it did not complete."""
+    attempts: int = 0
+
+
+class RunFacts(msgspec.Struct, frozen=True):
+    """Everything that is known of a run at one moment. What no task told is `None` or empty."""
+
+    run: str
+    goal: str
+    playbook: str
+    why: str
+    """Why this playbook, one sentence."""
+    workspace: str
+    out: str
+    """The run's own folder."""
+    status: str
+    """running, completed, failed, blocked, cancelled or interrupted."""
+    started: str
+    seconds: float
+    tasks: tuple[TaskFacts, ...] = ()
+    gates: tuple[str, ...] = ()
+    """The names of the gates that the plan asks for, in order."""
+    trusted: bool = False
+    survey: Survey | None = None
+    tests: TestRun | None = None
+    tools: tuple[ToolRun, ...] = ()
+    """One for each tool, over all parts together."""
+    research: Research | None = None
+    architecture: Architecture | None = None
+    change: Change | None = None
+    vote: Vote | None = None
+    head: str | None = None
+    """The workspace's own commit."""
+    dirty: bool | None = None
+    warnings: tuple[str, ...] = ()
+    """Settings that were given and have no effect, each with why."""
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,66 @@
+"""A role's settings: typed, with a stated effect each, and warnings for what has none.
+
+A role declares a Struct whose fields are the keys that take effect, and `UNUSED`, the guide's keys
+that it cannot honour with the reason. Any other key is context for the agent: it is kept in
+`agent.config` and warned about when it looks like a slip of a known one.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+from visionflow.agents.base import BaseAgent, PermanentFailure
+
+
+class RoleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the roles' settings. A field is a key of `default_config`; its default holds when
+    the key is left out."""
+
+    EFFECTS: ClassVar[Mapping[str, str]] = {}
+    """Of each key, what it changes, one sentence; the table in docs/agents-yaml.md."""
+    UNUSED: ClassVar[Mapping[str, str]] = {}
+    """Keys of the guide without an effect here, and why."""
+
+
+S = TypeVar("S", bound=RoleSettings)
+
+
+class Read(msgspec.Struct, Generic[S], frozen=True):
+    """Settings as they hold, and what of the given ones has no effect."""
+
+    values: S
+    warnings: tuple[str, ...]
+
+
+def read_settings(agent: BaseAgent, kind: type[S]) -> Read[S]:
+    """The settings of this agent.
+
+    Raises:
+        PermanentFailure: a value is not of its key's type; the message names key and agent.
+    """
+    given = agent.config
+    known = set(kind.__struct_fields__)
+    try:
+        values = msgspec.convert({k: v for k, v in given.items() if k in known}, kind)
+    except msgspec.ValidationError as error:
+        raise PermanentFailure(
+            f"A setting of the {agent.type} {agent.name} cannot be used: {error}.",
+            hint=f"Its settings are {', '.join(sorted(known))}.",
+        ) from error
+    return Read(values, tuple(_warnings(agent, given, known, kind)))
+
+
+def _warnings(
+    agent: BaseAgent, given: Mapping[str, Any], known: set[str], kind: type[RoleSettings]
+) -> list[str]:
+    told: list[str] = []
+    for key in sorted(set(given) - known):
+        if key in kind.UNUSED:
+            told.append(f"{agent.type}: {key} has no effect: {kind.UNUSED[key]}")
+            continue
+        near = get_close_matches(key, known, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        told.append(f"{agent.type}: {key} is no setting and is only context{meant}")
+    return told

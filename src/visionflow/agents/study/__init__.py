@@ -1,0 +1,1 @@
+"""Reading a repository as a whole: its imports, its history, its documents. Executes nothing."""
