@@ -1,0 +1,146 @@
+"""The plan of a run as a value: phases of tasks, the role of each, and the gates at its end.
+
+`playbooks` makes plans, a person may edit one, and the job hands it to the engine. How a plan is
+written to a file is the job's. Ids are fixed, so handing the same plan in again after a crash is
+the same command.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from visionflow.agents.evidence import Focus, Part
+
+Playbook = Literal["audit", "test", "fix", "explain"]
+PLAYBOOKS: tuple[Playbook, ...] = ("audit", "test", "fix", "explain")
+Role = Literal["coordinator", "researcher", "architect", "coder", "reviewer", "tester"]
+ROLES: tuple[Role, ...] = (
+    "coordinator", "researcher", "architect", "coder", "reviewer", "tester",
+)  # fmt: skip
+Gate = Literal["tests", "syntax", "findings", "secrets", "cycles", "coverage", "patch"]
+GATES: tuple[Gate, ...] = (
+    "tests", "syntax", "findings", "secrets", "cycles", "coverage", "patch",
+)  # fmt: skip
+TASK_TYPES: dict[str, tuple[str, ...]] = {
+    "coordinator": ("survey", "merge"),
+    "researcher": ("research",),
+    "architect": ("analyse_architecture",),
+    "coder": ("fix",),
+    "reviewer": ("review_code", "vote"),
+    "tester": ("run_tests",),
+}
+"""What each role does in a plan."""
+
+
+class PlanTask(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One task of a plan."""
+
+    id: str
+    role: Role
+    type: str
+    title: str = ""
+    focus: Focus | None = None
+    """Of a review or a vote."""
+    part: str | None = None
+    """The slice of the workspace it is about; left out: all of it."""
+    timeout_s: int | None = None
+    needs: tuple[str, ...] = ()
+    """Tasks of earlier phases whose results it gets beside those of the phase before."""
+
+    @property
+    def agent(self) -> str:
+        """The agent that does it; reviewers are one for each focus."""
+        return self.role if self.focus is None else f"{self.role}-{self.focus}"
+
+
+class PlanPhase(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Tasks that start once the phase before has ended."""
+
+    name: str
+    tasks: tuple[PlanTask, ...]
+    sequential: bool = False
+    """Whether they run one after the other."""
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that a run will do."""
+
+    goal: str
+    playbook: Playbook
+    why: str
+    """Why this playbook, one sentence."""
+    gates: tuple[Gate, ...]
+    parts: tuple[Part, ...]
+    phases: tuple[PlanPhase, ...]
+
+    def tasks(self) -> Iterator[tuple[PlanPhase, PlanTask]]:
+        """All tasks with their phases, in order."""
+        for phase in self.phases:
+            for task in phase.tasks:
+                yield phase, task
+
+    @property
+    def agents(self) -> dict[str, Role]:
+        """The agents it needs and their roles, in order of their first task."""
+        return {task.agent: task.role for _, task in self.tasks()}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its content in hex; comments and order of keys in a file do not matter."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+    def faults(self) -> list[str]:
+        """What is wrong with it, one sentence each; none when it can run."""
+        return [*self._faults_of_names(), *self._faults_of_tasks()]
+
+    def _faults_of_names(self) -> Iterator[str]:
+        if not self.phases or any(not phase.tasks for phase in self.phases):
+            yield "A plan has at least one phase, and each phase at least one task."
+        named: tuple[tuple[str, list[str]], ...] = (
+            ("phase", [phase.name for phase in self.phases]),
+            ("task", [task.id for _, task in self.tasks()]),
+            ("part", [part.name for part in self.parts]),
+            ("gate", [str(gate) for gate in self.gates]),
+        )
+        for what, names in named:
+            twice = sorted({name for name in names if names.count(name) > 1})
+            yield from (f"The {what} {name!r} is there twice." for name in twice)
+            if "" in names:
+                yield f"A {what} has no name."
+
+    def _faults_of_tasks(self) -> Iterator[str]:
+        parts = {part.name for part in self.parts}
+        earlier: set[str] = set()
+        for phase in self.phases:
+            for task in phase.tasks:
+                known = TASK_TYPES[task.role]
+                if task.type not in known:
+                    can = ", ".join(known)
+                    yield f"{task.id}: a {task.role} cannot do {task.type!r}; it does {can}."
+                if (task.focus is not None) != (task.role == "reviewer"):
+                    yield f"{task.id}: a reviewer's task has a focus, and no other task has one."
+                if task.part is not None and task.part not in parts:
+                    yield f"{task.id}: there is no part {task.part!r}."
+                if task.timeout_s is not None and task.timeout_s <= 0:
+                    yield f"{task.id}: timeout_s is a number of seconds above zero."
+                for name in task.needs:
+                    if name not in earlier:
+                        yield f"{task.id}: {name!r} is no task of an earlier phase."
+            earlier |= {task.id for task in phase.tasks}
+
+
+def drawing(plan: Plan) -> list[str]:
+    """The plan as a Mermaid flowchart, line by line."""
+    lines = ["flowchart LR"]
+    for number, phase in enumerate(plan.phases):
+        lines.append(f"    subgraph p{number}[{phase.name}]")
+        lines += [f"        {_node(task.id)}[{task.id}: {task.agent}]" for task in phase.tasks]
+        lines.append("    end")
+    lines += [f"    p{number} --> p{number + 1}" for number in range(len(plan.phases) - 1)]
+    return lines
+
+
+def _node(task: str) -> str:
+    return "".join(each if each.isascii() and each.isalnum() else "_" for each in task)
