@@ -8,13 +8,16 @@ from tests.engine.world import World
 from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.domain.votes import VoteStatus
 from visionflow.engine.evolve import evolve
 from visionflow.engine.lifecycles import (
     AGENT,
     TASK,
+    VOTE,
     IllegalTransition,
     next_agent_status,
     next_task_status,
+    next_vote_status,
 )
 from visionflow.testing.lifecycle_docs import page
 
@@ -55,6 +58,7 @@ def test_the_edges_of_an_agent_are_those_of_the_guide_and_the_few_that_were_adde
 
 def test_every_status_has_a_row_and_every_ended_task_stays_so_but_for_a_new_round() -> None:
     assert set(TASK) == set(TaskStatus) and set(AGENT) == set(AgentStatus)
+    assert set(VOTE) == set(VoteStatus) and e.VoteDecided not in VOTE[VoteStatus.DECIDED]
     for status in TERMINAL:
         assert set(TASK[status]) <= {e.TaskQueued}
     assert TASK[TaskStatus.COMPLETED] == {} and AGENT[AgentStatus.TERMINATED] == {}
@@ -65,6 +69,8 @@ def test_what_a_table_does_not_list_is_refused_with_the_names() -> None:
         next_task_status(TaskStatus.COMPLETED, e.TaskQueued, "t1")
     with pytest.raises(IllegalTransition, match="agent a1 is created: busy"):
         next_agent_status(AgentStatus.CREATED, "busy", "a1")
+    with pytest.raises(IllegalTransition, match="vote v1 is decided: BallotCast"):
+        next_vote_status(VoteStatus.DECIDED, e.BallotCast, "v1")
 
 
 def test_a_second_completion_in_a_log_cannot_be_folded() -> None:

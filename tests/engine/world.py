@@ -17,6 +17,7 @@ from visionflow.domain.tasks import (
     TaskSpec,
     TaskStatus,
 )
+from visionflow.domain.votes import Choice, VoteSpec
 from visionflow.engine.audit import audit
 from visionflow.engine.decide import handle, next_assignment
 from visionflow.engine.effects import Deliver, Drop, Host, StartWorker, StopWorker, outstanding
@@ -210,6 +211,31 @@ class World:
         self.answer = self.send(command)
         return name, [[part.id for part in phase.tasks] for phase in built]
 
+    def ask(self, *electorate: str, id: str | None = None, command: str | None = None) -> str:
+        """Open a vote; the answer stands in `answer`."""
+        spec = VoteSpec(id=id or self.name("vote"), question="good?", electorate=electorate)
+        self.answer = self.send(c.OpenVote(now_ms=self.now_ms, spec=spec, command=command))
+        return spec.id
+
+    def cast(
+        self, vote: str, member: str, choice: Choice, evidence: str = "tests", **fields: object
+    ) -> Answer:
+        return self.send(
+            c.CastBallot(
+                now_ms=self.now_ms,
+                vote=vote,
+                member=member,
+                choice=choice,
+                evidence=evidence,
+                **fields,
+            )
+        )
+
+    def close_vote(self, vote: str, command: str | None = None) -> Answer:
+        return self.send(
+            c.CloseVote(now_ms=self.now_ms, vote=vote, reason="time is up", command=command)
+        )
+
     def lose(self, worker: str, kind: FailureKind = FailureKind.CRASH) -> None:
         """The present process of a worker dies."""
         self.send(
@@ -266,6 +292,9 @@ class World:
             self._expire,
             self._repeat,
             self._stop_worker,
+            self._vote,
+            self._ballot,
+            self._ballot,
         ]
         self.random.choice(chances)()
 
@@ -313,6 +342,33 @@ class World:
                 phases=tuple(phases),
                 failure_threshold_bp=self.random.choice((0, 2_500, 5_000)),
             )
+        )
+
+    def _vote(self) -> None:
+        """Open one, mostly for agents that are there, or close one."""
+        votes = [*self.state.votes, *list(self.state.decided)[-2:]]
+        if votes and self.random.random() < 0.3:
+            self.close_vote(self.random.choice(votes), self.random.choice((None, self.name("c"))))
+            return
+        agents = list(self.state.agents)
+        members = self.random.sample(agents, min(len(agents), self.random.randint(0, 4)))
+        self.ask(*members, *self.random.choice(((), (), (), ("nobody",))), command=self.name("c"))
+
+    def _ballot(self) -> None:
+        """Of a member or a stranger, in time or late."""
+        votes = [*self.state.votes, *self.state.votes, *list(self.state.decided)[-1:]]
+        if not votes:
+            return
+        vote = self.random.choice(votes)
+        found = self.state.votes.get(vote)
+        members = ["nobody"] if found is None else [*found.ballots, *found.ballots, "nobody"]
+        self.cast(
+            vote,
+            self.random.choice(members),
+            self.random.choice(list(Choice)),
+            self.random.choice(("tests", "findings", "behaviour")),
+            reason=self.random.choice(("", "it holds")),
+            command=self.random.choice((None, self.name("c"))),
         )
 
     def _spawn(self) -> None:

@@ -3,11 +3,15 @@
 For each release stand here `<version>.log`, the records as a MessagePack list of bytes, and
 `<version>.json`, with the hash of the state as that release computed it and, apart from it, a hash
 of what anybody may rely on: where each task stands, after how many attempts, with which result,
-and which agents there are. A release that adds facts to the state changes the first of the two for
+which agents there are, and what was voted. A release that adds facts to the state changes the first of the two for
 older logs, and says so by a new hash under its own version in `states`; the second never changes.
 
-`python -m tests.golden.golden write` makes the files of the present version; it never writes over
-any. `python -m tests.golden.golden restate` adds the hash of each older log under this version.
+What comes before the next release and brings events of its own gets a further log under the same
+version, `<version>-<what>.log`: those that stand here are never written again.
+
+`python -m tests.golden.golden write [WHAT]` makes the files of the present version; it never
+writes over any. `python -m tests.golden.golden restate` adds the hash of each older log under this
+version.
 """
 
 import json
@@ -32,6 +36,7 @@ SEED, STEPS = 20_265, 900
 class Golden(NamedTuple):
     """One release's log."""
 
+    name: str
     version: str
     records: list[bytes]
     states: dict[str, str]
@@ -45,7 +50,9 @@ def known() -> list[Golden]:
     for path in sorted(HERE.glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
         records = msgspec.msgpack.decode(path.with_suffix(".log").read_bytes(), type=list[bytes])
-        found.append(Golden(facts["version"], records, facts["states"], facts["outcome"]))
+        found.append(
+            Golden(path.stem, facts["version"], records, facts["states"], facts["outcome"])
+        )
     return found
 
 
@@ -65,6 +72,8 @@ def outcome(state: SwarmState) -> str:
     ]
     agents = [(name, agent.status.value) for name, agent in sorted(state.agents.items())]
     facts = (tasks, sorted(state.finished.items()), agents, state.closed, state.now_ms)
+    if state.decided:
+        facts = (*facts, sorted(state.decided.items()))
     return sha256(msgspec.msgpack.encode(facts)).hexdigest()
 
 
@@ -77,8 +86,8 @@ def seeded() -> list[bytes]:
     return world.log
 
 
-def write() -> None:
-    """Make the files of the present version.
+def write(what: str | None = None) -> None:
+    """Make the files of the present version, `what` saying what they are for beside the first.
 
     Raises:
         FileExistsError: they are there.
@@ -91,9 +100,10 @@ def write() -> None:
         "states": {release: state.digest()},
         "outcome": outcome(state),
     }
-    with (HERE / f"{release}.log").open("xb") as file:
+    name = release if what is None else f"{release}-{what}"
+    with (HERE / f"{name}.log").open("xb") as file:
         file.write(msgspec.msgpack.encode(records))
-    with (HERE / f"{release}.json").open("x", encoding="utf-8") as file:
+    with (HERE / f"{name}.json").open("x", encoding="utf-8") as file:
         json.dump(facts, file, indent=2)
         file.write("\n")
 
@@ -102,11 +112,11 @@ def restate() -> None:
     """Add the hash of the state under the present version where it has none."""
     release = version("visionflow")
     for golden in known():
-        path = HERE / f"{golden.version}.json"
+        path = HERE / f"{golden.name}.json"
         facts = json.loads(path.read_text(encoding="utf-8"))
         facts["states"].setdefault(release, folded(golden.records).digest())
         path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    {"write": write, "restate": restate}[sys.argv[1]]()
+    {"write": write, "restate": restate}[sys.argv[1]](*sys.argv[2:])

@@ -9,6 +9,7 @@ import msgspec
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, Phase, TaskSpec
+from visionflow.domain.votes import Choice, VoteSpec
 
 
 class Command(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
@@ -86,6 +87,32 @@ class RetryTask(Command, frozen=True, tag="retry_task"):
     Its steps went with its end and run anew."""
 
     task: str
+
+
+class OpenVote(Command, frozen=True, tag="open_vote"):
+    """Put a question to an electorate, which is fixed from now on."""
+
+    spec: VoteSpec
+
+
+class CastBallot(Command, frozen=True, tag="cast_ballot"):
+    """The one ballot of a member of an electorate, with what it rests on."""
+
+    vote: str
+    member: str
+    choice: Choice
+    evidence: str
+    """A word for the measurement behind it."""
+    reason: str = ""
+    facts: Payload = NOTHING
+    """What was measured."""
+
+
+class CloseVote(Command, frozen=True, tag="close_vote"):
+    """Decide a vote by the ballots that are there."""
+
+    vote: str
+    reason: str
 
 
 class ReportWorkerStarted(Command, frozen=True, tag="report_worker_started"):
@@ -206,6 +233,9 @@ AnyCommand = (
     | UnblockTask
     | CancelTask
     | RetryTask
+    | OpenVote
+    | CastBallot
+    | CloseVote
     | ReportWorkerStarted
     | ReportWorkerJoined
     | ReportWorkerLost

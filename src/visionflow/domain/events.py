@@ -11,6 +11,7 @@ import msgspec
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
+from visionflow.domain.votes import Choice, Decision, Tally, VoteSpec
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="t", kw_only=True):
@@ -257,6 +258,47 @@ class LateResultRefused(Event, frozen=True, tag="late_result_refused"):
     current: int
 
 
+class VoteOpened(Event, frozen=True, tag="vote_opened"):
+    """A question was put to an electorate."""
+
+    spec: VoteSpec
+    command: str | None = None
+
+
+class BallotCast(Event, frozen=True, tag="ballot_cast"):
+    """A member's one ballot. It is never changed or taken back."""
+
+    vote: str
+    member: str
+    choice: Choice
+    evidence: str
+    reason: str = ""
+    facts: Payload = NOTHING
+    command: str | None = None
+
+
+class BallotRefused(Event, frozen=True, tag="ballot_refused"):
+    """A ballot that does not count: of a stranger, a second one, or one that came late."""
+
+    vote: str
+    member: str
+    choice: Choice
+    code: str
+    message: str
+    command: str | None = None
+
+
+class VoteDecided(Event, frozen=True, tag="vote_decided"):
+    """Every member has cast a ballot, or the vote was closed. This stands for good."""
+
+    vote: str
+    decision: Decision
+    tally: Tally
+    reason: str
+    """What ended the vote."""
+    command: str | None = None
+
+
 class CommandRefused(Event, frozen=True, tag="command_refused"):
     """A command was understood and not accepted. Kept for the audit."""
 
@@ -296,6 +338,10 @@ AnyEvent = (
     | TaskCancelling
     | TaskCancelled
     | LateResultRefused
+    | VoteOpened
+    | BallotCast
+    | BallotRefused
+    | VoteDecided
     | CommandRefused
 )
 

@@ -25,6 +25,9 @@ WORD_CHARS_MAX = 1_000
 CAPABILITIES_MAX = 256
 """Of one agent, or asked for by one task."""
 STEPS_PER_TASK_MAX = 10_000
+VOTES_OPEN_MAX = 1_000
+ELECTORATE_MAX = 10_000
+"""Members of one vote."""
 AGING_MS_PER_POINT = 6_000
 """One point of priority weighs as much as this much waiting: critical (0) overtakes a low task
 (30) unless that one has waited 180 s longer."""

@@ -22,6 +22,7 @@ def audit(state: SwarmState) -> list[str]:
     for agent in state.agents.values():
         faults.extend(_agent(state, agent))
     faults.extend(_workers(state))
+    faults.extend(_votes(state))
     faults.extend(_totals(state))
     return faults
 
@@ -91,6 +92,16 @@ def _workers(state: SwarmState) -> Iterator[str]:
                 yield f"worker {worker.id} lists agent {name}, which is not on it"
             elif agent.status in ABLE and worker.status is not WorkerStatus.JOINED:
                 yield f"agent {name} is {agent.status} and worker {worker.id} is {worker.status}"
+
+
+def _votes(state: SwarmState) -> Iterator[str]:
+    for name, vote in state.votes.items():
+        if name in state.decided:
+            yield f"vote {name} is open and decided"
+        if tuple(vote.ballots) != vote.spec.electorate:
+            yield f"vote {name} counts the ballots of others than its electorate"
+        if None not in vote.ballots.values():
+            yield f"vote {name} is open and every member has cast a ballot"
 
 
 def _totals(state: SwarmState) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The lives of a task and of an agent, as tables.
+"""The lives of a task, an agent and a vote, as tables.
 
 A table maps a status to the events that may happen in it, and each of those to the status that
 follows. What is not listed cannot happen: `advance` refuses it, the auditor and the checkers of
@@ -11,6 +11,7 @@ from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus as A
 from visionflow.domain.events import Event
 from visionflow.domain.tasks import TaskStatus as T
+from visionflow.domain.votes import VoteStatus as V
 
 
 class IllegalTransition(Exception):
@@ -92,6 +93,11 @@ AGENT: dict[A, dict[type[Event] | str, A]] = {
     A.TERMINATED: {},
 }
 
+VOTE: dict[V, dict[type[Event], V]] = {
+    V.OPEN: {e.BallotCast: V.OPEN, e.BallotRefused: V.OPEN, e.VoteDecided: V.DECIDED},
+    V.DECIDED: {e.BallotRefused: V.DECIDED},
+}
+
 
 def next_task_status(status: T, event: type[Event], task: str) -> T:
     """The status after `event`.
@@ -115,4 +121,16 @@ def next_agent_status(status: A, event: type[Event] | str, agent: str) -> A:
     if after is None:
         name = event if isinstance(event, str) else event.__name__
         raise IllegalTransition(f"agent {agent} is {status}: {name} cannot happen then")
+    return after
+
+
+def next_vote_status(status: V, event: type[Event], vote: str) -> V:
+    """The status after `event`.
+
+    Raises:
+        IllegalTransition: the table does not list it.
+    """
+    after = VOTE[status].get(event)
+    if after is None:
+        raise IllegalTransition(f"vote {vote} is {status}: {event.__name__} cannot happen then")
     return after

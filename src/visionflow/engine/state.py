@@ -12,6 +12,7 @@ import msgspec
 from visionflow.domain.agents import AgentSpec, AgentStatus, WorkerStatus
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec, TaskStatus
+from visionflow.domain.votes import Choice, Decision, VoteSpec
 from visionflow.engine.matching import Matching
 from visionflow.engine.timing import Alarm
 
@@ -107,6 +108,14 @@ class WorkerState(msgspec.Struct, gc=False):
     """When processes of it died within the restart period."""
 
 
+class VoteState(msgspec.Struct, gc=False):
+    """A vote that is open. What its ballots rest on stands in the log alone."""
+
+    spec: VoteSpec
+    ballots: dict[str, Choice | None]
+    """Each member of the electorate; `None` until it has cast its ballot."""
+
+
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """The first answer to a command: what it concerned, or why it was refused."""
 
@@ -186,6 +195,10 @@ class SwarmState:
         """Ended tasks that are still in `tasks`, oldest first."""
         self.finished: dict[str, int] = {}
         """Tasks that have left, with their last attempt."""
+        self.votes: dict[str, VoteState] = {}
+        """Those that are open."""
+        self.decided: dict[str, Decision] = {}
+        """Votes that are over, oldest first."""
         self.answers: dict[str, Answer] = {}
         self.counters = Counters()
         self.matching = Matching()
@@ -210,4 +223,7 @@ class SwarmState:
             list(self.answers.items()),
             self.counters,
         )
+        if self.votes or self.decided:
+            # Only then, so that a log from before there were votes keeps its hash.
+            facts = (*facts, list(self.votes.items()), list(self.decided.items()))
         return sha256(msgspec.msgpack.encode(facts)).hexdigest()

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from visionflow.domain.events import Event
-from visionflow.engine.lifecycles import AGENT, TASK
+from visionflow.engine.lifecycles import AGENT, TASK, VOTE
 
 INTRO = """# Lifecycles
 
@@ -29,6 +29,11 @@ AGENTS = """## Agent
 
 `AgentSpawned` puts an agent into `created`. `busy` and `idle` are no events of their own: they
 follow from the first attempt that the agent is given and from the end of its last."""
+
+VOTES = """## Vote
+
+`VoteOpened` fixes the electorate. The last ballot that was due, or `CloseVote`, decides; a decision
+stands for good. `BallotRefused` records a ballot that does not count."""
 
 Status = TypeVar("Status", bound=StrEnum)
 Edge = TypeVar("Edge", type[Event], type[Event] | str)
@@ -57,7 +62,9 @@ def page() -> str:
     begins = {"queued": "TaskSubmitted", "pending": "TaskSubmitted"}
     tasks = diagram(TASK, {**begins, "orchestrating": "PlanSubmitted"})
     agents = diagram(AGENT, {"created": "AgentSpawned"})
-    return f"{INTRO}\n\n{TASKS}\n\n{tasks}\n\n{AGENTS}\n\n{agents}\n"
+    votes = diagram(VOTE, {"open": "VoteOpened"})
+    sections = (INTRO, TASKS, tasks, AGENTS, agents, VOTES, votes)
+    return "\n\n".join(sections) + "\n"
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ from visionflow.domain import events as e
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import Refused
 from visionflow.domain.events import AnyEvent
-from visionflow.engine.decide import fleet, tasks
-from visionflow.engine.decide.table import TABLE
+from visionflow.engine.decide import fleet, tasks, votes
+from visionflow.engine.decide.table import TABLE, RefusedOnRecord
 from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import Answer, SwarmState
 
 __all__ = ["ACCEPTED", "handle", "next_assignment"]
 ACCEPTED = Answer()
-_REGISTERED = (fleet.__name__, tasks.__name__)
+_REGISTERED = (fleet.__name__, tasks.__name__, votes.__name__)
 
 
 def handle(state: SwarmState, command: AnyCommand) -> tuple[list[AnyEvent], Answer]:
@@ -29,20 +29,26 @@ def handle(state: SwarmState, command: AnyCommand) -> tuple[list[AnyEvent], Answ
     try:
         events = TABLE[type(command)](state, command)
     except Refused as refusal:
-        return [
-            e.CommandRefused(code=refusal.reason, message=str(refusal), command=command.command)
-        ], Answer(command.now_ms, None, refusal.reason, str(refusal))
+        if isinstance(refusal, RefusedOnRecord):
+            recorded = refusal.event
+        else:
+            recorded = e.CommandRefused(
+                code=refusal.reason, message=str(refusal), command=command.command
+            )
+        return [recorded], Answer(command.now_ms, None, refusal.reason, str(refusal))
     return events, ACCEPTED if command.command is None else _subject(command)
 
 
 def _subject(command: AnyCommand) -> Answer:
     match command:
-        case c.SubmitTask() | c.SubmitPlan() | c.SpawnAgent() | c.CreateSwarm():
+        case c.SubmitTask() | c.SubmitPlan() | c.SpawnAgent() | c.CreateSwarm() | c.OpenVote():
             return Answer(command.now_ms, command.spec.id)
         case c.CancelTask() | c.RetryTask() | c.BlockTask() | c.UnblockTask():
             return Answer(command.now_ms, command.task)
         case c.TerminateAgent():
             return Answer(command.now_ms, command.agent)
+        case c.CastBallot() | c.CloseVote():
+            return Answer(command.now_ms, command.vote)
         case _:
             return Answer(command.now_ms)
 

@@ -1,0 +1,56 @@
+"""Votes: a question to a fixed electorate, how it is decided, and the words for ballots."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Mechanism(StrEnum):
+    """How the ballots of a vote decide it."""
+
+    MAJORITY = "majority"
+    """The side with more ballots among those that approve or reject; a tie decides nothing."""
+
+
+class Choice(StrEnum):
+    """What a ballot says."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    ABSTAIN = "abstain"
+    """The member has no evidence either way."""
+
+
+class Decision(StrEnum):
+    """What a vote came to."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    UNDECIDED = "undecided"
+
+
+class VoteStatus(StrEnum):
+    """Where a vote stands."""
+
+    OPEN = "open"
+    DECIDED = "decided"
+
+
+class VoteSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A vote as it was opened. Nothing in it changes after that."""
+
+    id: str
+    question: str
+    electorate: tuple[str, ...]
+    """Ids of the agents that have a ballot each, whatever becomes of them later."""
+    mechanism: Mechanism = Mechanism.MAJORITY
+
+
+class Tally(msgspec.Struct, frozen=True, gc=False):
+    """How many of an electorate said what."""
+
+    approve: int = 0
+    reject: int = 0
+    abstain: int = 0
+    silent: int = 0
+    """Members without a ballot."""
