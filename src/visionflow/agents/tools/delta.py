@@ -15,7 +15,8 @@ from visionflow.agents.findings import Finding, ToolRun, order_of
 
 DIFF_OPTIONS = (
     "-r", "-p", "-U0", "-M", "--no-rename-empty", "--full-index", "--no-color",
-    "--no-ext-diff", "--no-textconv", "--no-prefix", "--submodule=short", "--diff-algorithm=histogram",
+    "--no-ext-diff", "--no-textconv", "--no-prefix", "--submodule=short",
+    "--diff-algorithm=histogram",
 )  # fmt: skip
 """Of `git diff-tree`, for what `diff_of` reads. Names must be quoted, so without `-z`."""
 _HEADER = b"diff --git "
