@@ -287,3 +287,30 @@ def test_phases_never_overlap_and_every_plan_settles(data: st.DataObject) -> Non
         assert world.audit() == []
     assert world.status(root) in (TaskStatus.COMPLETED, TaskStatus.FAILED)
     assert world.state.live == 0
+
+
+def test_a_phase_that_uses_others_gets_what_they_have_and_does_not_fail_with_them() -> None:
+    world = World()
+    world.team(4)
+    root, (_, second, _) = world.plan(
+        [{"id": "good", "retry": ONCE}, {"id": "bad", "retry": ONCE}],
+        parts(1),
+        [{"id": "last"}],
+        uses={2: ("phase0",)},
+        threshold_bp=10_000,
+    )
+    world.complete("good", result=b"1")
+    world.fail("bad")
+    world.complete(second[0], result=b"2")
+    assert world.status("last") is TaskStatus.ASSIGNED
+    given = dict(dispatch(world.state, world.state.tasks["last"]).dependencies)
+    assert given == {"good": Payload(inline=b"1"), second[0]: Payload(inline=b"2")}
+    world.complete("last")
+    assert world.status(root) is TaskStatus.COMPLETED
+
+
+def test_a_phase_can_use_only_earlier_phases() -> None:
+    for used in ("phase1", "phase2", "nothing"):
+        world = World()
+        world.plan(parts(1), parts(1), parts(1), uses={1: (used,)})
+        assert world.answer.code == "unknown_id"

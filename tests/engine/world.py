@@ -184,6 +184,7 @@ class World:
         self,
         *phases: list[dict[str, object]],
         sequential: tuple[int, ...] = (),
+        uses: dict[int, tuple[str, ...]] | None = None,
         threshold_bp: int = 0,
         **root: object,
     ) -> tuple[str, list[list[str]]]:
@@ -201,7 +202,8 @@ class World:
                 )
                 for fields in parts
             ]
-            built.append(Phase(phase, tuple(specs), number in sequential))
+            used = (uses or {}).get(number, ())
+            built.append(Phase(phase, tuple(specs), number in sequential, used))
         command = c.SubmitPlan(
             now_ms=self.now_ms,
             spec=TaskSpec(id=name, **root),

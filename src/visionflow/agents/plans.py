@@ -46,8 +46,6 @@ class PlanTask(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     part: str | None = None
     """The slice of the workspace it is about; left out: all of it."""
     timeout_s: int | None = None
-    needs: tuple[str, ...] = ()
-    """Tasks of earlier phases whose results it gets beside those of the phase before."""
 
     @property
     def agent(self) -> str:
@@ -62,6 +60,8 @@ class PlanPhase(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     tasks: tuple[PlanTask, ...]
     sequential: bool = False
     """Whether they run one after the other."""
+    uses: tuple[str, ...] = ()
+    """Earlier phases whose results they get beside those of the phase just before."""
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,6 +114,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         parts = {part.name for part in self.parts}
         earlier: set[str] = set()
         for phase in self.phases:
+            for name in phase.uses:
+                if name not in earlier:
+                    yield f"{phase.name}: {name!r} is no earlier phase."
             for task in phase.tasks:
                 known = TASK_TYPES[task.role]
                 if task.type not in known:
@@ -125,10 +128,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     yield f"{task.id}: there is no part {task.part!r}."
                 if task.timeout_s is not None and task.timeout_s <= 0:
                     yield f"{task.id}: timeout_s is a number of seconds above zero."
-                for name in task.needs:
-                    if name not in earlier:
-                        yield f"{task.id}: {name!r} is no task of an earlier phase."
-            earlier |= {task.id for task in phase.tasks}
+            earlier.add(phase.name)
 
 
 def drawing(plan: Plan) -> list[str]:

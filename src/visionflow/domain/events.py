@@ -149,6 +149,8 @@ class PlanSubmitted(Event, frozen=True, tag="plan_submitted"):
     spec: TaskSpec
     phases: tuple[tuple[str, tuple[str, ...], bool], ...]
     """Of each phase, in order: its name, its tasks, and whether those run one by one."""
+    uses: dict[str, tuple[int, ...]] = {}
+    """Of a phase, the places of earlier ones whose results its tasks get."""
     failure_threshold_bp: int = 0
     command: str | None = None
 

@@ -99,6 +99,9 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     tasks: tuple[TaskSpec, ...]
     sequential: bool = False
     """Whether its tasks run one after the other, in the order given."""
+    uses: tuple[str, ...] = ()
+    """Earlier phases whose results its tasks get, beside those of the phase just before. What has
+    no result is left out."""
 
 
 class FailureKind(StrEnum):

@@ -46,7 +46,7 @@ class VoteSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     mechanism: Mechanism = Mechanism.MAJORITY
 
 
-class Tally(msgspec.Struct, frozen=True, gc=False):
+class Tally(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How many of an electorate said what."""
 
     approve: int = 0

@@ -147,11 +147,13 @@ def dispatch(state: SwarmState, task: TaskState) -> Dispatch:
 
 
 def _dependencies(state: SwarmState, task: TaskState) -> tuple[tuple[str, Payload], ...]:
-    """Results of what the task depends on, and of the phase before its own."""
+    """Results of what the task depends on, of the phase before its own, and of those it uses."""
     names = list(task.spec.depends_on)
     root = None if task.spec.parent is None else state.tasks.get(task.spec.parent)
     if root is not None and root.plan is not None and task.phase > 0:
-        names.extend(root.plan.phases[task.phase - 1].tasks)
+        phases = root.plan.phases
+        for place in sorted({*phases[task.phase].uses, task.phase - 1}):
+            names.extend(phases[place].tasks)
     found: list[tuple[str, Payload]] = []
     for name in dict.fromkeys(names):
         needed = state.tasks.get(name)

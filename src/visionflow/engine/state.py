@@ -25,7 +25,7 @@ class StepState(msgspec.Struct, gc=False):
     tree: str | None
 
 
-class PhaseState(msgspec.Struct, gc=False):
+class PhaseState(msgspec.Struct, gc=False, omit_defaults=True):
     """A phase of a plan under way."""
 
     name: str
@@ -34,6 +34,8 @@ class PhaseState(msgspec.Struct, gc=False):
     open: int
     """Of its tasks, how many have not ended."""
     failed: list[str]
+    uses: tuple[int, ...] = ()
+    """Places of earlier phases whose results its tasks get."""
 
 
 class PlanState(msgspec.Struct, gc=False):

@@ -48,6 +48,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     architecture: Architecture | None = None
     change: Change | None = None
     vote: Vote | None = None
+    coverage_gate: bool | None = None
+    """Whether coverage reaches the tester's threshold."""
     head: str | None = None
     """The workspace's own commit."""
     dirty: bool | None = None

@@ -46,6 +46,8 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The slice of the workspace that is meant; `None`: all of it."""
     parts: tuple[Part, ...] = ()
     """The coordinator's: how the plan split the workspace."""
+    gates: tuple[str, ...] = ()
+    """The coordinator's: what the plan asks for at its end."""
     focus: Focus | None = None
     """What a review looks at; `None`: at everything."""
     change: str | None = None

@@ -95,7 +95,9 @@ def choose(goal: str) -> Choice:
             said = ", ".join(dict.fromkeys(repr(word) for _, word, _ in asked))
             return Choice(playbook, f"The goal asks to {said}, which the playbook {playbook} does.")
     told = " and to ".join(sorted(intents))
-    among = tuple(name for name, covered in _COVERS.items() if intents & covered)
+    among: tuple[Playbook, ...] = tuple(
+        name for name, covered in _COVERS.items() if intents & covered
+    )
     return Choice(None, f"The goal asks to {told}, and no playbook does all of it.", among=among)
 
 
@@ -184,9 +186,7 @@ _ARCHITECTURE = PlanTask(
 
 
 def _phases(playbook: Playbook, parts: tuple[Part, ...]) -> list[PlanPhase]:
-    survey = PlanPhase(
-        "survey", (PlanTask("survey", "coordinator", "survey", "survey", timeout_s=1_200),)
-    )
+    survey = PlanTask("survey", "coordinator", "survey", "survey", timeout_s=1_200)
     reviews = _reviews(parts)
     examined: dict[Playbook, tuple[PlanTask, ...]] = {
         "audit": (*reviews, _ARCHITECTURE, _RESEARCH, _TESTS),
@@ -194,27 +194,17 @@ def _phases(playbook: Playbook, parts: tuple[Part, ...]) -> list[PlanPhase]:
         "fix": (*reviews, _TESTS),
         "explain": (_RESEARCH, _ARCHITECTURE),
     }
-    phases = [survey, PlanPhase("examine", examined[playbook])]
+    phases = [PlanPhase("survey", (survey,)), PlanPhase("examine", examined[playbook])]
     if playbook in ("audit", "fix"):
-        phases.append(
-            PlanPhase("improve", (PlanTask("fix", "coder", "fix", "fixes", timeout_s=2_700),))
+        fix = PlanTask("fix", "coder", "fix", "fixes", timeout_s=2_700)
+        votes = tuple(
+            PlanTask(f"vote-{focus}", "reviewer", "vote", f"vote: {focus}", focus, timeout_s=1_800)
+            for focus in FOCUSES
         )
-        needs = tuple(task.id for task in examined[playbook])
-        phases.append(
-            PlanPhase(
-                "vote",
-                tuple(
-                    PlanTask(
-                        f"vote-{focus}", "reviewer", "vote", f"vote on {focus}", focus,
-                        timeout_s=1_800, needs=needs,
-                    )
-                    for focus in FOCUSES
-                ),
-            )
-        )  # fmt: skip
-    everything = tuple(task.id for phase in phases for task in phase.tasks)
-    merge = PlanTask("merge", "coordinator", "merge", "verdict", timeout_s=300, needs=everything)
-    return [*phases, PlanPhase("conclude", (merge,))]
+        phases += [PlanPhase("improve", (fix,)), PlanPhase("vote", votes, uses=("examine",))]
+    merge = PlanTask("merge", "coordinator", "merge", "verdict", timeout_s=300)
+    before = tuple(phase.name for phase in phases[:-1])
+    return [*phases, PlanPhase("conclude", (merge,), uses=before)]
 
 
 def _reviews(parts: tuple[Part, ...]) -> tuple[PlanTask, ...]:

@@ -21,6 +21,7 @@ from visionflow.domain.tasks import (
     TERMINAL,
     Backoff,
     FailureKind,
+    Phase,
     Priority,
     RetryPolicy,
     TaskSpec,
@@ -159,6 +160,7 @@ def _(state: SwarmState, command: c.SubmitPlan) -> Events:
                 (phase.name, tuple(part.id for part in phase.tasks), phase.sequential)
                 for phase in phases
             ),
+            uses=_uses(phases),
             failure_threshold_bp=command.failure_threshold_bp,
             command=command.command,
         )
@@ -173,6 +175,24 @@ def _(state: SwarmState, command: c.SubmitPlan) -> Events:
             waits = closed or _waits(state, part)
             events.append(e.TaskSubmitted(spec=part, waits=waits))
     return events
+
+
+def _uses(phases: tuple[Phase, ...]) -> dict[str, tuple[int, ...]]:
+    """Of each phase that uses others, their places.
+
+    Raises:
+        UnknownId: one of them is no earlier phase.
+    """
+    places: dict[str, int] = {}
+    found: dict[str, tuple[int, ...]] = {}
+    for place, phase in enumerate(phases):
+        for name in phase.uses:
+            if name not in places:
+                raise UnknownId(f"Phase {phase.name} uses {name}, which is no earlier phase.")
+        if phase.uses:
+            found[phase.name] = tuple(places[name] for name in phase.uses)
+        places[phase.name] = place
+    return found
 
 
 # Attempts ------------------------------------------------------------------------------------

@@ -77,7 +77,10 @@ def _join_plan(state: SwarmState, task: TaskState, root: str) -> None:
 
 @folds(e.PlanSubmitted)
 def _(state: SwarmState, event: e.PlanSubmitted) -> None:
-    phases = [PhaseState(name, ids, one, len(ids), []) for name, ids, one in event.phases]
+    phases = [
+        PhaseState(name, ids, one, len(ids), [], tuple(event.uses.get(name, ())))
+        for name, ids, one in event.phases
+    ]
     task = TaskState(event.spec, TaskStatus.ORCHESTRATING, state.now_ms, changed_ms=state.now_ms)
     task.plan = PlanState(phases, event.failure_threshold_bp)
     state.tasks[event.spec.id] = task

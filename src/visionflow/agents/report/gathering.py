@@ -1,0 +1,105 @@
+"""From the results of tasks to the facts of a run: what each result is, and what it lacks.
+
+A role of the user's own may have answered in another form; what cannot be read is said, and the
+rest counts.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from visionflow.agents.evidence import Architecture, Ballot, Change, Research, Survey
+from visionflow.agents.findings import ToolRun
+from visionflow.agents.report.facts import RunFacts
+from visionflow.agents.tools.results import TestRun
+from visionflow.agents.tools.review import merge_runs
+
+T = TypeVar("T")
+
+
+class Gathered(msgspec.Struct, frozen=True):
+    """What the results of a run's tasks hold."""
+
+    survey: Survey | None = None
+    tests: TestRun | None = None
+    tools: tuple[ToolRun, ...] = ()
+    research: Research | None = None
+    architecture: Architecture | None = None
+    change: Change | None = None
+    ballots: tuple[Ballot, ...] = ()
+    coverage_gate: bool | None = None
+    head: str | None = None
+    dirty: bool | None = None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def facts(self, **known: Any) -> RunFacts:
+        """The facts of a run of which only this and what is `known` can be told."""
+        usual: dict[str, Any] = dict.fromkeys(
+            ("run", "goal", "playbook", "why", "workspace", "out", "started"), ""
+        )
+        mine = {
+            name: getattr(self, name)
+            for name in self.__struct_fields__
+            if name in RunFacts.__struct_fields__
+        }
+        return RunFacts(**{**usual, "status": "running", "seconds": 0.0, **mine, **known})
+
+
+def gather(results: Mapping[str, object], scans: Mapping[str, object] | None = None) -> Gathered:
+    """Read the results of tasks, by task; `scans`: tools' runs of tasks that are still at work."""
+    read = _Reading(results)
+    tools = [run for runs in read.all("tools", list[ToolRun]) for run in runs]
+    tools += _Reading({key: {"tool": value} for key, value in (scans or {}).items()}).all(
+        "tool", ToolRun
+    )
+    return Gathered(
+        survey=read.first("survey", Survey),
+        tests=read.first("tests", TestRun),
+        tools=merge_runs(tools),
+        research=read.first("research", Research),
+        architecture=read.first("architecture", Architecture),
+        change=read.first("change", Change),
+        ballots=tuple(sorted(read.all("ballot", Ballot), key=lambda ballot: ballot.member)),
+        coverage_gate=read.first("coverage_gate", bool),
+        head=read.first("head", str),
+        dirty=read.first("dirty", bool),
+        warnings=tuple(dict.fromkeys(each for told in read.lists("warnings") for each in told)),
+        notes=(
+            *dict.fromkeys(each for told in read.lists("notes") for each in told),
+            *read.unread,
+        ),
+    )
+
+
+class _Reading:
+    """Reads values out of results, and keeps what it could not read."""
+
+    def __init__(self, results: Mapping[str, object]) -> None:
+        self._results = results
+        self.unread: list[str] = []
+
+    def all(self, key: str, kind: type[T]) -> list[T]:
+        """Every value under this key, in the order of the tasks."""
+        return list(self._found(key, kind))
+
+    def first(self, key: str, kind: type[T]) -> T | None:
+        """The first of them."""
+        return next(self._found(key, kind), None)
+
+    def lists(self, key: str) -> list[list[str]]:
+        """The lists of texts under this key."""
+        return self.all(key, list[str])
+
+    def _found(self, key: str, kind: type[T]) -> Iterator[T]:
+        for task, result in self._results.items():
+            if not isinstance(result, dict):
+                continue
+            value = cast("dict[str, object]", result).get(key)
+            if value is None:
+                continue
+            try:
+                yield msgspec.convert(value, kind)
+            except msgspec.ValidationError as error:
+                self.unread.append(f"{key} of {task} is not of the form that roles give: {error}.")
