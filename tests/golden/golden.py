@@ -3,8 +3,9 @@
 For each release stand here `<version>.log`, the records as a MessagePack list of bytes, and
 `<version>.json`, with the hash of the state as that release computed it and, apart from it, a hash
 of what anybody may rely on: where each task stands, after how many attempts, with which result,
-which agents there are, and what was voted. A release that adds facts to the state changes the first of the two for
-older logs, and says so by a new hash under its own version in `states`; the second never changes.
+which agents there are, and what was voted. A release that adds facts to the state changes the
+first of the two for older logs, and says so by a new hash under its own version in `states`; the
+second never changes.
 
 What comes before the next release and brings events of its own gets a further log under the same
 version, `<version>-<what>.log`: those that stand here are never written again.

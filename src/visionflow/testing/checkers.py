@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from visionflow.testing.ballots import VoteCheck
+
 Fact = dict[str, Any]
 
 ENDED = frozenset({"completed", "failed", "cancelled", "dead_letter"})
@@ -87,6 +89,8 @@ class TaskLine:
         """By attempt, the place in the log where it was given out."""
         self.steps: dict[str, tuple[int, Any]] = {}
         """By key: the place in the log, and the payload."""
+        self.recorded: set[str] = set()
+        """Keys of steps of this and earlier rounds."""
         self.failures: list[tuple[int, str]] = []
         """(attempt, kind) of those without a result."""
         self.since_step: Counter[str] = Counter()
@@ -147,6 +151,7 @@ class LogCheck:
         self.tasks: dict[str, TaskLine] = {}
         self.agents: dict[str, AgentLine] = {}
         self.workers: dict[str, WorkerLine] = {}
+        self.votes = VoteCheck()
         self.commands: dict[str, str] = {}
         """Ids of commands that the log answers, with the kind of event that does."""
         self.transitions: Counter[tuple[str, str, str]] = Counter()
@@ -186,6 +191,9 @@ class LogCheck:
             self._agent(kind, event)
         elif kind.startswith("worker_"):
             self._worker(kind, event)
+        elif kind.startswith(("vote_", "ballot_")):
+            for fault in self.votes.event(kind, event, self.agents):
+                self._wrong(fault)
         elif kind in ("task_submitted", "plan_submitted"):
             self._submitted(kind, event)
         elif kind == "late_result_refused":
@@ -280,6 +288,7 @@ class LogCheck:
             case "step_finished":
                 if event["key"] in task.steps:
                     self._wrong(f"step {event['key']} of {name} finishes a second time")
+                task.recorded.add(event["key"])
                 task.steps[event["key"]] = (self.place, event.get("value", []))
                 self._stored(name, event.get("value", []))
                 task.since_step.clear()

@@ -15,6 +15,7 @@ import msgspec
 from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.tasks import Backoff, Payload, Phase, RetryPolicy, TaskSpec
+from visionflow.domain.votes import Choice, VoteSpec
 
 EVERYTHING = ("python", "review", "security", "testing")
 KINDS = (("python", "review"), ("python",), ("security", "testing"), EVERYTHING)
@@ -285,6 +286,66 @@ class _Maker:
             )
         return 1 + made
 
+    # Votes -----------------------------------------------------------------------------------
+
+    def vote(self, at_ms: int, members: list[tuple[str, str]]) -> None:
+        """Ask for a vote, the ballots of members (agent, its spawning) and others, and its end."""
+        name = self.name("vote")
+        spec = VoteSpec(id=name, question="?", electorate=tuple(member for member, _ in members))
+        opened = self.act(
+            at_ms,
+            lambda now, i: c.OpenVote(now_ms=now, command=i, spec=spec),
+            needs=tuple(command for _, command in members),
+            refusals=("unknown_id",),
+        )
+        refusals = ("unknown_id", "late_ballot", "second_ballot")
+        for member, _ in members:
+            for _ in range(self.random.choice((0, 1, 1, 1, 1, 2))):
+                self.ballot(at_ms, name, member, opened, refusals)
+        if self.chance(0.3):
+            self.ballot(at_ms, name, "nobody", opened, (*refusals[:2], "stranger"))
+        self.act(
+            at_ms + self.random.randint(500, 4_000),
+            lambda now, i: c.CloseVote(now_ms=now, command=i, vote=name, reason="time is up"),
+            needs=(opened,),
+            refusals=("unknown_id", "already_ended"),
+        )
+
+    def ballot(
+        self, at_ms: int, vote: str, member: str, opened: str, refusals: tuple[str, ...]
+    ) -> None:
+        """Ask for one ballot to be taken."""
+        choice = self.random.choice(tuple(Choice))
+
+        def make(now: int, command: str) -> c.AnyCommand:
+            return c.CastBallot(
+                now_ms=now,
+                command=command,
+                vote=vote,
+                member=member,
+                choice=choice,
+                evidence="tests",
+            )
+
+        later_ms = at_ms + self.random.randint(0, 3_000)
+        self.act(later_ms, make, needs=(opened,), refusals=refusals)
+
+
+def _add_votes(maker: _Maker, seed: int, agents: int) -> None:
+    # With chance of its own: the tasks of a seed stay what they are.
+    maker.random = random.Random(f"votes of {seed}")
+    spawned = [(f"agent_{number}", command) for number, command in enumerate(maker.first)]
+    for _ in range(maker.random.choice((0, 1, 2, 3))):
+        at_ms = maker.random.randint(0, maker.span_ms)
+        members = spawned if maker.chance(0.7) else maker.random.sample(spawned, 1)
+        # Others may be gone by then, or not there yet.
+        others = [(f"agent_{number}", spawned[0][1]) for number in range(len(spawned), agents)]
+        members = [
+            *members,
+            *maker.random.sample(others, min(len(others), maker.random.choice((0, 1, 2)))),
+        ]
+        maker.vote(at_ms, members)
+
 
 def make_workload(seed: int, agents: int, tasks: int, span_ms: int = 12_000) -> Workload:
     """About `tasks` tasks for `agents` agents, asked for over `span_ms`.
@@ -303,6 +364,7 @@ def make_workload(seed: int, agents: int, tasks: int, span_ms: int = 12_000) -> 
         at_ms = int(span_ms * maker.random.random() ** 1.5)
         plan = maker.chance(0.03)
         made += maker.plan(at_ms, tasks - made) if plan else maker.task(at_ms)
+    _add_votes(maker, seed, agents)
     maker.actions.sort(key=lambda action: action.at_ms)
     return Workload(
         maker.actions, maker.scripts, maker.cancelled, maker.retried, agents, maker.crashes

@@ -68,7 +68,7 @@ class Witness:
                 return self._dispatched(message, worker, link)
             case m.StepAnswer(accepted=True):
                 task = check.tasks.get(message.task)
-                if task is None or message.key not in task.steps:
+                if task is None or message.key not in task.recorded:
                     return f"step {message.key} of {message.task} is not in the log"
             case m.FrameAck() | m.Welcome(acked=_):
                 number = message.number if isinstance(message, m.FrameAck) else message.acked
@@ -111,7 +111,7 @@ class Witness:
                     continue
                 if not isinstance(message, m.StepDone):
                     return f"the end of {message.task}.{message.attempt} is not in the log"
-                if message.key not in task.steps:
+                if message.key not in task.recorded:
                     return f"step {message.key} of {message.task} is not in the log"
         return None
 
