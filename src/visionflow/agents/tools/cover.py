@@ -5,6 +5,7 @@ says of itself. The recorded data is turned into XML by a second confined comman
 code wrote it.
 """
 
+import os
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,11 +13,17 @@ from xml.etree import ElementTree
 import msgspec
 
 from visionflow.agents.tools.project import Project
+from visionflow.agents.tools.results import FileCoverage, TestRun
 from visionflow.agents.tools.text import one_line, read_plain, write_whole
 from visionflow.ports.sandbox import Command, Sandbox
 
 XML_BYTES_MAX = 64 * 1024 * 1024
+DATA_PATH_BYTES_MAX = 504
+"""SQLite, which recordings are kept with, takes no longer ones: it adds a suffix and has 512."""
 _XML_WALL_MS = 120_000
+_LINE_MAX = 10_000_000
+_FILES_MAX = 50_000
+_TAKEN = re.compile(r"\((\d{1,6})/(\d{1,6})\)")
 _PLAIN = re.compile(r"[\w./-]+")
 _ODD = re.compile(r"[^\w./ -]")
 """In names they would be patterns, variables, or the end of an item."""
@@ -24,10 +31,49 @@ _DOCTYPE = "http://cobertura.sourceforge.net/xml/coverage-04.dtd"
 
 
 class Coverage(msgspec.Struct, frozen=True):
-    """How much of the project's own code ran; exactly one of the two is set."""
+    """How much of the project's own code ran; exactly one of the first two is set."""
 
     percent: float | None
     reason: str | None = None
+    branch_percent: float | None = None
+    files: tuple[FileCoverage, ...] = ()
+
+
+class CoverageDelta(msgspec.Struct, frozen=True):
+    """What a change did to coverage, in percentage points; `None` where one side is unknown."""
+
+    lines: float | None
+    branches: float | None
+    files: tuple[tuple[str, float | None, float | None], ...] = ()
+    """(path, percent before, percent after) of each file whose figure differs, by path."""
+
+
+def coverage_delta(before: TestRun, after: TestRun) -> CoverageDelta:
+    """Coverage of one run of the tests against an earlier one."""
+    old = {each.path: each.percent for each in before.files}
+    new = {each.path: each.percent for each in after.files}
+    files = tuple(
+        (path, old.get(path), new.get(path))
+        for path in sorted({*old, *new})
+        if old.get(path) != new.get(path)
+    )
+    lines = _difference(before.coverage, after.coverage)
+    return CoverageDelta(lines, _difference(before.branch_coverage, after.branch_coverage), files)
+
+
+def _difference(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else round(after - before, 2)
+
+
+def unrecordable(data: Path) -> str | None:
+    """Why nothing can be recorded to `data`; `None` when it can."""
+    length = len(os.fsencode(data))
+    if length <= DATA_PATH_BYTES_MAX:
+        return None
+    return (
+        f"the path of the recording has {length} bytes, and SQLite, which keeps it, takes "
+        f"{DATA_PATH_BYTES_MAX}; name a shorter output folder with --out DIR"
+    )
 
 
 def write_settings(path: Path, data: Path, project: Project) -> bool:
@@ -45,7 +91,7 @@ def write_settings(path: Path, data: Path, project: Project) -> bool:
     omit += [
         _ODD.sub("?", path) + end for top in tops for path, end in _others(top, folders, project)
     ]
-    lines = ["[run]", "branch = False", "relative_files = True", f"data_file = {data}"]
+    lines = ["[run]", "branch = True", "relative_files = True", f"data_file = {data}"]
     lines += _setting("source", [f"./{folder}" for folder in (*folders, *tops)])
     lines += _setting("omit", [f"./{pattern}" for pattern in omit])
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -139,4 +185,40 @@ def _publish(made: Path, output: Path) -> Coverage:
     text = ElementTree.tostring(root, encoding="unicode")
     head = f'<?xml version="1.0" ?>\n<!DOCTYPE coverage SYSTEM "{_DOCTYPE}">\n'
     write_whole(output, (head + text + "\n").encode("utf-8", "replace"))
-    return Coverage(round(100 * covered / valid, 2))
+    files = _files(root)
+    branches = sum(file.branches for file in files)
+    missed = sum(number for file in files for _, number in file.missing_branches)
+    percent = round(100 * (branches - missed) / branches, 2) if branches else None
+    return Coverage(round(100 * covered / valid, 2), None, percent, files)
+
+
+def _files(root: ElementTree.Element) -> tuple[FileCoverage, ...]:
+    """The measured files, by path. What does not fit is left out: strangers had a hand in it."""
+    found: dict[str, FileCoverage] = {}
+    for each in root.iter("class"):
+        path = each.get("filename", "")
+        inside = path and not path.startswith("/") and ".." not in path.split("/")
+        if inside and len(found) < _FILES_MAX:
+            found[path] = _file(path, each)
+    return tuple(found[path] for path in sorted(found))
+
+
+def _file(path: str, element: ElementTree.Element) -> FileCoverage:
+    ran: dict[int, bool] = {}
+    untaken: dict[int, int] = {}
+    branches: dict[int, int] = {}
+    for line in element.iter("line"):
+        number, hits = line.get("number", ""), line.get("hits", "")
+        if not (number.isdecimal() and hits.isdecimal() and len(number) < 9):
+            continue
+        if not 0 < int(number) < _LINE_MAX:
+            continue
+        ran[int(number)] = hits.strip("0") != ""
+        taken = _TAKEN.search(line.get("condition-coverage", ""))
+        if taken is not None and int(taken[1]) <= int(taken[2]):
+            branches[int(number)] = int(taken[2])
+            untaken[int(number)] = int(taken[2]) - int(taken[1])
+    return FileCoverage(
+        path, len(ran), tuple(sorted(number for number, hit in ran.items() if not hit)),
+        sum(branches.values()), tuple(sorted((n, many) for n, many in untaken.items() if many)),
+    )  # fmt: skip

@@ -1,10 +1,11 @@
 """Tells a project's fault from something that is only absent here.
 
-Reads what Python and pytest say when an import, a plugin or a fixture is not there. A failure that
-an absence explains is no verdict on the project, and the report names what to install. What it
-does not recognise stays a failure.
+Reads what Python and pytest say when an import, a plugin or a fixture is not there, or when a path
+is longer here than a limit of the system. A failure that an absence explains is no verdict on the
+project, and the report names what to install. What it does not recognise stays a failure.
 """
 
+import os
 import re
 
 from visionflow.agents.tools.project import Project
@@ -40,6 +41,14 @@ _OPTIONS = {
     "--disable-socket": "pytest-socket", "--enforce-env": "pytest-env", "--nbval": "nbval",
     "--doctest-plus": "pytest-doctestplus", "--doctest-rst": "pytest-doctestplus",
 }  # fmt: skip
+SHORTER_PATH = "a shorter path"
+"""How the absence of room in a path begins."""
+_LIMITS = (
+    ("AF_UNIX path too long", 60, "the name of a socket takes 107 bytes"),
+    ("File name too long", 1_000, "a path takes 4095 bytes"),
+    ("unable to open database file", 350, "SQLite takes paths of 504 bytes"),
+)
+"""What is said at a limit, from how long a folder of ours it may be our doing, and the limit."""
 _BUILT_SUFFIXES = (".c", ".cpp", ".cc", ".pyx", ".rs", ".pyx.in", ".py.in")
 
 
@@ -57,6 +66,15 @@ def absent(text: str, project: Project) -> str | None:
         return _FIXTURES[fixture]
     if _NO_ASYNC in text:
         return "a pytest plugin for async tests, such as pytest-asyncio"
+    return None
+
+
+def too_long(text: str, folders: tuple[str, ...]) -> str | None:
+    """The limit that `text` tells of, where our `folders` are long enough to be why."""
+    longest = max(map(len, map(os.fsencode, folders)), default=0)
+    for said, least, limit in _LIMITS:
+        if said in text and longest >= least:
+            return f"{SHORTER_PATH}: {limit}, and the folder of the copy alone has {longest}"
     return None
 
 

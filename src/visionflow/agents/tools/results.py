@@ -19,10 +19,13 @@ class Counts(msgspec.Struct, frozen=True):
     errors: int = 0
     skipped: int = 0
     xfailed: int = 0
+    flaky: int = 0
+    """Quarantined: they are in none of the others."""
 
     @property
     def total(self) -> int:
-        return self.passed + self.failed + self.errors + self.skipped + self.xfailed
+        ran = self.passed + self.failed + self.errors + self.flaky
+        return ran + self.skipped + self.xfailed
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -68,6 +71,11 @@ class Flaky(msgspec.Struct, frozen=True):
     """Of each run after the tests that came before it in its file."""
     summary: str = ""
 
+    @property
+    def order_dependent(self) -> bool:
+        """It passes alone, and failed each time after the tests before it."""
+        return "passed" in self.alone and bool(self.in_order) and "passed" not in self.in_order
+
 
 class TestRun(msgspec.Struct, frozen=True):
     """The project's own tests, run once. Paths are relative to the workspace."""
@@ -91,7 +99,7 @@ class TestRun(msgspec.Struct, frozen=True):
     """Percent of branches that were taken, 0 to 100; `None` where there are none or unknown."""
     files: tuple[FileCoverage, ...] = ()
     outcomes: dict[str, CaseOutcome] = {}
-    """Of every test that ended, by id."""
+    """How every test ended in the first run, by id; sorted."""
     flaky: tuple[Flaky, ...] = ()
     """These count neither as passed nor as failed in the outcome: they are quarantined."""
     selection: tuple[str, ...] | None = None

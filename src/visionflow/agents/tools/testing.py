@@ -9,27 +9,31 @@ network, a fixed hash seed, no cache. What the exit of pytest and the log mean t
 import asyncio
 import os
 import shutil
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from visionflow.agents.findings import portable_path
-from visionflow.agents.tools.cover import Coverage, make_xml, write_settings
+from visionflow.agents.tools.cover import Coverage, make_xml, unrecordable, write_settings
 from visionflow.agents.tools.environment import Environment, choose
 from visionflow.agents.tools.junit import from_cases, publish
 from visionflow.agents.tools.lending import PLUGIN, lay_out
 from visionflow.agents.tools.project import Project
 from visionflow.agents.tools.results import OnProgress, TestRun
+from visionflow.agents.tools.selecting import TEST_KINDS, Chosen, choose_tests
 from visionflow.agents.tools.testlog import LOG_BYTES_MAX, TestLog
 from visionflow.agents.tools.text import one_line, write_whole
-from visionflow.agents.tools.verdicts import crashed, hanging, judge
+from visionflow.agents.tools.verdicts import crashed, hanging, judge, unsaved
 from visionflow.domain.errors import CommandNotStarted, ConfinementUnavailable
 from visionflow.ports.sandbox import Command, Completed, Sandbox
 
 _POLL_S = 0.2
 _GRACE_MS_MAX = 30_000
+_CHOICE = "choice.json"
 _NOT_IN_PATHS = frozenset(":[]$\n\r")
 """They part import paths, mark parameters and variables, or end a line of settings."""
 
@@ -53,6 +57,20 @@ class SuiteRequest(msgspec.Struct, frozen=True):
     memory_bytes: int | None = 4 * 1024 * 1024 * 1024
     trusted: bool = False
     """The user said to run it also where nothing confines it."""
+    selection: tuple[str, ...] | None = None
+    """Test files, relative to the worktree; the others are not collected. `None`: all."""
+    reruns: int = 2
+    """How often `flaky.run_again` runs a failure alone, and as often in order; 0: not at all.
+    `run_tests` itself runs everything once."""
+    kinds: tuple[str, ...] = TEST_KINDS
+    framework: Literal["pytest", "unittest"] = "pytest"
+    """How tests are found: by the project's pytest settings, or only test cases of `unittest`."""
+    measure: bool = True
+    """Whether coverage is recorded."""
+    only: tuple[str, ...] | None = None
+    """Ids; no other tests are run. `None`: all."""
+    in_order: bool = False
+    """What comes before the tests in `only`, within their files, is run as well."""
 
 
 async def run_tests(
@@ -63,16 +81,25 @@ async def run_tests(
 ) -> TestRun:
     """Run the tests of `project` (as `look` read the worktree). Never raises for what they do."""
     environment = await asyncio.to_thread(choose, request.workspace, request.virtual_env)
-    refusal = _refusal(project, environment, request)
+    chosen = choose_tests(
+        request.worktree, request.selection, request.only, request.in_order, request.kinds,
+        request.framework == "unittest",
+    )  # fmt: skip
+    refusal = _refusal(project, environment, request, chosen)
     if refusal is not None:
         return await asyncio.to_thread(_not_started, request, refusal)
-    suite = _Suite(sandbox, project, request, environment)
+    suite = _Suite(sandbox, project, request, environment, chosen)
     return await suite.run(on_progress)
 
 
-def _refusal(project: Project, environment: Environment, request: SuiteRequest) -> TestRun | None:
+def _refusal(
+    project: Project, environment: Environment, request: SuiteRequest, chosen: Chosen
+) -> TestRun | None:
     """Why there is nothing to start, told before anything is started."""
     told = environment.description
+    if chosen.nothing is not None:
+        notes = (*environment.notes, *chosen.notes)
+        return TestRun("no_tests", chosen.nothing, environment=told, notes=notes)
     if project.style == "none":
         python = "no tests were found" if project.tree.python else "it holds no Python files"
         return TestRun("no_tests", python, environment=told, notes=environment.notes)
@@ -93,16 +120,24 @@ def _refusal(project: Project, environment: Environment, request: SuiteRequest) 
 def _not_started(request: SuiteRequest, run: TestRun) -> TestRun:
     """An empty junit.xml, so that a reader of the folder need not guess."""
     write_whole(request.junit, from_cases((), 0.0))
-    return msgspec.structs.replace(run, coverage_reason="no tests were run")
+    return msgspec.structs.replace(
+        run, coverage_reason="no tests were run", selection=request.selection
+    )
 
 
 class _Suite:
     """One run of one project's tests."""
 
     def __init__(
-        self, sandbox: Sandbox, project: Project, request: SuiteRequest, environment: Environment
+        self,
+        sandbox: Sandbox,
+        project: Project,
+        request: SuiteRequest,
+        environment: Environment,
+        chosen: Chosen,
     ) -> None:
         self.sandbox = sandbox
+        self.choice = chosen.choice
         self.project = project
         self.environment = environment
         self.worktree = os.path.realpath(request.worktree)
@@ -114,7 +149,7 @@ class _Suite:
         self.log = TestLog()
         self.read = 0
         self.reading = threading.Lock()
-        self.notes: list[str] = list(environment.notes)
+        self.notes: list[str] = [*environment.notes, *chosen.notes]
 
     async def run(self, on_progress: OnProgress | None) -> TestRun:
         measured = await asyncio.to_thread(self._prepare)
@@ -162,9 +197,15 @@ class _Suite:
         settings = self.ours / "coverage.ini"
         found = write_settings(settings, self.data, self.project)
         self.notes += self.project.notes
+        if self.choice.narrows:
+            (self.ours / _CHOICE).write_bytes(msgspec.json.encode(self.choice))
+        if not self.request.measure:
+            return "coverage was not asked for"
         if not self.environment.coverage:
             return "coverage is not installed in the project's environment"
-        return None if found else "no package or module of the project was found to measure"
+        if not found:
+            return "no package or module of the project was found to measure"
+        return unrecordable(self.data)
 
     def _command(self, measure: bool) -> Command:
         environment, request = self.environment, self.request
@@ -195,7 +236,7 @@ class _Suite:
         if self.project.pytest_config is None:
             # Or pytest would take settings from a folder above the worktree.
             words += ["-c", str(self.ours / "pytest.ini")]
-        if self.project.style == "unittest":
+        if self.project.style == "unittest" or self.choice.unittest:
             words += ["-o", "python_files=test*.py"]
         if "pytest_cov" in self.environment.plugins:
             words.append("--no-cov")
@@ -222,6 +263,8 @@ class _Suite:
             "VISIONFLOW_TEST_LOG": str(self.log_file),
             "VISIONFLOW_SOFT_DEADLINE_S": str(max(0, self.request.wall_ms - grace_ms) / 1000),
         }
+        if self.choice.narrows:
+            variables["VISIONFLOW_CHOICE"] = str(self.ours / _CHOICE)
         if environment.kind != "own":
             variables["VIRTUAL_ENV"] = os.path.dirname(binaries)
         if "pytest_cov" not in environment.plugins:
@@ -260,7 +303,8 @@ class _Suite:
         self.log.feed(content)
 
     def _result(self, done: Completed, coverage: Coverage) -> TestRun:
-        cases = self.log.cases(self.project, (self.worktree, str(self.theirs)))
+        ours = (self.worktree, str(self.theirs))
+        cases = self.log.cases(self.project, ours, tempfile.gettempdir())
         crash, cut = crashed(self.log, done), hanging(self.log, done)
         cases += [crash] if crash else []
         run = judge(self.log, cases, done, self.project)
@@ -268,10 +312,15 @@ class _Suite:
         told = [*cases, cut] if cut else cases
         theirs = None if crash or cut else self.theirs / "junit.xml"
         publish(theirs, Path(self.request.junit), told, seconds)
+        failure = unsaved(done) if coverage.percent is None else None
+        if failure is not None:
+            coverage = msgspec.structs.replace(coverage, reason=failure)
         if coverage.percent == 0.0 and run.counts.passed:
             self.notes.append("no measured line ran: the tests use an installed copy, or none")
         return msgspec.structs.replace(
             run, coverage=coverage.percent, coverage_reason=coverage.reason,
+            branch_coverage=coverage.branch_percent, files=coverage.files,
+            selection=self.request.selection,
             environment=self._told(), interpreter=portable_path(self.environment.python),
             enforced=done.enforced, seconds=seconds, notes=(*self.notes, *run.notes),
         )  # fmt: skip

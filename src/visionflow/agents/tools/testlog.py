@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from visionflow.agents.tools.missing import absent
+from visionflow.agents.tools.missing import absent, too_long
 from visionflow.agents.tools.project import Project
 from visionflow.agents.tools.results import Case, CaseOutcome, Counts, Progress
 from visionflow.agents.tools.text import clean, one_line, tail
@@ -125,11 +125,12 @@ class TestLog:
         failed = sum(test.outcome in ("failed", "error") for test in ended)
         return Progress(len(ended), self.collected, self.current, failed)
 
-    def cases(self, project: Project, folders: tuple[str, ...]) -> list[Case]:
+    def cases(self, project: Project, folders: tuple[str, ...], temporary: str = "") -> list[Case]:
         """Everything that has an outcome, by id. A test that did not end is not among them.
 
         Texts are the same in every run of the same tree: no addresses, and none of `folders`,
-        which are this run's own, the worktree first.
+        which are this run's own, the worktree first. `temporary`: the system's folder for files
+        of the moment.
         """
         found = [
             Case(name, test.outcome, test.seconds, test.text, test.line)
@@ -137,7 +138,9 @@ class TestLog:
             if test.outcome is not None and (test.ended or test.outcome in ("failed", "error"))
         ]
         every = (*self._modules.values(), *found)
-        return sorted((_presented(case, project, folders) for case in every), key=lambda c: c.id)
+        limited = (*folders, temporary)
+        shown = (_presented(case, project, folders, limited) for case in every)
+        return sorted(shown, key=lambda case: case.id)
 
     def unfinished(self) -> list[str]:
         """Tests that began and never ended."""
@@ -164,10 +167,12 @@ def _outcome_of(line: _Line) -> CaseOutcome | None:
     return "passed" if line.outcome == "passed" and line.when == "call" else None
 
 
-def _presented(case: Case, project: Project, folders: tuple[str, ...]) -> Case:
+def _presented(
+    case: Case, project: Project, folders: tuple[str, ...], limited: tuple[str, ...]
+) -> Case:
     """The case with its text cleaned and, for a failure, what is missing."""
     bad = case.outcome in ("failed", "error")
-    missing = absent(case.message, project) if bad else None
+    missing = absent(case.message, project) or too_long(case.message, limited) if bad else None
     message = _repeatable(case.message, folders)
     summary = one_line(_repeatable(case.summary, folders)) or one_line(_error_line(message))
     return Case(

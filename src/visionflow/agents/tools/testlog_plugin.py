@@ -4,6 +4,7 @@ It is copied beside a strange project and loaded by that project's pytest, never
 VisionFlow; it must run on every Python that pytest runs on. Each event is one JSON line, written
 with one call, so that what finished before a crash or a hang is known. It also ends the run with
 an interrupt shortly before the wall clock would end it by force: pytest then writes its results.
+And it leaves out the tests that were not chosen (`selecting` says which).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import platform
 import signal
 import time
+import unittest
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,8 +23,11 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
+    from typing import Any
 
 _TEXT_MAX = 6_000
+_ID_MAX = 500
+"""Longer ids are known by their beginning."""
 _clock = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
 """Tests freeze and turn Python's clocks, and pytest's durations with them; not this one."""
 _COVERAGE_OPTIONS = (
@@ -52,8 +57,18 @@ def pytest_configure(config: pytest.Config) -> None:
     log = _Log(path) if path and not hasattr(config, "workerinput") else None
     if log is not None:
         config.pluginmanager.register(log, "visionflow-testlog-events")
-    if int(pytest.__version__.partition(".")[0]) >= 7:
+    modern = int(pytest.__version__.partition(".")[0]) >= 7
+    if modern:
         config.pluginmanager.register(_Links(str(config.rootpath), log), "visionflow-links")
+    chosen = os.environ.get("VISIONFLOW_CHOICE")
+    if not chosen:
+        return
+    with open(chosen, encoding="utf-8") as file:
+        choice = json.load(file)
+    config.pluginmanager.register(_Choice(choice), "visionflow-choice")
+    if modern and choice["files"] is not None:
+        files = _Files(str(config.rootpath), choice["files"])
+        config.pluginmanager.register(files, "visionflow-files")
 
 
 class _Links:
@@ -76,6 +91,73 @@ class _Links:
         if self.log is not None:
             self.log.write("link", id=os.path.relpath(collection_path, self.root))
         return True
+
+
+class _Files:
+    """Keeps collection to some files, and to the folders that lead to them."""
+
+    def __init__(self, root: str, files: list[str]) -> None:
+        self.root = root
+        self.keep = {".", *files}
+        for path in files:
+            folders = path.split("/")[:-1]
+            self.keep.update("/".join(folders[: end + 1]) for end in range(len(folders)))
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        place = os.path.relpath(collection_path, self.root).replace(os.sep, "/")
+        return None if place in self.keep or place.startswith("../") else True
+
+
+class _Choice:
+    """Leaves out the tests that were not chosen, after all else that picks and orders them."""
+
+    def __init__(self, choice: dict[str, Any]) -> None:
+        self.choice = choice
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        kept = [item for item in items if self._is_chosen(item)]
+        if self.choice["only"] is not None:
+            kept = self._named(kept)
+        left = set(map(id, kept))
+        config.hook.pytest_deselected(items=[item for item in items if id(item) not in left])
+        items[:] = kept
+
+    def _is_chosen(self, item: pytest.Item) -> bool:
+        files = self.choice["files"]
+        if files is not None and _file_of(item) not in files:
+            return False
+        owner = getattr(item, "cls", None)
+        by_unittest = isinstance(owner, type) and issubclass(owner, unittest.TestCase)
+        if self.choice["unittest"] and not by_unittest:
+            return False
+        return self._kind(item) not in self.choice["left_out"]
+
+    def _kind(self, item: pytest.Item) -> str:
+        folders = _file_of(item).split("/")[:-1]
+        for kind in ("e2e", "integration", "unit"):
+            if item.get_closest_marker(kind) is not None:
+                return kind
+        for kind, names in sorted(self.choice["folders"].items()):
+            if any(folder.lower() in names for folder in folders):
+                return str(kind)
+        return "unit"
+
+    def _named(self, items: list[pytest.Item]) -> list[pytest.Item]:
+        only = set(self.choice["only"])
+        last: dict[str, int] = {}
+        for number, item in enumerate(items):
+            if item.nodeid[:_ID_MAX] in only:
+                last[_file_of(item)] = number
+        if self.choice["in_order"]:
+            return [item for n, item in enumerate(items) if n <= last.get(_file_of(item), -1)]
+        return [item for item in items if item.nodeid[:_ID_MAX] in only]
+
+
+def _file_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 class _Log:

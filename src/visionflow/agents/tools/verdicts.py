@@ -10,9 +10,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from visionflow.agents.tools.missing import absent, absent_plugin
+from visionflow.agents.tools.missing import SHORTER_PATH, absent, absent_plugin
 from visionflow.agents.tools.project import Project
-from visionflow.agents.tools.results import CASES_MAX, SLOWEST_MAX, Case, Outcome, TestRun
+from visionflow.agents.tools.results import (
+    CASES_MAX,
+    SLOWEST_MAX,
+    Case,
+    Counts,
+    Flaky,
+    Outcome,
+    TestRun,
+)
 from visionflow.agents.tools.testlog import TestLog, count
 from visionflow.agents.tools.text import one_line
 from visionflow.ports.sandbox import Completed
@@ -20,6 +28,7 @@ from visionflow.ports.sandbox import Completed
 _MODULE = re.compile(r"\w+")
 _ERROR = re.compile(r"^(?:E  |ERROR\b|[\w.]*(?:Error|Exception)\b)|\berror:")
 _OF_COVERAGE = re.compile(r"CoverageWarning|self\._?warn\(")
+_UNSAVED = re.compile(r"^(?:coverage\.exceptions\.\w+: )?Couldn't use data file.*", re.MULTILINE)
 _LINKS_TOLD = 10
 _INTERRUPTED, _INTERNAL, _USAGE, _NOTHING = 2, 3, 4, 5
 
@@ -33,14 +42,71 @@ def judge(log: TestLog, cases: Sequence[Case], done: Completed, project: Project
     outcome, reason = _outcome(log, cases, bad, done, project)
     ran = [case for case in cases if "::" in case.id]
     slowest = sorted(ran, key=lambda case: (-case.seconds, case.id))[:SLOWEST_MAX]
-    missing = {case.missing for case in bad if case.missing is not None}
+    missing = {case.missing for case in bad if _is_dependency(case.missing)}
     if outcome == "could_not_run" and not cases:
-        missing |= {what for what in (_absent(done, project),) if what is not None}
+        missing |= {_absent(done, project)}
+    counts = count(cases)
     return TestRun(
-        outcome, reason, count(cases), log.collected, tuple(bad[:CASES_MAX]), tuple(
+        outcome, reason, counts, log.collected, tuple(bad[:CASES_MAX]), tuple(
             msgspec.structs.replace(case, message="") for case in slowest
-        ), missing=tuple(sorted(missing)), notes=tuple(_notes(log, bad, done)),
+        ),
+        outcomes={case.id: case.outcome for case in cases}, pass_rate=pass_rate(counts),
+        missing=tuple(sorted(what for what in missing if what is not None)),
+        notes=tuple(_notes(log, bad, done)),
     )  # fmt: skip
+
+
+def pass_rate(counts: Counts) -> float | None:
+    """Passed over passed, failed and erroneous; `None` when none of them ran."""
+    ran = counts.passed + counts.failed + counts.errors
+    return round(counts.passed / ran, 6) if ran else None
+
+
+def without_flaky(run: TestRun, flaky: Sequence[Flaky]) -> TestRun:
+    """The run with these of its failures in quarantine, and judged by what is left.
+
+    A failure that passes in another run is no verdict. Yet a run in which nothing else passed, or
+    that did not come to its end, passes by no quarantine.
+    """
+    names = {each.id for each in flaky}
+    left = [case for case in run.cases if case.id not in names]
+    gone = [case.outcome for case in run.cases if case.id in names]
+    counts = msgspec.structs.replace(
+        run.counts, failed=run.counts.failed - gone.count("failed"),
+        errors=run.counts.errors - gone.count("error"), flaky=len(gone),
+    )  # fmt: skip
+    faults = [case for case in left if case.missing is None]
+    unshown = counts.failed + counts.errors - len(left)
+    outcome, reason = run.outcome, run.reason
+    if faults or unshown > 0:
+        more = f"; {_missing(left)}" if len(faults) < len(left) else ""
+        absent = [case.outcome for case in left if case.missing is not None]
+        failed, errors = (
+            counts.failed - absent.count("failed"),
+            counts.errors - absent.count("error"),
+        )
+        outcome, reason = "failed", _numbers(failed, errors) + more
+    elif left:
+        outcome, reason = "could_not_run", _missing(left)
+    elif _unfinished(run):
+        outcome, reason = "could_not_run", "a flaky test kept others from coming to an end"
+    elif not counts.passed + counts.xfailed:
+        outcome, reason = "no_tests", "no test that ran can be relied on: all are flaky"
+    else:
+        outcome, reason = "passed", None
+    return msgspec.structs.replace(
+        run, outcome=outcome, reason=reason, counts=counts, cases=tuple(left),
+        flaky=tuple(flaky), pass_rate=pass_rate(counts),
+    )  # fmt: skip
+
+
+def _unfinished(run: TestRun) -> bool:
+    ended = sum("::" in name for name in run.outcomes)
+    return run.collected is None or ended < run.collected
+
+
+def _is_dependency(missing: str | None) -> bool:
+    return missing is not None and not missing.startswith(SHORTER_PATH)
 
 
 def _outcome(
@@ -68,9 +134,15 @@ def _outcome(
     if done.exit_code == _NOTHING or not ran:
         skipped = sum(case.outcome == "skipped" for case in cases)
         return "no_tests", f"all {skipped} were skipped" if skipped else "pytest found no tests"
-    if done.exit_code != 0:
+    if done.exit_code != 0 and not (log.finished == 0 and unsaved(done)):
         return "failed", f"no test failed, yet pytest ended with exit code {done.exit_code}"
     return "passed", None
+
+
+def unsaved(done: Completed) -> str | None:
+    """What coverage said when it could not store its recording, after the tests were done."""
+    said = _UNSAVED.search(f"{done.stdout}\n{done.stderr}")
+    return one_line(said[0], 200) if said else None
 
 
 def crashed(log: TestLog, done: Completed) -> Case | None:
@@ -103,24 +175,36 @@ def hanging(log: TestLog, done: Completed) -> Case | None:
 
 def _told(faults: Sequence[Case]) -> str:
     failed = sum(case.outcome == "failed" for case in faults)
-    errors = len(faults) - failed
+    return _numbers(failed, len(faults) - failed)
+
+
+def _numbers(failed: int, errors: int) -> str:
     parts = [f"{failed} failed"] * bool(failed)
     parts += [f"{errors} could not be set up, torn down or collected"] * bool(errors)
     return ", ".join(parts)
 
 
 def _missing(bad: Sequence[Case]) -> str:
-    """The absent dependencies, each with the first place that needs it."""
+    """The absent dependencies, each with the first place that needs it; then a path's limits."""
     first: dict[str, str] = {}
     for case in bad:
         if case.missing is not None:
             first.setdefault(case.missing, case.id.partition("::")[0])
+    parts: list[str] = []
+    for kind, dependency in (("missing dependency", True), ("the path is too long here", False)):
+        listed = {k: v for k, v in first.items() if _is_dependency(k) is dependency}
+        if listed:
+            parts.append(f"{kind}: {_listed(listed)}")
+    return "; ".join(parts)
+
+
+def _listed(first: dict[str, str]) -> str:
     told: list[str] = []
     for what, by in sorted(first.items())[:10]:
         verb = "imported" if _MODULE.fullmatch(what) else "needed"
         told.append(f"{what} ({verb} by {one_line(by, 120)})")
     more = f" and {len(first) - len(told)} more" if len(first) > len(told) else ""
-    return f"missing dependency: {', '.join(told)}{more}"
+    return ", ".join(told) + more
 
 
 def _not_run(done: Completed, project: Project) -> str:
