@@ -19,6 +19,7 @@ from visionflow.compose.demo.manifest import SAMPLE, Manifest, placed, read_plan
 HOSTILE_NAME = "deploy/<script>alert(1)<script>\n# **odd** [x](javascript:alert(1))\x1b[31m`|.py"
 _MARK = re.compile(r"\s*#@([\w-]+)$")
 _KEY = re.compile(r"\{\{aws:(\w+)\}\}")
+_PEM = "-" * 5 + "BEGIN RSA PRIVATE " + "KEY" + "-" * 5
 _BOTH, _PLANTED, _CLEAN = "both", "planted", "clean"
 
 
@@ -82,6 +83,7 @@ def expand(text: str, faulty: bool) -> Expanded:
             line = line[: mark.start()]
         if part == _PLANTED:
             planted.append(len(kept) + 1)
+        line = line.replace("{{pem}}", _PEM)
         kept.append(_KEY.sub(lambda found: made_up_key(found[1]), line))
     return Expanded("\n".join(kept) + "\n", marks, tuple(planted))
 
