@@ -1,0 +1,131 @@
+"""Agent objects in one's own program: what works without a fleet, and what is told."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from visionflow import BaseAgent, Task
+from visionflow.compose.local import local_agent
+from visionflow.domain.errors import ConfigError, NotPersistable, UsageError
+
+
+class Counting(BaseAgent):
+    """Counts its steps, its start and its stop."""
+
+    type = "counting"
+    seen: ClassVar[list[str]] = []
+
+    async def start(self) -> None:
+        self.seen.append("start")
+
+    async def stop(self) -> None:
+        self.seen.append("stop")
+
+    async def process_task(self, task: Task) -> Any:
+        self.progress(0.5, "half")
+        self.log("at work", "warning")
+        first = await self.step("first", lambda: (1, 2))
+        second = await self.step("second", self.twice, task.input)
+        return {"first": first, "second": second, "config": self.config}
+
+    async def twice(self, number: int) -> int:
+        return number * 2
+
+    async def bad(self) -> Any:
+        return await self.step("bad", object)
+
+
+class InThread(BaseAgent):
+    """Takes its steps in a thread."""
+
+    def process_task(self, task: Task) -> Any:
+        return [self.step_sync("plain", abs, -3), self.cancelled.is_set()]
+
+
+def test_an_agent_is_started_used_and_stopped_and_its_steps_run(tmp_path: Path) -> None:
+    Counting.seen = []
+    told: list[object] = []
+
+    async def use() -> Any:
+        async with local_agent(
+            Counting,
+            {"word": "x"},
+            folder=tmp_path / "own",
+            on_progress=lambda *now: told.append(now),
+            on_log=lambda *line: told.append(line),
+        ) as agent:
+            assert agent.context.folder == tmp_path / "own"
+            return await agent.process_task(Task(input=4))
+
+    # A step's value is what MessagePack gives back, here as in a fleet.
+    assert asyncio.run(use()) == {"first": [1, 2], "second": 8, "config": {"word": "x"}}
+    assert told == [(0.5, "half"), ("warning", "at work")]
+    assert Counting.seen == ["start", "stop"]
+    assert (tmp_path / "own").is_dir()
+
+
+def test_an_agent_without_a_folder_has_one_that_goes_with_it() -> None:
+    async def use() -> Path:
+        async with local_agent(Counting) as agent:
+            (agent.context.folder / "file").write_text("x", encoding="utf-8")
+            return agent.context.folder
+
+    assert not asyncio.run(use()).exists()
+
+
+def test_an_agent_is_stopped_when_its_user_fails() -> None:
+    Counting.seen = []
+
+    async def use() -> None:
+        async with local_agent(Counting):
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        asyncio.run(use())
+    assert Counting.seen == ["start", "stop"]
+
+
+def test_what_a_fleet_could_not_keep_is_refused_here_too() -> None:
+    async def use() -> None:
+        async with local_agent(Counting) as agent:
+            await agent.bad()
+
+    with pytest.raises(NotPersistable, match="the value of step 'bad'"):
+        asyncio.run(use())
+
+
+def test_a_plain_agent_takes_its_steps_in_the_callers_thread() -> None:
+    async def use() -> Any:
+        async with local_agent(InThread) as agent:
+            return await asyncio.to_thread(agent.process_task, Task())
+
+    assert asyncio.run(use()) == [3, False]
+
+
+def test_outside_there_is_no_attempt() -> None:
+    async def use() -> None:
+        async with local_agent(Counting) as agent:
+            pass
+        agent.progress(1.0)
+
+    with pytest.raises(UsageError, match="There is no attempt here"):
+        asyncio.run(use())
+
+
+def test_a_role_is_found_by_the_name_of_its_template() -> None:
+    async def use() -> tuple[str, dict[str, Any]]:
+        async with local_agent("reviewer", {"review_depth": "quick"}) as agent:
+            return type(agent).__name__, agent.config
+
+    name, config = asyncio.run(use())
+    assert name == "ReviewerAgent"
+    assert (config["review_depth"], config["automated_fixes"]) == ("quick", False)
+
+
+def test_what_is_no_agent_is_refused() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'tester'"):
+        local_agent("testr")
+    with pytest.raises(ConfigError, match="does not derive from"):
+        local_agent(dict)  # pyright: ignore[reportArgumentType, reportCallIssue]
