@@ -89,7 +89,9 @@ def test_a_tester_tells_how_the_projects_own_tests_went(tmp_path: Path) -> None:
     assert tests is not None
     assert (tests.outcome, tests.counts.passed, tests.counts.failed) == ("failed", 1, 1)
     assert tests.coverage == 100.0
-    assert attempt.ran == ["prepare worktree", "look at the project", "run tests"]
+    assert attempt.ran == [
+        "prepare worktree", "look at the project", "run tests", "run failures again",
+    ]  # fmt: skip
     assert (tmp_path / "own" / "t1" / "junit.xml").is_file()
     assert not (project / "left.txt").exists()
     assert attempt.notes[-1] == (1.0, "tests are done")
@@ -101,12 +103,12 @@ def test_tests_that_were_killed_in_the_middle_are_run_again_on_a_clean_copy(
     project, own = write(tmp_path / "ws", PROJECT), tmp_path / "own"
     task = task_for(project, "run_tests")
     first = OneAttempt()
-    calm = work(TesterAgent, own, task, attempt=first)
+    calm = work(TesterAgent, own, task, attempt=first, config={"reruns": 0})
     del first.done["run tests"]
     worktree = own / "t1" / "repository" / "worktrees" / "tests"
     assert (worktree / "left.txt").exists()
     second = OneAttempt(first.done)
-    again = work(TesterAgent, own, task, attempt=second)
+    again = work(TesterAgent, own, task, attempt=second, config={"reruns": 0})
     assert second.ran == ["run tests"]
     counts = [suite_in([each]) for each in (calm, again)]
     assert counts[0] is not None and counts[1] is not None

@@ -1,31 +1,67 @@
 """The tester: runs a project's own tests with coverage, confined, on a copy of the workspace.
 
-It writes no tests and judges nothing: what the outcome means for the gates is the reviewer's.
+Failures are run again to tell the flaky ones. It judges nothing: what the outcome means for the
+gates is the reviewer's.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import msgspec
 
 from visionflow.agents.base import BaseAgent, PermanentFailure
 from visionflow.agents.roles.ground import Ground, look_at, prepare, put_back
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
+from visionflow.agents.roles.settings import RoleSettings, read_settings
 from visionflow.agents.task import Task
+from visionflow.agents.tools.flaky import candidates, run_again
 from visionflow.agents.tools.project import Project
-from visionflow.agents.tools.results import Progress
+from visionflow.agents.tools.results import Progress, TestRun
+from visionflow.agents.tools.selecting import TEST_KINDS
 from visionflow.agents.tools.testing import SuiteRequest, run_tests
 
 TASK_TYPES = ("run_tests",)
 WALL_MS = 600_000
-_BEGUN = "begun"
+RERUNS_MAX = 20
+_BEGUN, _BEGUN_AGAIN = "begun", "begun-again"
+_FRAMEWORKS = ("pytest", "unittest")
+
+
+class TesterSettings(RoleSettings, frozen=True, kw_only=True):
+    """What `default_config` of a tester may say."""
+
+    timeout: float | None = WALL_MS / 1000
+    coverage_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    test_types: tuple[str, ...] = TEST_KINDS
+    test_framework: str = "pytest"
+    reruns: Annotated[int, msgspec.Meta(ge=0, le=RERUNS_MAX)] = 2
+
+    EFFECTS: ClassVar[Mapping[str, str]] = {
+        "timeout": "Seconds for all tests together; 600 where it is left out. Running failures "
+        "again takes at most as long once more, and at most two minutes.",
+        "coverage_threshold": "0 to 1: the share of lines that must run for the gate `coverage`; "
+        "without it that gate cannot be told.",
+        "test_types": "Which kinds of tests run: unit, integration, e2e. A test is of the kind of "
+        "its mark, else of the folder it lies in, else unit.",
+        "test_framework": "`pytest`: tests are found as the project's pytest settings say; "
+        "`unittest`: only test cases of unittest in files test*.py are run.",
+        "reruns": "How often a failed test is run again alone, and as often in order, to tell "
+        "whether it is flaky; 0: never; 2 where it is left out.",
+    }
+    UNUSED: ClassVar[Mapping[str, str]] = {
+        "parallel_execution": "tests run one after the other, so that every run has the same order "
+        "(where the project's own pytest settings ask for pytest-xdist, it is used)",
+    }
 
 
 class TesterAgent(BaseAgent):
     """Task type `run_tests`; its input is a `JobInput`, its result a map:
 
-    `tests`: a `TestRun`; `snapshot`: the commit that was tested; `notes`: of the snapshot.
-    The setting `timeout` (seconds) bounds the tests; 600 where it is left out.
+    `tests`: a `TestRun`; `snapshot`: the commit that was tested; `notes`: of the snapshot;
+    `coverage_gate`: whether coverage reaches `coverage_threshold`, `None` where one of them is not
+    known; `measures`: `coverage` and `pass_rate`, 0 to 1 or `None`; `warnings`: settings without
+    effect. The settings are `TesterSettings`.
     """
 
     __test__: ClassVar[bool] = False
@@ -39,6 +75,8 @@ class TesterAgent(BaseAgent):
         """Run the tests of the workspace that the task names."""
         if task.type not in TASK_TYPES:
             raise unknown_type(self, task, TASK_TYPES)
+        wall_ms = timeout_ms(self, WALL_MS)
+        settings, warnings = tester_settings(self)
         job = job_input(task, self.context.folder)
         given = storable(job)
         self.progress(0.0, "preparing a copy of the workspace")
@@ -46,35 +84,54 @@ class TesterAgent(BaseAgent):
         self.progress(0.05, "looking at the project")
         project = await self.step("look at the project", look_at, ground.worktree)
         self.progress(0.1, "starting the tests")
-        wall_ms = timeout_ms(self, WALL_MS)
-        tests = await self.step(
-            "run tests", self._run_tests, given, ground.worktree, project, wall_ms
-        )
+        request = storable(suite_request(job, ground.worktree, settings, wall_ms))
+        tests = await self.step("run tests", self._run_tests, given, project, request)
+        if settings.reruns and candidates(restored(tests, TestRun)):
+            self.progress(0.9, "running failures again")
+            tests = await self.step(
+                "run failures again", self._run_again, given, project, request, tests
+            )
+        run = restored(tests, TestRun)
         self.progress(1.0, "tests are done")
-        return {"tests": tests, "snapshot": ground.snapshot, "notes": list(ground.notes)}
+        return {
+            "tests": tests,
+            "snapshot": ground.snapshot,
+            "notes": list(ground.notes),
+            "coverage_gate": coverage_gate(run, settings.coverage_threshold),
+            "measures": measures(run),
+            "warnings": list(warnings),
+        }
 
     async def _run_tests(
-        self, given: dict[str, Any], worktree: str, project: dict[str, Any], wall_ms: int
+        self, given: dict[str, Any], project: dict[str, Any], request: dict[str, Any]
     ) -> Any:
-        job = msgspec.convert(given, JobInput)
-        begun = Path(job.scratch, _BEGUN)
+        suite = restored(request, SuiteRequest)
+        begun = Path(suite.scratch).with_name(_BEGUN)
         if begun.exists():
             # An attempt was killed in the middle: what its tests left must not be seen by these.
-            await put_back(given, worktree)
+            await put_back(given, suite.worktree)
         begun.parent.mkdir(parents=True, exist_ok=True)
         begun.touch()
-        request = SuiteRequest(
-            worktree=worktree,
-            workspace=job.workspace,
-            scratch=str(Path(job.scratch, "suite")),
-            junit=job.junit,
-            coverage=job.coverage,
-            virtual_env=job.virtual_env,
-            wall_ms=wall_ms,
-            trusted=job.trusted,
-        )
         read = restored(project, Project)
-        return storable(await run_tests(self.context.sandbox, read, request, self._tell))
+        return storable(await run_tests(self.context.sandbox, read, suite, self._tell))
+
+    async def _run_again(
+        self,
+        given: dict[str, Any],
+        project: dict[str, Any],
+        request: dict[str, Any],
+        tests: dict[str, Any],
+    ) -> Any:
+        suite = restored(request, SuiteRequest)
+
+        async def clean() -> None:
+            await put_back(given, suite.worktree)
+
+        run = await run_again(
+            self.context.sandbox, restored(project, Project), suite, restored(tests, TestRun),
+            clean, self._tell_again,
+        )  # fmt: skip
+        return storable(run)
 
     def _tell(self, now: Progress) -> None:
         """Tests take from a tenth to nine tenths of this attempt's progress."""
@@ -84,6 +141,67 @@ class TesterAgent(BaseAgent):
         total = "" if now.collected is None else f" of {now.collected}"
         failed = f", {now.failed} failed" if now.failed else ""
         self.progress(fraction, f"{now.done}{total} tests{failed}")
+
+    def _tell_again(self, now: Progress) -> None:
+        self.progress(
+            0.9 + 0.1 * now.done / max(1, now.collected or 0),
+            f"running failures again: {now.done} of {now.collected}",
+        )
+
+
+def tester_settings(agent: BaseAgent) -> tuple[TesterSettings, tuple[str, ...]]:
+    """The settings of this agent, and what of the given ones has no effect.
+
+    Raises:
+        PermanentFailure: a value is not of its key's type.
+    """
+    read = read_settings(agent, TesterSettings)
+    settings, warnings = read.values, list(read.warnings)
+    unknown = [kind for kind in settings.test_types if kind not in TEST_KINDS]
+    warnings += [
+        f"{agent.type}: test_types: {kind!r} is no kind of test here; there are "
+        f"{', '.join(TEST_KINDS)}"
+        for kind in unknown
+    ]
+    if settings.test_framework not in _FRAMEWORKS:
+        warnings.append(
+            f"{agent.type}: test_framework: {settings.test_framework!r} is not run here, pytest is "
+            f"used; there are {', '.join(_FRAMEWORKS)}"
+        )
+    return settings, tuple(warnings)
+
+
+def suite_request(
+    job: JobInput, worktree: str, settings: TesterSettings, wall_ms: int
+) -> SuiteRequest:
+    """What these settings ask for of the job's tests."""
+    return SuiteRequest(
+        worktree=worktree,
+        workspace=job.workspace,
+        scratch=str(Path(job.scratch, "suite")),
+        junit=job.junit,
+        coverage=job.coverage,
+        virtual_env=job.virtual_env,
+        wall_ms=wall_ms,
+        trusted=job.trusted,
+        reruns=settings.reruns,
+        kinds=tuple(kind for kind in TEST_KINDS if kind in settings.test_types),
+        framework="unittest" if settings.test_framework == "unittest" else "pytest",
+    )
+
+
+def coverage_gate(run: TestRun, threshold: float | None) -> bool | None:
+    """Whether the share of lines that ran reaches `threshold`; `None` where that is unknown."""
+    if threshold is None or run.coverage is None:
+        return None
+    return run.coverage >= round(100 * threshold, 6)
+
+
+def measures(run: TestRun) -> dict[str, float | None]:
+    """`coverage`: share of the project's lines that ran; `pass_rate`: passed tests over passed,
+    failed and erroneous ones."""
+    share = None if run.coverage is None else round(run.coverage / 100, 6)
+    return {"coverage": share, "pass_rate": run.pass_rate}
 
 
 def unknown_type(agent: BaseAgent, task: Task, known: tuple[str, ...]) -> PermanentFailure:
