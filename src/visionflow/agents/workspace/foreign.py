@@ -15,7 +15,12 @@ _TEXT_BYTES_MAX = 64 << 20
 _REFS_MAX = 20_000
 _LINKS_MAX = 5
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
-_REF = re.compile(r"refs/[A-Za-z0-9_+=,%#!@-][A-Za-z0-9_+=,%#!@./-]*\Z")
+_PSEUDO = re.compile(r"(?:[A-Z]+_)?HEAD\Z")
+_RULES = (
+    "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD",
+)  # fmt: skip
+"""Where git looks for a name, in its order."""
+_REF = re.compile(r"refs/[\w+=,%#!@-][\w+=,%#!@./-]*\Z")
 
 
 class ForeignGit(msgspec.Struct, frozen=True):
@@ -48,9 +53,29 @@ class ForeignGit(msgspec.Struct, frozen=True):
             return self._resolved(loose, links_left - 1)
         return self._packed().get(name)
 
+    def named(self, name: str) -> str | None:
+        """The id that a branch, tag, remote-tracking branch or `HEAD` names; `None` for none.
+
+        A name is looked for where git looks for it, in git's order. `ORIG_HEAD`, `FETCH_HEAD` and
+        their like are names too, and `@` is `HEAD`.
+        """
+        if name == "@" or _PSEUDO.match(name):
+            text = _text(self.folder / ("HEAD" if name == "@" else name))
+            return self._resolved(text.partition("\n")[0].partition("\t")[0], _LINKS_MAX)
+        wanted = [rule.format(name) for rule in _RULES]
+        wanted = [name, *wanted] if name.startswith("refs/") else wanted
+        return next((at for each in wanted if (at := self._at(each)) is not None), None)
+
+    def _at(self, ref: str) -> str | None:
+        return self._resolved(f"ref: {ref}", _LINKS_MAX) if _sound(ref) else None
+
     def refs(self) -> dict[str, str]:
         """Branches and tags with the ids that they name, at most 20,000."""
-        found = self._packed()
+        found = {
+            name: target
+            for name, target in self._packed().items()
+            if name.startswith(("refs/heads/", "refs/tags/"))
+        }
         for kind in ("heads", "tags"):
             for folder, _, names in os.walk(self.common / "refs" / kind):
                 for name in names:
@@ -65,11 +90,7 @@ class ForeignGit(msgspec.Struct, frozen=True):
         found: dict[str, str] = {}
         for line in _text(self.common / "packed-refs").splitlines():
             target, _, name = line.partition(" ")
-            if (
-                _ID.match(target)
-                and _sound(name)
-                and name.startswith(("refs/heads/", "refs/tags/"))
-            ):
+            if _ID.match(target) and _sound(name):
                 found[name] = target
         return found
 
@@ -142,11 +163,13 @@ def _text(path: Path) -> str:
         place = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError):
         return ""
-    with open(place, "rb") as content:
+    try:
         about = os.fstat(place)
         if not stat.S_ISREG(about.st_mode) or about.st_size > _TEXT_BYTES_MAX:
             return ""
-        try:
+        with open(place, "rb", closefd=False) as content:
             return content.read(_TEXT_BYTES_MAX).decode("utf-8", "surrogateescape")
-        except OSError:
-            return ""
+    except OSError:
+        return ""
+    finally:
+        os.close(place)

@@ -1,0 +1,77 @@
+"""The baseline file: findings that are there and may stay, and those of them that are gone."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from visionflow.agents.findings import Finding, ToolRun, portable_path
+from visionflow.agents.gate.results import Accepted
+
+VERSION = 1
+BYTES_MAX = 16_000_000
+
+
+class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the file holds."""
+
+    version: int
+    findings: tuple[Accepted, ...] = ()
+
+
+def read_baseline(content: bytes) -> Baseline:
+    """The baseline that `content` is.
+
+    Raises:
+        ValueError: it is none; the message says where it is off.
+    """
+    try:
+        found = msgspec.json.decode(content, type=Baseline)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"it is no baseline: {error}") from error
+    if found.version != VERSION:
+        raise ValueError(f"its version is {found.version}; this program knows {VERSION}")
+    twice = _first_twice(found.findings)
+    if twice is not None:
+        raise ValueError(f"it has {twice.tool} {twice.fingerprint} twice")
+    return found
+
+
+def _first_twice(entries: Iterable[Accepted]) -> Accepted | None:
+    seen: set[tuple[str, str]] = set()
+    for each in entries:
+        if (each.tool, each.fingerprint) in seen:
+            return each
+        seen.add((each.tool, each.fingerprint))
+    return None
+
+
+def write_baseline(kept: Iterable[Accepted], findings: Iterable[Finding]) -> bytes:
+    """A baseline of what was accepted and still is, and of `findings`; sorted, so that two people
+    who add to it seldom meet on a line."""
+    entries = {(each.tool, each.fingerprint): each for each in kept}
+    for finding in findings:
+        entry = Accepted(finding.path, finding.tool, finding.rule, finding.fingerprint)
+        entries[entry.tool, entry.fingerprint] = entry
+    value = Baseline(VERSION, tuple(sorted(entries.values())))
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def stale(
+    entries: Iterable[Accepted], after: Sequence[ToolRun], present: Iterable[str]
+) -> tuple[Accepted, ...]:
+    """Entries that no longer occur. `present`: the files that there are.
+
+    One whose file a tool did not read, or whose tool did not complete, is not called stale.
+    """
+    there = {portable_path(each) for each in present}
+    runs = {run.tool: run for run in after}
+    found = {(each.tool, each.fingerprint) for run in after for each in run.findings}
+    gone: list[Accepted] = []
+    for entry in sorted(entries):
+        run = runs.get(entry.tool)
+        read = run is not None and run.ended == "completed"
+        read = read and entry.path not in {path for path, _ in run.not_read} if run else False
+        known = (entry.tool, entry.fingerprint) in found
+        if not known and (read or entry.path not in there):
+            gone.append(entry)
+    return tuple(gone)
