@@ -8,7 +8,7 @@ from tool_projects import reviewed, write
 from unconfined import RefusingSandbox, UnconfinedSandbox
 
 from visionflow.agents.findings import Finding, ToolRun, with_fingerprints
-from visionflow.agents.tools import bandit, ruff, scan
+from visionflow.agents.tools import bandit, portions, ruff
 from visionflow.agents.tools.summary import gates_of
 from visionflow.domain.errors import ConfinementUnavailable
 from visionflow.ports.sandbox import Command, Completed
@@ -96,7 +96,7 @@ def test_the_same_tree_gives_the_same_bytes_whatever_the_portions(
 ) -> None:
     write(root, {f"m{n}.py": _RISKY + "import os\n" for n in range(12)})
     whole = reviewed(root, tmp_path / "1")
-    monkeypatch.setattr(scan, "PORTION_FILES", 5)
+    monkeypatch.setattr(portions, "PORTION_FILES", 5)
     sandbox = UnconfinedSandbox()
     parts = reviewed(root, tmp_path / "2", sandbox)
     assert len(sandbox.commands) == 6
@@ -172,7 +172,7 @@ def test_a_fingerprint_outlives_a_moved_line() -> None:
 
 def test_portions_fit_a_command_line() -> None:
     files = [f"{'d' * 200}/{n}.py" for n in range(10_000)]
-    parts = scan.portions(files)
+    parts = portions.portions(files)
     assert [file for part in parts for file in part] == files
-    assert max(sum(len(file) + 3 for file in part) for part in parts) <= scan.PORTION_BYTES
-    assert max(map(len, parts)) <= scan.PORTION_FILES
+    assert max(sum(len(file) + 3 for file in part) for part in parts) <= portions.PORTION_BYTES
+    assert max(map(len, parts)) <= portions.PORTION_FILES

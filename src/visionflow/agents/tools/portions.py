@@ -150,8 +150,11 @@ def enforced_by(confinement: Confinement) -> tuple[str, ...]:
 
 def relative_path(filename: str, worktree: str) -> str:
     """A file name in a program's output, relative to the worktree with `/`."""
-    if filename.startswith("./") and "/../" not in filename and "//" not in filename:
-        return filename[2:]
+    plain = filename
+    while plain.startswith("./"):
+        plain = plain[2:]
+    if plain != filename and not any(odd in f"/{plain}/" for odd in ("//", "/./", "/../")):
+        return plain
     return os.path.relpath(os.path.join(worktree, filename), worktree).replace(os.sep, "/")
 
 

@@ -1,40 +1,55 @@
-"""Ruff over a worktree, with our rules: names, likely bugs, pylint errors, complexity.
+"""Ruff over a worktree, with the rules of our table: names, likely bugs, slow constructions.
 
-The project's own configuration is not read, so that a repository cannot quiet its review; `noqa`
-comments hold. Security is bandit's. Ruff reads UTF-8 only: other files are named as not read.
+The project's own configuration is not read, so that a repository cannot quiet its review. Each
+file is checked with `noqa` and its kin ignored, and those that have any once more with them
+heeded: the difference is listed as suppressed. Security is bandit's. Ruff reads UTF-8 only: other
+files are named as not read.
 """
 
-import fnmatch
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import msgspec
 
 from visionflow.agents.findings import Finding, Severity, ToolRun, portable_path
-from visionflow.agents.tools.scan import Portion, ScanRequest, Tool, relative_path, scan
-from visionflow.agents.tools.text import clean
+from visionflow.agents.rule_rows import SELECT
+from visionflow.agents.rules import rule_of
+from visionflow.agents.tools.cache import ResultCache
+from visionflow.agents.tools.scan import (
+    FORM,
+    Found,
+    Lines,
+    Parsed,
+    Reader,
+    ScanRequest,
+    packed,
+    relative_path,
+    scan,
+)
+from visionflow.agents.tools.text import clean, one_line
 from visionflow.agents.tools.tree import is_test_path
 from visionflow.ports.sandbox import Sandbox
 
 SYNTAX_RULE = "invalid-syntax"
-SELECT = ("E9", "F", "B", "PLE", "C901")
-COMPLEXITY_MAX = 15
 _MINOR_KNOWN = range(7, 16)
-_SEVERITY: tuple[tuple[str, Severity], ...] = (
-    (SYNTAX_RULE, "high"),
-    ("F50?", "medium"), ("F52?", "medium"), ("F6??", "medium"), ("F7??", "medium"),
-    ("F82?", "medium"), ("PLE*", "medium"),
-    ("B006", "medium"), ("B012", "medium"), ("B015", "medium"), ("B018", "medium"),
-    ("B023", "medium"),
-    ("C901", "info"),
-)  # fmt: skip
+_TWICE = Path(__file__).parent.parent / "inside" / "twice.py"
+_MARKERS = ("noqa", "ruff:")
+_COMMENT = re.compile(r"#\s*(?:noqa|ruff\s*:|flake8\s*:).*", re.IGNORECASE)
+_WHOLE_FILE = re.compile(r"#\s*(?:ruff|flake8)\s*:.*", re.IGNORECASE)
+_LINES_LOOKED_AT = 5_000
 
 
-class _Place(msgspec.Struct):
+class _Place(msgspec.Struct, frozen=True):
     row: int
     column: int
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, frozen=True):
     """The part of ruff's JSON that is used."""
 
     filename: str
@@ -43,10 +58,20 @@ class _Message(msgspec.Struct):
     code: str | None = None
     name: str | None = None
     end_location: _Place | None = None
+    noqa_row: int | None = None
+
+
+class _Output(msgspec.Struct):
+    all: list[_Message]
+    held: list[_Message] | None
+    marked: list[str]
 
 
 async def run_ruff(
-    sandbox: Sandbox, request: ScanRequest, python_minor: int | None = None
+    sandbox: Sandbox,
+    request: ScanRequest,
+    python_minor: int | None = None,
+    cache: ResultCache | None = None,
 ) -> ToolRun:
     """Check the files of `request`; `python_minor` is the oldest Python 3 the project runs on."""
     binary = _binary()
@@ -54,41 +79,79 @@ async def run_ruff(
         return ToolRun("ruff", None, ended="not_run", reason="ruff is not installed",
                        not_read=request.skipped)  # fmt: skip
     target = f"py3{python_minor}" if python_minor in _MINOR_KNOWN else None
+    command = [
+        binary, "check", "--isolated", "--no-cache", "--exit-zero", "--no-fix",
+        "--output-format", "json", "--output-file", "{output}", "--select", ",".join(SELECT),
+        *(("--target-version", target) if target else ()),
+    ]  # fmt: skip
+    task = json.dumps(
+        {
+            "all": [*command, "--ignore-noqa", "--"],
+            "held": [*command, "--"],
+            "markers": _MARKERS,
+        }
+    )
 
     def argv(output: str, files: tuple[str, ...]) -> tuple[str, ...]:
-        chosen = ("--target-version", target) if target else ()
-        return (
-            binary, "check", "--isolated", "--no-cache", "--exit-zero", "--no-fix",
-            "--output-format", "json", "--output-file", output, "--select", ",".join(SELECT),
-            "--config", f"lint.mccabe.max-complexity={COMPLEXITY_MAX}", *chosen, "--", *files,
-        )  # fmt: skip
+        return (sys.executable, "-I", str(_TWICE), task, output, *files)
 
-    tool = Tool("ruff", _version(), argv, parse, read=(binary,))
-    return await scan(sandbox, tool, request)
+    config = f"{FORM} {target} {','.join(SELECT)}"
+    reader = Reader("ruff", _version(), argv, parse, (binary, str(_TWICE)), config)
+    return await scan(sandbox, reader, request, cache)
 
 
-def parse(content: bytes, worktree: str) -> Portion:
-    """Ruff's JSON as findings and files it could not read.
+def parse(content: bytes, worktree: str) -> Parsed:
+    """What both passes wrote, as a value for each file with findings, and files not read.
 
     Raises:
         ValueError: it is not ruff's JSON.
     """
-    findings: list[Finding] = []
-    not_read: set[tuple[str, str]] = set()
-    for message in msgspec.json.decode(content, type=list[_Message]):
+    output = msgspec.json.decode(content, type=_Output)
+    not_read = {
+        (relative_path(each.filename, worktree), _why(each.message))
+        for each in output.all
+        if each.code == "E902"
+    }
+    return packed(_found(output, worktree), worktree), tuple(sorted(not_read))
+
+
+def _found(output: _Output, worktree: str) -> Iterator[Found]:
+    marked = {relative_path(each, worktree) for each in output.marked}
+    held = Counter(msgspec.structs.astuple(each) for each in output.held or ())
+    lines = Lines(worktree)
+    for message in output.all:
         path = relative_path(message.filename, worktree)
         rule = message.code or message.name or SYNTAX_RULE
         if rule == "E902":
-            not_read.add((path, _why(message.message)))
             continue
-        end = message.end_location.row if message.end_location else None
-        findings.append(
-            Finding(
-                "ruff", rule, _severity(rule, path), clean(message.message), portable_path(path),
-                max(1, message.location.row), max(1, message.location.column), end,
-            )
-        )  # fmt: skip
-    return Portion(tuple(findings), tuple(sorted(not_read)))
+        finding = _finding(message, rule, path)
+        key = msgspec.structs.astuple(message)
+        if path not in marked or held[key] > 0:
+            held[key] -= 1
+            yield Found(finding)
+        else:
+            yield Found(finding, _comment(lines, path, message.noqa_row or finding.line))
+
+
+def _finding(message: _Message, rule: str, path: str) -> Finding:
+    end = message.end_location.row if message.end_location else None
+    return Finding(
+        "ruff", rule, _severity(rule, path), clean(message.message), portable_path(path),
+        max(1, message.location.row), max(1, message.location.column), end,
+        rule_of("ruff", rule).cwe,
+    )  # fmt: skip
+
+
+def _comment(lines: Lines, path: str, row: int) -> str:
+    """The comment that hides what stands in `row`: there, or one for the whole file or a range."""
+    here = _COMMENT.search(lines.text(path, row))
+    if here is not None:
+        return one_line(here[0], 100)
+    for number in range(1, _LINES_LOOKED_AT):
+        found = _WHOLE_FILE.search(lines.text(path, number))
+        if found is not None:
+            return f"line {number}: {one_line(found[0], 100)}"
+    return "a comment"
 
 
 def _why(message: str) -> str:
@@ -97,13 +160,13 @@ def _why(message: str) -> str:
 
 
 def _severity(rule: str, path: str) -> Severity:
-    """By rule; a test's data may well be broken on purpose, so there syntax weighs little."""
+    """By the table; a test's data may well be broken on purpose, so there syntax weighs little,
+    and what a package's top imports is what it offers."""
     if rule == SYNTAX_RULE and is_test_path(path):
         return "low"
-    for pattern, level in _SEVERITY:
-        if fnmatch.fnmatchcase(rule, pattern):
-            return level
-    return "low"
+    if rule == "F401" and path.rpartition("/")[2] == "__init__.py":
+        return "info"
+    return rule_of("ruff", rule).severity
 
 
 def _binary() -> str | None:
