@@ -15,6 +15,8 @@ from visionflow.domain.errors import WorkspaceError
 BRANCH = "main"
 SHEETS = tuple(f"2025-{month:02}" for month in range(3, 12))
 """Each is a commit that changes the file of fares: it is changed more often than any other."""
+SHEET = "{{sheet}}"
+"""Stands in the file of fares for the month of its rates."""
 GIT_S_MAX = 60
 _FARES = "src/ferryline/pricing.py"
 _DAY_S = 86_400
@@ -84,7 +86,7 @@ def _stream(files: Mapping[str, bytes]) -> Iterator[bytes]:
             changed[_FARES] = files[_FARES]
         yield _commit(number, step)
         for name, content in sorted(changed.items()):
-            content = content.replace(b"{{sheet}}", sheet.encode())
+            content = content.replace(SHEET.encode(), sheet.encode())
             yield b"M 100644 inline %s\ndata %d\n%s\n" % (
                 quoted(name.encode()), len(content), content,
             )  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from visionflow.compose.demo.history import SHEETS, write_history
+from visionflow.compose.demo.history import SHEET, SHEETS, write_history
 from visionflow.compose.demo.manifest import SAMPLE, Manifest, placed, read_planted
 
 HOSTILE_NAME = "deploy/<script>alert(1)<script>\n# **odd** [x](javascript:alert(1))\x1b[31m`|.py"
@@ -32,6 +32,16 @@ class Expanded(msgspec.Struct, frozen=True):
     planted_lines: tuple[int, ...]
 
 
+class Variant(msgspec.Struct, frozen=True):
+    """All files of one variant, and what stands in them."""
+
+    files: dict[str, str]
+    places: dict[str, tuple[str, int]]
+    """(file, line) of each fault that has a mark."""
+    planted_lines: dict[str, tuple[int, ...]]
+    secrets: tuple[str, ...]
+
+
 def materialise(folder: Path, faulty: bool = True) -> Manifest:
     """Write the sample into `folder`, which is new or empty, with a git history of its own.
 
@@ -42,26 +52,33 @@ def materialise(folder: Path, faulty: bool = True) -> Manifest:
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty")
-    files: dict[str, bytes] = {}
+    made = variant(faulty)
+    for name, text in made.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace(SHEET, SHEETS[-1]), encoding="utf-8")
+    commit = write_history(folder, {name: text.encode() for name, text in made.files.items()})
+    return Manifest(
+        placed(read_planted(), made.places, faulty), made.planted_lines, made.secrets,
+        len(made.files), commit,
+    )  # fmt: skip
+
+
+def variant(faulty: bool = True) -> Variant:
+    """The files with their faults, or without; `SHEET` still stands where the history puts in
+    what was current."""
+    files: dict[str, str] = {}
     places: dict[str, tuple[str, int]] = {}
     lines: dict[str, tuple[int, ...]] = {}
     secrets: set[str] = set()
     for name, text in _templates(faulty):
-        secrets.update(made_up_key(match) for match in _KEY.findall(text))
         expanded = expand(text, faulty)
-        files[name] = expanded.text.encode()
-        for mark, line in expanded.marks.items():
-            places[mark] = (name, line)
+        secrets.update(made_up_key(key) for key in _KEY.findall(text))
+        files[name] = expanded.text
+        places |= {mark: (name, line) for mark, line in expanded.marks.items()}
         if expanded.planted_lines:
             lines[name] = expanded.planted_lines
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.replace(b"{{sheet}}", SHEETS[-1].encode()))
-    commit = write_history(folder, files)
-    return Manifest(
-        placed(read_planted(), places, faulty), lines, tuple(sorted(secrets)), len(files), commit
-    )
+    return Variant(files, places, lines, tuple(sorted(secrets)))
 
 
 def expand(text: str, faulty: bool) -> Expanded:
