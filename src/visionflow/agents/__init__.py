@@ -9,14 +9,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visionflow.agents.base import BaseAgent, PermanentFailure
+    from visionflow.agents.roles.architect import ArchitectAgent
+    from visionflow.agents.roles.coder import CoderAgent
+    from visionflow.agents.roles.coordinator import CoordinatorAgent
+    from visionflow.agents.roles.researcher import ResearcherAgent
     from visionflow.agents.roles.reviewer import ReviewerAgent
     from visionflow.agents.roles.tester import TesterAgent
     from visionflow.agents.task import Task
 
-__all__ = ["BaseAgent", "PermanentFailure", "ReviewerAgent", "Task", "TesterAgent"]
-ROLES = ("ReviewerAgent", "TesterAgent")
+__all__ = [
+    "ArchitectAgent",
+    "BaseAgent",
+    "CoderAgent",
+    "CoordinatorAgent",
+    "PermanentFailure",
+    "ResearcherAgent",
+    "ReviewerAgent",
+    "Task",
+    "TesterAgent",
+]
+ROLES = (
+    "ArchitectAgent", "CoderAgent", "CoordinatorAgent", "ResearcherAgent", "ReviewerAgent",
+    "TesterAgent",
+)  # fmt: skip
 """The roles that are there."""
 _HOMES = {
+    "ArchitectAgent": "visionflow.agents.roles.architect",
+    "CoderAgent": "visionflow.agents.roles.coder",
+    "CoordinatorAgent": "visionflow.agents.roles.coordinator",
+    "ResearcherAgent": "visionflow.agents.roles.researcher",
     "BaseAgent": "visionflow.agents.base",
     "PermanentFailure": "visionflow.agents.base",
     "ReviewerAgent": "visionflow.agents.roles.reviewer",

@@ -16,7 +16,10 @@ Out = Annotated[Path, Parameter(help="Where the folders of runs are.")]
 
 RUN_EXAMPLES = """\
 Examples:
+  visionflow run "Audit this repository: security, quality, tests"
   visionflow run "Test and review this repository"
+  visionflow run "How does the parser handle comments?" --playbook explain
+  visionflow run "Audit this repository" --plan-only && visionflow run plan.yaml
   visionflow run "Review this repository" --workspace ~/src/project --json
   visionflow run --resume run-01J8 --out .visionflow/runs
 """
@@ -95,10 +98,13 @@ def run(
     workspace: Path | None = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,
+    playbook: str | None = None,
+    plan_only: Annotated[bool, FLAG] = False,
     trust: Annotated[bool, FLAG] = False,
     agents: Path | None = None,
     resume: Annotated[str | None, Parameter(negative=())] = None,
     no_progress: Annotated[bool, FLAG] = False,
+    no_cache: Annotated[bool, FLAG] = False,
 ) -> int:
     """Do a job on a workspace, or go on with an interrupted one.
 
@@ -108,41 +114,49 @@ def run(
     Parameters
     ----------
     goal
-        What to do, in words.
+        What to do, in words; or a plan.yaml to follow.
     workspace
         The folder to work on; the current one when not given.
+    playbook
+        How to do it: audit, test, fix or explain; chosen from the goal when not given.
+    plan_only
+        Write plan.yaml into the current folder, print it, and run nothing.
     trust
         Run this folder's code also where nothing here can confine it. Remembered.
     agents
-        An agents.yaml whose tester and reviewer are used.
+        An agents.yaml whose templates are used for the roles.
     resume
         Go on with this run: its name, or how its name begins.
     no_progress
         Show nothing while it runs.
+    no_cache
+        Reuse nothing that earlier runs found in unchanged files.
     """
     from visionflow.cli.running import run_in_foreground
+    from visionflow.cli.starting import Words, start, write_plan
     from visionflow.cli.terminal import say
-    from visionflow.compose.job import create_run, find_run, remember_trust, trusted
+    from visionflow.compose.job import find_run
 
     if resume is not None:
-        if goal is not None or workspace is not None or agents is not None or trust:
+        asked = (goal, workspace, agents, playbook)
+        if any(word is not None for word in asked) or trust or plan_only or no_cache:
             raise UsageError(
-                "--resume goes on with a run as it was asked for; it takes no goal, --workspace, "
-                "--agents or --trust.",
+                "--resume goes on with a run as it was asked for; it takes no goal and, beside "
+                "--out, --json and --no-progress, no other option.",
                 hint="Start a new run for another job.",
             )
-        folder = find_run(out, resume)
-    elif goal is None:
+        return run_in_foreground(find_run(out, resume), as_json=json, progress=not no_progress)
+    if goal is None:
         raise UsageError(
             "run needs a goal.", hint='Such as: visionflow run "Test and review this repository".'
         )
-    else:
-        place = workspace or Path()
-        folder = create_run(goal, place, out, trust or trusted(place), agents=agents)
-        if trust:
-            remember_trust(place)
-        if not no_progress:
-            say(f"Run {folder.run} in {folder.path}")
+    words = Words(goal, workspace, out, trust, agents, playbook, not no_cache, not json)
+    if plan_only:
+        return write_plan(words, json)
+    folder = start(words)
+    if not no_progress:
+        say(f"Run {folder.run} in {folder.path}")
+        say(folder.read_order().why)
     return run_in_foreground(folder, as_json=json, progress=not no_progress)
 
 

@@ -47,10 +47,11 @@ def print_run(out: Path, name: str, as_json: bool) -> None:
     done = is_finished(folder)
     if as_json:
         print_json(folder.read_summary() if done else unfinished(folder))
-    elif done and folder.report.is_file():
+        return
+    if folder.report.is_file():
         # Its texts were made harmless when it was written; this is for files that were changed.
         print(plain(folder.report.read_text(encoding="utf-8", errors="replace")), end="")
-    else:
+    if not done:
         print("\n".join(_so_far(folder)))
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Show = Callable[[JobProgress], None]
 REFRESHES_A_SECOND = 5
 NOTE_MAX = 60
+TOP_MAX = 100
 BAR_CELLS = 16
 WAITING = ("pending", "queued", "assigned")
 """Not worth a line, unless there is a reason for it."""
@@ -53,6 +54,7 @@ class Lines:
     def __init__(self) -> None:
         self._phase: str | None = None
         self._statuses: dict[str, str] = {}
+        self._found = False
 
     def show(self, progress: JobProgress) -> None:
         """Say what changed since the last call."""
@@ -65,6 +67,11 @@ class Lines:
                 self._statuses[task.name] = task.status
                 if task.note or task.status not in WAITING:
                     say(f"{at}   {_told(task)}")
+        if progress.top and not self._found:
+            self._found = True
+            say(f"{at}   first findings{_found(progress.findings)}:")
+            for line in progress.top:
+                say(f"{' ' * len(at)}     {one_line(line, TOP_MAX)}")
 
 
 def _told(task: TaskProgress) -> str:
@@ -85,6 +92,7 @@ class _Screen:
             self._latest = (progress, time.monotonic())
 
     def draw(self) -> "RenderableType":
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
@@ -100,7 +108,10 @@ class _Screen:
         table.add_row("", title, "", "", Text(f"{elapsed:.0f} s{found}", style="dim"))
         for task in progress.tasks:
             table.add_row(*_row(task))
-        return table
+        if not progress.top:
+            return table
+        found = [Text(f"  {one_line(line, TOP_MAX)}", style="dim") for line in progress.top]
+        return Group(table, Text("  First findings", style="bold"), *found)
 
 
 def _row(task: TaskProgress) -> "list[RenderableType]":

@@ -193,7 +193,6 @@ class Fleet:
 
         Raises:
             UsageError: there is no such template.
-            Refused: `role_absent`: it names a role of the guide that is not there.
             ConfigError: its class cannot be imported. Also what `spawn` raises.
         """
         if self._agents is None:

@@ -5,29 +5,19 @@ from difflib import get_close_matches
 from visionflow.agents import ROLES
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.loading import load_agent_class
-from visionflow.domain.errors import ConfigError, Refused
+from visionflow.domain.errors import ConfigError
 from visionflow.settings.agents import AgentTemplate, fault_of
 
 _HOME = "visionflow.agents"
-_NOT_YET = ("ArchitectAgent", "CoderAgent", "CoordinatorAgent", "ResearcherAgent")
-"""Roles that the templates name and no present backend can fill."""
 
 
 def class_of(template: AgentTemplate) -> type[BaseAgent]:
     """The class of a template, imported.
 
     Raises:
-        Refused: `role_absent`; it is a role of the guide that is not there.
         ConfigError: it cannot be imported, or is no agent; the message names file and line.
     """
     place, _, name = template.class_path.rpartition(":")
-    if place == _HOME and name in _NOT_YET:
-        raise Refused(
-            f"The template {template.name!r} names {_HOME}.{name}, and there is no such role "
-            "in this version.",
-            code="role_absent",
-            hint=f"There are {', '.join(ROLES)}; or name a class of your own in agents.yaml.",
-        )
     try:
         if place == _HOME and name not in ROLES:
             near = get_close_matches(name, ROLES, 1)

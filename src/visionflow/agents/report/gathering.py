@@ -9,13 +9,19 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from visionflow.agents.evidence import Architecture, Ballot, Change, Research, Survey
+from visionflow.agents.evidence import Architecture, Ballot, Change, Research, Survey, Vote
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.tools.results import TestRun
 from visionflow.agents.tools.review import merge_runs
+from visionflow.domain.votes import Choice, Mechanism
 
 T = TypeVar("T")
+_NOTHING_KNOWN = RunFacts(
+    run="", goal="", playbook="", why="", workspace="", out="", status="running", started="",
+    seconds=0.0,
+)  # fmt: skip
+QUESTION = "Shall the coder's change be kept?"
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -27,7 +33,8 @@ class Gathered(msgspec.Struct, frozen=True):
     research: Research | None = None
     architecture: Architecture | None = None
     change: Change | None = None
-    ballots: tuple[Ballot, ...] = ()
+    vote: Vote | None = None
+    """By the ballots that are there; what decided in the end, the log has."""
     coverage_gate: bool | None = None
     head: str | None = None
     dirty: bool | None = None
@@ -36,15 +43,12 @@ class Gathered(msgspec.Struct, frozen=True):
 
     def facts(self, **known: Any) -> RunFacts:
         """The facts of a run of which only this and what is `known` can be told."""
-        usual: dict[str, Any] = dict.fromkeys(
-            ("run", "goal", "playbook", "why", "workspace", "out", "started"), ""
-        )
         mine = {
             name: getattr(self, name)
             for name in self.__struct_fields__
             if name in RunFacts.__struct_fields__
         }
-        return RunFacts(**{**usual, "status": "running", "seconds": 0.0, **mine, **known})
+        return msgspec.structs.replace(_NOTHING_KNOWN, **{**mine, **known})
 
 
 def gather(results: Mapping[str, object], scans: Mapping[str, object] | None = None) -> Gathered:
@@ -61,7 +65,7 @@ def gather(results: Mapping[str, object], scans: Mapping[str, object] | None = N
         research=read.first("research", Research),
         architecture=read.first("architecture", Architecture),
         change=read.first("change", Change),
-        ballots=tuple(sorted(read.all("ballot", Ballot), key=lambda ballot: ballot.member)),
+        vote=_vote(sorted(read.all("ballot", Ballot), key=lambda ballot: ballot.member)),
         coverage_gate=read.first("coverage_gate", bool),
         head=read.first("head", str),
         dirty=read.first("dirty", bool),
@@ -70,6 +74,21 @@ def gather(results: Mapping[str, object], scans: Mapping[str, object] | None = N
             *dict.fromkeys(each for told in read.lists("notes") for each in told),
             *read.unread,
         ),
+    )
+
+
+def _vote(ballots: list[Ballot]) -> Vote | None:
+    """The ballots counted by the engine's own rule; `None` where nobody cast one."""
+    from visionflow.engine.decide.votes import MECHANISMS, tally_of
+
+    if not ballots:
+        return None
+    tally = tally_of(Choice(ballot.choice) for ballot in ballots)
+    return Vote(
+        QUESTION,
+        tuple(ballot.member for ballot in ballots),
+        tuple(ballots),
+        MECHANISMS[Mechanism.MAJORITY](tally).value,
     )
 
 

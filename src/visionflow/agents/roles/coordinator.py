@@ -115,7 +115,7 @@ def merge(given: dict[str, Any], results: dict[str, Any]) -> Any:
     job = msgspec.convert(given, JobInput)
     view = view_of(gather(results).facts(run=job.run, goal=job.goal, gates=job.gates))
     return {
-        "gates": dict(view.gates),
+        "gates": view.gates,
         "findings": view.findings,
         "verdict": view.verdict,
         "ranked": [list(issue.fingerprints) for issue in view.issues],

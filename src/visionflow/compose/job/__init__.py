@@ -1,4 +1,4 @@
-"""The first job: test and review a repository. Creates, lists, carries out and resumes its runs.
+"""The job: audit, test, fix or explain a repository. Creates, lists and carries out its runs.
 
 A run is a folder (`RunFolder`). Nothing here reads a terminal or prints: faces do. Each name is
 loaded when it is used, because the front process needs few of them and stays small.
@@ -8,12 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from visionflow.compose.job.creating import DEFAULT_OUT, create_run
+    from visionflow.compose.job.creating import (
+        DEFAULT_OUT,
+        Planned,
+        UnsureOfPlaybook,
+        create_run,
+        make_plan,
+    )
     from visionflow.compose.job.execution import execute
     from visionflow.compose.job.exits import ExitCode, OutputError, exit_code_of
     from visionflow.compose.job.folder import FINISHED, RunFolder, RunInfo
     from visionflow.compose.job.listing import find_run, list_runs
     from visionflow.compose.job.outputs import Outcome, outcome_of
+    from visionflow.compose.job.planfile import plan_text, read_plan
     from visionflow.compose.job.progress import JobProgress, TaskProgress
     from visionflow.compose.job.trust import remember_trust, trusted
 
@@ -24,25 +31,31 @@ __all__ = [
     "JobProgress",
     "Outcome",
     "OutputError",
+    "Planned",
     "RunFolder",
     "RunInfo",
     "TaskProgress",
+    "UnsureOfPlaybook",
     "create_run",
     "execute",
     "exit_code_of",
     "find_run",
     "list_runs",
+    "make_plan",
     "outcome_of",
+    "plan_text",
+    "read_plan",
     "remember_trust",
     "trusted",
 ]
 _HOMES = {
-    "creating": ("DEFAULT_OUT", "create_run"),
+    "creating": ("DEFAULT_OUT", "Planned", "UnsureOfPlaybook", "create_run", "make_plan"),
     "execution": ("execute",),
     "exits": ("ExitCode", "OutputError", "exit_code_of"),
     "folder": ("FINISHED", "RunFolder", "RunInfo"),
     "listing": ("find_run", "list_runs"),
     "outputs": ("Outcome", "outcome_of"),
+    "planfile": ("plan_text", "read_plan"),
     "progress": ("JobProgress", "TaskProgress"),
     "trust": ("remember_trust", "trusted"),
 }

@@ -1,4 +1,4 @@
-"""Creates a run: checks what was asked for, and lists the run before anything of it starts.
+"""Creates a run: checks what was asked for, plans it, and lists it before anything of it starts.
 
 Under the user's folders this writes the run's own folder and one `.gitignore`, nothing else.
 """
@@ -9,17 +9,83 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from visionflow.adapters.os_processes import identity
+from visionflow.agents.plans import PLAYBOOKS, Plan, Playbook
+from visionflow.agents.roles.coordinator import CoordinatorSettings
+from visionflow.agents.roles.playbooks import Choice, choose, plan_of, split
+from visionflow.agents.tools.project import look
+from visionflow.agents.tools.text import write_whole
 from visionflow.compose.job.exits import OutputError
 from visionflow.compose.job.folder import AgentOrder, Order, RunFolder, RunRecord, iso
-from visionflow.domain.errors import UsageError, WorkspaceError
+from visionflow.compose.job.planfile import plan_text
+from visionflow.compose.job.trust import home
+from visionflow.domain.errors import ConfigError, UsageError, WorkspaceError
 from visionflow.domain.ids import make_id
 from visionflow.interfaces.templates import class_of
-from visionflow.settings.agents import load_agents
+from visionflow.settings.agents import AgentSettings, load_agents
 
 DEFAULT_OUT = Path(".visionflow", "runs")
-ROLES = ("tester", "reviewer")
 GOAL_CHARS_MAX = 10_000
+
+
+class UnsureOfPlaybook(UsageError):
+    """The goal does not tell which playbook is meant; `among` are those to choose from."""
+
+    def __init__(self, choice: Choice) -> None:
+        super().__init__(choice.why, hint=f"Say which with --playbook {' or '.join(choice.among)}.")
+        self.among = choice.among
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """What a goal comes to on a workspace."""
+
+    goal: str
+    workspace: str
+    plan: Plan | None
+    why: str
+    """Why this playbook, or what is missing."""
+
+
+def make_plan(
+    goal: str,
+    workspace: str | os.PathLike[str],
+    *,
+    playbook: str | None = None,
+    agents: str | os.PathLike[str] | None = None,
+) -> Planned:
+    """Choose a playbook for the goal and split the workspace; writes nothing.
+
+    Raises:
+        WorkspaceError: the workspace is no folder that can be read.
+        UnsureOfPlaybook: the goal does not tell what is meant.
+        UsageError: the goal is empty or far too long, or there is no such playbook.
+        ConfigError: the agents.yaml has a fault.
+    """
+    if not goal.strip() or len(goal) > GOAL_CHARS_MAX:
+        raise UsageError(f"A goal has 1 to {GOAL_CHARS_MAX} characters.")
+    source = _readable(workspace)
+    choice = choose(goal) if playbook is None else _named(playbook)
+    if choice.missing is not None:
+        return Planned(goal, source, None, choice.missing)
+    if choice.playbook is None:
+        raise UnsureOfPlaybook(choice)
+    settings = _coordination(load_agents(None if agents is None else Path(agents)))
+    plan = plan_of(
+        goal, choice.playbook, choice.why, split(look(source)),
+        sequential=settings.strategy == "sequential",
+    )  # fmt: skip
+    return Planned(goal, source, plan, choice.why)
+
+
+def _named(playbook: str) -> Choice:
+    found: Playbook | None = next((each for each in PLAYBOOKS if each == playbook), None)
+    if found is None:
+        raise UsageError(
+            f"There is no playbook {playbook!r}.", hint=f"There are {', '.join(PLAYBOOKS)}."
+        )
+    return Choice(found, f"The playbook {found} was asked for.")
 
 
 def create_run(
@@ -29,51 +95,90 @@ def create_run(
     trust: bool = False,
     *,
     agents: str | os.PathLike[str] | None = None,
+    playbook: str | None = None,
+    plan: Plan | None = None,
+    cache: bool = True,
 ) -> RunFolder:
     """A new run under `out` (default `.visionflow/runs` here), listed from now on.
 
     `trust`: run foreign code also where nothing confines it. `agents`: an agents.yaml whose
-    templates `tester` and `reviewer` are used; one in the workspace is never looked for, since a
-    stranger may have written it.
+    templates are used; one in the workspace is never looked for, since a stranger may have written
+    it. `plan`: follow this one instead of one made from the goal. `cache`: reuse results of files
+    that have not changed since an earlier run.
 
     Raises:
         WorkspaceError: the workspace is no folder that can be read.
         OutputError: `out` cannot be written.
-        ConfigError: the agents.yaml has a fault. Refused: it names a role that is not there.
-        UsageError: the goal is empty or far too long.
+        ConfigError: the agents.yaml has a fault.
+        UnsureOfPlaybook: the goal does not tell what is meant.
+        UsageError: the goal is empty or far too long, or there is no such playbook.
     """
-    if not goal.strip() or len(goal) > GOAL_CHARS_MAX:
-        raise UsageError(f"A goal has 1 to {GOAL_CHARS_MAX} characters.")
-    source = _readable(workspace)
-    roles = _roles(agents)
+    if plan is None:
+        planned = make_plan(goal, workspace, playbook=playbook, agents=agents)
+    else:
+        planned = Planned(goal, _readable(workspace), plan, plan.why)
+    settings = load_agents(None if agents is None else Path(agents))
     place = Path(os.path.abspath(DEFAULT_OUT if out is None else out))
     now_ms = int(time.time() * 1000)
     folder = RunFolder(place / make_id("run", now_ms, secrets.randbits(48)))
+    order = _order(folder, planned, settings, trust, iso(now_ms), (place, folder.path))
+    order = msgspec.structs.replace(
+        order,
+        cache=str(home() / "cache") if cache else None,
+        import_paths=() if agents is None else _import_paths(),
+    )
     try:
-        ignoring = _prepare(place)
-        folder.state.mkdir(parents=True)
-        _ignore(folder.path if ignoring is None else ignoring)
-        folder.write_order(
-            Order(
-                run=folder.run,
-                goal=goal,
-                workspace=source,
-                exclude=_own_folders((place, folder.path), source),
-                trusted=trust,
-                virtual_env=os.environ.get("VIRTUAL_ENV"),
-                agents=roles,
-                import_paths=() if agents is None else _import_paths(),
-            )
-        )
-        me = identity(os.getpid())
-        record = RunRecord(folder.run, goal, source, iso(now_ms), "running", me)
-        folder.write_record(record)
+        _write(folder, place, order)
     except OSError as error:
         raise OutputError(
             f"The run cannot be written under {place}: {error.strerror or error}.",
             hint="Name a folder that you may write with --out DIR.",
         ) from error
     return folder
+
+
+def _order(
+    folder: RunFolder,
+    planned: Planned,
+    settings: AgentSettings,
+    trust: bool,
+    started: str,
+    ours: tuple[Path, Path],
+) -> Order:
+    plan = planned.plan
+    agents = {} if plan is None else _agents(plan, settings)
+    coordination = _coordination(settings)
+    processors = os.cpu_count() or 1
+    return Order(
+        run=folder.run,
+        goal=planned.goal,
+        workspace=planned.workspace,
+        exclude=_own_folders(ours, planned.workspace),
+        trusted=trust,
+        virtual_env=os.environ.get("VIRTUAL_ENV"),
+        agents=agents,
+        started=started,
+        plan=plan,
+        why=planned.why,
+        digest="" if plan is None else plan.digest,
+        workers=max(1, min(coordination.max_workers, max(2, processors), len(agents))),
+        supervision_ms=coordination.supervision_interval,
+        escalation_threshold=coordination.escalation_threshold,
+    )
+
+
+def _write(folder: RunFolder, place: Path, order: Order) -> None:
+    ignoring = _prepare(place)
+    folder.state.mkdir(parents=True)
+    _ignore(folder.path if ignoring is None else ignoring)
+    folder.write_order(order)
+    if order.plan is not None:
+        text = plan_text(order.plan, order.workspace, str(folder.plan))
+        write_whole(folder.plan, text.encode())
+    me = identity(os.getpid())
+    folder.write_record(
+        RunRecord(folder.run, order.goal, order.workspace, order.started, "running", me)
+    )
 
 
 def _readable(workspace: str | os.PathLike[str]) -> str:
@@ -93,18 +198,30 @@ def _readable(workspace: str | os.PathLike[str]) -> str:
     return real
 
 
-def _roles(agents: str | os.PathLike[str] | None) -> dict[str, AgentOrder]:
-    settings = load_agents(None if agents is None else Path(agents))
+def _agents(plan: Plan, settings: AgentSettings) -> dict[str, AgentOrder]:
     found: dict[str, AgentOrder] = {}
-    for role in ROLES:
+    for agent, role in plan.agents.items():
         template = settings.template(role)
-        found[role] = AgentOrder(
+        found[agent] = AgentOrder(
+            role=role,
             class_path=template.class_path,
             capabilities=tuple(class_of(template).capabilities),
             config=template.config,
             memory_bytes=template.ceiling_bytes,
         )
     return found
+
+
+def _coordination(settings: AgentSettings) -> CoordinatorSettings:
+    template = settings.template("coordinator")
+    known = CoordinatorSettings.__struct_fields__
+    given = {key: value for key, value in template.config.items() if key in known}
+    try:
+        return msgspec.convert(given, CoordinatorSettings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"{template.source}: A setting of the coordinator cannot be used: {error}."
+        ) from error
 
 
 def _import_paths() -> tuple[str, ...]:

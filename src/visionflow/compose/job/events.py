@@ -10,6 +10,7 @@ from typing import IO, Any, cast
 import msgspec
 
 from visionflow.adapters.sqlite.log import SqliteLog
+from visionflow.agents.plans import Plan
 from visionflow.compose.job.folder import iso
 from visionflow.compose.job.story import Story
 from visionflow.domain.events import Record, decode_record
@@ -19,8 +20,8 @@ from visionflow.domain.tasks import Payload
 class Follower:
     """Reads what the log grew by, from the caller's thread."""
 
-    def __init__(self, log: Path, stream: str, file: Path) -> None:
-        self.story = Story()
+    def __init__(self, log: Path, stream: str, file: Path, plan: Plan) -> None:
+        self.story = Story(plan)
         self._log = SqliteLog.open(log, read_only=True)
         self._stream = stream
         self._file: IO[bytes] = file.open("wb")

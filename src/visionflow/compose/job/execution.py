@@ -9,27 +9,34 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from visionflow.adapters.files import FileBlobs
+from visionflow.agents.plans import Plan
+from visionflow.agents.report.view import RunView
+from visionflow.agents.tools.text import write_whole
 from visionflow.agents.workspace.files import remove_tree
 from visionflow.compose.embedded import Embedded, Store
 from visionflow.compose.job.events import Follower
 from visionflow.compose.job.folder import FINISHED, Order, RunFolder
-from visionflow.compose.job.goals import missing_for
 from visionflow.compose.job.outputs import (
     Outcome,
-    findings_so_far,
     outcome_of,
     status_of,
+    summary_of,
     write_outputs,
 )
 from visionflow.compose.job.plan import spawns, submission, swarm_of
-from visionflow.compose.job.progress import JobProgress, OnProgress, Signals
+from visionflow.compose.job.planfile import plan_text, read_plan
+from visionflow.compose.job.progress import JobProgress, OnProgress, Signals, first_lines
 from visionflow.compose.job.story import Story
+from visionflow.compose.job.votes import due
 from visionflow.domain import commands as c
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import Refused, VisionFlowError, WorkspaceError
+from visionflow.domain.errors import ConfigError, Refused, VisionFlowError, WorkspaceError
 from visionflow.engine.state import Answer
 
 POLL_S = 0.1
+FIRST_S = 0.5
+"""How often the run's outputs are written until the first findings are in them."""
 CLOSING_S_MAX = 12.0
 """Workers are given this long to end by themselves once the swarm is closed."""
 
@@ -44,25 +51,41 @@ def execute(
 
     Raises:
         StoreInUse: another process is working on it.
+        ConfigError: its plan.yaml is not the plan that it began with.
         VisionFlowError: the log failed. Nothing that was acknowledged is lost.
     """
     stored = folder.read_summary() if folder.read_record().status in FINISHED else None
     if stored is not None:
         return outcome_of(stored)
     order = folder.read_order()
-    missing = missing_for(order.goal)
-    if missing is not None:
-        return _blocked(folder, order, missing)
-    return _Execution(folder, order, on_progress, stop, kill).run()
+    if order.plan is None:
+        return _blocked(folder, order)
+    _check_plan(folder, order, order.plan)
+    return _Execution(folder, order, order.plan, on_progress, stop, kill).run()
 
 
-def _blocked(folder: RunFolder, order: Order, missing: str) -> Outcome:
+def _blocked(folder: RunFolder, order: Order) -> Outcome:
     """Say what is missing; nothing runs."""
     folder.events.touch()
-    outcome = write_outputs(folder, order, Story(), "blocked", (f"Blocked: {missing}",))
+    blobs = FileBlobs(folder.state / "blobs")
+    outcome = outcome_of(summary_of(write_outputs(folder, order, Story(None), "blocked", blobs)))
     folder.write_summary(outcome.summary)
     folder.mark("blocked")
     return outcome
+
+
+def _check_plan(folder: RunFolder, order: Order, plan: Plan) -> None:
+    """A run follows the plan that it began with; one that was removed is written again."""
+    if not folder.plan.exists():
+        write_whole(folder.plan, plan_text(plan, order.workspace, str(folder.plan)).encode())
+    found = read_plan(folder.plan).plan.digest
+    if found != order.digest:
+        raise ConfigError(
+            f"{folder.plan} was changed since the run began: its digest is {found[:12]}, and the "
+            f"run's is {order.digest[:12]}.",
+            hint=f"Start a new run with `visionflow run {folder.plan}`, or remove the file to go "
+            "on with the plan as it was.",
+        )
 
 
 class _Execution:
@@ -72,17 +95,22 @@ class _Execution:
         self,
         folder: RunFolder,
         order: Order,
+        plan: Plan,
         on_progress: OnProgress,
         stop: threading.Event,
         kill: threading.Event,
     ) -> None:
         self._folder = folder
         self._order = order
+        self._plan = plan
         self._on_progress = on_progress
         self._stop = stop
         self._kill = kill
         self._signals = Signals()
-        self._findings: int | None = None
+        self._view: RunView | None = None
+        self._stale = True
+        self._given_up: dict[str, None] = {}
+        self._written = 0.0
         self._began = time.monotonic()
         self._embedded = Embedded(
             Store(folder.state), swarm_of(order), import_paths=order.import_paths
@@ -119,10 +147,10 @@ class _Execution:
 
     def _follow(self) -> Follower:
         store = self._embedded.store
-        follower = Follower(store.log, self._order.run, self._folder.events)
+        follower = Follower(store.log, self._order.run, self._folder.events, self._plan)
         follower.catch_up()
         self._post(lambda: self._embedded.node.sessions.on_progress.append(self._signals.hear))
-        write_outputs(self._folder, self._order, follower.story, "running")
+        self._write(follower.story)
         return follower
 
     def _hand_in(self, story: Story) -> None:
@@ -134,23 +162,44 @@ class _Execution:
             if spawn.spec.id not in story.agents:
                 self._ask(spawn)
         if story.plan is None:
-            self._ask(submission(self._folder, self._order, node.intake.now_ms(), blobs))
+            now_ms = node.intake.now_ms()
+            self._ask(submission(self._folder, self._order, self._plan, now_ms, blobs))
 
     def _wait(self, follower: Follower) -> None:
-        told: dict[str, None] = {}
+        story, interval_s = follower.story, self._order.supervision_ms / 1000
+        looked = -interval_s
+        self._vote(story)
         while not self._stop.is_set() and not self._kill.is_set():
             self._check()
             grown = follower.catch_up()
-            story = follower.story
-            self._show(story, grown)
-            if story.ended:
+            self._stale = self._stale or grown
+            if grown:
+                self._vote(story)
+            self._show(story)
+            if story.ended and (story.vote_ended or story.closed):
                 return
-            for task, reason in story.stranded():
-                if task not in told:
-                    told[task] = None
-                    self._give_up(task, reason)
+            if time.monotonic() - looked >= interval_s:
+                looked = time.monotonic()
+                self._supervise(story)
             if not grown:
                 self._stop.wait(POLL_S)
+
+    def _supervise(self, story: Story) -> None:
+        """Give up what cannot go on, and tell how the run stands."""
+        for task, reason in story.stranded():
+            if task not in self._given_up:
+                self._given_up[task] = None
+                self._give_up(task, reason)
+        if self._stale:
+            self._write(story)
+
+    def _vote(self, story: Story) -> None:
+        node = self._embedded.node
+        for command in due(story, self._embedded.blobs, node.intake.now_ms()):
+            try:
+                self._ask(command)
+            except Refused:
+                continue  # The log has it already, or the member is gone: both are on record.
 
     def _give_up(self, task: str, reason: str) -> None:
         now_ms = self._embedded.node.intake.now_ms()
@@ -190,18 +239,38 @@ class _Execution:
 
     def _conclude(self, story: Story) -> Outcome:
         status = status_of(story)
-        outcome = write_outputs(self._folder, self._order, story, status)
+        blobs = self._embedded.blobs
+        view = write_outputs(self._folder, self._order, story, status, blobs)
+        outcome = outcome_of(summary_of(view))
         if status in FINISHED:
             self._folder.write_summary(outcome.summary)
             _clear(self._folder)
         self._folder.mark(status)
         return outcome
 
-    def _show(self, story: Story, grown: bool) -> None:
-        if grown:
-            self._findings = findings_so_far(story, self._embedded.blobs)
-        elapsed, lines = time.monotonic() - self._began, self._signals.lines(story)
-        self._on_progress(JobProgress(story.phase, lines, elapsed, self._findings))
+    def _write(self, story: Story) -> None:
+        """Write what is known by now, for whoever looks while the run goes on."""
+        self._stale = False
+        self._written = time.monotonic()
+        blobs = self._embedded.blobs
+        self._view = write_outputs(self._folder, self._order, story, "running", blobs)
+        self._folder.write_summary(summary_of(self._view))
+
+    def _show(self, story: Story) -> None:
+        """Show progress; the first findings are written as soon as they are there."""
+        first = self._view is None or self._view.findings is None
+        if self._stale and first and time.monotonic() - self._written > FIRST_S:
+            self._write(story)
+        counts = None if self._view is None else self._view.findings
+        self._on_progress(
+            JobProgress(
+                story.phase,
+                self._signals.lines(story),
+                time.monotonic() - self._began,
+                None if counts is None else sum(counts.values()),
+                () if self._view is None else first_lines(self._view),
+            )
+        )
 
     # The way in ----------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import msgspec
 
 from visionflow.adapters.lock import owner
 from visionflow.adapters.os_processes import Identity, identity, is_alive
+from visionflow.agents.plans import Plan
 from visionflow.agents.tools.text import write_whole
 from visionflow.domain.errors import UnknownId
 
@@ -47,6 +48,7 @@ class RunRecord(msgspec.Struct, frozen=True):
 class AgentOrder(msgspec.Struct, frozen=True):
     """An agent of the run, as the templates had it when the run was created."""
 
+    role: str
     class_path: str
     capabilities: tuple[str, ...]
     config: dict[str, Any] = {}
@@ -65,7 +67,19 @@ class Order(msgspec.Struct, frozen=True):
     trusted: bool
     virtual_env: str | None
     agents: dict[str, AgentOrder]
-    """By role."""
+    """By the agent's id: its role, for a reviewer with its focus."""
+    started: str
+    """ISO 8601, UTC."""
+    plan: Plan | None
+    """`None` when no present backend can do it."""
+    why: str
+    """Why this playbook, or what is missing."""
+    digest: str = ""
+    """Of the plan."""
+    workers: int = 1
+    supervision_ms: int = 5_000
+    escalation_threshold: float = 0.7
+    cache: str | None = None
     import_paths: tuple[str, ...] = ()
 
 
@@ -84,9 +98,24 @@ class RunFolder:
         return self.path.name
 
     @property
+    def plan(self) -> Path:
+        """The plan that it follows."""
+        return self.path / "plan.yaml"
+
+    @property
     def report(self) -> Path:
-        """The report for people."""
+        """The report for people, as text."""
         return self.path / "report.md"
+
+    @property
+    def page(self) -> Path:
+        """The report for people, in a browser."""
+        return self.path / "report.html"
+
+    @property
+    def patch(self) -> Path:
+        """The coder's change, where there is one."""
+        return self.path / "changes.patch"
 
     @property
     def sarif(self) -> Path:

@@ -1,29 +1,32 @@
-"""What a run leaves: the summary, the report and the SARIF file, made from its story.
+"""What a run leaves: report, page, SARIF file and summary, all made from the facts of its story.
 
-Calling it twice makes the same files. What no part could tell is `None`, never a pass or a 0.
+Calling it twice makes the same files. What no task could tell is `None`, never a pass or a 0.
 """
 
 from typing import Any, cast
 
 import msgspec
 
-from visionflow.adapters.files import FileBlobs
-from visionflow.agents.findings import ToolRun, count_by_severity
-from visionflow.agents.roles.reviewer import known_findings, suite_in, tools_in
-from visionflow.agents.tools.report import report_markdown
-from visionflow.agents.tools.results import TestRun
+from visionflow.agents.findings import ToolRun
+from visionflow.agents.report.facts import RunFacts, TaskFacts
+from visionflow.agents.report.gathering import Gathered, gather
+from visionflow.agents.report.html import report_html
+from visionflow.agents.report.markdown import report_markdown
+from visionflow.agents.report.view import RunView, view_of
+from visionflow.agents.tools.review import tools_for
 from visionflow.agents.tools.sarif import sarif
-from visionflow.agents.tools.summary import Part, RunSummary, gates_of
 from visionflow.agents.tools.text import write_whole
 from visionflow.compose.job.exits import ExitCode
 from visionflow.compose.job.folder import Order, RunFolder
-from visionflow.compose.job.plan import EXAMINE, JUDGE, NAMES, PARTS
 from visionflow.compose.job.story import Story
+from visionflow.compose.job.votes import facts_of as vote_of
 from visionflow.domain.errors import BlobMissing
 from visionflow.domain.tasks import Payload, TaskStatus
+from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import unpack
 
-_TOOLS = ("bandit", "ruff")
+SCAN = "scan "
+"""How the steps are named whose values are tools' runs."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -33,8 +36,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """completed, failed, blocked, cancelled or interrupted."""
     exit_code: int
     summary: dict[str, Any]
-    """run, status, out (absolute), findings by severity or `None`, gates, seconds; of a blocked run
-    also notes."""
+    """The view of the run, as `--json` prints it."""
 
 
 def status_of(story: Story) -> str:
@@ -44,14 +46,17 @@ def status_of(story: Story) -> str:
         return "interrupted"
     if plan.status is TaskStatus.CANCELLED:
         return "cancelled"
-    some = any(story.parts[task].status is TaskStatus.COMPLETED for task in EXAMINE)
+    examined = [
+        part for name, part in story.parts.items() if story.tasks[name].role != "coordinator"
+    ]
+    some = any(part.status is TaskStatus.COMPLETED for part in examined or story.parts.values())
     return "completed" if some and plan.status is TaskStatus.COMPLETED else "failed"
 
 
 def outcome_of(summary: dict[str, Any]) -> Outcome:
     """The outcome that a stored summary stands for."""
     status = cast(str, summary["status"])
-    gates = cast("dict[str, bool | None]", summary["gates"])
+    gates = cast("dict[str, bool | None]", summary["gates"] or {})
     codes = {
         "completed": ExitCode.GATE_FAILED if False in gates.values() else ExitCode.DONE,
         "blocked": ExitCode.BLOCKED,
@@ -61,114 +66,124 @@ def outcome_of(summary: dict[str, Any]) -> Outcome:
     return Outcome(status, int(codes.get(status, ExitCode.FAILED)), summary)
 
 
-def write_outputs(
-    folder: RunFolder, order: Order, story: Story, status: str, notes: tuple[str, ...] = ()
-) -> Outcome:
-    """Write report and SARIF as far as the story goes; returns what it amounts to."""
-    results, unread = _results(story, FileBlobs(folder.state / "blobs"))
-    tests, tools = _understood(results, unread)
-    gates = gates_of(tests, tools)
-    ran = tuple(tools) or tuple(_absent(name, story) for name in _TOOLS)
-    seconds = round(story.worked_ms / 1000, 3)
-    report = RunSummary(
+def facts_of(folder: RunFolder, order: Order, story: Story, status: str, blobs: Blobs) -> RunFacts:
+    """Everything that is known of the run by now."""
+    results, unread = _results(story, blobs)
+    found = gather(results, _scans(story, blobs))
+    plan = order.plan
+    return found.facts(
         run=order.run,
         goal=order.goal,
+        playbook="" if plan is None else plan.playbook,
+        why=order.why,
         workspace=order.workspace,
+        out=str(folder.path),
         status=status,
-        gates=gates,
-        findings=count_by_severity(found for run in tools for found in run.findings),
-        seconds=seconds,
-        parts=_parts(story),
-        tests=tests,
-        tools=ran,
-        notes=(*notes, *_notes(results), *unread),
+        started=order.started,
+        seconds=round(story.worked_ms / 1000, 3),
+        tasks=_tasks(order, story),
+        gates=() if plan is None else plan.gates,
+        trusted=order.trusted,
+        tools=_with_absent(found, story),
+        vote=vote_of(story.vote, blobs) or found.vote,
+        notes=(*found.notes, *unread, *_escalation(order, story)),
     )
-    write_whole(folder.sarif, sarif(ran))
-    write_whole(folder.report, report_markdown(report).encode("utf-8", "replace"))
-    summary: dict[str, Any] = {
-        "run": order.run,
-        "status": status,
-        "out": str(folder.path),
-        "findings": known_findings(tools),
-        "gates": gates,
-        "seconds": seconds,
-    }
-    return outcome_of(summary | ({"notes": list(notes)} if notes else {}))
 
 
-def findings_so_far(story: Story, blobs: FileBlobs) -> int | None:
-    """How many findings the scans have that are done; `None` before the first."""
-    scans = [
-        payload
-        for part in story.parts.values()
-        for name, payload in part.steps.items()
-        if name.startswith("scan ")
-    ]
-    runs = [_converted(payload, blobs) for payload in scans]
-    known = tuple(run for run in runs if run is not None)
-    found = known_findings(known)
-    return None if found is None else sum(found.values())
+def write_outputs(
+    folder: RunFolder, order: Order, story: Story, status: str, blobs: Blobs
+) -> RunView:
+    """Write report, page and SARIF file as far as the story goes; returns what they show."""
+    facts = facts_of(folder, order, story, status, blobs)
+    view = view_of(facts)
+    write_whole(folder.sarif, sarif(facts.tools))
+    write_whole(folder.report, report_markdown(view).encode("utf-8", "replace"))
+    write_whole(folder.page, report_html(view).encode("utf-8", "replace"))
+    return view
 
 
-def _converted(payload: Payload, blobs: FileBlobs) -> ToolRun | None:
+def summary_of(view: RunView) -> dict[str, Any]:
+    """What `--json` prints."""
+    return cast("dict[str, Any]", msgspec.to_builtins(view))
+
+
+def _results(story: Story, blobs: Blobs) -> tuple[dict[str, object], list[str]]:
+    results: dict[str, object] = {}
+    unread: list[str] = []
+    for task, planned in story.tasks.items():
+        part = story.parts[task]
+        if part.status is TaskStatus.COMPLETED and planned.type != "merge":
+            try:
+                results[task] = unpack(part.result, blobs)
+            except BlobMissing as error:
+                unread.append(f"The result of {planned.title or task} is lost: {error}")
+    return results, unread
+
+
+def _scans(story: Story, blobs: Blobs) -> dict[str, object]:
+    """Tools' runs of reviews that are still at work, or failed after them."""
+    found: dict[str, object] = {}
+    for task in story.of_type("review_code"):
+        part = story.parts[task]
+        if part.status is TaskStatus.COMPLETED:
+            continue
+        for name, payload in sorted(part.steps.items()):
+            value = _value(payload, blobs) if name.startswith(SCAN) else None
+            if isinstance(value, dict):
+                found[f"{task} {name}"] = cast("object", value)
+    return found
+
+
+def _value(payload: Payload, blobs: Blobs) -> object:
     try:
-        return msgspec.convert(unpack(payload, blobs), ToolRun)
+        return unpack(payload, blobs)
     except (BlobMissing, msgspec.DecodeError):
         return None
 
 
-def _results(story: Story, blobs: FileBlobs) -> tuple[dict[str, Any], list[str]]:
-    results: dict[str, Any] = {}
-    unread: list[str] = []
-    for task in PARTS:
+def _with_absent(found: Gathered, story: Story) -> tuple[ToolRun, ...]:
+    """The tools' runs, and those that no reviewer got to, each with why."""
+    known = {run.tool for run in found.tools}
+    absent: dict[str, ToolRun] = {}
+    for task in story.of_type("review_code"):
         part = story.parts[task]
         if part.status is TaskStatus.COMPLETED:
-            try:
-                results[task] = unpack(part.result, blobs)
-            except BlobMissing as error:
-                unread.append(f"The result of {NAMES[task]} is lost: {error}")
-    return results, unread
+            continue
+        reason = part.reason or f"the review is {str(part.status).replace('_', ' ')}"
+        for tool in tools_for(story.tasks[task].focus):
+            if tool not in known:
+                absent[tool] = ToolRun(tool, None, ended="not_run", reason=reason)
+    return tuple(sorted((*found.tools, *absent.values()), key=lambda run: run.tool))
 
 
-def _understood(
-    results: dict[str, Any], unread: list[str]
-) -> tuple[TestRun | None, tuple[ToolRun, ...]]:
-    """Tests and tools in the results; a role of the user's own may have answered otherwise."""
-    examined = [results[task] for task in EXAMINE if task in results]
-    try:
-        return suite_in(examined), tools_in(examined)
-    except msgspec.ValidationError as error:
-        unread.append(f"A result is not of the form that tester and reviewer give: {error}.")
-        return None, ()
-
-
-def _absent(tool: str, story: Story) -> ToolRun:
-    """A tool that no reviewer got to run."""
-    review = story.parts[EXAMINE[1]]
-    reason = review.reason or f"the review is {review.status}"
-    return ToolRun(tool, None, ended="not_run", reason=reason)
-
-
-def _parts(story: Story) -> tuple[Part, ...]:
+def _tasks(order: Order, story: Story) -> tuple[TaskFacts, ...]:
+    if order.plan is None:
+        return ()
     return tuple(
-        Part(NAMES[task], str(part.status), part.reason if task_told(story, task) else None)
-        for task, part in story.parts.items()
-        if task in NAMES
+        TaskFacts(
+            task.id,
+            task.title or task.id,
+            task.agent,
+            phase.name,
+            str(part.status),
+            None if part.status is TaskStatus.COMPLETED else part.reason,
+            part.attempts,
+        )
+        for phase, task in order.plan.tasks()
+        for part in (story.parts[task.id],)
     )
 
 
-def task_told(story: Story, task: str) -> bool:
-    """Whether the reason of a part is worth telling: it did not complete."""
-    return story.parts[task].status is not TaskStatus.COMPLETED
-
-
-def _notes(results: dict[str, Any]) -> tuple[str, ...]:
-    """Notes of the parts, each once."""
-    found: dict[str, None] = {}
-    for task, result in results.items():
-        if task == JUDGE or not isinstance(result, dict):
-            continue
-        notes = cast("dict[str, Any]", result).get("notes")
-        for note in cast("list[object]", notes) if isinstance(notes, list) else []:
-            found[str(note)] = None
-    return tuple(found)
+def _escalation(order: Order, story: Story) -> tuple[str, ...]:
+    """The coordinator's word when too little of the plan came to an end."""
+    ended = [part for part in story.parts.values() if part.ended]
+    if not ended or not story.ended:
+        return ()
+    done = sum(part.status is TaskStatus.COMPLETED for part in ended)
+    if done >= order.escalation_threshold * len(ended):
+        return ()
+    told = (
+        f"A person has to look at this: only {done} of {len(ended)} tasks completed, and the "
+        f"coordinator's escalation_threshold is {order.escalation_threshold}."
+    )
+    return (told,)

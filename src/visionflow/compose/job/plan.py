@@ -1,91 +1,105 @@
-"""The plan of a run: who works on it, and the two phases with their tasks.
+"""From the order of a run to the engine's commands: who works on it, and the plan.
 
 Ids are fixed, so that handing the same plan in again after a crash is the same command.
 """
 
+from visionflow.agents.plans import Plan, PlanTask
+from visionflow.agents.roles.job import storable
 from visionflow.compose.job.folder import Order, RunFolder
 from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import SwarmSpec
-from visionflow.domain.tasks import Payload, Phase, TaskSpec
+from visionflow.domain.tasks import Phase, Priority, TaskSpec
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack
 
 PLAN = "plan"
-TESTS, REVIEW, JUDGE = "run_tests", "review_code", "judge"
-PARTS = {TESTS: "tester", REVIEW: "reviewer", JUDGE: "reviewer"}
-"""Each task, and the role that does it."""
-EXAMINE = (TESTS, REVIEW)
-NAMES = {TESTS: "tests", REVIEW: "review", JUDGE: "verdict"}
-"""What people call the parts."""
-TESTS_MS = 1_200_000
-REVIEW_MS = 1_200_000
-JUDGE_MS = 120_000
-WORKERS = 2
+USUAL_S = 1_200
+_FIRST = ("survey", "review_code")
+"""What is short and shows first findings goes before what takes its time."""
 
 
 def swarm_of(order: Order) -> SwarmSpec:
     """The swarm of this run."""
-    limits = Limits(agents_max=len(order.agents), workers_max=WORKERS)
+    limits = Limits(agents_max=max(1, len(order.agents)), workers_max=order.workers)
     return SwarmSpec(id=order.run, goal=order.goal, limits=limits)
 
 
 def spawns(order: Order, now_ms: int, blobs: Blobs) -> list[c.SpawnAgent]:
-    """The commands that bring the agents in; an agent has its role's name as its id."""
+    """The commands that bring the agents in."""
     return [
         c.SpawnAgent(
             now_ms=now_ms,
-            command=f"spawn-{role}",
+            command=f"spawn-{name}",
             spec=AgentSpec(
-                id=role,
-                type=role,
-                name=role,
+                id=name,
+                type=agent.role,
+                name=name,
                 class_path=agent.class_path,
                 capabilities=agent.capabilities,
-                config=pack(agent.config or None, f"the configuration of {role}", blobs),
+                config=pack(agent.config or None, f"the configuration of {name}", blobs),
                 limits=ResourceLimits(memory_bytes=agent.memory_bytes),
             ),
         )
-        for role, agent in order.agents.items()
+        for name, agent in order.agents.items()
     ]
 
 
-def submission(folder: RunFolder, order: Order, now_ms: int, blobs: Blobs) -> c.SubmitPlan:
+def submission(
+    folder: RunFolder, order: Order, plan: Plan, now_ms: int, blobs: Blobs
+) -> c.SubmitPlan:
     """The command that hands the plan in. A part that fails does not take the others with it."""
+    parts = {part.name: part for part in plan.parts}
 
-    def work(task: str, timeout_ms: int) -> TaskSpec:
-        given = {
+    def work(task: PlanTask, phase: str) -> TaskSpec:
+        given: dict[str, object] = {
             "workspace": order.workspace,
             "repository": str(folder.state / "repository"),
-            "scratch": str(folder.state / "scratch" / task),
+            "scratch": str(folder.state / "scratch" / task.id),
             "junit": str(folder.junit),
             "coverage": str(folder.coverage),
+            "patch": str(folder.patch),
             "exclude": list(order.exclude),
             "trusted": order.trusted,
             "virtual_env": order.virtual_env,
+            "cache": order.cache,
+            "goal": order.goal,
+            "run": order.run,
         }
-        return _part(task, "examine", pack(given, f"the input of {task}", blobs), timeout_ms)
+        if task.focus is not None:
+            given["focus"] = task.focus
+        if task.part is not None:
+            given["part"] = storable(parts[task.part])
+        if task.role == "coordinator":
+            given |= {"parts": storable(plan.parts), "gates": list(plan.gates)}
+        if task.type == "vote":
+            given["change"] = next((t.id for _, t in plan.tasks() if t.type == "fix"), None)
+        return TaskSpec(
+            id=task.id,
+            type=task.type,
+            description=task.title or task.id,
+            input=pack(given, f"the input of {task.id}", blobs),
+            agent=task.agent,
+            agent_type=task.role,
+            priority=Priority.HIGH if task.type in _FIRST else Priority.MEDIUM,
+            timeout_ms=1_000 * (task.timeout_s or USUAL_S),
+            parent=PLAN,
+            phase=phase,
+        )
 
-    examine = (work(TESTS, TESTS_MS), work(REVIEW, REVIEW_MS))
-    judge = (_part(JUDGE, "judge", Payload(), JUDGE_MS),)
     return c.SubmitPlan(
         now_ms=now_ms,
         command="submit-plan",
         spec=TaskSpec(id=PLAN, type="plan", description=order.goal),
-        phases=(Phase("examine", examine), Phase("judge", judge)),
+        phases=tuple(
+            Phase(
+                phase.name,
+                tuple(work(task, phase.name) for task in phase.tasks),
+                sequential=phase.sequential,
+                uses=phase.uses,
+            )
+            for phase in plan.phases
+        ),
         failure_threshold_bp=10_000,
-    )
-
-
-def _part(task: str, phase: str, given: Payload, timeout_ms: int) -> TaskSpec:
-    return TaskSpec(
-        id=task,
-        type=task,
-        description=NAMES[task],
-        input=given,
-        agent_type=PARTS[task],
-        timeout_ms=timeout_ms,
-        parent=PLAN,
-        phase=phase,
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from visionflow.compose.job.plan import NAMES, PARTS
+from visionflow.agents.report.view import RunView
 from visionflow.compose.job.story import Story
 
 
@@ -23,15 +23,23 @@ class JobProgress(msgspec.Struct, frozen=True):
     """A run at one moment."""
 
     phase: str
-    """start, examine, judge or end."""
+    """start, a phase of the plan, or end."""
     tasks: tuple[TaskProgress, ...]
     elapsed_s: float
     """Seconds since this process took the run up."""
     findings: int | None = None
     """How many in what was scanned so far; `None` before the first scan is done."""
+    top: tuple[str, ...] = ()
+    """The findings that matter most so far, a line each."""
 
 
 OnProgress = Callable[[JobProgress], None]
+FIRST = 3
+
+
+def first_lines(view: RunView) -> tuple[str, ...]:
+    """The findings that matter most in what is known so far, a line each."""
+    return tuple(f"{issue.severity} {issue.place} {issue.message}" for issue in view.issues[:FIRST])
 
 
 class Signals:
@@ -46,11 +54,11 @@ class Signals:
 
     def lines(self, story: Story) -> tuple[TaskProgress, ...]:
         """How each part stands: by the log, and by what was said of its open attempt."""
-        return tuple(self._line(story, task, role) for task, role in PARTS.items())
+        return tuple(self._line(story, task) for task in story.tasks)
 
-    def _line(self, story: Story, task: str, role: str) -> TaskProgress:
-        part = story.parts[task]
-        name, status = NAMES[task], str(part.status)
+    def _line(self, story: Story, task: str) -> TaskProgress:
+        part, planned = story.parts[task], story.tasks[task]
+        name, role, status = planned.title or task, planned.agent, str(part.status)
         if part.ended:
             done = 1.0 if status == "completed" else None
             return TaskProgress(name, role, status, done, part.reason or "")

@@ -6,10 +6,12 @@ and those of a resumed run cannot differ in what they are based on.
 
 import msgspec
 
-from visionflow.compose.job.plan import JUDGE, PARTS, PLAN
+from visionflow.agents.plans import Plan, PlanTask
+from visionflow.compose.job.plan import PLAN
 from visionflow.domain import events as e
 from visionflow.domain.events import AnyEvent, Record
 from visionflow.domain.tasks import NOTHING, TERMINAL, Payload, TaskStatus
+from visionflow.domain.votes import Decision, VoteSpec
 
 _STATUS: dict[type[e.Event], TaskStatus] = {
     e.TaskQueued: TaskStatus.QUEUED,
@@ -19,6 +21,15 @@ _STATUS: dict[type[e.Event], TaskStatus] = {
     e.TaskDeadLettered: TaskStatus.DEAD_LETTER,
     e.TaskCancelled: TaskStatus.CANCELLED,
 }
+
+
+class VoteStory(msgspec.Struct):
+    """A vote of the run."""
+
+    spec: VoteSpec
+    ballots: dict[str, e.BallotCast] = {}
+    """By member."""
+    decision: Decision | None = None
 
 
 class PartStory(msgspec.Struct):
@@ -40,11 +51,18 @@ class PartStory(msgspec.Struct):
 class Story:
     """The fold. `take` each record once, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: Plan | None) -> None:
+        self.tasks: dict[str, PlanTask] = {}
+        """The tasks of the plan, in its order."""
+        self._phases: list[tuple[str, tuple[str, ...]]] = []
+        if plan is not None:
+            self.tasks = {task.id: task for _, task in plan.tasks()}
+            self._phases = [(p.name, tuple(t.id for t in p.tasks)) for p in plan.phases]
         self.seq = 0
         self.plan: PartStory | None = None
         """`None` until it is handed in."""
-        self.parts: dict[str, PartStory] = {name: PartStory() for name in PARTS}
+        self.parts: dict[str, PartStory] = {name: PartStory() for name in self.tasks}
+        self.vote: VoteStory | None = None
         self.agents: dict[str, str] = {}
         """Live agents and their workers."""
         self.failed_agents: dict[str, str] = {}
@@ -108,6 +126,12 @@ class Story:
                 self.workers.pop(event.worker, None)
             case e.SwarmClosed():
                 self.closed = True
+            case e.VoteOpened():
+                self.vote = VoteStory(event.spec)
+            case e.BallotCast() if self.vote is not None:
+                self.vote.ballots = self.vote.ballots | {event.member: event}
+            case e.VoteDecided() if self.vote is not None:
+                self.vote.decision = event.decision
             case _:
                 pass
 
@@ -127,15 +151,24 @@ class Story:
         """The phase under way."""
         if self.plan is None:
             return "start"
-        if self.ended:
-            return "end"
-        judge = self.parts[JUDGE]
-        return "examine" if judge.status is TaskStatus.PENDING and not judge.attempts else "judge"
+        under_way = (
+            name for name, ids in self._phases if not all(self.parts[each].ended for each in ids)
+        )
+        return "end" if self.ended else next(under_way, "end")
+
+    def of_type(self, kind: str) -> list[str]:
+        """The tasks of the plan that are of this type."""
+        return [name for name, task in self.tasks.items() if task.type == kind]
+
+    @property
+    def vote_ended(self) -> bool:
+        """Whether no vote is open."""
+        return self.vote is None or self.vote.decision is not None
 
     def stranded(self) -> list[tuple[str, str]]:
         """(task, why) of parts that have not ended and whose agent will not come back."""
         return [
-            (task, f"agent {role} failed: {self.failed_agents[role]}")
-            for task, role in PARTS.items()
-            if role in self.failed_agents and not self.parts[task].ended
+            (name, f"agent {task.agent} failed: {self.failed_agents[task.agent]}")
+            for name, task in self.tasks.items()
+            if task.agent in self.failed_agents and not self.parts[name].ended
         ]

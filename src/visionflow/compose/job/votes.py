@@ -1,0 +1,120 @@
+"""The vote of a run: opened when the coder's change is there, fed with the reviewers' ballots.
+
+A reviewer hands its ballot in as the result of a task; it counts when the log has it as a ballot.
+Each command has a fixed id, so that saying it again after a crash changes nothing.
+"""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import msgspec
+
+from visionflow.agents.evidence import Ballot, Change
+from visionflow.agents.evidence import Vote as VoteFacts
+from visionflow.agents.report.gathering import QUESTION
+from visionflow.compose.job.story import Story, VoteStory
+from visionflow.domain import commands as c
+from visionflow.domain.commands import AnyCommand
+from visionflow.domain.errors import BlobMissing
+from visionflow.domain.tasks import Payload, TaskStatus
+from visionflow.domain.votes import Choice, VoteSpec
+from visionflow.ports.blobs import Blobs
+from visionflow.runtime.intake import pack, unpack
+
+VOTE = "vote"
+
+
+def due(story: Story, blobs: Blobs, now_ms: int) -> Iterator[AnyCommand]:
+    """What must be said of the vote now. Nothing of it is said of a vote that nobody needs."""
+    voting = story.of_type("vote")
+    if not voting or (story.vote is not None and story.vote.decision is not None):
+        return
+    results = {task: _result(story, task, blobs) for task in voting}
+    if story.vote is None:
+        members = tuple(
+            story.tasks[task].agent
+            for task in voting
+            if story.tasks[task].agent not in story.failed_agents
+        )
+        if members and _change(story, blobs) and any(_needed(each) for each in results.values()):
+            spec = VoteSpec(VOTE, QUESTION, members)
+            yield c.OpenVote(now_ms=now_ms, command="open-vote", spec=spec)
+        return
+    for task, result in results.items():
+        member, ballot = story.tasks[task].agent, _ballot(result)
+        if ballot is not None and member not in story.vote.ballots:
+            yield _cast(member, ballot, now_ms, blobs)
+    if all(story.parts[task].ended for task in voting):
+        yield c.CloseVote(
+            now_ms=now_ms, command="close-vote", vote=VOTE, reason="no further ballot will come"
+        )
+
+
+def _cast(member: str, ballot: Ballot, now_ms: int, blobs: Blobs) -> c.CastBallot:
+    return c.CastBallot(
+        now_ms=now_ms,
+        command=f"ballot-{member}",
+        vote=VOTE,
+        member=member,
+        choice=Choice(ballot.choice),
+        evidence=ballot.evidence,
+        reason=ballot.reason,
+        facts=pack(ballot.facts, f"the evidence of {member}", blobs),
+    )
+
+
+def facts_of(vote: VoteStory | None, blobs: Blobs) -> VoteFacts | None:
+    """The vote as reports tell it; `None` when there was none."""
+    if vote is None:
+        return None
+    ballots = tuple(
+        Ballot(
+            cast_.member, cast_.choice.value, cast_.evidence, cast_.reason,
+            _facts(cast_.facts, blobs),
+        )
+        for _, cast_ in sorted(vote.ballots.items())
+    )  # fmt: skip
+    decision = None if vote.decision is None else vote.decision.value
+    return VoteFacts(vote.spec.question, vote.spec.electorate, ballots, decision)
+
+
+def _facts(payload: Payload, blobs: Blobs) -> dict[str, int | str | None]:
+    try:
+        return msgspec.convert(unpack(payload, blobs) or {}, dict[str, int | str | None])
+    except (BlobMissing, msgspec.ValidationError):
+        return {}
+
+
+def _change(story: Story, blobs: Blobs) -> bool:
+    """Whether there is a change to vote on."""
+    for task in story.of_type("fix"):
+        result = _result(story, task, blobs)
+        change = cast("dict[str, Any]", result).get("change") if isinstance(result, dict) else None
+        try:
+            if change is not None and msgspec.convert(change, Change).outcome == "changed":
+                return True
+        except msgspec.ValidationError:
+            continue
+    return False
+
+
+def _needed(result: object) -> bool:
+    return _ballot(result) is not None
+
+
+def _ballot(result: object) -> Ballot | None:
+    found = cast("dict[str, Any]", result).get("ballot") if isinstance(result, dict) else None
+    try:
+        return None if found is None else msgspec.convert(found, Ballot)
+    except msgspec.ValidationError:
+        return None
+
+
+def _result(story: Story, task: str, blobs: Blobs) -> object:
+    part = story.parts[task]
+    if part.status is not TaskStatus.COMPLETED:
+        return None
+    try:
+        return unpack(part.result, blobs)
+    except BlobMissing:
+        return None
