@@ -34,6 +34,7 @@ from .running import Running
 _WALL_MS = 10_000
 _MEMORY_BYTES = 1 << 30
 _GONE_SECONDS_MAX = 2.0
+_BAIT_FOLDER_BYTES_MAX = 75
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -165,7 +166,10 @@ def _memory(parents: dict[str, Path]) -> str:
 def _bait(token: str) -> Generator[tuple[str, ...]]:
     """A secret, a folder and three listeners, none of which a command may reach."""
     with ExitStack() as stack:
-        folder = tempfile.mkdtemp(prefix="visionflow-probe-")
+        # The name of a socket takes 107 bytes: a command that gives up on a longer one would look
+        # as if it were held.
+        room = len(os.fsencode(tempfile.gettempdir())) <= _BAIT_FOLDER_BYTES_MAX
+        folder = tempfile.mkdtemp(prefix="visionflow-probe-", dir=None if room else "/tmp")
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         secret = Path(folder, token)
         secret.write_text("secret", encoding="ascii")

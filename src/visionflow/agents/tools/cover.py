@@ -185,14 +185,14 @@ def _publish(made: Path, output: Path) -> Coverage:
     text = ElementTree.tostring(root, encoding="unicode")
     head = f'<?xml version="1.0" ?>\n<!DOCTYPE coverage SYSTEM "{_DOCTYPE}">\n'
     write_whole(output, (head + text + "\n").encode("utf-8", "replace"))
-    files = _files(root)
+    files = read_files(root)
     branches = sum(file.branches for file in files)
     missed = sum(number for file in files for _, number in file.missing_branches)
     percent = round(100 * (branches - missed) / branches, 2) if branches else None
     return Coverage(round(100 * covered / valid, 2), None, percent, files)
 
 
-def _files(root: ElementTree.Element) -> tuple[FileCoverage, ...]:
+def read_files(root: ElementTree.Element) -> tuple[FileCoverage, ...]:
     """The measured files, by path. What does not fit is left out: strangers had a hand in it."""
     found: dict[str, FileCoverage] = {}
     for each in root.iter("class"):
