@@ -104,6 +104,27 @@ def _rows(
     return tuple(rows)
 
 
+def could_tell(fault: Fault, facts: RunFacts) -> bool:
+    """Whether the facts would show this fault if it were there: its tool ended well, and read it.
+
+    Without that, not finding it means nothing.
+    """
+    planted = fault.planted
+    if planted.kind in ("finding", "suppressed"):
+        runs = {run.tool: run for run in facts.tools}
+        wanted = {rule.partition(":")[0] for rule in planted.rules}
+        ended = all(name in runs and runs[name].ended == "completed" for name in wanted)
+        unread = {path for name in wanted & set(runs) for path, _ in runs[name].not_read}
+        return ended and fault.path not in unread
+    if planted.kind in ("failing", "flaky", "uncovered", "escape"):
+        tests = facts.tests
+        ran = tests is not None and tests.outcome in ("passed", "failed")
+        return ran and (planted.kind != "uncovered" or bool(tests and tests.files))
+    if planted.kind in ("cycle", "hotspot"):
+        return facts.architecture is not None
+    return facts.research is not None
+
+
 def phrase(each: Reported) -> str:
     """A report in a few words."""
     place = "" if each.path is None else f" at {each.path}:{each.line}"

@@ -53,10 +53,10 @@ def materialise(folder: Path, faulty: bool = True) -> Manifest:
     if any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty")
     made = variant(faulty)
-    for name, text in made.files.items():
+    for name, text in texts_of(made).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace(SHEET, SHEETS[-1]), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     commit = write_history(folder, {name: text.encode() for name, text in made.files.items()})
     return Manifest(
         placed(read_planted(), made.places, faulty), made.planted_lines, made.secrets,
@@ -79,6 +79,11 @@ def variant(faulty: bool = True) -> Variant:
         if expanded.planted_lines:
             lines[name] = expanded.planted_lines
     return Variant(files, places, lines, tuple(sorted(secrets)))
+
+
+def texts_of(made: Variant) -> dict[str, str]:
+    """The files as they are written."""
+    return {name: text.replace(SHEET, SHEETS[-1]) for name, text in made.files.items()}
 
 
 def expand(text: str, faulty: bool) -> Expanded:
