@@ -190,6 +190,18 @@ def _told(call: list[Any]) -> str:
     return one_line(f"{'raises ' if call[1] == 'raised' else ''}{call[2]}", 160)
 
 
+async def call_functions(
+    sandbox: Sandbox, request: BehaviourRequest, modules: list[tuple[str, list[str]]], name: str
+) -> dict[str, _Outcome]:
+    """What functions of `request.before` do with the corpus, by `module:function`: of each call
+    what `inside.behaviour` tells of it, or why there is none. `name`: of a folder in the scratch.
+
+    Raises:
+        ConfinementUnavailable, CommandNotStarted: foreign code cannot be run here.
+    """
+    return await _Calling(sandbox, request).run(request.before, modules, name)
+
+
 class _Calling:
     """Calls functions of one version, beginning anew behind those that end the process."""
 
