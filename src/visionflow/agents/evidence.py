@@ -225,6 +225,8 @@ class Change(msgspec.Struct, frozen=True):
     """Findings that were not there before."""
     code_quality: float | None = None
     """By the formula in docs/measures.md."""
+    same_code: bool | None = None
+    """Whether every changed file compiles to what it did before; `None`: nobody looked."""
     notes: tuple[str, ...] = ()
 
 

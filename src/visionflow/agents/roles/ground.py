@@ -63,12 +63,19 @@ def look_at(worktree: str) -> Any:
     return storable(look(worktree))
 
 
-async def put_back(job: dict[str, Any], worktree: str) -> None:
-    """Make a worktree hold the snapshot again: foreign code has run in it."""
+async def put_back(job: dict[str, Any], worktree: str, commit: str | None = None) -> None:
+    """Make a worktree hold the snapshot again, or another commit: foreign code has run in it."""
     given = msgspec.convert(job, JobInput)
     async with _alone(Path(given.repository)):
         repository = await _opened(given)
-        await repository.restore(Path(worktree), repository.snapshot)
+        await repository.restore(Path(worktree), commit or repository.snapshot)
+
+
+async def repository_of(job: dict[str, Any]) -> PrivateRepository:
+    """The run's private repository, made where it is not there yet."""
+    given = msgspec.convert(job, JobInput)
+    async with _alone(Path(given.repository)):
+        return await _opened(given)
 
 
 async def _opened(given: JobInput) -> PrivateRepository:
