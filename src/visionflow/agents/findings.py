@@ -61,6 +61,8 @@ class ToolRun(msgspec.Struct, frozen=True):
     suppressed: tuple[Suppressed, ...] = ()
     cached: int = 0
     """How many of `files_read` were taken from earlier readings of the same content."""
+    part: str | None = None
+    """The part of the workspace that was read, by its name; `None`: all of it."""
 
 
 def order_of(finding: Finding) -> tuple[str, int, int, str, str, str]:

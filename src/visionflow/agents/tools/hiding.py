@@ -11,13 +11,15 @@ from visionflow.agents.tools.text import one_line
 
 LINE_MAX = 160
 MASK = "****"
-_TELLING = re.compile(
-    r"pass(?:w(?:or)?d|phrase)?|pwd|secret|token|api.?key|auth|credential|private|signature"
-    r"|\bsalt\b|_key\b|\bkey\b|bearer|conn(?:ection)?.?str",
-    re.IGNORECASE,
+_TELLS = (
+    r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api.?key|auth(?!or)|credential|private.?key"
+    r"|\bsalt\b|_key\b|bearer|connection.?str)"
 )
+_TELLING = re.compile(_TELLS, re.IGNORECASE)
 _QUOTED = re.compile(r"""(["'`])((?:\\.|(?!\1).){3,})(\1|$)""")
-_ASSIGNED = re.compile(r"([:=]\s*)([^\s\"'`(){}\[\],;#]{4,})")
+_ASSIGNED = re.compile(
+    _TELLS + r"""(\w*["']?\s*[:=]\s*)([^\s\"'`(){}\[\],;#]{4,})""", re.IGNORECASE
+)
 _ADDRESS = re.compile(r"(://[^\s/:@'\"]*:)[^\s/@'\"]+@")
 _LONG = re.compile(r"[A-Za-z0-9+/=_~.-]{16,}")
 _RUN = re.compile(r"[A-Za-z0-9+/=~]{16,}")
@@ -36,8 +38,7 @@ def hide(line: str) -> str:
         return hidden.split("-----BEGIN")[0] + MASK
     if _TELLING.search(hidden):
         hidden = _QUOTED.sub(lambda found: f"{found[1]}{MASK}{found[3]}", hidden)
-        if '"' not in hidden and "'" not in hidden:
-            hidden = _ASSIGNED.sub(rf"\1{MASK}", hidden)
+        hidden = _ASSIGNED.sub(lambda found: found[0][: -len(found[2])] + MASK, hidden)
     return hidden
 
 

@@ -26,6 +26,7 @@ from visionflow.domain.errors import CommandNotStarted, ConfinementUnavailable
 from visionflow.ports.sandbox import Command, Completed, Confinement, Sandbox
 
 PORTION_FILES = 500
+SHARE_FILES = 40
 PORTION_BYTES = 65_536
 OUTPUT_BYTES_MAX = 256 * 1024 * 1024
 MEMORY_BYTES = 1024 * 1024 * 1024
@@ -122,14 +123,15 @@ def own_read_paths() -> tuple[str, ...]:
     return tuple(dict.fromkeys((sys.prefix, sys.base_prefix)))
 
 
-def portions(files: Iterable[str]) -> list[tuple[str, ...]]:
-    """`files` in order, in portions that fit on a command line."""
+def portions(files: Iterable[str], most: int | None = None) -> list[tuple[str, ...]]:
+    """`files` in order, in portions of at most `most` that fit on a command line."""
+    limit = min(PORTION_FILES, most or PORTION_FILES)
     done: list[tuple[str, ...]] = []
     current: list[str] = []
     size = 0
     for file in files:
         length = len(os.fsencode(file)) + 3
-        if current and (len(current) == PORTION_FILES or size + length > PORTION_BYTES):
+        if current and (len(current) == limit or size + length > PORTION_BYTES):
             done.append(tuple(current))
             current, size = [], 0
         current.append(file)
@@ -193,7 +195,9 @@ class _Work:
     async def run(self) -> tuple[Ended, str | None]:
         # Output of an attempt that was killed here must not be taken for this one's.
         shutil.rmtree(Path(self.request.scratch, self.reader.name), ignore_errors=True)
-        work = [asyncio.ensure_future(self._portion(files)) for files in portions(self.left)]
+        # Every job gets a share, but a start for few files costs more than it saves.
+        share = max(SHARE_FILES, -(-len(self.left) // max(1, self.request.jobs)))
+        work = [asyncio.ensure_future(self._portion(each)) for each in portions(self.left, share)]
         try:
             await asyncio.gather(*work)
         except (ConfinementUnavailable, CommandNotStarted) as error:

@@ -12,6 +12,7 @@ import msgspec
 
 FILES_MAX = 50_000
 FILE_BYTES_MAX = 5_000_000
+TEXT_BYTES_MAX = 1_000_000
 _NOT_ENTERED = {
     ".git": "version control",
     ".hg": "version control",
@@ -34,6 +35,21 @@ NO_SOURCE = frozenset({*_NOT_ENTERED.values(), _ENVIRONMENT, _LINK, _NO_FILE})
 """Reasons for not looking at something that say: it is no source of the project, or not here."""
 _TO_BUILD = (".c", ".cpp", ".cc", ".pyx", ".rs", ".pyx.in", ".py.in", "Cargo.toml")
 _TEST_NAMES = ("test_*.py", "*_test.py", "tests.py", "conftest.py")
+
+_NO_TEXT = frozenset(
+    ".7z .a .bin .bmp .bz2 .class .dll .dylib .eot .exe .gif .gz .ico .jar .jpeg .jpg .lz4 .mo .mp3"
+    " .mp4 .npy .npz .o .obj .otf .pdf .pickle .pkl .png .pyc .pyd .rar .so .sqlite .tar .tgz .tif"
+    " .tiff .ttf .wasm .webm .webp .whl .woff .woff2 .xls .xlsx .xz .zip .zst".split()
+)
+"""Ends of names whose files hold no text."""
+
+
+class Texts(msgspec.Struct, frozen=True):
+    """Files of a folder that may hold text, whatever kind, as paths relative to it, sorted."""
+
+    files: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+    """(path, why) of what could be text and is not looked at."""
 
 
 class Tree(msgspec.Struct, frozen=True):
@@ -86,6 +102,55 @@ def walk(root: str, files_max: int = FILES_MAX) -> Tree:
                 break
     found = tuple(sorted(python)), tuple(sorted(skipped))
     return Tree(*found, files, complete, tuple(sorted(to_build)))
+
+
+def regular_files(root: str, files_max: int = FILES_MAX) -> tuple[str, ...]:
+    """Every regular file that the walk comes to, whatever it holds, sorted; names with control
+    characters or bytes that are not UTF-8 are left out.
+
+    Raises:
+        OSError: `root` itself cannot be listed.
+    """
+    found: list[str] = []
+    waiting = [""]
+    while waiting and len(found) < files_max:
+        for entry, relative in _entries(root, waiting.pop(), []):
+            if entry.is_dir(follow_symlinks=False):
+                _folder(entry, relative, waiting, [])
+            elif entry.is_file(follow_symlinks=False) and relative.isprintable():
+                found.append(relative)
+    return tuple(sorted(found[:files_max]))
+
+
+def texts(root: str, files_max: int = FILES_MAX) -> Texts:
+    """Every plain file under `root` that may be text, in the folders that `walk` enters.
+
+    Raises:
+        OSError: `root` itself cannot be listed.
+    """
+    found: list[str] = []
+    skipped: list[tuple[str, str]] = []
+    waiting = [""]
+    while waiting:
+        for entry, relative in _entries(root, waiting.pop(), []):
+            if entry.is_dir(follow_symlinks=False):
+                _folder(entry, relative, waiting, [])
+            elif entry.name == ".git" or os.path.splitext(entry.name)[1].lower() in _NO_TEXT:
+                continue
+            elif entry.is_file(follow_symlinks=False):
+                why = _why_no_text(entry)
+                found.append(relative) if why is None else skipped.append((relative, why))
+            if len(found) >= files_max:
+                skipped.append((".", f"the walk for text ended at {files_max} files"))
+                return Texts(tuple(sorted(found)), tuple(sorted(skipped)))
+    return Texts(tuple(sorted(found)), tuple(sorted(skipped)))
+
+
+def _why_no_text(entry: os.DirEntry[str]) -> str | None:
+    why = _why_not(entry)
+    if why is None and entry.stat(follow_symlinks=False).st_size > TEXT_BYTES_MAX:
+        return f"larger than {TEXT_BYTES_MAX // 1_000_000} MB"
+    return why
 
 
 def _entries(
