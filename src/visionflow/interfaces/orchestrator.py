@@ -27,7 +27,7 @@ from visionflow.engine.state import Answer
 from visionflow.interfaces.classes import AgentClass, class_path
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
 from visionflow.interfaces.submission import Submission
-from visionflow.interfaces.templates import class_of
+from visionflow.interfaces.templates import class_of, tasks_at_once
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.completions import Ended
 from visionflow.runtime.intake import pack, sound
@@ -198,14 +198,15 @@ class Fleet:
         if self._agents is None:
             self._agents = load_agents(None)
         found = self._agents.template(template)
-        made = class_of(found)
+        made, settings = class_of(found), {**found.config, **(config or {})}
         return self.spawn(
             found.class_path,
             count=count,
             name=name,
             type=template,
             capabilities=made.capabilities,
-            config={**found.config, **(config or {})},
+            config=settings,
+            tasks_max=tasks_at_once(settings),
             memory_bytes=found.ceiling_bytes,
         )
 

@@ -1,11 +1,16 @@
-"""From an agent template to the class that it names, with errors that lead back to the file."""
+"""From an agent template to the class that it names, with errors that lead back to the file.
 
+Of its settings only one is for us: the rest is the agent's own.
+"""
+
+from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from visionflow.agents import ROLES
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.loading import load_agent_class
-from visionflow.domain.errors import ConfigError
+from visionflow.domain.errors import ConfigError, UsageError
 from visionflow.settings.agents import AgentTemplate, fault_of
 
 _HOME = "visionflow.agents"
@@ -28,3 +33,17 @@ def class_of(template: AgentTemplate) -> type[BaseAgent]:
         return load_agent_class(template.class_path)
     except ConfigError as error:
         raise fault_of(template, error) from error
+
+
+def tasks_at_once(config: Mapping[str, Any]) -> int:
+    """How many tasks an agent with these settings works on at once: `max_concurrent_tasks`, or 1.
+
+    Raises:
+        UsageError: it is no whole number of at least 1.
+    """
+    found = config.get("max_concurrent_tasks", 1)
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+        raise UsageError(
+            f"The setting max_concurrent_tasks is {found!r}.", hint="Write a number of at least 1."
+        )
+    return found
