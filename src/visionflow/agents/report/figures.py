@@ -1,0 +1,67 @@
+"""The numbers of a run in words: written once, so that every face shows the same."""
+
+from collections.abc import Iterator
+
+from visionflow.agents.findings import SEVERITIES
+from visionflow.agents.report.telling import percent, seconds, share
+from visionflow.agents.report.values import Figure, RunView
+
+
+def figures_of(view: RunView) -> tuple[Figure, ...]:
+    """What can be counted of this run, in the order in which it is told."""
+    return tuple(_figures(view))
+
+
+def findings_told(findings: dict[str, int] | None) -> str:
+    """Counts by severity, the gravest first; those that are 0 are left out."""
+    if findings is None:
+        return "unknown"
+    told = [f"{findings[name]:,} {name}" for name in SEVERITIES if findings.get(name)]
+    return ", ".join(told) or "none"
+
+
+def _figures(view: RunView) -> Iterator[Figure]:
+    yield Figure("findings", "Findings", findings_told(view.findings))
+    if view.issues_known:
+        yield Figure("issues", "Faults", f"{view.issues_total:,}")
+    yield Figure("suppressed", "Suppressed", f"{view.suppressed_total:,}")
+    run = view.tests
+    if run is not None:
+        yield Figure("tests", "Tests", _tests(view))
+        yield Figure("coverage", "Coverage of lines", percent(run.coverage))
+        yield Figure("branches", "Coverage of branches", percent(run.branch_coverage))
+        yield Figure("pass_rate", "Pass rate", share(run.pass_rate, 1))
+    found = view.architecture
+    if found is not None:
+        yield Figure("modules", "Modules", f"{found.modules:,}")
+        yield Figure("cycles", "Import cycles", f"{found.cycles_total:,}")
+        layers = "unknown" if found.layers is None else f"{found.layers:,}"
+        yield Figure("layers", "Layers", layers)
+        yield Figure("scalability", "Scalability score", _score(found.scalability_score))
+    if view.research is not None:
+        yield Figure("completeness", "Terms answered", share(view.research.completeness))
+    change = view.change
+    if change is not None:
+        yield Figure("fixed", "Findings gone with the patch", f"{change.fixed:,}")
+        yield Figure("quality", "Code quality", _score(change.code_quality))
+    yield Figure("not_looked_at", "Not looked at", f"{view.not_looked_at_total:,}")
+    if view.seconds is not None:
+        yield Figure("seconds", "Took", seconds(view.seconds))
+
+
+def _tests(view: RunView) -> str:
+    run = view.tests
+    if run is None:
+        return "unknown"
+    told = [f"{run.passed:,} passed"]
+    for count, word in (
+        (run.failed, "failed"), (run.errors, "errors"), (run.skipped, "skipped"),
+        (run.xfailed, "expected failures"), (run.flaky_total, "flaky"),
+    ):  # fmt: skip
+        if count or word in ("failed", "errors"):
+            told.append(f"{count:,} {word}")
+    return ", ".join(told)
+
+
+def _score(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"

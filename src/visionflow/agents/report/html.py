@@ -1,0 +1,44 @@
+"""report.html: the view as one self-contained page, made to be looked at.
+
+Nothing is fetched and no script runs: the page's own policy forbids both. Jinja escapes every
+value; where a chart needs a number, `pictures` computed it. Nothing here decides, counts or sorts.
+"""
+
+from collections.abc import Callable
+
+from visionflow.agents.report.pictures import Pictures, pictures_of
+from visionflow.agents.report.telling import named, percent, plural, seconds, share
+from visionflow.agents.report.values import RunView
+from visionflow.agents.report.view import TOP, notes_of
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'"
+)
+
+
+def report_html(view: RunView) -> str:
+    """The page, ending in a newline."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("visionflow.agents.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    filters: dict[str, Callable[..., str]] = {
+        "named": named, "percent": percent, "seconds": seconds, "share": share,
+        "plural": plural, "whole": _whole,
+    }  # fmt: skip
+    environment.filters.update(filters)
+    pictures: Pictures = pictures_of(view)
+    page = environment.get_template("report.html")
+    return page.render(view=view, pictures=pictures, policy=POLICY, top=TOP, notes=notes_of(view))
+
+
+def _whole(number: int) -> str:
+    """A count with its thousands set apart."""
+    return f"{number:,}"

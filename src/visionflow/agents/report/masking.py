@@ -1,0 +1,106 @@
+"""Secrets kept out of every report, whichever tool or test happened to print them.
+
+The tools hide what they take for a secret; this is the second lock. Two things are hidden: what
+stands in the text of a line on which a secret was found, and what has the form of a well-known
+credential wherever it stands. In its place comes a short hash, by which two can be compared.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from visionflow.agents.evidence import Issue
+from visionflow.agents.findings import Finding, ToolRun
+from visionflow.agents.report.gates import SECRETS_TOOL
+from visionflow.agents.tools.text import clean
+
+SECRET_CWES = frozenset({256, 257, 259, 260, 312, 321, 522, 540, 547, 798})
+"""Weaknesses that are about a credential in the source."""
+_FORMS = re.compile(
+    r"""
+    \b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}
+    | \bgh[pousr]_[A-Za-z0-9]{20,} | \bgithub_pat_[A-Za-z0-9_]{20,} | \bglpat-[A-Za-z0-9_-]{16,}
+    | \bxox[abeoprs]-[A-Za-z0-9-]{8,} | \b[sr]k_(?:live|test)_[A-Za-z0-9]{10,}
+    | \bAIza[0-9A-Za-z_-]{30,} | \bnpm_[A-Za-z0-9]{30,} | \bpypi-[A-Za-z0-9_-]{30,}
+    | \bsk-[A-Za-z0-9_-]{20,} | \bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}
+    | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*
+    | (?<=://)[^\s/:@'"]{1,80}:[^\s/@'"]{1,200}(?=@)
+    | -----BEGIN[ A-Z]{0,30}PRIVATE\ KEY-----(?:[\s\S]{0,4000}?-----END[ A-Z]{0,30}-----|[^\n]*)
+    """,
+    re.VERBOSE,
+)
+_NAMED = re.compile(
+    r"(?i)((?:passw(?:or)?d|passwd|pwd|secret|token|api_?key|auth_?key|private_?key|credentials?)"
+    r"[\w'\"\]]{0,20}\s{0,3}[:=]\s{0,3}[bBrRuUfF]{0,2})(\"[^\"\n]{3,}\"|'[^'\n]{3,}')"
+)
+_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|`[^`\n]*`")
+_VALUE = re.compile(r"[=:]\s*|[\"'`]")
+_HIDDEN = "[hidden, sha256 "
+
+
+class Veil:
+    """What is to be hidden in the texts of one run."""
+
+    def __init__(self, tools: Iterable[ToolRun]) -> None:
+        self._places: set[tuple[str, int]] = set()
+        for run in tools:
+            for finding in (*run.findings, *(each.finding for each in run.suppressed)):
+                if is_secret(finding):
+                    last = max(finding.line, finding.end_line or finding.line)
+                    lines = range(finding.line, min(last, finding.line + 200) + 1)
+                    self._places |= {(finding.path, line) for line in lines}
+
+    def text(self, text: str) -> str:
+        """`text` without what has the form of a credential; cleaned text is expected."""
+        shaped = _FORMS.sub(lambda found: hidden(found[0]), text)
+        return _NAMED.sub(lambda found: f"{found[1]}'{hidden(found[2][1:-1])}'", shaped)
+
+    def source(self, path: str, line: int, text: str) -> str:
+        """The text of a line of a file, its values hidden where a secret was found on it."""
+        return withheld(text) if (path, line) in self._places else self.text(text)
+
+    def message(self, issue: Issue) -> str:
+        """What is said of this issue; of one about a credential, without what it quotes."""
+        told = clean(issue.message)
+        return _unquoted(told) if self._own(issue) else self.text(told)
+
+    def finding(self, finding: Finding) -> str:
+        """The same of a single finding."""
+        told = clean(finding.message)
+        own = is_secret(finding) or (finding.path, finding.line) in self._places
+        return _unquoted(told) if own else self.text(told)
+
+    def snippet(self, issue: Issue) -> str:
+        """The line that this issue is about."""
+        told = clean(issue.snippet)
+        return withheld(told) if self._own(issue) else self.text(told)
+
+    def _own(self, issue: Issue) -> bool:
+        by_tool = any(tool == SECRETS_TOOL for tool, _ in issue.rules)
+        return by_tool or issue.cwe in SECRET_CWES or (issue.path, issue.line) in self._places
+
+
+def is_secret(finding: Finding) -> bool:
+    """Whether the finding is about a credential."""
+    return finding.tool == SECRETS_TOOL or finding.cwe in SECRET_CWES
+
+
+def hidden(secret: str) -> str:
+    """What stands where a secret stood."""
+    if not secret or _HIDDEN in secret or set(secret) <= set("*•.…xX '\""):
+        return secret
+    digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{_HIDDEN}{digest[:10]}]"
+
+
+def withheld(text: str) -> str:
+    """A line of source as far as its first value; the rest is hidden as a whole."""
+    found = _VALUE.search(text)
+    if found is None:
+        return hidden(text.strip())
+    return f"{text[: found.start()]}{found[0]}{hidden(text[found.end() :].strip())}"
+
+
+def _unquoted(text: str) -> str:
+    shaped = _FORMS.sub(lambda found: hidden(found[0]), text)
+    return _QUOTED.sub(lambda found: found[0][0] + hidden(found[0][1:-1]) + found[0][-1], shaped)

@@ -1,0 +1,112 @@
+"""The end of a run on the terminal: at most 25 lines, what matters first.
+
+Lines are cut to the width, but for commands: one that is not whole is of no use.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from visionflow.agents.report.telling import seconds
+from visionflow.agents.report.values import IssueLine, RunView
+from visionflow.agents.report.view import TOP
+from visionflow.agents.tools.text import one_line
+
+LINES_MAX = 25
+WIDTH = 110
+Paint = Callable[[str, str], str]
+"""(style, text) to the text in that style: good, bad, unsure, faint or bold."""
+_STYLE = {"critical": "bad", "high": "bad", "medium": "unsure", "low": "faint", "info": "faint"}
+_GATE = {True: ("passed", "good"), False: ("failed", "bad"), None: ("unknown", "unsure")}
+_UNSEEN_MAX = 3
+_SHOWN = ("findings", "tests", "coverage", "cycles", "fixed")
+"""The figures that have a place here."""
+
+
+def terminal_lines(
+    view: RunView, paint: Paint, report: str | None = None, width: int = WIDTH
+) -> list[str]:
+    """The run in at most `LINES_MAX` lines; `report` is the path of the report, when there is one.
+
+    Without colours a line is at most `width` wide, unless it is a command or a path.
+    """
+    took = "" if view.seconds is None else f" ({seconds(view.seconds)})"
+    lines = [paint(view.tone, _cut(view.headline, width - len(took))) + took]
+    lines += _gates(view, paint, width)
+    lines += _figures(view, width)
+    lines += _issues(view, paint, width)
+    lines += _unseen(view, paint, width)
+    tail = [f"Report: {_cut(report, 4_096)}"] if report else []
+    # The first command shows the run once more; it is what a reader looks for on the last line.
+    ordered = (*view.commands[1:], *view.commands[:1])
+    tail += [f"{command.does}: {command.command}" for command in ordered]
+    room = LINES_MAX - len(lines) - len(tail)
+    lines += [paint("faint", _cut(note, width)) for note in view.notes[: min(3, max(0, room))]]
+    return [*lines, *tail][:LINES_MAX]
+
+
+def _cut(text: str, width: int) -> str:
+    return one_line(text, width)
+
+
+def _gates(view: RunView, paint: Paint, width: int) -> Iterator[str]:
+    """As many gates on a line as fit, on two lines at most."""
+    rows: list[list[tuple[str, str, str]]] = [[]]
+    used = 0
+    for gate in view.gate_lines:
+        word, style = _GATE[gate.value]
+        name = _cut(gate.name, 20)
+        wide = len(name) + len(word) + 4
+        if used + wide > width - 2 and rows[-1]:
+            rows.append([])
+            used = 0
+        rows[-1].append((name, word, style))
+        used += wide
+    for row in rows[:2]:
+        if row:
+            yield "  " + "   ".join(f"{name} {paint(style, word)}" for name, word, style in row)
+
+
+def _figures(view: RunView, width: int) -> Iterator[str]:
+    told = [each for each in view.figures if each.key in _SHOWN]
+    line = ""
+    lines: list[str] = []
+    for each in told:
+        word = f"{each.label}: {each.text}"
+        if line and len(line) + len(word) + 3 > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} · {word}" if line else word
+    for each in [*lines, line][:2]:
+        if each:
+            yield _cut(each, width)
+
+
+def _issues(view: RunView, paint: Paint, width: int) -> Iterator[str]:
+    for issue in view.issues[:TOP]:
+        yield _issue(issue, paint, width)
+        yield f"           {paint('faint', issue.command)}"
+    if view.issues_total > TOP:
+        yield paint("faint", f"  and {view.issues_total - TOP:,} more, all in findings.sarif")
+
+
+def _issue(issue: IssueLine, paint: Paint, width: int) -> str:
+    severity = paint(_STYLE.get(issue.severity, "faint"), f"{issue.severity:<8}")
+    room = width - 11
+    rule = f" ({', '.join(issue.rules)})"
+    start = f"{issue.place} "
+    if len(start) > room // 2:
+        start = "…" + start[-(room // 2) :]
+    message = _cut(issue.message, max(12, room - len(start) - len(rule)))
+    return f"  {severity} {_cut(start + message + rule, room)}"
+
+
+def _unseen(view: RunView, paint: Paint, width: int) -> Iterator[str]:
+    if not view.not_looked_at:
+        return
+    shown: Sequence[str] = [f"{each.what}: {each.why}" for each in view.not_looked_at[:_UNSEEN_MAX]]
+    total = view.not_looked_at_total
+    yield paint("unsure", f"Not looked at: {total:,}")
+    for told in shown:
+        yield f"  {_cut(told, width - 2)}"
+    if total > len(shown):
+        yield paint("faint", f"  and {total - len(shown):,} more, in the report")
