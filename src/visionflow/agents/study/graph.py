@@ -72,7 +72,7 @@ def graph_of(project: Project, facts: Mapping[str, FileFacts]) -> ImportGraph:
         if facts[path].dynamic and not named:
             dynamic.add(path)
         for each in facts[path].imports:
-            found = names.meant(path, each)
+            found = names.meant(path, each, facts[path].guard is not None)
             if found is None:
                 outside.add(Outside(path, each.line, each.module, each.kind, each.guarded))
                 continue
@@ -150,7 +150,7 @@ class _Names:
                 return inner[: -len(end)].replace("/", ".")
         return inner.replace("/", ".")
 
-    def meant(self, importer: str, written: Import) -> tuple[str, ...] | None:
+    def meant(self, importer: str, written: Import, script: bool) -> tuple[str, ...] | None:
         """Paths of the project's modules that an import means; `None`: it is somebody else's.
 
         The standard library's, and what of the project cannot be found (a module that a build
@@ -167,7 +167,7 @@ class _Names:
         top = parts[0] if parts else ""
         if top in sys.stdlib_module_names and top not in self.shipped:
             return ()
-        for start in self._searched(importer, top):
+        for start in self._searched(importer, top, script):
             place = f"{start}/{top}" if start else top
             if self._module(place) is not None:
                 return self._targets(start, parts, written.names)
@@ -193,9 +193,13 @@ class _Names:
                     found.add(module)
         return tuple(sorted(found))
 
-    def _searched(self, importer: str, top: str) -> Iterator[str]:
-        yield self.start_of(importer.rpartition("/")[0])
+    def _searched(self, importer: str, top: str, script: bool) -> Iterator[str]:
+        folder = importer.rpartition("/")[0]
+        yield self.start_of(folder)
         yield from self.roots
+        if script:
+            # Run by itself, its own folder comes first, though it may be a package's.
+            yield folder
         elsewhere = self.loose.get(top, set())
         if len(elsewhere) == 1:
             yield from elsewhere

@@ -17,8 +17,6 @@ from visionflow.agents.tools.text import one_line
 from visionflow.agents.workspace.git import git
 
 COMMITS_MAX = 5_000
-OWNERS_MAX = 50
-HOTSPOTS_MAX = 20
 _MESSAGE_LINES_MAX = 60
 _NAME_MAX = 80
 
@@ -54,7 +52,7 @@ async def read_history(
         return None
     printed = await git(
         repository, "log", "--no-merges", "--no-renames", "--no-mailmap", "--no-show-signature",
-        "-z", "--name-only", f"--max-count={commits_max + 1}", "--format=format:%x00%H%x00%an",
+        "-z", "--name-only", f"--max-count={commits_max + 1}", "--format=format:%x00%H%x00:%an",
         head, "--",
     )  # fmt: skip
     changes: Counter[str] = Counter()
@@ -94,7 +92,9 @@ async def read_messages(
     )
 
 
-def hotspots_of(facts: Mapping[str, FileFacts], history: History | None) -> tuple[Hotspot, ...]:
+def hotspots_of(
+    facts: Mapping[str, FileFacts], history: History | None, most: int
+) -> tuple[Hotspot, ...]:
     """Files by changes x cognitive complexity, the hottest first; a file that was changed never
     or only once is none."""
     if history is None:
@@ -108,19 +108,20 @@ def hotspots_of(facts: Mapping[str, FileFacts], history: History | None) -> tupl
     largest = rows[0][0] if rows else 1
     return tuple(
         Hotspot(path, changes, complexity, round(product / largest, 4), *_worst(facts[path]))
-        for product, path, changes, complexity in rows[:HOTSPOTS_MAX]
+        for product, path, changes, complexity in rows[:most]
     )
 
 
-def owners_of(history: History | None, paths: Iterable[str]) -> tuple[Owner, ...]:
-    """Of each folder that holds some of `paths`, who made most of its commits."""
+def owners_of(history: History | None, paths: Iterable[str], most: int) -> tuple[Owner, ...]:
+    """Of each folder that holds some of `paths`, who made most of its commits; of more than `most`
+    folders those that changed most often."""
     if history is None:
         return ()
     folders = {above for path in paths for above in _folders(portable_path(path))}
     known = [(sum(history.authors[f].values()), f) for f in folders if f in history.authors]
     known.sort(key=lambda row: (-row[0], row[1]))
     found: list[Owner] = []
-    for total, folder in known[:OWNERS_MAX]:
+    for total, folder in known[:most]:
         counts = history.authors[folder]
         author = min(counts, key=lambda name: (-counts[name], name))
         share = round(counts[author] / total, 4)
@@ -129,20 +130,20 @@ def owners_of(history: History | None, paths: Iterable[str]) -> tuple[Owner, ...
 
 
 def _commits(words: list[bytes]) -> Iterable[tuple[str, list[str]]]:
-    """(author, files) of each commit. An empty word is before each id; the author's word holds
-    the first file too, on a line of its own."""
+    """(author, files) of each commit. Empty words are only before an id; the author's word, which
+    begins with a colon, holds the first file too, on a line of its own."""
     at = 0
     while at < len(words):
-        if words[at] != b"" or at + 2 >= len(words):
+        if words[at] == b"":
             at += 1
             continue
-        author, _, first = words[at + 2].partition(b"\n")
-        at += 3
+        author, _, first = words[min(at + 1, len(words) - 1)].partition(b"\n")
+        at += 2
         files = [first] if first else []
         while at < len(words) and words[at] != b"":
             files.append(words[at])
             at += 1
-        yield _name(author), [_path(file) for file in files]
+        yield _name(author[1:]), [_path(file) for file in files]
 
 
 def _name(author: bytes) -> str:
