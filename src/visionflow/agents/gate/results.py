@@ -3,7 +3,7 @@
 Paths are relative to the workspace with `/`; lines count from 1; `None` is what is not known.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -70,6 +70,8 @@ class BrokenTest(msgspec.Struct, frozen=True, order=True):
 
 class Tests(msgspec.Struct, frozen=True):
     """The tests that were run on the working tree, held against base."""
+
+    __test__: ClassVar[bool] = False
 
     run: int
     """How many ended."""

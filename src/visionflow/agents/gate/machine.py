@@ -1,0 +1,124 @@
+"""A gate's answer for machines: one JSON object, SARIF, and the workflow commands of GitHub."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from visionflow.agents.findings import Finding, Severity, ToolRun, with_fingerprints
+from visionflow.agents.gate.results import BrokenTest, GateResult
+from visionflow.agents.roles.job import storable
+from visionflow.agents.tools.sarif import sarif
+from visionflow.agents.tools.text import one_line
+
+_LEVEL: dict[Severity, str] = {
+    "critical": "error", "high": "error", "medium": "error", "low": "warning", "info": "notice",
+}  # fmt: skip
+TESTS = "tests"
+"""The tool's name under which broken and flaky tests stand in SARIF."""
+
+
+def as_json(result: GateResult, exit_code: int) -> bytes:
+    """One object on one line, with a newline. docs/gate.md says what its keys mean."""
+    value: dict[str, Any] = {
+        "verdict": "clean" if result.clean else "failed",
+        "exit_code": exit_code,
+        "failed": list(result.failed),
+        **storable(result),
+    }
+    if result.coverage is not None:
+        value["coverage"]["percent"] = result.coverage.percent
+    return msgspec.json.encode(value) + b"\n"
+
+
+def as_sarif(result: GateResult) -> bytes:
+    """SARIF of what fails the gate: a run for each tool that read, its new findings in it, and one
+    for tests that are broken or newly flaky."""
+    runs = [
+        ToolRun(
+            tool.tool, tool.version, _of(tool.tool, result.findings.new), tool.files_read,
+            tool.not_read, "completed" if tool.ended == "completed" else "failed", tool.reason,
+        )
+        for tool in result.tools
+    ]  # fmt: skip
+    present = {run.tool for run in runs}
+    others = sorted({each.tool for each in result.findings.new} - present)
+    runs += [ToolRun(tool, None, _of(tool, result.findings.new)) for tool in others]
+    if result.tests is not None:
+        found = [
+            *(_test(each, "broken-test", "high") for each in result.tests.broken),
+            *(_test(each, "flaky-test", "medium") for each in result.tests.flaky),
+        ]
+        runs.append(ToolRun(TESTS, None, with_fingerprints(found, {})))
+    return sarif(runs)
+
+
+def _of(tool: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(each for each in findings if each.tool == tool)
+
+
+def _test(test: BrokenTest, rule: str, severity: Severity) -> Finding:
+    said = f": {test.message}" if test.message else ""
+    return Finding(TESTS, rule, severity, f"{test.id}{said}", test.path, 1)
+
+
+def as_github(result: GateResult) -> str:
+    """A workflow command for each thing that fails the gate, notices for the rest, and the verdict.
+
+    GitHub shows each at its line of the change.
+    """
+    lines = [
+        _command(
+            _LEVEL[each.severity], each.message, file=each.path, line=each.line,
+            endLine=each.end_line, col=each.column, title=f"{each.tool} {each.rule}",
+        )
+        for each in result.findings.new
+    ]  # fmt: skip
+    lines += [
+        _command("notice", each.message, file=each.path, line=each.line,
+                 title=f"{each.tool} {each.rule}")
+        for each in result.findings.below
+    ]  # fmt: skip
+    if result.tests is not None:
+        for what, tests in (
+            ("broken test", result.tests.broken), ("newly flaky test", result.tests.flaky)
+        ):  # fmt: skip
+            lines += [
+                _command("error", f"{each.id}: {each.message}", file=each.path, line=1, title=what)
+                for each in tests
+            ]
+    for each in result.coverage.missing if result.coverage is not None else ():
+        for first, last in _stretches(each.missing):
+            lines.append(
+                _command("notice", "no test runs this", file=each.path, line=first,
+                         endLine=last, title="changed line not covered")
+            )  # fmt: skip
+    said = "; ".join(result.failed) or "nothing new"
+    lines.append(_command("notice" if result.clean else "error", said, title="visionflow gate"))
+    return "\n".join(lines) + "\n"
+
+
+def _command(kind: str, message: str, **properties: str | int | None) -> str:
+    given = ",".join(
+        f"{key}={_property(str(value))}" for key, value in properties.items() if value is not None
+    )
+    return f"::{kind} {given}::{_data(one_line(message, 1_000))}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _stretches(lines: Iterable[int]) -> list[tuple[int, int]]:
+    """(first, last) of each unbroken row of numbers."""
+    found: list[tuple[int, int]] = []
+    for line in lines:
+        if found and found[-1][1] == line - 1:
+            found[-1] = (found[-1][0], line)
+        else:
+            found.append((line, line))
+    return found

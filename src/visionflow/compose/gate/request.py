@@ -1,0 +1,37 @@
+"""Values: what a gate is asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from visionflow.agents.gate.results import FailOn
+
+TestChoice = Literal["affected", "all", "none"]
+
+
+class GateRequest(msgspec.Struct, frozen=True):
+    """One gate."""
+
+    workspace: Path
+    base: str = "HEAD"
+    direct: bool = False
+    """Compare with the ref itself and not with where HEAD left it."""
+    baseline: Path | None = None
+    write_baseline: Path | None = None
+    tests: TestChoice = "affected"
+    fail_on: FailOn = "low"
+    min_coverage: float | None = None
+    """Percent of the changed lines that can run."""
+    require_tests: bool = False
+    cache: bool = True
+    trusted: bool = False
+    tests_s: float = 600.0
+    """At most for a run of the tests."""
+    virtual_env: str | None = None
+    """The user's VIRTUAL_ENV."""
+
+
+OnStage = Callable[[str], None]
+"""Told what is being done, in a few words."""

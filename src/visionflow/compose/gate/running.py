@@ -1,0 +1,243 @@
+"""A whole gate: find the sides, look at both, run the tests, say what is new.
+
+Tools read confined, as do tests; with `trusted` also where nothing confines them. Nothing of the
+workspace is written to, and no configuration of it is obeyed but its tests'.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from visionflow.agents.findings import ToolRun, order_of, portable_path
+from visionflow.agents.gate import baseline as baselines
+from visionflow.agents.gate.cycles import closing_edges, new_rings
+from visionflow.agents.gate.judging import Comparison, judge, weighed
+from visionflow.agents.gate.results import (
+    Accepted,
+    ChangedFile,
+    Findings,
+    GateResult,
+    Status,
+    ToolState,
+)
+from visionflow.agents.gate.verdict import reasons
+from visionflow.agents.study.facts import read_facts
+from visionflow.agents.study.graph import ImportGraph, graph_of
+from visionflow.agents.tools.cache import ResultCache
+from visionflow.agents.tools.delta import FileDiff
+from visionflow.agents.tools.portions import ScanRequest
+from visionflow.agents.tools.text import read_plain, write_whole
+from visionflow.compose.gate.checkout import Checkout
+from visionflow.compose.gate.request import GateRequest, OnStage
+from visionflow.compose.gate.reviewing import Side, line_text, review_both, side_of
+from visionflow.compose.gate.sides import Sides, sides_of, source_of
+from visionflow.compose.gate.state import State, opened
+from visionflow.compose.gate.suites import Suites, Tested, reached
+from visionflow.compose.job.exits import OutputError
+from visionflow.compose.job.trust import home
+from visionflow.domain.errors import ConfigError
+from visionflow.ports.sandbox import Sandbox
+
+FACTS_MS = 120_000
+
+
+async def run_gate(
+    request: GateRequest, sandbox: Sandbox, on_stage: OnStage = lambda _: None
+) -> GateResult:
+    """The answer. A baseline is written when one was asked for.
+
+    Raises:
+        WorkspaceError: workspace or base cannot be read.
+        ConfigError: the baseline file cannot be used.
+        ConfinementUnavailable: nothing can hold the tools here, and it is not trusted.
+        StoreInUse: another gate of this workspace goes on for too long.
+        OutputError: state or baseline cannot be written.
+    """
+    on_stage("looking at what changed")
+    accepted = _accepted(request)
+    source, foreign = await asyncio.to_thread(source_of, request.workspace)
+    async with opened(home(), foreign) as state:
+        sides = await sides_of(state, source, request.base, request.direct, (home(),))
+        cache = str(home() / "cache") if request.cache else None
+        work = _Gate(request, sandbox, on_stage, state, source, sides, cache)
+        with ResultCache(cache) as results:
+            result = await work.run(accepted, results)
+    if request.write_baseline is not None:
+        result = _written(request.write_baseline, result, accepted)
+    return msgspec.structs.replace(
+        result, failed=reasons(result, request.min_coverage, request.require_tests)
+    )
+
+
+class _Gate:
+    """One gate at work."""
+
+    def __init__(
+        self,
+        request: GateRequest,
+        sandbox: Sandbox,
+        on_stage: OnStage,
+        state: State,
+        source: Path,
+        sides: Sides,
+        cache: str | None,
+    ) -> None:
+        self.request = request
+        self.sandbox = sandbox
+        self.on_stage = on_stage
+        self.state = state
+        self.source = source
+        self.sides = sides
+        self.cache = cache
+
+    async def run(self, accepted: Sequence[Accepted], results: ResultCache) -> GateResult:
+        sides, request = self.sides, self.request
+        result = GateResult(
+            base=sides.base,
+            head=sides.head,
+            dirty=sides.dirty,
+            files=tuple(_changed(each) for each in sides.diff),
+            findings=Findings(),
+            fail_on=request.fail_on,
+            notes=sides.notes,
+        )
+        kept = [each.path for each in accepted]
+        if not sides.diff and not kept:
+            why = "nothing changed"
+            return msgspec.structs.replace(result, tests_reason=why, coverage_reason=why)
+        base, head = await self._copies()
+        self.on_stage("reading the changed files")
+        present = {portable_path(path): path for path in head.project.tree.python}
+        besides = [present[path] for path in kept if path in present]
+        before, after = await review_both(
+            self.sandbox, self.state, base, head, sides.diff, besides, self.cache, request.trusted
+        )
+        rings, graph = await self._cycles(base, head, results)
+        after = (*after, rings) if rings is not None else after
+        tested = await self._tested(head, graph, results)
+        fresh = judge(Comparison(before, after, sides.diff, line_text(base), line_text(head)))
+        return msgspec.structs.replace(
+            result,
+            findings=weighed(fresh, accepted, request.fail_on),
+            stale=baselines.stale(accepted, after, self._files(head)),
+            tests=tested.tests,
+            tests_reason=tested.tests_reason,
+            coverage=tested.coverage,
+            coverage_reason=tested.coverage_reason,
+            tools=tuple(_state(run) for run in after if run is not rings),
+            notes=(*sides.notes, *tested.notes),
+        )
+
+    async def _copies(self) -> tuple[Side, Side]:
+        base = Checkout(self.state, "base")
+        head = Checkout(self.state, "head")
+
+        async def one(copy: Checkout, name: str, tree: str) -> Side:
+            return await side_of(name, await copy.at(tree))
+
+        return await asyncio.gather(
+            one(base, "base", self.sides.base_tree), one(head, "head", self.sides.head_tree)
+        )
+
+    async def _cycles(
+        self, base: Side, head: Side, results: ResultCache
+    ) -> tuple[ToolRun | None, ImportGraph | None]:
+        """New import cycles, and the graph of the working tree."""
+        if not any(each.new and each.new.endswith(".py") for each in self.sides.diff):
+            return None, None
+        graph = await self._graph(head, results)
+        closing = closing_edges(graph, self.sides.diff) if graph is not None else {}
+        if graph is None or not closing:
+            return None, graph
+        before = await self._graph(base, results)
+        if before is None:
+            return None, graph
+        names = {each.new: each.old for each in self.sides.diff if each.new and each.old}
+        return new_rings(closing, before, graph, names, line_text(head)), graph
+
+    async def _graph(self, side: Side, results: ResultCache) -> ImportGraph | None:
+        request = ScanRequest(
+            str(side.folder), side.project.tree.python, side.project.tree.skipped,
+            str(self.state.scratch / f"{side.name}-facts"), FACTS_MS, trusted=self.request.trusted,
+        )  # fmt: skip
+        facts = await read_facts(self.sandbox, request, results)
+        if facts.ended == "not_run":
+            return None
+        return await asyncio.to_thread(graph_of, side.project, facts.files)
+
+    async def _tested(self, head: Side, graph: ImportGraph | None, results: ResultCache) -> Tested:
+        if self.request.tests == "none":
+            why = "tests were not asked for"
+            return Tested(tests_reason=why, coverage_reason=why)
+        selection = None
+        if self.request.tests == "affected":
+            graph = graph or await self._graph(head, results)
+            selection = None if graph is None else reached(graph, self.sides.diff, head.project)
+        many = "all tests" if selection is None else f"{len(selection)} test files"
+        self.on_stage(f"running {many}")
+        suites = Suites(
+            self.sandbox, self.state, str(self.source), self.sides, self.request, results
+        )
+        return await suites.run(head.project, selection)
+
+    def _files(self, head: Side) -> list[str]:
+        """Every file of the working tree that a baseline could name."""
+        return list(head.project.tree.python)
+
+
+def _changed(change: FileDiff) -> ChangedFile:
+    status: Status = "changed"
+    if change.module:
+        status = "submodule"
+    elif change.old is None:
+        status = "added"
+    elif change.new is None:
+        status = "deleted"
+    elif change.old != change.new:
+        status = "renamed"
+    name = portable_path(change.new or change.old or "")
+    return ChangedFile(name, status, sum(span.count for span in change.added))
+
+
+def _state(run: ToolRun) -> ToolState:
+    return ToolState(
+        run.tool, run.version, run.ended, run.reason, run.files_read, run.not_read, run.enforced
+    )
+
+
+def _accepted(request: GateRequest) -> tuple[Accepted, ...]:
+    if request.baseline is None:
+        return ()
+    content = read_plain(request.baseline, baselines.BYTES_MAX)
+    if content is None:
+        why = "is no plain file" if os.path.lexists(request.baseline) else "is not there"
+        raise ConfigError(
+            f"The baseline {request.baseline} {why}.",
+            hint="`--write-baseline FILE` makes one.",
+        )
+    try:
+        return baselines.read_baseline(content).findings
+    except ValueError as error:
+        raise ConfigError(
+            f"The baseline {request.baseline} cannot be used: {error}.",
+            hint="`--write-baseline FILE` makes a new one.",
+        ) from error
+
+
+def _written(file: Path, result: GateResult, accepted: Sequence[Accepted]) -> GateResult:
+    """Write the baseline; what is in it is accepted from here on."""
+    found = result.findings
+    kept = [each for each in accepted if each not in result.stale]
+    new = (*found.new, *found.below)
+    try:
+        write_whole(file, baselines.write_baseline(kept, new))
+    except OSError as error:
+        raise OutputError(f"{file} cannot be written: {error.strerror}.") from error
+    findings = msgspec.structs.replace(
+        found, new=(), below=(), accepted=tuple(sorted((*found.accepted, *new), key=order_of))
+    )
+    note = f"{len(new)} findings were written into the baseline."
+    return msgspec.structs.replace(result, findings=findings, stale=(), notes=(*result.notes, note))
