@@ -1,10 +1,11 @@
 """The tester: runs a project's own tests with coverage, confined, on a copy of the workspace.
 
-Failures are run again to tell the flaky ones. It judges nothing: what the outcome means for the
-gates is the reviewer's.
+Failures are run again to tell the flaky ones. It also makes tests that pin what the code does
+today. It judges nothing: what the outcome means for the gates is the reviewer's.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
@@ -15,17 +16,22 @@ from visionflow.agents.roles.ground import Ground, look_at, prepare, put_back
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.settings import RoleSettings, read_settings
 from visionflow.agents.task import Task
+from visionflow.agents.tools.characterising import TestFile, TestSuite, make_tests, run_made
 from visionflow.agents.tools.flaky import candidates, run_again
 from visionflow.agents.tools.project import Project
 from visionflow.agents.tools.results import Progress, TestRun
 from visionflow.agents.tools.selecting import TEST_KINDS
 from visionflow.agents.tools.testing import SuiteRequest, run_tests
 
-TASK_TYPES = ("run_tests",)
+TASK_TYPES = ("run_tests", "generate_tests")
 WALL_MS = 600_000
 RERUNS_MAX = 20
 _BEGUN, _BEGUN_AGAIN = "begun", "begun-again"
 _FRAMEWORKS = ("pytest", "unittest")
+_NOT_MADE = (
+    "no integration tests were made: what parts should do together is not written in the code",
+    "no end-to-end tests were made: how a project is meant to be used is not written in its code",
+)
 
 
 class TesterSettings(RoleSettings, frozen=True, kw_only=True):
@@ -62,21 +68,26 @@ class TesterAgent(BaseAgent):
     `coverage_gate`: whether coverage reaches `coverage_threshold`, `None` where one of them is not
     known; `measures`: `coverage` and `pass_rate`, 0 to 1 or `None`; `warnings`: settings without
     effect. The settings are `TesterSettings`.
+
+    Task type `generate_tests`: the same input; its result is a map as `TestSuite` has it.
     """
 
     __test__: ClassVar[bool] = False
     type = "tester"
     capabilities = (
-        "automated_testing", "coverage", "quality_assurance", "run_tests", "testing", "tests",
-        "validation",
+        "automated_testing", "coverage", "generate_tests", "quality_assurance", "run_tests",
+        "test_creation", "testing", "tests", "validation",
     )  # fmt: skip
 
     async def process_task(self, task: Task) -> Any:
-        """Run the tests of the workspace that the task names."""
+        """Run the tests of the workspace that the task names, or make some for it."""
+        if task.type == "generate_tests":
+            given = storable(job_input(task, self.context.folder))
+            return await self.step("generate tests", self._generate, given)
         if task.type not in TASK_TYPES:
             raise unknown_type(self, task, TASK_TYPES)
         wall_ms = timeout_ms(self, WALL_MS)
-        settings, warnings = tester_settings(self)
+        settings, warnings = settings_of(self)
         job = job_input(task, self.context.folder)
         given = storable(job)
         self.progress(0.0, "preparing a copy of the workspace")
@@ -101,6 +112,77 @@ class TesterAgent(BaseAgent):
             "measures": measures(run),
             "warnings": list(warnings),
         }
+
+    async def generate_test_suite(self, implementation: object) -> TestSuite:
+        """Tests made for an implementation: a workspace's folder, or a map with `workspace`.
+
+        They pin what its functions do today, and are made by calling them. Nothing is written into
+        the workspace: each file's text is in the result.
+
+        Raises:
+            PermanentFailure: it names no workspace that can be read.
+            ConfinementUnavailable: nothing here can confine its code.
+        """
+        unit = await self.generate_unit_tests(implementation)
+        integration = await self.generate_integration_tests(implementation)
+        e2e = await self.generate_e2e_tests(implementation)
+        made = [*unit, *integration, *e2e]
+        coverage = await self.run_tests_with_coverage(made, implementation)
+        functions = sum(len(file.functions) for file in unit)
+        notes = [f"{functions} functions are pinned by {sum(file.cases for file in unit)} calls"]
+        notes += [why for why, made in zip(_NOT_MADE, (integration, e2e), strict=True) if not made]
+        return TestSuite(tuple(unit), tuple(integration), tuple(e2e), coverage, tuple(notes))
+
+    async def generate_unit_tests(self, implementation: object) -> list[TestFile]:
+        """A file of tests for each module with functions whose outcome can be pinned."""
+        job = _job_of(implementation, self.context.folder)
+        project, suite = await self._ground_for_made(job)
+        return list(await make_tests(self.context.sandbox, project, suite))
+
+    async def generate_integration_tests(self, implementation: object) -> list[TestFile]:
+        """None: without a model there is nothing to make them from."""
+        _job_of(implementation, self.context.folder)
+        return []
+
+    async def generate_e2e_tests(self, implementation: object) -> list[TestFile]:
+        """None: without a model there is nothing to make them from."""
+        _job_of(implementation, self.context.folder)
+        return []
+
+    async def run_tests_with_coverage(
+        self, tests: Sequence[TestFile], implementation: object = None
+    ) -> float | None:
+        """Share of the project's lines that these tests, all of one workspace, run; 0 to 1.
+
+        `None` where there are none or coverage could not be measured. Without an implementation
+        it is the workspace that the tests name.
+        """
+        if not tests:
+            return None
+        job = _job_of(implementation or tests[0].workspace, self.context.folder)
+        project, suite = await self._ground_for_made(job)
+        run = await run_made(self.context.sandbox, project, suite, tests)
+        return measures(run)["coverage"]
+
+    async def _generate(self, given: dict[str, Any]) -> Any:
+        made = await self.generate_test_suite(given)
+        plain = msgspec.to_builtins(made)
+        for file in plain["unit"]:
+            del file["workspace"]
+        return storable(plain)
+
+    async def _ground_for_made(self, job: JobInput) -> tuple[Project, SuiteRequest]:
+        given = storable(job)
+        ground = restored(await prepare(given, "made"), Ground)
+        await put_back(given, ground.worktree)
+        project = restored(await asyncio.to_thread(look_at, ground.worktree), Project)
+        settings, _ = settings_of(self)
+        scratch = Path(job.scratch, "made")
+        suite = suite_request(job, ground.worktree, settings, timeout_ms(self, WALL_MS))
+        return project, msgspec.structs.replace(
+            suite, scratch=str(scratch), junit=str(scratch / "junit.xml"),
+            coverage=str(scratch / "coverage.xml"),
+        )  # fmt: skip
 
     async def _run_tests(
         self, given: dict[str, Any], project: dict[str, Any], request: dict[str, Any]
@@ -149,7 +231,15 @@ class TesterAgent(BaseAgent):
         )
 
 
-def tester_settings(agent: BaseAgent) -> tuple[TesterSettings, tuple[str, ...]]:
+def _job_of(implementation: object, folder: Path) -> JobInput:
+    """The job of making tests for what a caller hands over."""
+    given = {"workspace": str(Path(implementation).absolute())} if isinstance(
+        implementation, str | Path
+    ) else implementation  # fmt: skip
+    return job_input(Task(id="made", type="generate_tests", input=given), folder)
+
+
+def settings_of(agent: BaseAgent) -> tuple[TesterSettings, tuple[str, ...]]:
     """The settings of this agent, and what of the given ones has no effect.
 
     Raises:
