@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,7 @@ class Page:
 
 
 @contextmanager
-def page() -> Iterator[Page]:
+def page() -> Generator[Page]:
     """A tab of a browser of its own, which ends with the block.
 
     Raises:

@@ -318,14 +318,7 @@ def many_findings(count: int) -> tuple[ToolRun, ...]:
 def large_architecture(modules: int) -> Architecture:
     """So many modules in forty packages, some of them in rings."""
     names = [f"big.part{n % 40:02}.module{n:04}" for n in range(modules)]
-    edges = sorted(
-        {
-            (names[n], names[(n * k) // 3])
-            for n in range(1, modules)
-            for k in (1, 2)
-            if n * k // 3 < n
-        }
-    )
+    edges = sorted({(names[n], names[n * k // 3]) for n in range(1, modules) for k in (1, 2)})
     ring = (names[0], names[1])
     return Architecture(
         modules=tuple(

@@ -205,7 +205,8 @@ def _architecture(found: ArchitectureView | None) -> Iterator[str]:
     yield ""
     for cycle in found.cycles:
         places = ", ".join(code(place) for place in cycle.places)
-        yield f"- cycle: {' → '.join(code(name) for name in cycle.modules)}; imports at {places}"
+        ring = (*cycle.modules, cycle.modules[0]) if cycle.modules else ()
+        yield f"- cycle: {' → '.join(code(name) for name in ring)}; imports at {places}"
     yield from _more(len(found.cycles), found.cycles_total)
     if found.cycles:
         yield ""

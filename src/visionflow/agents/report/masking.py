@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from visionflow.agents.evidence import Issue
 from visionflow.agents.findings import Finding, ToolRun
 from visionflow.agents.report.gates import SECRETS_TOOL
+from visionflow.agents.tools.hiding import hide
 from visionflow.agents.tools.text import clean
 
 SECRET_CWES = frozenset({256, 257, 259, 260, 312, 321, 522, 540, 547, 798})
@@ -57,7 +58,7 @@ class Veil:
 
     def source(self, path: str, line: int, text: str) -> str:
         """The text of a line of a file, its values hidden where a secret was found on it."""
-        return withheld(text) if (path, line) in self._places else self.text(text)
+        return withheld(text) if (path, line) in self._places else self.text(hide(text))
 
     def message(self, issue: Issue) -> str:
         """What is said of this issue; of one about a credential, without what it quotes."""

@@ -216,12 +216,13 @@ def drawing(graph: GraphView) -> Drawing:
     width = _GUTTER + across * (NODE_W + _GAP_X)
     at: dict[str, tuple[float, float]] = {}
     marks: list[LevelMark] = []
+    word = "layer" if graph.unit == "module" else "level"
     y, before = 10.0, None
     for level, row in rows:
         if before is not None:
             y += NODE_H + (_GAP_WRAP if level == before else _GAP_Y)
         if level != before:
-            marks.append(LevelMark(round(y + NODE_H / 2 + 4, 1), f"layer {level}"))
+            marks.append(LevelMark(round(y + NODE_H / 2 + 4, 1), f"{word} {level}"))
         indent = _GUTTER + (width - _GUTTER - len(row) * (NODE_W + _GAP_X) + _GAP_X) / 2
         for place, node in enumerate(row):
             at[node.name] = (round(indent + place * (NODE_W + _GAP_X), 1), y)
