@@ -79,6 +79,7 @@ def local_agent(
     folder: Path | None = None,
     on_progress: Told | None = None,
     on_log: Logged | None = None,
+    open_sandbox: Callable[[], Sandbox] | None = None,
 ) -> AbstractAsyncContextManager[A]: ...
 @overload
 def local_agent(
@@ -88,6 +89,7 @@ def local_agent(
     folder: Path | None = None,
     on_progress: Told | None = None,
     on_log: Logged | None = None,
+    open_sandbox: Callable[[], Sandbox] | None = None,
 ) -> AbstractAsyncContextManager[BaseAgent]: ...
 def local_agent(
     role: type[BaseAgent] | str,
@@ -96,12 +98,14 @@ def local_agent(
     folder: Path | None = None,
     on_progress: Told | None = None,
     on_log: Logged | None = None,
+    open_sandbox: Callable[[], Sandbox] | None = None,
 ) -> AbstractAsyncContextManager[BaseAgent]:
     """An agent of a class, or of the built-in template of this name, started and ready to use.
 
     `config` goes over the template's settings; a class by itself has none. `folder` is the
     agent's own and stays; without one it has a temporary folder that goes with it. `on_log` takes
-    level and text. Enter it in the task that uses the agent.
+    level and text; `open_sandbox` makes what holds foreign commands, which is this machine's
+    strongest means when left out. Enter it in the task that uses the agent.
 
     Raises:
         UsageError: there is no such template.
@@ -110,9 +114,14 @@ def local_agent(
     if isinstance(role, str):
         template = load_agents(None).template(role)
         settings = {**template.config, **(config or {})}
-        return _running(class_of(template), role, settings, folder, on_progress, on_log)
-    made = as_agent_class(role, role.__name__)
-    return _running(made, made.type, dict(config or {}), folder, on_progress, on_log)
+        made, kind = class_of(template), role
+    else:
+        made, settings = as_agent_class(role, role.__name__), dict(config or {})
+        kind = made.type
+    attempt = LocalAttempt(on_progress)
+    return _running(
+        made, kind, settings, folder, attempt, on_log or _unheard, open_sandbox or _sandbox
+    )
 
 
 @asynccontextmanager
@@ -121,8 +130,9 @@ async def _running(
     kind: str,
     config: dict[str, Any],
     folder: Path | None,
-    on_progress: Told | None,
-    on_log: Logged | None,
+    attempt: LocalAttempt,
+    write_log: Logged,
+    open_sandbox: Callable[[], Sandbox],
 ) -> AsyncGenerator[BaseAgent, None]:
     with ExitStack() as held:
         if folder is None:
@@ -134,12 +144,11 @@ async def _running(
         context = AgentContext(
             folder=folder.absolute(),
             blobs=MemoryBlobs(),
-            open_sandbox=_sandbox,
-            write_log=on_log or _unheard,
+            open_sandbox=open_sandbox,
+            write_log=write_log,
         )
         agent = made(kind, kind, kind, config, context)
-        attempt = current_attempt.set(LocalAttempt(on_progress))
-        held.callback(_leave, attempt)
+        held.callback(_leave, current_attempt.set(attempt))
         await agent.start()
         try:
             yield agent
