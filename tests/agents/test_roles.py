@@ -15,6 +15,7 @@ from visionflow.adapters.memory import MemoryBlobs
 from visionflow.agents import BaseAgent, PermanentFailure, ReviewerAgent, Task, TesterAgent
 from visionflow.agents.base import AgentContext, current_attempt
 from visionflow.agents.roles.reviewer import known_findings, suite_in, tools_in
+from visionflow.agents.rules import TOOLS
 from visionflow.ports.sandbox import Sandbox
 from visionflow.worker.values import encode
 
@@ -122,10 +123,10 @@ def test_a_reviewer_gives_a_run_of_each_tool(tmp_path: Path) -> None:
         ReviewerAgent, tmp_path / "own", task_for(project, "review_code"), attempt=attempt
     )
     tools = tools_in([result])
-    assert [run.tool for run in tools] == ["bandit", "ruff"]
-    assert {finding.rule for run in tools for finding in run.findings} == {"B307", "F401"}
+    assert [run.tool for run in tools] == list(TOOLS)
+    assert {finding.rule for run in tools for finding in run.findings} == {"B307"}
     assert attempt.ran == [
-        "prepare worktree", "look at the project", "scan ruff", "scan bandit",
+        "prepare worktree", "look at the project", *(f"scan {tool}" for tool in TOOLS),
     ]  # fmt: skip
 
 

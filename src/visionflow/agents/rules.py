@@ -12,8 +12,8 @@ from typing import Literal
 import msgspec
 
 from visionflow.agents.evidence import Focus
-from visionflow.agents.findings import SEVERITIES, Severity
-from visionflow.agents.rule_rows import M, P, Row, S, ruff_rows
+from visionflow.agents.findings import Severity
+from visionflow.agents.rule_rows import M, Row, S, ruff_rows
 
 Depth = Literal["quick", "standard", "thorough"]
 DEPTHS: tuple[Depth, ...] = ("quick", "standard", "thorough")
@@ -170,13 +170,3 @@ def rule_of(tool: str, rule: str) -> Rule:
 def fixable_rules() -> tuple[str, ...]:
     """The rules of ruff's whose fix is safe, sorted."""
     return tuple(sorted(row[0] for row in ruff_rows() if row[5]))
-
-
-def weighs(rule: Rule, depth: Depth) -> bool:
-    """Whether a review of this depth tells of the rule: quick ones of what is medium and above,
-    standard ones of all but what is only information."""
-    least: dict[Depth, Severity] = {"quick": "medium", "standard": "low", "thorough": "info"}
-    return SEVERITIES.index(rule.severity) <= SEVERITIES.index(least[depth])
-
-
-__all__ = ["DEPTHS", "TOOLS", "Depth", "M", "P", "Rule", "S", "fixable_rules", "rule_of"]

@@ -16,7 +16,7 @@ _TELLS = (
     r"|\bsalt\b|_key\b|bearer|connection.?str)"
 )
 _TELLING = re.compile(_TELLS, re.IGNORECASE)
-_QUOTED = re.compile(r"""(["'`])((?:\\.|(?!\1).){3,})(\1|$)""")
+_QUOTED = re.compile(r"""(["'`])((?:\\.|(?!\1).)*)(\1|$)""")
 _ASSIGNED = re.compile(
     _TELLS + r"""(\w*["']?\s*[:=]\s*)([^\s\"'`(){}\[\],;#]{4,})""", re.IGNORECASE
 )
@@ -37,9 +37,13 @@ def hide(line: str) -> str:
     if "-----BEGIN" in hidden:
         return hidden.split("-----BEGIN")[0] + MASK
     if _TELLING.search(hidden):
-        hidden = _QUOTED.sub(lambda found: f"{found[1]}{MASK}{found[3]}", hidden)
+        hidden = _QUOTED.sub(_quoted, hidden)
         hidden = _ASSIGNED.sub(lambda found: found[0][: -len(found[2])] + MASK, hidden)
     return hidden
+
+
+def _quoted(found: re.Match[str]) -> str:
+    return f"{found[1]}{MASK}{found[3]}" if len(found[2]) > 2 else found[0]
 
 
 def short_hash(secret: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from visionflow.agents.evidence import Focus, Part
+from visionflow.agents.evidence import FOCUSES, Focus, Part
 from visionflow.agents.findings import SEVERITIES, Ended, Finding, Severity, ToolRun, order_of
 from visionflow.agents.rules import TOOLS, Depth, rule_of
 from visionflow.agents.tools.bandit import run_bandit
@@ -56,6 +56,8 @@ class ReviewRequest(msgspec.Struct, frozen=True):
     trusted: bool = False
     jobs: int = 2
     depth: Depth = "standard"
+    areas: tuple[Focus, ...] = FOCUSES
+    """Where `focus` names none: only what belongs to one of these."""
     digests: dict[str, str] = {}
     """`portions.digest_of` of files whose content the caller knows already."""
 
@@ -173,7 +175,8 @@ def _masked(run: ToolRun, secret: dict[tuple[str, int], str]) -> ToolRun:
 
 
 def _told(finding: Finding, request: ReviewRequest) -> bool:
-    if request.focus is not None and request.focus != rule_of(finding.tool, finding.rule).focus:
+    areas = request.areas if request.focus is None else (request.focus,)
+    if rule_of(finding.tool, finding.rule).focus not in areas:
         return False
     return SEVERITIES.index(finding.severity) <= SEVERITIES.index(_LEAST[request.depth])
 
