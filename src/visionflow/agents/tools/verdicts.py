@@ -195,12 +195,17 @@ def _missing(bad: Sequence[Case]) -> str:
         listed = {k: v for k, v in first.items() if _is_dependency(k) is dependency}
         if listed:
             parts.append(f"{kind}: {_listed(listed)}")
+    if not all(map(_is_dependency, first)):
+        parts.append("name a shorter output folder with --out DIR")
     return "; ".join(parts)
 
 
 def _listed(first: dict[str, str]) -> str:
     told: list[str] = []
     for what, by in sorted(first.items())[:10]:
+        if not _is_dependency(what):
+            told.append(f"{what.removeprefix(SHORTER_PATH + ': ')} (met by {one_line(by, 120)})")
+            continue
         verb = "imported" if _MODULE.fullmatch(what) else "needed"
         told.append(f"{what} ({verb} by {one_line(by, 120)})")
     more = f" and {len(first) - len(told)} more" if len(first) > len(told) else ""
