@@ -11,11 +11,11 @@ import pytest
 from tool_projects import QUICK, request_for, write
 from unconfined import UnconfinedSandbox
 
+from visionflow.agents.report.gates import base_gates
 from visionflow.agents.tools.flaky import candidates, run_again
 from visionflow.agents.tools.junit import address
 from visionflow.agents.tools.project import look
 from visionflow.agents.tools.results import Case, Counts, TestRun
-from visionflow.agents.tools.summary import gates_of
 from visionflow.agents.tools.testing import run_tests
 
 _ONCE = (
@@ -69,7 +69,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def _gate(run: TestRun) -> bool | None:
-    return gates_of(run, ())["tests"]
+    return base_gates(run, ())["tests"]
 
 
 def _once(tmp_path: Path) -> str:

@@ -14,6 +14,7 @@ import pytest
 from tool_projects import QUICK, request_for, suite_of, write
 from unconfined import UnconfinedSandbox
 
+from visionflow.agents.report.gates import base_gates
 from visionflow.agents.tools.cover import (
     DATA_PATH_BYTES_MAX,
     coverage_delta,
@@ -23,7 +24,6 @@ from visionflow.agents.tools.cover import (
 from visionflow.agents.tools.missing import too_long
 from visionflow.agents.tools.project import look
 from visionflow.agents.tools.results import FileCoverage, TestRun
-from visionflow.agents.tools.summary import gates_of
 from visionflow.agents.tools.testing import SuiteRequest, run_tests
 
 _KINDS: dict[str, str | bytes] = {
@@ -164,7 +164,7 @@ def test_where_the_recording_has_no_room_the_tests_pass_and_coverage_says_why(
     while len(str(out)) < DATA_PATH_BYTES_MAX - 100:
         out = out / ("d" * 60)
     run = suite_of(root, out / ("e" * 70))
-    assert (run.outcome, run.coverage, gates_of(run, ())["tests"]) == ("passed", None, True)
+    assert (run.outcome, run.coverage, base_gates(run, ())["tests"]) == ("passed", None, True)
     assert "SQLite" in (run.coverage_reason or "")
 
 
@@ -199,7 +199,7 @@ def test_a_socket_whose_name_has_no_room_here_is_no_verdict(root: Path, tmp_path
     )
     write(root, {"pytest.ini": QUICK, "test_a.py": body})
     run = suite_of(root, tmp_path / ("d" * 100))
-    assert (run.outcome, run.missing, gates_of(run, ())["tests"]) == ("could_not_run", (), None)
+    assert (run.outcome, run.missing, base_gates(run, ())["tests"]) == ("could_not_run", (), None)
     assert "the path is too long here" in (run.reason or "")
     assert "107 bytes" in (run.reason or "")
 

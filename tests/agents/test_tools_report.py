@@ -1,24 +1,12 @@
-"""SARIF and the report: complete, repeatable, and safe to show."""
+"""SARIF: complete, repeatable, and safe to show; text of strangers made harmless."""
 
 import json
 import re
 from typing import Any
 
-import pytest
-
-from visionflow.agents.findings import SEVERITIES, Finding, ToolRun
-from visionflow.agents.tools.report import report_markdown
-from visionflow.agents.tools.results import Case, Counts, TestRun
+from visionflow.agents.findings import Finding, ToolRun
 from visionflow.agents.tools.sarif import sarif
-from visionflow.agents.tools.summary import (
-    Part,
-    RunSummary,
-    findings_of,
-    gates_of,
-    verdict,
-)
 from visionflow.agents.tools.text import clean, code, markdown
-from visionflow.ports.sandbox import Confinement
 
 _ODD = "a b/od\n| `d` <img src=x> \x1b[31mü#?%.py"
 _FINDINGS = (
@@ -27,7 +15,6 @@ _FINDINGS = (
 )
 _BANDIT = ToolRun("bandit", "1.9", _FINDINGS, 2, (("x y.py", "too large"),))
 _RUFF = ToolRun("ruff", "0.1", files_read=2)
-_HELD = Confinement("landlock", "namespace", "namespace", None, ("no cgroup here",))
 
 
 def _file(*runs: ToolRun) -> dict[str, Any]:
@@ -81,109 +68,8 @@ def test_the_order_in_which_findings_came_does_not_show() -> None:
     assert sarif([_RUFF, _BANDIT]) == sarif([turned, _RUFF])
 
 
-def _summary(tests: TestRun | None, *tools: ToolRun) -> RunSummary:
-    gates = gates_of(tests, tools)
-    return RunSummary(
-        "r1", "Test and review this repository", "/home/u/repo", "completed", gates,
-        findings_of(tools), 12.34, (Part("tester", "completed"),), tests, tools,
-    )  # fmt: skip
-
-
-def _run(**fields: Any) -> TestRun:
-    case = Case("test_a.py::test_x", "failed", 0.1, "E   assert 1 == 2", "assert 1 == 2")
-    base: dict[str, Any] = {
-        "outcome": "failed", "reason": "1 failed", "counts": Counts(2, 1), "cases": (case,),
-        "environment": "Python 3.11", "enforced": _HELD, "coverage": 66.67,
-    }  # fmt: skip
-    return TestRun(**(base | fields))
-
-
-def test_the_first_line_says_what_did_not_hold() -> None:
-    first = report_markdown(_summary(_run(), _BANDIT, _RUFF)).splitlines()[0]
-    assert first.startswith("> How far to trust this: ")
-    assert "NOT confined: memory" in first
-    assert "1 paths were not looked at" in first
-    assert "bandit completed" in first
-
-
-def test_the_report_tells_gates_findings_tests_and_coverage() -> None:
-    text = report_markdown(_summary(_run(), _BANDIT, _RUFF))
-    assert "**Failed.**" in text
-    assert "| tests | **failed** |" in text
-    assert "| syntax | passed |" in text
-    assert "0 critical, 1 high, 0 medium, 1 low, 0 info" in text
-    assert "`a.py:1`" in text
-    assert "2 passed, 1 failed" in text
-    assert "66.67 %" in text
-    assert "Memory of the tests held by: **nothing**" in text
-
-
-def test_what_is_unknown_is_called_unknown() -> None:
-    lost = ToolRun("ruff", None, ended="not_run", reason="nothing confines it")
-    text = report_markdown(_summary(None, lost))
-    assert "**Nothing could be checked.**" in text
-    assert "No tool was run, so nothing is known." in text
-    assert "could not be told" in text
-    assert "tests: no result" in text
-
-
-@pytest.mark.parametrize(
-    "hostile",
-    ["<script>alert(1)</script>", "a\x1b[31mred\x1b[0m", "![x](http://e.x/p.png)", "a | b | c",
-     "```\n# heading\n```", "\u202egnp.exe", "x\r\n| fake | row |", "@someone", "a``b`"],
-)  # fmt: skip
-def test_a_repository_cannot_write_into_the_report(hostile: str) -> None:
-    finding = Finding("bandit", "B1", "high", hostile, hostile + ".py", 1)
-    case = Case(hostile, "failed", 0.0, hostile, hostile, hostile)
-    run = _run(cases=(case,), reason=hostile, notes=(hostile,), missing=(hostile,))
-    tool = ToolRun("bandit", "1", (finding,), 1, ((hostile, hostile),), "failed", hostile)
-    text = report_markdown(_summary(run, tool))
-    # What stands in code spans and blocks is shown, not interpreted.
-    outside = re.sub(r"(?ms)^ *(`{3,})text$.*?^ *\1$", "", text)
-    outside = re.sub(r"(?s)(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", outside)
-    assert "<script" not in outside
-    assert "](" not in outside.replace("\\](", "").replace("\\]\\(", "")
-    assert "\n# heading" not in outside
-    assert "\n| fake" not in outside
-    assert "\x1b" not in text
-    assert "\u202e" not in text
-    assert not re.search(r"(?<!\\)@someone", outside)
-
-
 def test_cleaning_keeps_words_and_drops_what_acts() -> None:
     assert clean("a\x1b]0;title\x07b\x00\r\nc\td") == "ab\nc\td"
     assert clean("\udcff") == "?"
     assert markdown("a*b_c") == "a\\*b\\_c"
     assert code("a`b") == "``a`b``"
-
-
-@pytest.mark.parametrize(
-    ("outcome", "gate"),
-    [("passed", True), ("failed", False), ("could_not_run", None), ("no_tests", None)],
-)
-def test_the_tests_gate_follows_the_outcome(outcome: str, gate: bool | None) -> None:
-    assert gates_of(_run(outcome=outcome), ())["tests"] is gate
-
-
-def test_a_failure_before_the_clock_ran_out_fails_the_gate() -> None:
-    assert gates_of(_run(outcome="timed_out"), ())["tests"] is False
-    assert gates_of(_run(outcome="timed_out", cases=()), ())["tests"] is None
-
-
-@pytest.mark.parametrize("severity", SEVERITIES)
-def test_only_critical_and_high_findings_fail_the_gate(severity: Any) -> None:
-    run = ToolRun("t", "1", (Finding("t", "R", severity, "m", "a.py", 1),), 1)
-    assert gates_of(None, (run,))["findings"] is (severity not in ("critical", "high"))
-
-
-def test_a_tool_that_failed_leaves_the_findings_gate_open() -> None:
-    failed = ToolRun("t", "1", ended="failed")
-    assert gates_of(None, (failed, _RUFF))["findings"] is None
-    assert gates_of(None, (failed, _BANDIT))["findings"] is False
-
-
-def test_the_verdict_never_counts_unknown_as_a_pass() -> None:
-    assert verdict({"a": True, "b": True}) == "passed"
-    assert verdict({"a": True, "b": None}) == "incomplete"
-    assert verdict({"a": False, "b": None}) == "failed"
-    assert verdict({"a": None}) == "nothing_checked"

@@ -8,8 +8,8 @@ from tool_projects import reviewed, write
 from unconfined import RefusingSandbox, UnconfinedSandbox
 
 from visionflow.agents.findings import Finding, ToolRun, with_fingerprints
+from visionflow.agents.report.gates import base_gates
 from visionflow.agents.tools import bandit, portions, ruff
-from visionflow.agents.tools.summary import gates_of
 from visionflow.domain.errors import ConfinementUnavailable
 from visionflow.ports.sandbox import Command, Completed
 
@@ -35,7 +35,7 @@ def test_both_tools_find_what_is_there_and_map_it(root: Path, tmp_path: Path) ->
     )  # fmt: skip
     assert first.version
     assert second.version
-    assert gates_of(None, (first, second)) == {"tests": None, "syntax": True, "findings": False}
+    assert base_gates(None, (first, second)) == {"tests": None, "syntax": True, "findings": False}
 
 
 def test_the_projects_own_settings_do_not_quiet_the_review(root: Path, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_files_a_tool_cannot_read_are_named(root: Path, tmp_path: Path) -> None:
     assert {path for path, _ in first.not_read} == {"latin.py", "link.py"}
     assert {path for path, _ in second.not_read} == {"broken.py", "link.py"}
     assert {f.path for f in first.findings if f.rule == "invalid-syntax"} == {"broken.py"}
-    assert gates_of(None, (first, second))["syntax"] is False
+    assert base_gates(None, (first, second))["syntax"] is False
 
 
 def test_broken_files_among_the_tests_are_data_not_a_failed_gate(
@@ -74,7 +74,7 @@ def test_broken_files_among_the_tests_are_data_not_a_failed_gate(
 ) -> None:
     write(root, {"tests/data/broken.py": "def f(:\n", "a.py": "x = 1\n"})
     runs = reviewed(root, tmp_path)
-    assert gates_of(None, runs) == {"tests": None, "syntax": True, "findings": True}
+    assert base_gates(None, runs) == {"tests": None, "syntax": True, "findings": True}
 
 
 def test_asserts_count_outside_tests_only(root: Path, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_without_confinement_the_tools_are_not_run(root: Path, tmp_path: Path) -
 def test_a_folder_without_python_gives_no_gate(root: Path, tmp_path: Path) -> None:
     runs = reviewed(root, tmp_path)
     assert [run.ended for run in runs] == ["completed", "completed"]
-    assert gates_of(None, runs) == {"tests": None, "syntax": None, "findings": None}
+    assert base_gates(None, runs) == {"tests": None, "syntax": None, "findings": None}
 
 
 def test_tools_may_read_the_worktree_and_write_only_their_own_folder(

@@ -10,8 +10,8 @@ import pytest
 from tool_projects import QUICK, suite_of, write
 from unconfined import RefusingSandbox, UnconfinedSandbox
 
+from visionflow.agents.report.gates import base_gates
 from visionflow.agents.tools.results import Progress, TestRun
-from visionflow.agents.tools.summary import gates_of
 
 _CODE = "def f(x):\n    if x:\n        return 1\n    return 2\n"
 
@@ -28,7 +28,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def _gate(run: TestRun) -> bool | None:
-    return gates_of(run, ())["tests"]
+    return base_gates(run, ())["tests"]
 
 
 def _names(junit: Path) -> set[str | None]:

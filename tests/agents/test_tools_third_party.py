@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from tool_projects import QUICK, reviewed, suite_of, write
 
-from visionflow.agents.tools.summary import gates_of
+from visionflow.agents.report.gates import base_gates
 
 _TURNED = """
 import itertools
@@ -122,7 +122,7 @@ def test_a_file_that_nobody_could_parse_leaves_the_syntax_gate_open(
 ) -> None:
     root = write(tmp_path / "repo", {"odd.py": content, "plain.py": "x = 1\n"})
     (root / "link.py").symlink_to("plain.py")
-    assert gates_of(None, reviewed(root, tmp_path / "out"))["syntax"] is gate
+    assert base_gates(None, reviewed(root, tmp_path / "out"))["syntax"] is gate
 
 
 def test_hostile_names_beside_the_code_do_not_disturb_its_coverage(tmp_path: Path) -> None:

@@ -36,6 +36,11 @@ _NAMED = re.compile(
 )
 _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|`[^`\n]*`")
 _VALUE = re.compile(r"[=:]\s*|[\"'`]")
+_SPOKEN = re.compile(
+    r"(?i)((?:passw(?:or)?d|pwd|secret|token|api.?key)\w{0,20}\s{0,3}[:=]\s{0,3})([^\s\[]{4,})"
+)
+_CODE = (".py", ".pyi")
+_PROSE = (".md", ".rst", ".txt", "git log")
 _HIDDEN = "[hidden, sha256 "
 
 
@@ -58,7 +63,11 @@ class Veil:
 
     def source(self, path: str, line: int, text: str) -> str:
         """The text of a line of a file, its values hidden where a secret was found on it."""
-        return withheld(text) if (path, line) in self._places else self.text(hide(text))
+        if (path, line) in self._places:
+            return withheld(text)
+        if path.endswith(_CODE):
+            return self.text(text)
+        return _SPOKEN.sub(_said, self.text(text)) if _is_prose(path) else hide(self.text(text))
 
     def message(self, issue: Issue) -> str:
         """What is said of this issue; of one about a credential, without what it quotes."""
@@ -79,6 +88,16 @@ class Veil:
     def _own(self, issue: Issue) -> bool:
         by_tool = any(tool == SECRETS_TOOL for tool, _ in issue.rules)
         return by_tool or issue.cwe in SECRET_CWES or (issue.path, issue.line) in self._places
+
+
+def _is_prose(path: str) -> bool:
+    return path.endswith(_PROSE) or "." not in path
+
+
+def _said(found: re.Match[str]) -> str:
+    """In prose a word after `token:` may be a word; one with a digit in it is taken for a value."""
+    value = found[2]
+    return found[1] + (hidden(value) if any(each.isdigit() for each in value) else value)
 
 
 def is_secret(finding: Finding) -> bool:

@@ -18,11 +18,13 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 16, 52
 _LABELS_MAX = 7
 _LABEL_CHARS = 30
 _CHAR_W = 6.6
-NODE_W, NODE_H = 142, 30
-_GAP_X, _GAP_Y, _GAP_WRAP = 14, 58, 14
+NODE_W, NODE_H = 124, 30
+_GAP_X, _GAP_Y, _GAP_WRAP = 12, 58, 16
 _ACROSS = 6
 _GUTTER = 62
-_NODE_CHARS = 20
+_NODE_CHARS = 18
+_MARGIN = 36
+"""Above and below, where rings bend out."""
 _SWEEPS = 6
 
 
@@ -74,6 +76,8 @@ class Box(msgspec.Struct, frozen=True):
 class Link(msgspec.Struct, frozen=True):
     path: str
     red: bool
+    up: bool
+    """It goes against the layers."""
     width: float
 
 
@@ -213,11 +217,11 @@ def drawing(graph: GraphView) -> Drawing:
     """The import graph in rows, what imports most at the top."""
     rows = _rows(graph.nodes, graph.edges)
     across = max(len(row) for _, row in rows)
-    width = _GUTTER + across * (NODE_W + _GAP_X)
+    width = _GUTTER + across * (NODE_W + _GAP_X) - _GAP_X
     at: dict[str, tuple[float, float]] = {}
     marks: list[LevelMark] = []
     word = "layer" if graph.unit == "module" else "level"
-    y, before = 10.0, None
+    y, before = float(_MARGIN), None
     for level, row in rows:
         if before is not None:
             y += NODE_H + (_GAP_WRAP if level == before else _GAP_Y)
@@ -233,7 +237,7 @@ def drawing(graph: GraphView) -> Drawing:
         _link(edge, at)
         for edge in sorted(graph.edges, key=lambda e: (e.in_cycle, e.importer, e.imported))
     )
-    return Drawing(width, y + NODE_H + 10, NODE_W, NODE_H, boxes, links, tuple(marks))
+    return Drawing(width, y + NODE_H + _MARGIN, NODE_W, NODE_H, boxes, links, tuple(marks))
 
 
 def _box(node: Node, at: tuple[float, float], prefix: str) -> Box:
@@ -269,7 +273,7 @@ def _link(edge: Edge, at: Mapping[str, tuple[float, float]]) -> Link:
         y1, y2 = ay, by + NODE_H + 2
         side = NODE_W * 0.7
         path = f"M{x1:g} {y1:g}C{x1 + side:g} {y1 - 16:g} {x2 + side:g} {y2 + 16:g} {x2:g} {y2:g}"
-    return Link(path, edge.in_cycle, wide)
+    return Link(path, edge.in_cycle, ay >= by, wide)
 
 
 def _rows(nodes: Sequence[Node], edges: Sequence[Edge]) -> list[tuple[int, list[Node]]]:

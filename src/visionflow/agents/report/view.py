@@ -69,7 +69,7 @@ def view_of(facts: RunFacts) -> RunView:
         playbook=teller.line(facts.playbook, 40),
         why=teller.line(facts.why),
         workspace=path(facts.workspace),
-        project=path(PurePath(facts.workspace).name or facts.workspace),
+        project=teller.cut(path(PurePath(facts.workspace).name or facts.workspace), 80),
         started=teller.line(facts.started, 40),
         head=teller.maybe(facts.head, 64),
         dirty=facts.dirty,
