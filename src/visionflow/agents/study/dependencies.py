@@ -65,7 +65,7 @@ class Compared(msgspec.Struct, frozen=True):
     declared: int
     """Distributions that are declared, of any use."""
     imported: int
-    """Top-level modules of others that what is shipped imports."""
+    """Top-level modules of others that what is shipped cannot do without."""
     notes: tuple[str, ...]
 
 
@@ -82,9 +82,12 @@ def compare(
     own = normal(project.name or "")
     shipped = [each for each in graph.outside if _is_shipped(project, each.path)]
     first: dict[str, Outside] = {}
+    # What is looked for in a `try` once may be used behind a flag after that.
+    optional = {each.module.partition(".")[0] for each in shipped if each.guarded}
     for each in sorted(shipped):
-        if each.kind != TYPING and not each.guarded:
-            first.setdefault(each.module.partition(".")[0], each)
+        top = each.module.partition(".")[0]
+        if each.kind != TYPING and top not in optional:
+            first.setdefault(top, each)
     used = {dist for each in graph.outside for dist in _providers(each.module, names)}
     lonely = [top for top, each in first.items() if not _providers(each.module, names)]
     idle = {name for name in names - used if not _is_tool(name)}

@@ -17,6 +17,8 @@ from visionflow.agents.tools.text import one_line
 from visionflow.agents.workspace.git import git
 
 COMMITS_MAX = 5_000
+HARD_TO_READ = 15
+"""Cognitive complexity from which a single function is commonly objected to."""
 _MESSAGE_LINES_MAX = 60
 _NAME_MAX = 80
 
@@ -95,14 +97,14 @@ async def read_messages(
 def hotspots_of(
     facts: Mapping[str, FileFacts], history: History | None, most: int
 ) -> tuple[Hotspot, ...]:
-    """Files by changes x cognitive complexity, the hottest first; a file that was changed never
-    or only once is none."""
+    """Files by changes x cognitive complexity, the hottest first. One that was not changed at least
+    twice, or is below `HARD_TO_READ` in all, is none."""
     if history is None:
         return ()
     rows: list[tuple[int, str, int, int]] = []
     for path, each in facts.items():
         changes, complexity = history.changes.get(portable_path(path), 0), each.complexity or 0
-        if changes > 1 and complexity:
+        if changes > 1 and complexity >= HARD_TO_READ:
             rows.append((changes * complexity, path, changes, complexity))
     rows.sort(key=lambda row: (-row[0], row[1]))
     largest = rows[0][0] if rows else 1

@@ -128,13 +128,16 @@ class TextIndex:
     def names(self, terms: Sequence[str], most: int) -> tuple[str, ...]:
         """Names of functions and classes that have a term in them, the best first."""
         query = " OR ".join(phrase(term) for term in terms)
-        known = {term.lower() for term in terms}
-        found: dict[str, None] = {}
+        known = [term.lower() for term in terms]
+        found: dict[str, str] = {}
         for row in self._rows(query, ("code",)):
             name = self._defined(row, terms)
-            if name is not None and not is_test_path(row.path) and name.lower() not in known:
-                found.setdefault(name)
-        return tuple(found)[:most]
+            low = (name or "").strip("_").lower()
+            # A term finds its own singular by the stem already.
+            if name is None or is_test_path(row.path) or any(t.startswith(low) for t in known):
+                continue
+            found.setdefault(low, name)
+        return tuple(found.values())[:most]
 
     def mentions(self, text: str) -> bool:
         """Whether some line of code has it, but for the one that declares it."""
