@@ -1,8 +1,8 @@
 """Holds what a run found against what is planted: precision and recall for each class of fault.
 
-A result is matched by rule and place. Whatever matches nothing that is planted is an invention.
-Two things are not counted as inventions: hotspots, which rank what is there, and lines that no
-test runs where the line itself was planted.
+A result is matched by rule and place. Whatever matches nothing that is planted is an invention,
+but for hotspots, which rank what is there, and lines that no test runs where the line itself was
+planted.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +15,8 @@ from visionflow.agents.findings import Finding, Suppressed
 from visionflow.agents.report.facts import RunFacts
 from visionflow.compose.demo.manifest import Fault, Kind, Manifest
 
+_NEVER_INVENTED: tuple[Kind, ...] = ("hotspot", "escape")
+"""A ranking of what is there, and that something was kept out."""
 _ESCAPE = b"\\u001b"
 """How JSON writes what begins a terminal's control sequence."""
 
@@ -85,7 +87,7 @@ def evaluate(facts: RunFacts, manifest: Manifest) -> Evaluation:
             found.append(fault.planted.id)
     strange: dict[str, list[str]] = {}
     for each in reported:
-        if each not in explained:
+        if each not in explained and each.kind not in _NEVER_INVENTED:
             strange.setdefault(_class_of(each, manifest), []).append(phrase(each))
     return Evaluation(_rows(manifest.faults, found, strange), tuple(found))
 
