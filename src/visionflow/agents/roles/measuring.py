@@ -118,13 +118,11 @@ async def review_at(sandbox: Sandbox, site: Site, commit: str) -> Review:
     request = ReviewRequest(
         worktree=site.worktree,
         project=site.project,
-        part=None,
-        focus=None,
         scratch=str(site.scratch / "review"),
         wall_ms=site.wall_ms,
         cache=site.job.cache,
         trusted=site.job.trusted,
-        jobs=2,
+        depth="thorough",
     )
     runs = await review(sandbox, request)
     return Review(tuple(storable(run) for run in runs), _lines(site))
