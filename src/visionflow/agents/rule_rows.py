@@ -14,7 +14,7 @@ P: Focus = "performance"
 M: Focus = "maintainability"
 
 Row = tuple[str, Focus, Severity, int | None, str, bool]
-"""(pattern of rules, focus, severity, CWE, title, ruff mends it safely)."""
+"""(pattern of rules, focus, severity, CWE, title, the coder may let ruff mend it)."""
 
 _NAMES: tuple[Row, ...] = (
     ("F401", M, "low", 1164, "an import that nothing uses", True),
@@ -32,7 +32,7 @@ _NAMES: tuple[Row, ...] = (
     ("F842", M, "low", 563, "an annotated name that is never set", False),
     ("PLE0118", M, "medium", None, "a name read before its global statement", False),
     ("PLE060[45]", M, "medium", None, "an __all__ that does not hold", False),
-    ("RUF068", M, "low", None, "a name that stands twice in __all__", False),
+    ("RUF068", M, "low", None, "a name that stands twice in __all__", True),
 )
 
 _FORMATS: tuple[Row, ...] = (
@@ -166,7 +166,7 @@ _SPEED: tuple[Row, ...] = (
     ("C40[0-4]", P, "info", 1176, "a sequence made only to be turned into another", False),
     ("C409", P, "info", 1176, "a literal made only to be turned into a tuple", False),
     ("C41[01]", P, "info", 1176, "a list made of a list", False),
-    ("C413", P, "info", 1176, "a sorted list that is made anew", False),
+    ("C413", P, "info", 1176, "a sorted list that is made anew", True),
     ("C414", P, "low", 1176, "a conversion that the next one undoes", False),
     ("C415", P, "low", None, "a reversal that has no effect", False),
     ("C416", P, "info", 1176, "a comprehension that only copies", False),

@@ -92,8 +92,6 @@ _SECRETS: tuple[Row, ...] = (
     ("KeywordDetector", S, "medium", 798, "a secret by its name", False),
     ("BasicAuthDetector", S, "high", 798, "a password in an address", False),
     ("JwtTokenDetector", S, "medium", 798, "a JSON web token", False),
-    ("*HighEntropyString", S, "info", 798, "text that looks like a secret", False),
-    ("IPPublicDetector", S, "info", None, "a public address", False),
     ("AWSKeyDetector", S, "high", 798, "a key of AWS", False),
     ("AzureStorageKeyDetector", S, "high", 798, "a key of Azure", False),
     ("ArtifactoryDetector", S, "high", 798, "a key of Artifactory", False),
@@ -101,7 +99,8 @@ _SECRETS: tuple[Row, ...] = (
     ("DiscordBotTokenDetector", S, "high", 798, "a token of Discord", False),
     ("GitHubTokenDetector", S, "high", 798, "a token of GitHub", False),
     ("GitLabTokenDetector", S, "high", 798, "a token of GitLab", False),
-    ("IbmC*", S, "high", 798, "a key of IBM Cloud", False),
+    ("IbmCloudIamDetector", S, "high", 798, "a key of IBM Cloud", False),
+    ("IbmCosHmacDetector", S, "high", 798, "a key of IBM Cloud", False),
     ("MailchimpDetector", S, "high", 798, "a key of Mailchimp", False),
     ("NpmDetector", S, "high", 798, "a token of npm", False),
     ("OpenAIDetector", S, "high", 798, "a key of OpenAI", False),
@@ -140,7 +139,7 @@ class Rule(msgspec.Struct, frozen=True):
     title: str
     """A few words, without a full stop."""
     fixable: bool
-    """Ruff has a fix that does not change what the code does."""
+    """Ruff has a fix that it calls safe, and the coder may make it."""
     known: bool = True
     """False: no row of the table names it, and the rest is only assumed."""
 

@@ -122,7 +122,7 @@ def _found(output: _Output, worktree: str) -> Iterator[Found]:
     for message in output.all:
         path = relative_path(message.filename, worktree)
         rule = message.code or message.name or SYNTAX_RULE
-        if rule == "E902":
+        if rule == "E902" or (rule == "F401" and _is_offered(message.message, path)):
             continue
         finding = _finding(message, rule, path)
         key = msgspec.structs.astuple(message)
@@ -159,9 +159,16 @@ def _why(message: str) -> str:
     return "not UTF-8, the only encoding ruff reads" if not_utf8 else clean(message)
 
 
+def _is_offered(message: str, path: str) -> bool:
+    """Whether an unused import is how a package offers what its own modules define."""
+    *folders, name = path.split("/")
+    own = ("`.", *(f"`{folder}." for folder in folders))
+    return name == "__init__.py" and message.startswith(own)
+
+
 def _severity(rule: str, path: str) -> Severity:
     """By the table; a test's data may well be broken on purpose, so there syntax weighs little,
-    and what a package's top imports is what it offers."""
+    and what a package's top imports it may offer."""
     if rule == SYNTAX_RULE and is_test_path(path):
         return "low"
     if rule == "F401" and path.rpartition("/")[2] == "__init__.py":

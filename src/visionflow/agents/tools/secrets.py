@@ -45,11 +45,8 @@ _DECODER = msgspec.msgpack.Decoder(_FileSecrets)
 
 
 def detectors() -> tuple[str, ...]:
-    """The names of the detectors that are used, sorted."""
-    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-
-    every = {each.__name__ for each in get_mapping_from_secret_type_to_class().values()}
-    return tuple(sorted(name for name in every if rule_of(TOOL, name).known))
+    """The names of the detectors that are used, sorted: those that the rule table has."""
+    return tuple(sorted(row[0] for row in rows_of(TOOL)))
 
 
 async def run_secrets(
@@ -61,8 +58,7 @@ async def run_secrets(
     def argv(output: str, files: tuple[str, ...]) -> tuple[str, ...]:
         return (sys.executable, "-I", str(_PROGRAM), task, output, *files)
 
-    rows = json.dumps([row[0] for row in rows_of(TOOL)])
-    reader = Reader(TOOL, version_of(TOOL), argv, parse, (str(_PROGRAM),), f"{FORM} {rows}")
+    reader = Reader(TOOL, version_of(TOOL), argv, parse, (str(_PROGRAM),), f"{FORM} {task}")
     reading = await read_files(sandbox, reader, request, cache or ResultCache(None))
     accepted = _baseline(request.worktree)
     findings: list[Finding] = []
