@@ -23,6 +23,14 @@ settings.register_profile("ci", parent=settings.get_profile("house"), derandomiz
 settings.load_profile("ci" if IN_CI else "house")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept across runs is kept for this session alone, in processes of tests too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISIONFLOW_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[NOT_ALLOWED] = []
     config.pluginmanager.register(SkipWatch(config, allowed_skips()), "skip-watch")

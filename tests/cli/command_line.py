@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from visionflow.agents.findings import Finding, ToolRun
+from visionflow.agents.report.facts import RunFacts
+from visionflow.agents.report.view import as_json, view_of
 from visionflow.agents.tools.sarif import sarif
 from visionflow.compose.job import RunFolder, create_run
 
@@ -40,19 +42,18 @@ def finished_run(
 ) -> RunFolder:
     """A run that is over, as its job would leave it."""
     folder = create_run("Review this repository", workspace, out)
-    summary: dict[str, Any] = {
-        "run": folder.run,
-        "status": "completed",
-        "out": str(folder.path),
-        "findings": {"critical": 0, "high": findings, "medium": 0, "low": 0, "info": 0},
-        "gates": dict(gates),
-        "seconds": 1.5,
-    }
     found = tuple(
         Finding("bandit", "B602", "high", f"Number {n} \x1b[2Jshell", HOSTILE, n + 1)
         for n in range(findings)
     )
-    folder.sarif.write_bytes(sarif([ToolRun("bandit", "1", found, 1)]))
+    tools = (ToolRun("bandit", "1", found, 1),)
+    facts = RunFacts(
+        run=folder.run, goal="Review this repository", playbook="test", why="it says so",
+        workspace=str(workspace), out=str(folder.path), status="completed", started="",
+        seconds=1.5, gates=("findings", *gates), tools=tools,
+    )  # fmt: skip
+    summary = {**as_json(view_of(facts)), "gates": dict(gates)}
+    folder.sarif.write_bytes(sarif(tools))
     folder.report.write_text("# A report\n\nwith \x1b[31mred\x1b[0m words\n", encoding="utf-8")
     folder.write_summary(summary)
     folder.mark("completed")

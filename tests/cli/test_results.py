@@ -49,7 +49,7 @@ def test_a_person_gets_verdict_gates_findings_and_where_the_report_is(
     ran = visionflow("run", "--resume", done.run, "--out", out)
     lines = ran.stdout.splitlines()
     assert lines[0] == "Failed: a gate failed. (1.5 s)"
-    assert "  findings   failed" in lines
+    assert lines[1].startswith("  findings failed ")
     assert f"Report: {done.report}" in lines
     assert lines[-1] == f"Show it: visionflow show {done.run} --out {out}"
     assert any("name.py:1 " in line for line in lines)
@@ -61,7 +61,7 @@ def test_many_findings_still_fit_into_25_lines(workspace: Path, out: Path) -> No
     ran = visionflow("run", "--resume", folder.run, "--out", out)
     assert ran.returncode == 0
     assert len(ran.stdout.splitlines()) <= 25
-    assert "and 292 more" in ran.stdout
+    assert "and 295 more" in ran.stdout
 
 
 def test_texts_of_a_repository_steer_no_terminal(done: RunFolder, out: Path) -> None:

@@ -39,12 +39,12 @@ _WORDS: dict[str, str] = {
 }
 _INTENT = {word: intent for intent, words in _WORDS.items() for word in words.split()}
 _COVERS: dict[Playbook, frozenset[str]] = {
+    "audit": frozenset({"audit", "test", "fix", "explain"}),
     "test": frozenset({"test"}),
     "fix": frozenset({"fix", "test"}),
     "explain": frozenset({"explain"}),
-    "audit": frozenset({"audit", "test", "fix", "explain"}),
 }
-"""What each playbook meets, the smallest first; an audit does all of it, for those who ask."""
+"""What each playbook meets; an audit does all of it, for those who ask for one."""
 _FAULTS = frozenset(
     """bug bugs issue issues problem problems fault faults vulnerability vulnerabilities weakness
     weaknesses smell smells secret secrets error errors""".split()

@@ -12,7 +12,7 @@ from visionflow.agents.report.facts import RunFacts, TaskFacts
 from visionflow.agents.report.gathering import Gathered, gather
 from visionflow.agents.report.html import report_html
 from visionflow.agents.report.markdown import report_markdown
-from visionflow.agents.report.view import RunView, view_of
+from visionflow.agents.report.view import RunView, as_json, view_of
 from visionflow.agents.tools.review import tools_for
 from visionflow.agents.tools.sarif import sarif
 from visionflow.agents.tools.text import write_whole
@@ -86,7 +86,7 @@ def facts_of(folder: RunFolder, order: Order, story: Story, status: str, blobs: 
         trusted=order.trusted,
         tools=_with_absent(found, story),
         vote=vote_of(story.vote, blobs) or found.vote,
-        notes=(*found.notes, *unread, *_escalation(order, story)),
+        notes=(*_blocked(order), *found.notes, *unread, *_escalation(order, story)),
     )
 
 
@@ -104,7 +104,7 @@ def write_outputs(
 
 def summary_of(view: RunView) -> dict[str, Any]:
     """What `--json` prints."""
-    return cast("dict[str, Any]", msgspec.to_builtins(view))
+    return cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(as_json(view))))
 
 
 def _results(story: Story, blobs: Blobs) -> tuple[dict[str, object], list[str]]:
@@ -172,6 +172,10 @@ def _tasks(order: Order, story: Story) -> tuple[TaskFacts, ...]:
         for phase, task in order.plan.tasks()
         for part in (story.parts[task.id],)
     )
+
+
+def _blocked(order: Order) -> tuple[str, ...]:
+    return (f"Blocked: {order.why}",) if order.plan is None else ()
 
 
 def _escalation(order: Order, story: Story) -> tuple[str, ...]:

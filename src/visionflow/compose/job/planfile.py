@@ -40,7 +40,7 @@ def plan_text(plan: Plan, workspace: str, name: str = "plan.yaml") -> str:
     picture = "".join(f"# {line}\n" for line in drawing(plan))
     written = {"workspace": workspace, **cast("dict[str, Any]", msgspec.to_builtins(plan))}
     body = yaml.safe_dump(
-        written, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+        written, sort_keys=False, allow_unicode=True, width=240, default_flow_style=None
     )
     return f"{head}{picture}\n{body}"
 
