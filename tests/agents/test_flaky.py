@@ -15,8 +15,9 @@ from visionflow.agents.report.gates import base_gates
 from visionflow.agents.tools.flaky import candidates, run_again
 from visionflow.agents.tools.junit import address
 from visionflow.agents.tools.project import look
-from visionflow.agents.tools.results import Case, Counts, TestRun
+from visionflow.agents.tools.results import Case, CaseOutcome, Counts, Flaky, TestRun
 from visionflow.agents.tools.testing import run_tests
+from visionflow.agents.tools.verdicts import without_flaky
 
 _ONCE = (
     "import pathlib, pytest\n"
@@ -122,15 +123,12 @@ def test_without_reruns_nothing_is_run_again(make: Make, tmp_path: Path) -> None
     assert (run.outcome, run.flaky, suite.put_backs) == ("failed", (), 0)
 
 
-def test_what_fails_in_order_and_passes_alone_is_told_apart(make: Make) -> None:
-    body = (
-        "seen = []\ndef test_first(): seen.append(1)\n"
-        "def test_second(): assert not seen\n"
-        "def test_third(): raise SystemError('never reached when second is run again')\n"
-    )
+def test_what_fails_in_order_and_passes_alone_is_told_apart_every_time(make: Make) -> None:
+    body = "seen = []\ndef test_first(): seen.append(1)\ndef test_second(): assert not seen\n"
     suite = make({"test_a.py": body})
-    run = suite.run()
-    assert (run.outcome, run.counts.failed) == ("failed", 1)
+    run, second = suite.run(), suite.run()
+    assert (second.flaky, second.counts, second.notes) == (run.flaky, run.counts, run.notes)
+    assert (run.outcome, run.counts) == ("passed", Counts(passed=1, flaky=1))
     (flaky,) = run.flaky
     assert flaky.id == "test_a.py::test_second"
     assert (flaky.alone, flaky.in_order) == (("passed",), ("failed",))
@@ -155,39 +153,44 @@ def test_left_files_would_make_a_steady_failure_look_flaky(make: Make) -> None:
     assert make({"test_a.py": body}).run(put_back=False).flaky != ()
 
 
-def test_a_missing_dependency_behind_a_flaky_test_is_still_no_verdict(
-    make: Make, tmp_path: Path
-) -> None:
-    run = make({"test_a.py": _once(tmp_path), "test_b.py": "import nonesuch\n"}).run()
+def _quarantined(
+    counts: Counts, *more: Case, collected: int = 2, **outcomes: CaseOutcome
+) -> TestRun:
+    """A run whose only true failure, `a.py::shaky`, turned out to be flaky."""
+    shaky = Case("a.py::shaky", "failed", 0.0)
+    run = TestRun(
+        "failed", "1 failed", counts, collected, (shaky, *more),
+        outcomes={f"a.py::{name}": outcome for name, outcome in outcomes.items()},
+    )  # fmt: skip
+    return without_flaky(run, (Flaky("a.py::shaky", ("passed",), ("passed",)),))
+
+
+def test_a_missing_dependency_behind_a_flaky_test_is_still_no_verdict() -> None:
+    bad = Case("b.py", "error", 0.0, missing="nonesuch")
+    run = _quarantined(Counts(1, 1, 1), bad, shaky="failed", steady="passed")
+    assert (run.outcome, run.counts, _gate(run)) == (
+        "could_not_run",
+        Counts(1, 0, 1, flaky=1),
+        None,
+    )
+    assert run.reason == "missing dependency: nonesuch (imported by b.py)"
+
+
+def test_a_flaky_test_that_keeps_the_rest_from_running_lets_nothing_pass() -> None:
+    run = _quarantined(Counts(1, 1), collected=3, shaky="failed", steady="passed")
     assert (run.outcome, run.counts.flaky, _gate(run)) == ("could_not_run", 1, None)
-    assert run.reason == "missing dependency: nonesuch (imported by test_b.py)"
 
 
-def test_a_flaky_test_that_stops_the_rest_lets_nothing_pass(make: Make, tmp_path: Path) -> None:
-    files: dict[str, str | bytes] = {
-        "pytest.ini": QUICK.strip() + " -x\n", "test_a.py": _once(tmp_path),
-        "test_b.py": "def test_b(): pass\n",
-    }  # fmt: skip
-    run = make(files).run()
-    assert (run.outcome, run.counts.flaky, _gate(run)) == ("could_not_run", 1, None)
-
-
-def test_where_only_flaky_tests_ran_nothing_passed(make: Make, tmp_path: Path) -> None:
-    body = _once(tmp_path).replace("def test_steady(): pass\n", "")
-    run = make({"test_a.py": body}).run()
-    assert (run.outcome, _gate(run)) == ("no_tests", None)
+def test_where_only_flaky_tests_ran_nothing_passed() -> None:
+    run = _quarantined(Counts(0, 1), collected=1, shaky="failed")
+    assert (run.outcome, run.pass_rate, _gate(run)) == ("no_tests", None, None)
     assert "flaky" in (run.reason or "")
 
 
-def test_two_sortings_of_the_same_failures_agree(make: Make) -> None:
-    body = "seen = []\ndef test_a(): seen.append(1)\n" + "".join(
-        f"def test_{name}(): assert {text}\n" for name, text in (("b", "not seen"), ("c", "0"))
-    )
-    suite = make({"test_a.py": body})
-    first, second = suite.run(), suite.run()
-    assert (first.flaky, first.counts, first.reason) == (
-        second.flaky, second.counts, second.reason,
-    )  # fmt: skip
+def test_failures_that_are_not_shown_still_fail() -> None:
+    run = _quarantined(Counts(1, 7, 2), shaky="failed", steady="passed")
+    assert (run.outcome, _gate(run)) == ("failed", False)
+    assert run.reason == "6 failed, 2 could not be set up, torn down or collected"
 
 
 def test_when_the_time_is_up_it_says_so_and_failures_stay(make: Make) -> None:

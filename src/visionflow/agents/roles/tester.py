@@ -26,7 +26,7 @@ from visionflow.agents.tools.testing import SuiteRequest, run_tests
 TASK_TYPES = ("run_tests", "generate_tests")
 WALL_MS = 600_000
 RERUNS_MAX = 20
-_BEGUN, _BEGUN_AGAIN = "begun", "begun-again"
+_BEGUN = "begun"
 _FRAMEWORKS = ("pytest", "unittest")
 _NOT_MADE = (
     "no integration tests were made: what parts should do together is not written in the code",
