@@ -22,7 +22,7 @@ SEEDS ?= 10000
 DEMO := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test unit $(SLOW) demo bench prove lock clean
+.PHONY: help setup lint test unit browser $(SLOW) demo bench prove lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -46,7 +46,10 @@ lint: $(READY)  ## style, types, layers
 test: lint unit $(PRESENT)  ## lint, then every test, stage by stage
 	@echo "stages without a test as yet: $(or $(filter-out $(PRESENT),$(SLOW)),none)"
 
-unit: $(READY)  ## the tests that need no stage of their own
+browser:
+	@$(STAGE) "browser" bash scripts/browser
+
+unit: $(READY) browser  ## the tests that need no stage of their own
 	@$(STAGE) "unit and property tests" $(PYTEST) tests $(patsubst %,--ignore=tests/%,house $(SLOW))
 
 $(SLOW): $(READY)
@@ -60,9 +63,11 @@ $(DEMO)/.ready: requirements/demo.lock scripts/unpack.py | $(READY)
 	@$(BIN)/python scripts/unpack.py $(DEMO)/sdist/*.tar.gz $(DEMO)/package
 	@touch $@
 
-demo: $(READY) $(DEMO)/.ready  ## test and review a package that nobody here wrote
-	@$(STAGE) "demo" $(BIN)/visionflow run "Test and review this repository" \
+demo: $(READY) $(DEMO)/.ready  ## audit a package that nobody here wrote, then one with planted faults
+	@$(STAGE) "demo: an audit of a strange package" $(BIN)/visionflow run \
+		"Audit this repository: security, quality, tests" \
 		--workspace $(DEMO)/package --out $(DEMO)/runs
+	@$(STAGE) "demo: planted faults" $(BIN)/visionflow demo
 
 $(BENCH_READY): requirements/bench.lock $(READY)
 	@$(STAGE) "setup: peers to measure against" $(PIP) --require-hashes -r requirements/bench.lock

@@ -20,14 +20,17 @@ from visionflow.domain import events as e
 from visionflow.domain.errors import LogUnavailable
 from visionflow.domain.events import AnyEvent, decode_record
 
-GOAL = "Test and review this repository"
+GOAL = "Audit this repository: security, quality, tests"
 COMMAND = (sys.executable, "-P", "-m", "visionflow.cli", "run")
 ORCHESTRATOR = "visionflow.cli.orchestrator"
 POLL_S = 0.002
 SCAN_S = 0.05
 """Reading all of /proc takes a while; the log is looked at more often."""
 WAIT_S_MAX = 60.0
-TESTS, REVIEW, JUDGE, PLAN = "run_tests", "review_code", "judge", "plan"
+REVIEWS = {"review-security", "review-performance", "review-maintainability"}
+EXAMINE = {*REVIEWS, "run_tests", "research", "architecture"}
+VOTES = {"vote-security", "vote-performance", "vote-maintainability"}
+PLAN = "plan"
 
 
 class Seen(NamedTuple):
@@ -39,7 +42,8 @@ class Seen(NamedTuple):
 
 def phase_of(events: Sequence[AnyEvent]) -> str:
     """How far a run is whose log holds these events, by the last thing that was done."""
-    steps = {(v.task, v.name) for v in events if isinstance(v, e.StepFinished)}
+    steps = {v.task for v in events if isinstance(v, e.StepFinished)}
+    scanned = any(isinstance(v, e.StepFinished) and v.name.startswith("scan ") for v in events)
     done = {v.task for v in events if isinstance(v, e.TaskCompleted)}
     closed = any(isinstance(v, e.SwarmClosed) for v in events)
     passed = (
@@ -48,11 +52,14 @@ def phase_of(events: Sequence[AnyEvent]) -> str:
         ("workers starting", any(isinstance(v, e.WorkerStarted) for v in events)),
         ("agents starting", any(isinstance(v, e.WorkerJoined) for v in events)),
         ("preparing", any(isinstance(v, e.TaskStarted) for v in events)),
-        ("scanning with ruff", (REVIEW, "look at the project") in steps),
-        ("scanning with bandit", (REVIEW, "scan ruff") in steps),
-        ("tests running", REVIEW in done),
-        ("reviewing alone", TESTS in done and REVIEW not in done),
-        ("judging", TESTS in done and REVIEW in done),
+        ("examining", "survey" in done),
+        ("scanning", scanned),
+        ("reviews done", done >= REVIEWS),
+        ("improving", done >= EXAMINE),
+        ("fixing", "fix" in steps),
+        ("voting", "fix" in done),
+        ("votes coming in", bool(done & VOTES)),
+        ("concluding", done >= VOTES),
         ("closing", PLAN in done),
         ("ending", closed),
         ("finished", closed and not _workers(events)),
@@ -274,6 +281,11 @@ class WatchedRun:
         self.until(lambda: self._orchestrator is not None and is_alive(self._orchestrator))
         assert self._orchestrator is not None
         _send(self._orchestrator, number)
+
+    def worker_of(self, agent: str) -> str:
+        """The worker that hosts an agent."""
+        spawned = [v for v in self.events if isinstance(v, e.AgentSpawned) and v.spec.id == agent]
+        return spawned[-1].worker
 
     def kill_worker(self, worker: str) -> None:
         """SIGKILL to a worker's present process."""
