@@ -9,6 +9,7 @@ import pytest
 
 from visionflow import AgentOrchestrator, Limits, Task
 from visionflow.domain.errors import ConfigError, LimitReached, Refused, UnknownId, UsageError
+from visionflow.testing.role_docs import ROLES, role_facts
 
 MINE = """
 from visionflow import BaseAgent
@@ -88,12 +89,14 @@ def test_a_class_that_cannot_be_imported_is_told_with_line_and_what_was_tried(
     )
 
 
-@pytest.mark.parametrize("role", ["coordinator", "researcher", "architect", "coder"])
-def test_a_role_that_is_not_there_is_refused_by_name(tmp_path: Path, role: str) -> None:
+@pytest.mark.acceptance("agent-templates")
+def test_every_role_of_the_guide_is_spawned_by_its_template_with_its_capabilities() -> None:
     with AgentOrchestrator() as fleet:
-        with pytest.raises(Refused, match="There are ReviewerAgent, TesterAgent") as caught:
-            fleet.spawn_template(role)
-    assert caught.value.reason == "role_absent"
+        for role in ROLES:
+            (agent,) = fleet.spawn_template(role)
+            facts = role_facts(role)
+            assert (agent.type, agent.capabilities) == (role, facts.kind.capabilities)
+            assert agent.memory_bytes is None
 
 
 def test_a_template_without_limits_of_its_own_shares_a_process() -> None:
@@ -150,4 +153,10 @@ def test_the_example_with_a_template_runs_as_a_script(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=WAIT_S,
     )  # fmt: skip
     assert done.stderr == ""
-    assert done.stdout == "ruff completed 1 findings\nbandit completed 0 findings\n"
+    assert done.stdout.splitlines() == [
+        "bandit completed 0 findings",
+        "complexipy completed 0 findings",
+        "detect-secrets completed 0 findings",
+        "ruff completed 1 findings",
+        "vulture completed 0 findings",
+    ]

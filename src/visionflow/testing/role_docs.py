@@ -20,6 +20,32 @@ from visionflow.agents.roles.settings import RoleSettings
 ROLES = ("coordinator", "researcher", "architect", "coder", "tester", "reviewer")
 """In the order of the guide's pipeline."""
 
+GUIDE_WORDS = {
+    "coordinator": (
+        "task_decomposition", "agent_supervision", "workflow_management",
+        "performance_monitoring", "conflict_resolution",
+    ),
+    "researcher": (
+        "information_gathering", "market_research", "competitive_analysis",
+        "documentation_analysis", "web_search", "data_collection", "research", "analysis",
+    ),
+    "architect": (
+        "system_design", "architecture_patterns", "scalability_planning", "technical_strategy",
+        "patterns", "scalability",
+    ),
+    "coder": (
+        "code_generation", "refactoring", "optimisation", "api_design", "error_handling",
+        "implementation",
+    ),
+    "tester": (
+        "test_creation", "validation", "quality_assurance", "automated_testing", "testing",
+    ),
+    "reviewer": (
+        "code_review", "quality_assessment", "security_review", "best_practices", "security",
+    ),
+}  # fmt: skip
+"""The words by which the guide asks for each role, in its examples and its table of types."""
+
 
 class RoleFacts(NamedTuple):
     """What a role declares."""
@@ -60,6 +86,17 @@ def work_table() -> str:
     return _table(("role", "task types", "capabilities"), rows)
 
 
+def missing_table() -> str:
+    """Words of the guide that no role offers, because no tool does what they say."""
+    offered = {word for name in ROLES for word in role_facts(name).kind.capabilities}
+    rows: list[Iterable[str]] = []
+    for name in ROLES:
+        missing = [word for word in GUIDE_WORDS[name] if word not in offered]
+        if missing:
+            rows.append((name, _words(missing)))
+    return _table(("role", "words that match nobody"), rows)
+
+
 def _default(field: msgspec.structs.FieldInfo) -> str:
     value = field.default
     if value is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
@@ -80,7 +117,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-TABLES = {"settings": settings_table, "work": work_table}
+TABLES = {"settings": settings_table, "work": work_table, "missing": missing_table}
 
 
 def filled(page: str) -> str:
