@@ -43,7 +43,8 @@ def steps(graph: ImportGraph) -> set[tuple[str, str]]:
 def commit(root: Path, message: str, author: str = "Ada") -> None:
     """Commit everything under `root` as `author`; begins a repository where there is none."""
     who = {**WHO, "GIT_AUTHOR_NAME": author, "GIT_COMMITTER_NAME": author}
-    for words in (("init", "-q"), ("add", "-A"), ("commit", "-q", "--allow-empty", "-F", "-")):
+    empty = ("--allow-empty", "--allow-empty-message")
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-q", *empty, "-F", "-")):
         subprocess.run(
             ["git", *words], cwd=root, env=who, input=message.encode(), timeout=60, check=True,
             stdout=subprocess.DEVNULL,

@@ -106,7 +106,7 @@ def _notes(
     if shape.late_cycles:
         yield f"Cycles that hold only by an import inside a function: {shape.late_cycles}."
     if len(shape.cycles) >= CYCLES_MAX:
-        yield f"More than {CYCLES_MAX} cycles; the first are listed."
+        yield f"There may be more than {CYCLES_MAX} cycles; the first are listed."
     if history is not None and history.cut:
         yield f"The history was looked at for its last {history.commits} commits."
     if style in STYLES:

@@ -113,23 +113,30 @@ def _cycles(
     running: dict[tuple[str, str], Edge],
     out: dict[str, list[str]],
 ) -> tuple[Cycle, ...]:
-    """For each knot of modules, short cycles until each of its modules is in one."""
-    found: set[Cycle] = set()
+    """Of each knot of modules all pairs that import each other, and short cycles until each of its
+    modules is in one."""
+    found: list[list[str]] = []
     for ring in rings:
         members, left = set(ring), set(ring)
-        while left and len(found) < CYCLES_MAX:
-            path = _shortest(min(left), out, members)
-            left -= set(path)
-            first = path.index(min(path))
-            path = [*path[first:], *path[:first]]
-            steps = [running[step] for step in zip(path, [*path[1:], path[0]], strict=True)]
-            found.add(
-                Cycle(
-                    tuple(modules[each] for each in path),
-                    tuple(Place(step.importer, step.line) for step in steps),
-                )
-            )
-    return tuple(sorted(found, key=lambda cycle: (cycle.places, cycle.modules)))
+        for path in ring:
+            for to in out.get(path, ()):
+                if path < to and (to, path) in running:
+                    found.append([path, to])
+                    left -= {path, to}
+        while left:
+            way = _shortest(min(left), out, members)
+            left -= set(way)
+            first = way.index(min(way))
+            found.append([*way[first:], *way[:first]])
+    return tuple(_told(modules, way, running) for way in sorted(found)[:CYCLES_MAX])
+
+
+def _told(
+    modules: Mapping[str, str], way: list[str], running: dict[tuple[str, str], Edge]
+) -> Cycle:
+    steps = [running[step] for step in zip(way, [*way[1:], way[0]], strict=True)]
+    places = tuple(Place(step.importer, step.line) for step in steps)
+    return Cycle(tuple(modules[path] for path in way), places)
 
 
 def _shortest(start: str, out: dict[str, list[str]], members: set[str]) -> list[str]:

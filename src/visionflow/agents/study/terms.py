@@ -46,5 +46,6 @@ def split_humps(text: str) -> str:
 
 def phrase(term: str) -> str:
     """A query of FTS5 for the term as a phrase, literally: nothing in it acts as an operator."""
-    ways = dict.fromkeys((term, split_humps(term)))
+    plain = term.replace("\0", " ")
+    ways = dict.fromkeys((plain, split_humps(plain)))
     return "(" + " OR ".join('"' + each.replace('"', '""') + '"' for each in ways) + ")"
