@@ -13,8 +13,8 @@ from unconfined import UnconfinedSandbox
 from visionflow.adapters.memory import MemoryBlobs
 from visionflow.agents import PermanentFailure, TesterAgent
 from visionflow.agents.base import AgentContext, current_attempt
+from visionflow.agents.study.characterising import TestFile, TestSuite
 from visionflow.agents.task import Task
-from visionflow.agents.tools.characterising import TestFile, TestSuite
 
 _CODE = '''
 import random, time

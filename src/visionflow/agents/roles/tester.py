@@ -15,8 +15,8 @@ from visionflow.agents.base import BaseAgent, PermanentFailure
 from visionflow.agents.roles.ground import Ground, look_at, prepare, put_back
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.settings import RoleSettings, read_settings
+from visionflow.agents.study.characterising import TestFile, TestSuite, make_tests, run_made
 from visionflow.agents.task import Task
-from visionflow.agents.tools.characterising import TestFile, TestSuite, make_tests, run_made
 from visionflow.agents.tools.flaky import candidates, run_again
 from visionflow.agents.tools.project import Project
 from visionflow.agents.tools.results import Progress, TestRun
