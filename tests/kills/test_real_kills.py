@@ -44,7 +44,7 @@ def calm(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Reference
         reference = conclusion(run)
         assert phases_of_kills(run.events) == []
     assert reference.gates == {
-        "tests": True, "syntax": True, "findings": False, "secrets": True, "cycles": True,
+        "tests": True, "syntax": True, "findings": False, "secrets": True,
         "patch": True,
     }  # fmt: skip
     assert len(reference.cases) == 8

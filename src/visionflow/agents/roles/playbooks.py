@@ -173,7 +173,7 @@ def plan_of(
 
 
 _GATES: dict[Playbook, tuple[Gate, ...]] = {
-    "audit": ("tests", "syntax", "findings", "secrets", "cycles", "patch"),
+    "audit": ("tests", "syntax", "findings", "secrets", "patch"),
     "test": ("tests", "syntax", "findings"),
     "fix": ("tests", "syntax", "findings", "patch"),
     "explain": (),
