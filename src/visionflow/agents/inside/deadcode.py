@@ -7,7 +7,8 @@ why it could not be read. Which definitions nothing uses can only be told over a
 
 Definitions that something outside may reach are left out here: decorated ones, dunder names,
 methods of classes with bases, classes with bases that are no exceptions, nested functions'
-arguments, and all that stands in type stubs (there names count as used).
+arguments, and all that stands in type stubs (there names count as used). A name in `used` that ends
+with `*` stands for all that begin so: names that are put together for getattr.
 """
 
 import ast
@@ -166,6 +167,15 @@ class _Facts(ast.NodeVisitor):
             if _DOTTED.fullmatch(node.value):
                 self.used |= set(re.split("[.:]", node.value))
 
+    def visit_Call(self, node: ast.Call) -> None:
+        """`getattr(self, f"visit_{name}")` and its kin reach every name that begins so."""
+        if isinstance(node.func, ast.Name) and node.func.id == "getattr" and len(node.args) > 1:
+            whole = isinstance(node.args[1], ast.Constant)
+            begins = "" if whole else _beginning(node.args[1])
+            if begins.isidentifier():
+                self.used.add(begins + "*")
+        self.generic_visit(node)
+
     def visit_Expr(self, node: ast.Expr) -> None:
         # A yield that is never reached makes a function a generator.
         if isinstance(node.value, (ast.Yield, ast.YieldFrom)):
@@ -178,6 +188,18 @@ class _Facts(ast.NodeVisitor):
         first = node.decorator_list[0].lineno if node.decorator_list else node.lineno
         self.kinds[node.name, first] = kind
         self.own[node.name, first] = node.lineno
+
+
+def _beginning(text: ast.expr) -> str:
+    """The fixed text at the start of one that is put together; empty without any."""
+    if isinstance(text, ast.JoinedStr) and text.values:
+        return _beginning(text.values[0])
+    if isinstance(text, ast.BinOp) and isinstance(text.op, ast.Add):
+        return _beginning(text.left)
+    if isinstance(text, ast.BinOp) and isinstance(text.op, ast.Mod):
+        return _beginning(text.left).partition("%")[0]
+    found = text.value if isinstance(text, ast.Constant) else ""
+    return found if isinstance(found, str) else ""
 
 
 def _plain_base(base: ast.expr) -> bool:

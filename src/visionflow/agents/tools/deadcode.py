@@ -7,6 +7,7 @@ is made each time. Told too seldom rather than too often. Never told of are defi
 - whose name occurs as a use anywhere: also in a test, in `__all__`, in a text that is exactly that
   name or a path of names, among what a package's `__init__.py` imports, in an entry point, or as
   code in the documentation;
+- whose name begins as one that is put together for `getattr`, such as `f"visit_{word}"`;
 - that are decorated, or dunder methods, or stand in classes with bases;
 - that are public at the top of what the project distributes.
 
@@ -34,7 +35,7 @@ from visionflow.ports.sandbox import Sandbox
 
 CONFIDENCE = 60
 """Of vulture's, in percent: what it gives functions and classes; unreachable code has 100."""
-_FORM = "1"
+_FORM = "2"
 _PROGRAM = Path(__file__).parent.parent / "inside" / "deadcode.py"
 _BY_NAME = (
     "setup.py", "conf.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py", "manage.py",
@@ -90,11 +91,12 @@ async def run_deadcode(
     names = {path: _DECODER.decode(value) for path, value in reading.values.items() if value}
     used = _used(names, project)
     used |= _documented(request.worktree, documents)
+    begins = tuple(each[:-1] for each in used if re.fullmatch(r"\w+\*", each))
     wanted = set(told)
     found: list[Found] = []
     for path in sorted(names):
         if path in wanted and not _reached_by_name(path):
-            found += _unused(path, names[path], used, project)
+            found += _unused(path, names[path], used, begins, project)
     values = packed(found, request.worktree)
     every = [unpacked(value) for _, value in sorted(values.items())]
     findings: list[Finding] = [finding for one in every for finding in one.findings]
@@ -152,11 +154,18 @@ def _reached_by_name(path: str) -> bool:
     return is_test_path(path) or name in _BY_NAME or any(part in _FOLDERS for part in folders)
 
 
-def _unused(path: str, names: FileNames, used: set[str], project: Project) -> Iterator[Found]:
+def _unused(
+    path: str, names: FileNames, used: set[str], begins: tuple[str, ...], project: Project
+) -> Iterator[Found]:
+    """`begins`: what the names begin with that are put together."""
     offered = _is_offered(path, project) or f"{_module(path, project)}.*" in used
     for kind, name, _, last, line, comment in names.defined:
         public = not name.startswith("_")
-        if name in used or (offered and public and kind in ("function", "class")):
+        if (
+            name in used
+            or name.startswith(begins)
+            or (offered and public and kind in ("function", "class"))
+        ):
             continue
         rule = f"unused-{kind}"
         message = f"unused {kind} '{clean(name)}' ({CONFIDENCE} % confidence)"
