@@ -149,7 +149,7 @@ def findings() -> tuple[ToolRun, ...]:
     )
 
 
-def test_run() -> TestRun:
+def suite_run() -> TestRun:
     """A suite with a failure and a flaky test."""
     failed = Case(
         "tests/test_pricing.py::test_discounts_add_up", "failed", 0.12,
@@ -295,7 +295,7 @@ def sample(**other: Any) -> RunFacts:
         playbook="audit", why="The goal asks to 'audit', which the playbook audit does.",
         workspace="/home/ada/shop", out="/home/ada/shop/.visionflow/runs/run_sample",
         status="completed", started="2026-01-05T09:30:00.000Z", seconds=41.7, tasks=tasks(),
-        gates=("tests", "syntax", "findings", "secrets", "cycles", "patch"), tests=test_run(),
+        gates=("tests", "syntax", "findings", "secrets", "cycles", "patch"), tests=suite_run(),
         tools=findings(), research=research(), architecture=architecture(), change=change(),
         vote=vote(), head="9f8e7d6c" * 5, dirty=True,
         warnings=("researcher: sources: web has no effect: there is no network",),

@@ -5,11 +5,16 @@ value; where a chart needs a number, `pictures` computed it. Nothing here decide
 """
 
 from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
 
 from visionflow.agents.report.pictures import Pictures, pictures_of
 from visionflow.agents.report.telling import named, percent, plural, seconds, share
 from visionflow.agents.report.values import RunView
 from visionflow.agents.report.view import TOP, notes_of
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -19,6 +24,15 @@ POLICY = (
 
 def report_html(view: RunView) -> str:
     """The page, ending in a newline."""
+    pictures: Pictures = pictures_of(view)
+    return _template().render(
+        view=view, pictures=pictures, policy=POLICY, top=TOP, notes=notes_of(view)
+    )
+
+
+@cache
+def _template() -> "Template":
+    """The page's template, compiled once."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -34,9 +48,7 @@ def report_html(view: RunView) -> str:
         "plural": plural, "whole": _whole,
     }  # fmt: skip
     environment.filters.update(filters)
-    pictures: Pictures = pictures_of(view)
-    page = environment.get_template("report.html")
-    return page.render(view=view, pictures=pictures, policy=POLICY, top=TOP, notes=notes_of(view))
+    return environment.get_template("report.html")
 
 
 def _whole(number: int) -> str:
