@@ -32,6 +32,14 @@ SHOP: dict[str, str | bytes] = {
     ),
 }
 
+UNTESTED = {path: text for path, text in SHOP.items() if not path.startswith("tests")}
+
+
+def passed(*names: str, coverage: float | None = None) -> dict[str, Any]:
+    """What a tester said of the unchanged code."""
+    outcomes = {f"tests/{name}": "passed" for name in names}
+    return {"t": {"tests": {"outcome": "passed", "outcomes": outcomes, "coverage": coverage}}}
+
 
 def fix(
     tmp_path: Path,
@@ -80,16 +88,17 @@ def test_safe_fixes_become_one_commit_a_rule_that_the_tests_and_the_review_let_t
     assert any("judged by" in note for note in change.notes)  # the import in the tests
     assert change.code_quality is not None and 0 < change.code_quality <= 1
     assert result["warnings"] == []
+    the_patch_is_the_branch_and_the_users_folder_is_untouched(tmp_path, change, fixed)
 
 
-def test_the_patch_is_the_branch_and_the_users_folder_is_untouched(tmp_path: Path) -> None:
-    change, _ = fix(tmp_path, SHOP)
+def the_patch_is_the_branch_and_the_users_folder_is_untouched(
+    tmp_path: Path, change: Change, fixed: str
+) -> None:
     source = tmp_path / "ws"
     assert (source / "shop" / "core.py").read_text() == SHOP["shop/core.py"]
     patch = tmp_path / "own" / "p"
     subprocess.run(["git", "apply", str(patch)], cwd=source, check=True, timeout=60)
-    assert change.tip is not None
-    assert (source / "shop/core.py").read_text() == files_at(tmp_path, change.tip, "shop/core.py")
+    assert (source / "shop/core.py").read_text() == fixed
     changed = [line for line in patch.read_text().splitlines() if line[:1] in "+-"]
     assert (change.insertions, change.deletions) == (
         len([line for line in changed if line.startswith("+") and line[:3] != "+++"]),
@@ -128,7 +137,8 @@ BREAKS: dict[str, str | bytes] = {
 def test_the_rule_that_breaks_a_test_is_found_and_dropped_and_the_rest_is_kept(
     tmp_path: Path,
 ) -> None:
-    change, _ = fix(tmp_path, BREAKS)
+    before = passed("test_shop.py::test_has", "test_extra.py::test_it")
+    change, _ = fix(tmp_path, BREAKS, dependencies=before)
     assert [each.rule for each in change.commits] == ["E713", "F541"]
     (dropped,) = change.dropped
     assert dropped.rule == "F401"
@@ -139,8 +149,7 @@ def test_the_rule_that_breaks_a_test_is_found_and_dropped_and_the_rest_is_kept(
 
 
 def test_without_tests_only_what_compiles_to_the_same_is_kept(tmp_path: Path) -> None:
-    files = {path: text for path, text in SHOP.items() if not path.startswith("tests")}
-    change, _ = fix(tmp_path, files)
+    change, _ = fix(tmp_path, UNTESTED)
     assert [each.rule for each in change.commits] == ["E713", "F541"]
     assert [each.rule for each in change.dropped] == ["F401"]
     assert change.gates == {"tests": None, "findings": True}
@@ -153,8 +162,8 @@ def test_where_every_fix_breaks_something_the_patch_is_rejected_and_no_branch_is
 ) -> None:
     only = {path: text for path, text in BREAKS.items() if "shop/core" not in path}
     only["shop/extra.py"] = "import os\n"
-    only["tests/test_shop.py"] = ""
-    change, _ = fix(tmp_path, only)
+    del only["tests/test_shop.py"]
+    change, _ = fix(tmp_path, only, dependencies=passed("test_extra.py::test_it"))
     assert (change.outcome, change.branch, change.tip, change.commits) == (
         "rejected", None, None, ())  # fmt: skip
     assert "test_extra" in (change.reason or "")
@@ -169,7 +178,7 @@ def test_code_without_anything_to_mend_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_what_the_project_hides_from_the_review_is_not_fixed(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
-        **SHOP,
+        **UNTESTED,
         "pyproject.toml": "[tool.ruff.lint]\nignore = ['F401']\n",
         "shop/core.py": "import os\n\n\ndef name(n):\n    return f'shop'  # noqa: F541\n\n\n"
         "def has(a, b):\n    return not a in b\n",
@@ -181,10 +190,10 @@ def test_what_the_project_hides_from_the_review_is_not_fixed(tmp_path: Path) -> 
 def test_linting_false_leaves_findings_and_a_foreign_language_is_warned_about(
     tmp_path: Path,
 ) -> None:
-    change, _ = fix(tmp_path, SHOP, config={"linting": False})
+    change, _ = fix(tmp_path, UNTESTED, config={"linting": False})
     assert change.outcome == "nothing_to_do"
     config = {"languages": ["python", "rust"], "test_generation": True}
-    _, result = fix(tmp_path, SHOP, config=config, own="b")
+    _, result = fix(tmp_path, UNTESTED, config=config, own="b")
     assert len(result["warnings"]) == 2
     assert "test_generation" in result["warnings"][0]
     assert "rust" in result["warnings"][1]
@@ -194,12 +203,10 @@ def test_linting_false_leaves_findings_and_a_foreign_language_is_warned_about(
 
 
 FORMATTED: dict[str, str | bytes] = {
-    **SHOP,
     "pyproject.toml": "[tool.black]\n",
-    "shop/core.py": 'import os\n\n\ndef name(n):\n    return f"shop"\n',
+    "shop/core.py": 'def name(n):\n    return f"shop"\n',
     "shop/loose.py": "x = {  'a':1 }\n",
     **{f"shop/m{n}.py": f"x = {n}\n" for n in range(9)},
-    "tests/test_shop.py": "from shop import core\n\n\ndef test():\n    assert core.name(1)\n",
 }
 
 
@@ -207,18 +214,18 @@ def test_formatting_is_a_commit_of_its_own_where_the_project_asks_for_it_and_kee
     tmp_path: Path,
 ) -> None:
     change, _ = fix(tmp_path, FORMATTED)
-    assert [each.rule for each in change.commits] == ["F401", "F541", "format"]
-    assert change.commits[-1].files == ("shop/core.py", "shop/loose.py")
+    assert [each.rule for each in change.commits] == ["F541", "format"]
+    assert change.commits[-1].files == ("shop/loose.py",)
     assert change.tip is not None
     assert files_at(tmp_path, change.tip, "shop/loose.py") == 'x = {"a": 1}\n'
     off, _ = fix(tmp_path, FORMATTED, config={"formatting": False}, own="off")
-    assert [each.rule for each in off.commits] == ["F401", "F541"]
+    assert [each.rule for each in off.commits] == ["F541"]
 
 
 def test_a_project_that_does_not_keep_to_its_formatter_is_not_formatted(tmp_path: Path) -> None:
     loose = {f"shop/m{n}.py": "x = {  'a':1 }\n" for n in range(9)}
     change, _ = fix(tmp_path, {**FORMATTED, **loose})
-    assert [each.rule for each in change.commits] == ["F401", "F541"]
+    assert [each.rule for each in change.commits] == ["F541"]
     assert any("do not keep to it" in note for note in change.notes)
 
 
@@ -230,10 +237,9 @@ def test_a_patch_that_brings_coverage_below_the_threshold_is_not_kept(tmp_path: 
         "def has(a, b):\n    x = 1\n    y = 2\n    return x + y\n",
         "tests/test_shop.py": "from shop import core\n\n\ndef test():\n    assert core.name(1)\n",
     }
-    kept, _ = fix(tmp_path, files)
-    assert [each.rule for each in kept.commits] == ["F401", "F541"]
+    before = passed("test_shop.py::test", coverage=60.0)
     config = {"coverage_threshold": 0.6}
-    change, _ = fix(tmp_path, files, config=config, own="strict")
+    change, _ = fix(tmp_path, files, config=config, dependencies=before)
     assert [each.rule for each in change.commits] == ["F541"]
     (dropped,) = change.dropped
     assert (dropped.rule, dropped.why[:8]) == ("F401", "coverage")
@@ -251,27 +257,18 @@ def test_nothing_is_called_fixed_where_nothing_can_be_confined(tmp_path: Path) -
 
 def test_results_of_the_tester_are_used_and_not_made_again(tmp_path: Path) -> None:
     attempt = Attempt()
-    fix(tmp_path, SHOP, attempt=attempt)
-    assert attempt.ran.count("run the tests") == 2
-    from visionflow.agents.tools.results import TestRun
-
-    passed = {f"tests/test_shop.py::{name}": "passed" for name in ("test_name", "test_has")}
-    tests = {"tests": {"outcome": "passed", "outcomes": passed}}
-    assert restored(tests["tests"], TestRun)
-    second = Attempt()
-    change, _ = fix(tmp_path, SHOP, attempt=second, dependencies={"run_tests": tests}, own="b")
-    assert second.ran.count("run the tests") == 1
-    assert len(change.commits) == 3
+    fix(tmp_path, SHOP, attempt=attempt, dependencies=passed("test_shop.py::test_has"))
+    assert attempt.ran.count("run the tests") == 1
 
 
 def test_commits_stand_on_the_users_head_where_the_workspace_is_clean(tmp_path: Path) -> None:
-    source = write(tmp_path / "ws", SHOP)
+    source = write(tmp_path / "ws", UNTESTED)
     for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "one")):
         subprocess.run(
             ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *words],
             cwd=source, check=True, timeout=60,
         )  # fmt: skip
-    change, _ = fix(tmp_path, SHOP)
+    change, _ = fix(tmp_path, UNTESTED)
     folder = tmp_path / "own" / "fix" / "repository"
     repository = asyncio.run(PrivateRepository.create(folder, source))
     assert change.base == repository.head

@@ -23,6 +23,9 @@ from visionflow.agents.tools.tree import FILE_BYTES_MAX
 from visionflow.agents.workspace.changes import altered, contents
 from visionflow.ports.sandbox import Sandbox
 
+RERUNS = 1
+"""A test that a patch broke is run again so often alone, and so often in order."""
+
 
 class Site(msgspec.Struct, frozen=True):
     """Where something is measured, and for which job. Carried by steps as plain values."""
@@ -52,10 +55,13 @@ async def test_at(
     before: TestRun | None = None,
     selection: tuple[str, ...] | None = None,
     on_progress: OnProgress | None = None,
+    *,
+    measure: bool = False,
 ) -> TestRun:
-    """The tests at a commit. Where `before` is given, what passed there and fails now is run again
-    to tell flaky tests; other failures are not, because nobody asks about them."""
-    request = _suite(site, selection)
+    """The tests at a commit; coverage only to `measure`. Where `before` is given, what passed there
+    and fails now is run again to tell flaky tests; other failures are not, because nobody asks
+    about them."""
+    request = _suite(site, selection, measure)
     await put_back(site.given, site.worktree, commit)
     run = await run_tests(sandbox, site.project, request, on_progress)
     newly = set(() if before is None else broken_tests(before, run))
@@ -72,7 +78,7 @@ async def test_at(
     return msgspec.structs.replace(run, flaky=(*run.flaky, *again.flaky))
 
 
-def _suite(site: Site, selection: tuple[str, ...] | None) -> SuiteRequest:
+def _suite(site: Site, selection: tuple[str, ...] | None, measure: bool) -> SuiteRequest:
     """Its junit.xml and coverage.xml go to scratch: those of the run are the tester's."""
     return SuiteRequest(
         worktree=site.worktree,
@@ -84,6 +90,8 @@ def _suite(site: Site, selection: tuple[str, ...] | None) -> SuiteRequest:
         wall_ms=site.wall_ms,
         trusted=site.job.trusted,
         selection=selection,
+        reruns=RERUNS,
+        measure=measure,
     )
 
 

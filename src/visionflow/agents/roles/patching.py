@@ -287,7 +287,8 @@ class Patching:
     async def _test(self, commit: str, selection: tuple[str, ...] | None = None) -> TestRun:
         value = await self.agent.step(
             "run the tests", self._test_step, self._site(), commit,
-            None if commit == self.ground.snapshot else storable(self.before), selection,
+            None if self.before is None or selection else storable(self.before), selection,
+            self.wishes.coverage_threshold is not None,
         )  # fmt: skip
         return restored(value, TestRun)
 
@@ -297,11 +298,14 @@ class Patching:
         commit: str,
         before: dict[str, Any] | None,
         selection: list[str] | None,
+        measure: bool,
     ) -> Any:
         known = None if before is None else restored(before, TestRun)
         chosen = None if selection is None else tuple(selection)
         sandbox = self.agent.context.sandbox
-        run = await test_at(sandbox, restored(site, Site), commit, known, chosen, self._tell)
+        run = await test_at(
+            sandbox, restored(site, Site), commit, known, chosen, self._tell, measure=measure
+        )
         return storable(run)
 
     def _tell(self, now: Progress) -> None:
