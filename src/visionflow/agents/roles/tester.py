@@ -128,8 +128,8 @@ class TesterAgent(BaseAgent):
         e2e = await self.generate_e2e_tests(implementation)
         made = [*unit, *integration, *e2e]
         coverage = await self.run_tests_with_coverage(made, implementation)
-        functions = sum(len(file.functions) for file in unit)
-        notes = [f"{functions} functions are pinned by {sum(file.cases for file in unit)} calls"]
+        functions, calls = sum(len(file.functions) for file in unit), sum(f.cases for f in unit)
+        notes = [f"pinned: {functions} of the project's functions, by calls: {calls}"]
         notes += [why for why, made in zip(_NOT_MADE, (integration, e2e), strict=True) if not made]
         return TestSuite(tuple(unit), tuple(integration), tuple(e2e), coverage, tuple(notes))
 
