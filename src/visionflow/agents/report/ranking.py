@@ -14,55 +14,62 @@ from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.tools.tree import is_test_path
 
 _SEVERE = {severity: number for number, severity in enumerate(SEVERITIES)}
-_Key = tuple[int, bool, bool, float, bool, str, int, tuple[tuple[str, str], ...]]
+_Key = tuple[int, bool, bool, float, bool, str, int, tuple[tuple[str, str], ...], tuple[str, ...]]
+
+
+class _Ground(msgspec.Struct, frozen=True):
+    """What is known of the places at which issues stand."""
+
+    hot: Mapping[str, Hotspot]
+    untested: Mapping[str, frozenset[int]]
+    """Lines that can run and did not, by file; empty where nothing was measured."""
+    tests: frozenset[str]
+    """Paths of tests."""
 
 
 def ranked(issues: Iterable[Issue], facts: RunFacts) -> tuple[Issue, ...]:
     """The issues, the first to look at first, each with what moved it up in `why`."""
-    hot = {} if facts.architecture is None else {h.path: h for h in facts.architecture.hotspots}
-    untested = _untested(facts)
-    keyed = sorted(
-        ((_key(issue, hot, untested), issue) for issue in issues), key=lambda pair: pair[0]
+    every = tuple(issues)
+    spots = () if facts.architecture is None else facts.architecture.hotspots
+    files = () if facts.tests is None else facts.tests.files
+    ground = _Ground(
+        {spot.path: spot for spot in spots},
+        {file.path: frozenset(file.missing) for file in files},
+        frozenset(path for path in {issue.path for issue in every} if is_test_path(path)),
     )
     return tuple(
-        msgspec.structs.replace(issue, why=_why(issue, hot, untested)) for _, issue in keyed
+        msgspec.structs.replace(issue, why=_why(issue, ground))
+        for issue in sorted(every, key=lambda issue: _key(issue, ground))
     )
 
 
-def _untested(facts: RunFacts) -> Mapping[str, frozenset[int]]:
-    """Lines that can run and did not, by file; empty where nothing was measured."""
-    files = () if facts.tests is None else facts.tests.files
-    return {file.path: frozenset(file.missing) for file in files}
-
-
-def _key(issue: Issue, hot: Mapping[str, Hotspot], untested: Mapping[str, frozenset[int]]) -> _Key:
-    spot = hot.get(issue.path)
+def _key(issue: Issue, ground: _Ground) -> _Key:
+    spot = ground.hot.get(issue.path)
     return (
         _SEVERE[issue.severity],
         issue.focus != "security",
-        is_test_path(issue.path),
+        issue.path in ground.tests,
         0.0 if spot is None else -spot.score,
-        issue.line not in untested.get(issue.path, ()),
+        issue.line not in ground.untested.get(issue.path, ()),
         issue.path,
         issue.line,
         issue.rules,
+        issue.fingerprints,
     )
 
 
-def _why(
-    issue: Issue, hot: Mapping[str, Hotspot], untested: Mapping[str, frozenset[int]]
-) -> tuple[str, ...]:
+def _why(issue: Issue, ground: _Ground) -> tuple[str, ...]:
     told = [f"{issue.severity} severity"]
     if issue.focus == "security":
         told.append("security")
-    spot = hot.get(issue.path)
+    spot = ground.hot.get(issue.path)
     if spot is not None:
         told.append(f"in a hotspot: {spot.changes} changes, complexity {spot.complexity}")
-    if issue.line in untested.get(issue.path, ()):
+    if issue.line in ground.untested.get(issue.path, ()):
         told.append("no test runs this line")
     tools = {tool for tool, _ in issue.rules}
     if len(tools) > 1:
         told.append(f"{len(tools)} tools agree")
-    if is_test_path(issue.path):
+    if issue.path in ground.tests:
         told.append("in a test")
     return tuple(told)

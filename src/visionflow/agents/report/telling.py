@@ -11,7 +11,7 @@ LINE_MAX = 300
 SOURCE_MAX = 200
 PATH_MAX = 160
 BLOCK_MAX = 2_000
-_READ_MAX = 20_000
+_READ_MAX = 6_000
 """No more than this of a text is even looked at."""
 
 
@@ -49,7 +49,7 @@ class Teller:
 
 def path(name: str) -> str:
     """A file name on one line, odd characters visible; a long one loses its middle."""
-    visible = show_path(name)
+    visible = show_path(name if len(name) <= _READ_MAX else f"{name[:PATH_MAX]}{name[-PATH_MAX:]}")
     if len(visible) <= PATH_MAX:
         return visible
     half = PATH_MAX // 2
