@@ -13,6 +13,7 @@ from visionflow.agents.plans import Plan
 from visionflow.agents.tools.text import write_whole
 from visionflow.cli.terminal import is_terminal, say
 from visionflow.compose.job import (
+    ExitCode,
     OutputError,
     Planned,
     RunFolder,
@@ -73,13 +74,16 @@ def start(words: Words) -> RunFolder:
 def write_plan(words: Words, as_json: bool) -> int:
     """Write the plan of a goal into the current folder and run nothing; returns the exit code.
 
+    That is 3 where no present backend can do it.
+
     Raises:
-        UsageError: there is such a file already, or the goal cannot be met.
+        UsageError: there is such a file already, and it says something else.
         VisionFlowError: what `make_plan` raises.
     """
     planned = _planned(words)
     if planned.plan is None:
-        raise UsageError(f"There is nothing to plan: {planned.why}")
+        say(f"visionflow: There is nothing to plan. {planned.why}")
+        return ExitCode.BLOCKED
     file = Path(PLAN_NAME)
     text = plan_text(planned.plan, planned.workspace, PLAN_NAME)
     if file.exists() and file.read_text(encoding="utf-8", errors="replace") != text:
