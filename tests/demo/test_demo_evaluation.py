@@ -94,7 +94,7 @@ def test_cycles_and_dependencies_are_found_by_name() -> None:
 
 def test_what_leaks_into_an_output_is_named() -> None:
     pages = {
-        "report.md": "plain", "report.html": "<p><script>alert(1)", "summary.json": "\x1b[2J SECRET"
+        "report.md": "`<script>alert(1)`", "report.html": "<p><script>alert(1)", "summary.json": "\x1b[2J SECRET"
     }  # fmt: skip
     assert leaks(pages, manifest()) == (
         "a script of the sample's in report.html",

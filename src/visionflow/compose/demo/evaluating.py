@@ -236,7 +236,8 @@ def _of_tests(facts: RunFacts, manifest: Manifest) -> Iterator[Reported]:
 def leaks(pages: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:
     """What got into the outputs and must not: `pages` are texts by file name.
 
-    Control characters and made-up keys in any of them, a raw `<script>` in pages and documents.
+    Control characters and made-up keys in any of them, a raw `<script>` in pages. (In a Markdown
+    document it does no harm as code; what comes of rendering one is a page.)
     """
     found: list[str] = []
     for name, text in sorted(pages.items()):
@@ -244,7 +245,7 @@ def leaks(pages: Mapping[str, str], manifest: Manifest) -> tuple[str, ...]:
             found.append(f"a control character in {name}")
         if any(secret in text for secret in manifest.secrets):
             found.append(f"a secret in {name}")
-        if name.endswith((".md", ".html")) and "<script>alert" in text:
+        if name.endswith(".html") and "<script>alert" in text:
             found.append(f"a script of the sample's in {name}")
     return tuple(found)
 
