@@ -81,9 +81,9 @@ class Tests(msgspec.Struct, frozen=True):
     broken: tuple[BrokenTest, ...] = ()
     """Fail, and passed on base or were not there."""
     flaky: tuple[BrokenTest, ...] = ()
-    """Failed, passed when run again, and were not seen to do so on base."""
+    """Failed, passed when run again, and passed on base."""
     known: tuple[BrokenTest, ...] = ()
-    """Fail, and fail on base too, or were flaky there."""
+    """Fail, and fail on base too."""
     missing: tuple[str, ...] = ()
     """Dependencies that were not there and explain failures; such failures are not judged."""
 

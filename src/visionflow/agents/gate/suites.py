@@ -1,19 +1,19 @@
 """What became of the tests: broken by the change, newly flaky, or known from before.
 
 - broken: fails on the working tree; passes on base, or is not there.
-- newly flaky: failed and then passed on the working tree; was not flaky on base.
-- known: fails on both, or was flaky on base.
+- newly flaky: failed and then passed on the working tree; passed on base.
+- known: fails on both.
 
 A failure that a missing dependency explains says nothing about the change and is left out. A module
 that cannot be collected stands for its tests: it is known only where it cannot be collected on base
 either.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 from visionflow.agents.gate.results import BrokenTest, Tests
-from visionflow.agents.tools.results import TestRun
+from visionflow.agents.tools.results import Case, TestRun
 
 FAILING = ("failed", "error")
 
@@ -30,6 +30,13 @@ def _failing(run: TestRun) -> list[str]:
     failing = {id for id, outcome in run.outcomes.items() if outcome in FAILING}
     failing |= {case.id for case in run.cases if case.outcome in FAILING}
     return sorted(failing - excused - flaky)
+
+
+def broken_cases(head: TestRun, base: TestRun | None, names: Mapping[str, str]) -> tuple[Case, ...]:
+    """The failures that base does not explain: worth another run, as they may be flaky."""
+    before = _Before(base, names)
+    failing = set(_failing(head))
+    return tuple(case for case in head.cases if case.id in failing and not before.failed(case.id))
 
 
 def compare(
@@ -95,8 +102,3 @@ def unknown(run: TestRun) -> str | None:
     if run.outcome in ("passed", "failed"):
         return None
     return None if run.outcome == "timed_out" and _failing(run) else run.reason or run.outcome
-
-
-def old_names(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """(old, new) of renamed files, as new to old."""
-    return {new: old for old, new in pairs}

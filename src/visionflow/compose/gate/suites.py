@@ -7,12 +7,13 @@ kept by base's tree, the chosen files and the environment.
 import asyncio
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from visionflow.agents.gate.covering import changed_coverage, lines_that_can_run
 from visionflow.agents.gate.results import ChangedCoverage, Tests
-from visionflow.agents.gate.suites import compare, suspects, unknown
+from visionflow.agents.gate.suites import broken_cases, compare, suspects, unknown
 from visionflow.agents.roles.job import storable
 from visionflow.agents.study.affected import affected_tests
 from visionflow.agents.study.graph import ImportGraph
@@ -21,7 +22,7 @@ from visionflow.agents.tools.delta import FileDiff
 from visionflow.agents.tools.environment import choose
 from visionflow.agents.tools.flaky import run_again
 from visionflow.agents.tools.project import Project, look
-from visionflow.agents.tools.results import TestRun
+from visionflow.agents.tools.results import Case, TestRun
 from visionflow.agents.tools.testing import SuiteRequest, run_tests
 from visionflow.agents.tools.text import read_plain
 from visionflow.compose.gate.checkout import Checkout
@@ -83,10 +84,32 @@ class Suites:
         base, reason = await self._on_base(head)
         if reason is not None:
             return Tested(None, reason, coverage, uncovered)
-        return Tested(
-            compare(head, base, chosen, _old_names(self._sides.diff)), None, coverage, uncovered,
-            tuple(f"tests: {note}" for note in head.notes),
-        )  # fmt: skip
+        names = _old_names(self._sides.diff)
+        head = await self._again(project, selection, head, broken_cases(head, base, names))
+        told = compare(head, base, chosen, names)
+        notes = tuple(f"tests: {note}" for note in head.notes)
+        return Tested(told, None, coverage, uncovered, notes)
+
+    async def _again(
+        self,
+        project: Project,
+        selection: tuple[str, ...] | None,
+        head: TestRun,
+        cases: tuple[Case, ...],
+    ) -> TestRun:
+        """The run with those of `cases` as flaky that pass when they are run again."""
+        if not cases:
+            return head
+        tree = self._sides.head_tree
+        request = self._suite(await self._copy.at(tree), selection, measure=False)
+
+        async def put_back() -> None:
+            self._copy.lend()
+            await self._copy.at(tree)
+
+        failed = msgspec.structs.replace(head, cases=cases)
+        again = await run_again(self._sandbox, project, request, failed, put_back)
+        return msgspec.structs.replace(head, flaky=again.flaky, notes=again.notes)
 
     async def _on_base(self, head: TestRun) -> tuple[TestRun | None, str | None]:
         """How the suspects went there, or why that cannot be told."""
@@ -118,8 +141,16 @@ class Suites:
 
     async def _run(self, tree: str, project: Project, selection: tuple[str, ...] | None) -> TestRun:
         folder = await self._copy.at(tree)
+        request = self._suite(folder, selection, measure=tree == self._sides.head_tree)
+        Path(request.coverage).unlink(missing_ok=True)
+        self._copy.lend()
+        return await run_tests(self._sandbox, project, request)
+
+    def _suite(
+        self, folder: Path, selection: tuple[str, ...] | None, measure: bool
+    ) -> SuiteRequest:
         scratch = self._state.scratch / "suite"
-        request = SuiteRequest(
+        return SuiteRequest(
             worktree=str(folder),
             workspace=self._source,
             scratch=str(scratch),
@@ -130,17 +161,8 @@ class Suites:
             trusted=self._request.trusted,
             selection=selection,
             reruns=RERUNS,
-            measure=tree == self._sides.head_tree,
+            measure=measure,
         )
-
-        async def put_back() -> None:
-            self._copy.lend()
-            await self._copy.at(tree)
-
-        self._copy.lend()
-        (scratch / "coverage.xml").unlink(missing_ok=True)
-        run = await run_tests(self._sandbox, project, request)
-        return await run_again(self._sandbox, project, request, run, put_back)
 
     def _coverage(self, head: TestRun) -> tuple[ChangedCoverage | None, str | None]:
         if head.coverage is None:
