@@ -39,8 +39,9 @@ Facts = dict[str, int | str | None]
 
 
 async def ballot_of(agent: BaseAgent, task: Task) -> Any:
-    """The agent's ballot on the change that the task names: a map with `ballot` (a `Ballot`),
-    `snapshot`, `notes` and `warnings`. Results of the tasks before it are in `task.dependencies`.
+    """The agent's ballot on the change that the task names: a map with `ballot` (a `Ballot`; `None`
+    where `vote_needed` says that there is no vote, and then `notes` has why), `snapshot`, `notes`
+    and `warnings`. Results of the tasks before it are in `task.dependencies`.
 
     Raises:
         PermanentFailure: the task names no change, or no focus.
@@ -58,11 +59,12 @@ async def ballot_of(agent: BaseAgent, task: Task) -> Any:
             hint="Let the vote depend on a task of type 'fix'.",
         )
     member, evidence = agent.id, _EVIDENCE[job.focus]
-    if change.outcome != "changed" or change.tip is None:
-        reason = f"there is nothing to vote on: {change.reason or change.outcome}"
-        return _told(Ballot(member, "abstain", evidence, reason))
+    tests = gather(task.dependencies).tests
+    needed, why = vote_needed(change, tests)
+    if not needed or change.tip is None:
+        return _told(None, (why,))
     agent.progress(0.0, "preparing a copy of the workspace")
-    voting = _Voting(agent, job, change, gather(task.dependencies).tests)
+    voting = _Voting(agent, job, change, tests)
     try:
         choice, reason, facts = await voting.evidence(evidence)
     except (ConfinementUnavailable, CommandNotStarted) as error:
@@ -79,9 +81,9 @@ def change_in(results: Mapping[str, Any], job: JobInput) -> Change | None:
     return gather(cast("Mapping[str, object]", results)).change
 
 
-def _told(ballot: Ballot, notes: tuple[str, ...] = (), snapshot: str | None = None) -> Any:
+def _told(ballot: Ballot | None, notes: tuple[str, ...] = (), snapshot: str | None = None) -> Any:
     return {
-        "ballot": storable(ballot),
+        "ballot": None if ballot is None else storable(ballot),
         "snapshot": snapshot,
         "notes": list(notes),
         "warnings": [],
