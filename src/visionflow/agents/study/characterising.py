@@ -110,7 +110,11 @@ async def run_made(
     request = msgspec.structs.replace(
         suite, selection=tuple(file.path for file in listed), kinds=TEST_KINDS, framework="pytest"
     )
-    return await run_tests(sandbox, project, request)
+    # A project that has no tests yet has these now.
+    tests = {*project.test_files, *(file.path for file in listed)}
+    style = "pytest" if project.style == "none" else project.style
+    tested = msgspec.structs.replace(project, test_files=tuple(sorted(tests)), style=style)
+    return await run_tests(sandbox, tested, request)
 
 
 def _write(worktree: str, files: Iterable[TestFile]) -> None:
