@@ -130,3 +130,9 @@ def test_making_them_again_gives_the_same_and_leaves_the_workspace_alone(
 def test_what_names_no_workspace_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PermanentFailure, match="missing required field `workspace`"):
         asyncio.run(_tester(tmp_path).generate_test_suite({}))
+
+
+def test_a_project_without_tests_gets_its_first(tmp_path: Path) -> None:
+    workspace = write(tmp_path / "ws", {"mod.py": "def f(x: int) -> int:\n    return x + 1\n"})
+    (file,) = asyncio.run(_tester(tmp_path / "own").generate_unit_tests(str(workspace)))
+    assert (file.path, file.functions) == ("tests/test_present_mod.py", ("f",))
