@@ -60,6 +60,13 @@ class PrivateRepository:
             building.rename(place)
         return cls(folder, facts)
 
+    @classmethod
+    def opened(cls, folder: Path) -> "PrivateRepository | None":
+        """The one that was finished below `folder`; `None` where there is none."""
+        folder = Path(os.path.abspath(folder))
+        facts = _facts_in(folder / _REPOSITORY)
+        return None if facts is None else cls(folder, facts)
+
     @property
     def path(self) -> Path:
         """The bare repository itself. Commands may read it; none may write it."""
