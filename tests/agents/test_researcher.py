@@ -163,6 +163,14 @@ def test_a_task_without_a_workspace_or_of_another_type_is_refused(tmp_path: Path
         work(ResearcherAgent, tmp_path, Task(id="t", type="market_research"))
 
 
+def test_a_goal_beyond_the_repository_is_told_to_be(project: Path, tmp_path: Path) -> None:
+    said = "Only this repository was read"
+    for goal, told in (("Research authentication best practices", True), (GOAL, False)):
+        task = task_for(project, "requirements_analysis", goal=goal)
+        notes = work(ResearcherAgent, tmp_path / str(told), task)["notes"]
+        assert any(note.startswith(said) for note in notes) == told
+
+
 def test_it_offers_no_capability_that_needs_a_network() -> None:
     offered = set(ResearcherAgent.capabilities)
     assert {"research", "information_gathering", "documentation_analysis"} <= offered

@@ -71,6 +71,9 @@ def test_only_what_is_shipped_and_cannot_do_without_counts(tmp_path: Path) -> No
             "from typing import TYPE_CHECKING\ntry:\n    import ujson\nexcept ImportError:\n"
             "    ujson = None\nif ujson:\n    import ujson as json\n"
             "if TYPE_CHECKING:\n    import pandas\n"
+            "from importlib.util import find_spec\n\n\n"
+            "def can():\n    return find_spec('boto') is not None\n\n\n"
+            "def go():\n    import boto.auth\n"
         ),
         "shop/tests/test_a.py": "import hypothesis\n",
         "docs/conf.py": "import sphinx_rtd_theme\n",

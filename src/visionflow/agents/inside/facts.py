@@ -25,6 +25,7 @@ _MAYBE_TODO = re.compile(rf"#[^\n]*\b(?:{_WORDS})\b")
 _TODO = re.compile(rf"^#[\W_]*({_WORDS})\b[:\s]*(.*)|\b({_WORDS})(?=[:(])[:\s]*(.*)", re.DOTALL)
 _CONDITIONS = ("version_info", "platform", "name", "implementation", "hexversion", "PY2", "PY3")
 _SETUP_KEYS = ("install_requires", "extras_require", "tests_require", "entry_points")
+_IMPORTERS, _FINDER = ("import_module", "__import__"), "find_spec"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
@@ -56,7 +57,7 @@ def facts_of(file: str) -> dict[str, Any]:
     text = _text(file)
     tree = _parsed(text)
     complexity = _complexity(text)
-    walk = _Walk(complexity or {}, "import_module" in text or "__import__" in text)
+    walk = _Walk(complexity or {}, any(name in text for name in (*_IMPORTERS, _FINDER)))
     walk.run(tree)
     return {
         "lines": text.count("\n") + (not text.endswith("\n") and text != ""),
@@ -183,17 +184,19 @@ class _Walk:
                     self.imports.append((text, [], 0, line, TOP, False))
 
     def _calls(self, statement: ast.stmt, kind: int, guarded: bool) -> None:
-        """Imports by call: with a literal name they are imports like others."""
+        """Imports by call: with a literal name they are imports like others. Who asks whether a
+        module is there can do without it."""
         for call in _calls_in(statement):
             name = call.func.attr if isinstance(call.func, ast.Attribute) else None
             name = call.func.id if isinstance(call.func, ast.Name) else name
-            if name not in ("import_module", "__import__") or not call.args:
+            if name not in (*_IMPORTERS, _FINDER) or not call.args:
                 continue
             first = call.args[0]
             value = first.value if isinstance(first, ast.Constant) else None
             if isinstance(value, str) and _is_dotted(value):
-                self.imports.append((value, [], 0, call.lineno, kind, guarded))
-            else:
+                maybe = guarded or name == _FINDER
+                self.imports.append((value, [], 0, call.lineno, kind, maybe))
+            elif name != _FINDER:
                 self.dynamic = True
 
 

@@ -14,6 +14,7 @@ import msgspec
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.roles.ground import Ground, look_at, prepare
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
+from visionflow.agents.roles.playbooks import choose
 from visionflow.agents.roles.settings import RoleSettings, read_settings
 from visionflow.agents.roles.studying import TIMEOUT_S, WORKTREE, facts_of, repository_of
 from visionflow.agents.roles.tester import unknown_type
@@ -103,7 +104,7 @@ class ResearcherAgent(BaseAgent):
             "research": research,
             "completeness": research["completeness"],
             "snapshot": ground.snapshot,
-            "notes": list(ground.notes),
+            "notes": [*ground.notes, *_beyond(question.goal)],
             "warnings": [*read.warnings, *warned],
         }
 
@@ -126,6 +127,13 @@ class ResearcherAgent(BaseAgent):
         # In a thread: it takes seconds for a large repository.
         found = await asyncio.to_thread(look_up, read, facts, messages, worktree, index, asked)
         return storable(found)
+
+
+def _beyond(goal: str) -> list[str]:
+    """What is to be said where the goal asks for what no repository holds."""
+    missing = choose(goal).missing or ""
+    told = "Only this repository was read: the goal asks for more, and there is no network here."
+    return [told] if missing.startswith("needs_web") else []
 
 
 def _chosen(agent: BaseAgent, named: tuple[str, ...]) -> tuple[tuple[Source, ...], list[str]]:

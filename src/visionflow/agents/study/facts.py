@@ -20,7 +20,7 @@ from visionflow.ports.sandbox import Sandbox
 TOP, IN_FUNCTION, TYPING = 0, 1, 2
 """How an import counts: when the module is loaded, when a function runs, for type checkers only."""
 _PROGRAM = Path(__file__).parent.parent / "inside" / "facts.py"
-_FORM = "2"
+_FORM = "3"
 """Another one makes the cache forget: raise it when the facts change."""
 
 
