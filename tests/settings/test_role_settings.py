@@ -32,6 +32,7 @@ def read(role: str, config: dict[str, object]) -> Read[RoleSettings]:
     return read_settings(agent, facts.settings)
 
 
+@pytest.mark.acceptance("config")
 @pytest.mark.parametrize("role", ROLES)
 def test_every_key_of_the_guide_has_an_effect_or_a_reason_why_not(role: str) -> None:
     settings = role_facts(role).settings
@@ -54,6 +55,7 @@ def test_the_guides_own_settings_are_taken_and_only_unused_ones_are_warned_about
     ]
 
 
+@pytest.mark.acceptance("config")
 @pytest.mark.parametrize("role", ROLES)
 def test_each_unused_key_is_warned_about_with_its_reason(role: str) -> None:
     for key, why in role_facts(role).settings.UNUSED.items():
@@ -68,6 +70,7 @@ def test_a_slip_of_a_known_key_is_asked_about_and_other_keys_are_context(role: s
     assert found.warnings[1] == f"{role}: zebra is no setting and is only context"
 
 
+@pytest.mark.acceptance("config")
 @pytest.mark.parametrize("role", ROLES)
 def test_a_value_of_the_wrong_kind_ends_the_task_with_key_and_agent(role: str) -> None:
     for field in msgspec.structs.fields(role_facts(role).settings):
@@ -75,11 +78,13 @@ def test_a_value_of_the_wrong_kind_ends_the_task_with_key_and_agent(role: str) -
             read(role, {field.name: {"a": "map"}})
 
 
+@pytest.mark.acceptance("config")
 def test_the_tables_of_the_docs_are_those_of_the_classes() -> None:
     page = DOCS.read_text(encoding="utf-8")
     assert page == filled(page), "run: python -m visionflow.testing.role_docs docs/agents-yaml.md"
 
 
+@pytest.mark.acceptance("config")
 @pytest.mark.parametrize("role", ROLES)
 def test_the_effect_of_each_setting_is_seen_by_a_test(role: str) -> None:
     import test_role_effects  # noqa: F401  # It registers what its tests see.
