@@ -263,11 +263,13 @@ def _change(change: ChangeView | None) -> Iterator[str]:
     yield "## Patch"
     yield ""
     why = f": {markdown(change.reason)}" if change.reason else ""
-    yield (
-        f"{named(change.outcome).capitalize()}{why}. {plural(change.files_total, 'file')}, "
-        f"{change.insertions:,} lines added, {change.deletions:,} removed; "
-        f"{plural(change.fixed, 'finding')} gone, {len(change.new):,} new."
-    )
+    yield f"{named(change.outcome).capitalize()}{why}."
+    if change.made:
+        yield (
+            f"{plural(change.files_total, 'file')}, {change.insertions:,} lines added, "
+            f"{change.deletions:,} removed; {plural(change.fixed, 'finding')} gone, "
+            f"{len(change.new):,} new."
+        )
     yield ""
     for name, value in change.gates.items():
         yield f"- gate {markdown(name)}: {_GATE[value]}"

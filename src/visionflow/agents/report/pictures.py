@@ -22,7 +22,7 @@ NODE_W, NODE_H = 124, 30
 _GAP_X, _GAP_Y, _GAP_WRAP = 12, 58, 16
 _ACROSS = 6
 _GUTTER = 62
-_NODE_CHARS = 18
+_NODE_CHARS = 17
 _MARGIN = 36
 """Above and below, where rings bend out."""
 _SWEEPS = 6
@@ -217,7 +217,7 @@ def drawing(graph: GraphView) -> Drawing:
     """The import graph in rows, what imports most at the top."""
     rows = _rows(graph.nodes, graph.edges)
     across = max(len(row) for _, row in rows)
-    width = _GUTTER + across * (NODE_W + _GAP_X) - _GAP_X
+    width = _GUTTER + across * (NODE_W + _GAP_X) - _GAP_X + 2
     at: dict[str, tuple[float, float]] = {}
     marks: list[LevelMark] = []
     word = "layer" if graph.unit == "module" else "level"
@@ -227,7 +227,7 @@ def drawing(graph: GraphView) -> Drawing:
             y += NODE_H + (_GAP_WRAP if level == before else _GAP_Y)
         if level != before:
             marks.append(LevelMark(round(y + NODE_H / 2 + 4, 1), f"{word} {level}"))
-        indent = _GUTTER + (width - _GUTTER - len(row) * (NODE_W + _GAP_X) + _GAP_X) / 2
+        indent = _GUTTER + (width - 2 - _GUTTER - len(row) * (NODE_W + _GAP_X) + _GAP_X) / 2
         for place, node in enumerate(row):
             at[node.name] = (round(indent + place * (NODE_W + _GAP_X), 1), y)
         before = level
@@ -245,9 +245,18 @@ def _box(node: Node, at: tuple[float, float], prefix: str) -> Box:
     ring = ", in an import cycle" if node.in_cycle else ""
     short = node.name[len(prefix) :] or node.name
     return Box(
-        *at, _ending(short, _NODE_CHARS), f"{node.name}{many}, {node.lines:,} lines{ring}",
+        *at, _last_parts(short, _NODE_CHARS), f"{node.name}{many}, {node.lines:,} lines{ring}",
         node.in_cycle, node.modules > 1,
     )  # fmt: skip
+
+
+def _last_parts(name: str, chars: int) -> str:
+    """As many of the last parts of a dotted name as fit."""
+    parts = name.split(".")
+    while len(parts) > 1 and len(".".join(parts)) > chars:
+        del parts[0]
+    last = ".".join(parts)
+    return last if len(last) <= chars else f"{last[: chars - 6]}…{last[-5:]}"
 
 
 def _prefix(names: Sequence[str]) -> str:

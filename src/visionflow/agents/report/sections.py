@@ -106,6 +106,7 @@ def change_view(change: Change, facts: RunFacts, teller: Teller) -> ChangeView:
     """What the coder made, and how to take it."""
     return ChangeView(
         outcome=change.outcome,
+        made=change.outcome in ("changed", "rejected"),
         reason=teller.maybe(change.reason),
         branch=teller.maybe(change.branch),
         tip=teller.maybe(change.tip, 64),

@@ -92,12 +92,15 @@ def _issues(view: RunView, paint: Paint, width: int) -> Iterator[str]:
 def _issue(issue: IssueLine, paint: Paint, width: int) -> str:
     severity = paint(_STYLE.get(issue.severity, "faint"), f"{issue.severity:<8}")
     room = width - 11
-    rule = f" ({', '.join(issue.rules)})"
     start = f"{issue.place} "
     if len(start) > room // 2:
         start = "…" + start[-(room // 2) :]
-    message = _cut(issue.message, max(12, room - len(start) - len(rule)))
-    return f"  {severity} {_cut(start + message + rule, room)}"
+    # Rules give way to the message: by tool and name, by name, not at all.
+    names = [rule.partition(" ")[2] for rule in issue.rules]
+    for rules in (f" ({', '.join(issue.rules)})", f" ({', '.join(dict.fromkeys(names))})", ""):
+        if len(start) + len(issue.message) + len(rules) <= room:
+            break
+    return f"  {severity} {_cut(start + issue.message + rules, room)}"
 
 
 def _unseen(view: RunView, paint: Paint, width: int) -> Iterator[str]:

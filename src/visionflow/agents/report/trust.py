@@ -33,7 +33,7 @@ def trust_of(
         *_tests(facts, teller),
         *_tools(facts.tools, teller),
         *_looked_at(facts, unseen),
-        *_vote(facts.vote),
+        *_vote(asked(facts)),
     ]
     statements = tuple(dict.fromkeys(statement for statement, _ in told))
     doubts = tuple(dict.fromkeys(statement for statement, doubt in told if doubt))
@@ -130,6 +130,12 @@ def _looked_at(facts: RunFacts, unseen: tuple[Unseen, ...]) -> Iterator[Statemen
 
 def _paths(count: int) -> str:
     return f"{plural(count, 'path')} {'was' if count == 1 else 'were'}"
+
+
+def asked(facts: RunFacts) -> Vote | None:
+    """The vote, where there was a change to vote on."""
+    made = facts.change is None or facts.change.outcome in ("changed", "rejected")
+    return facts.vote if made else None
 
 
 def _vote(vote: Vote | None) -> Iterator[Statement]:

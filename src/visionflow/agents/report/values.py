@@ -295,6 +295,8 @@ class ChangeView(msgspec.Struct, frozen=True):
     """What the coder made."""
 
     outcome: str
+    made: bool
+    """There is something to count: it changed files, whether that was taken or not."""
     reason: str | None
     branch: str | None
     tip: str | None

@@ -21,7 +21,7 @@ from visionflow.agents.report.ranking import ranked
 from visionflow.agents.report.sections import change_view, tests_view, vote_view
 from visionflow.agents.report.studies import architecture_view, research_view
 from visionflow.agents.report.telling import Teller, named, path, place
-from visionflow.agents.report.trust import not_looked_at, trust_of
+from visionflow.agents.report.trust import asked, not_looked_at, trust_of
 from visionflow.agents.report.values import (
     GateLine,
     HiddenLine,
@@ -94,7 +94,7 @@ def view_of(facts: RunFacts) -> RunView:
         architecture=_given(facts.architecture, architecture_view, teller),
         research=_given(facts.research, research_view, teller),
         change=None if facts.change is None else change_view(facts.change, facts, teller),
-        vote=_given(facts.vote, vote_view, teller),
+        vote=_given(asked(facts), vote_view, teller),
         warnings=teller.lines(facts.warnings)[:_NOTES_MAX],
         commands=commands_of(facts),
     )
