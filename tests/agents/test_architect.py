@@ -105,6 +105,18 @@ def test_without_a_history_there_are_no_hotspots_and_no_owners(tmp_path: Path) -
     assert len(found.cycles) == 2
 
 
+def test_a_damaged_history_costs_only_the_history(project: Path, tmp_path: Path) -> None:
+    own, task, first = tmp_path / "own", task_for(project, "analyse_architecture"), OneAttempt()
+    work(ArchitectAgent, own, task, attempt=first)
+    del first.done["analyse"]
+    for pack in (own / "t1" / "repository" / "repository.git" / "objects").glob("pack/*"):
+        pack.unlink()
+    result = work(ArchitectAgent, own, task, attempt=OneAttempt(first.done))
+    found = restored(result["architecture"], Architecture)
+    assert (found.commits, found.hotspots, len(found.cycles)) == (None, (), 2)
+    assert found.notes[0].startswith("The history could not be read: git log ended with ")
+
+
 def test_without_confinement_nothing_is_known_of_imports(project: Path, tmp_path: Path) -> None:
     task = task_for(project, "analyse_architecture")
     result = work(ArchitectAgent, tmp_path / "own", task, sandbox=RefusingSandbox())

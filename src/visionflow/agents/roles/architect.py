@@ -18,6 +18,7 @@ from visionflow.agents.roles.studying import (
     TIMEOUT_S,
     WORKTREE,
     facts_of,
+    read_or_noted,
     repository_of,
 )
 from visionflow.agents.roles.tester import unknown_type
@@ -120,11 +121,11 @@ class ArchitectAgent(BaseAgent):
         facts = await facts_of(self.context.sandbox, job, worktree, read, "architecture", wall_ms)
         self.progress(0.6, f"{len(facts.files)} Python files are read; looking at the history")
         repository = await repository_of(job)
-        history = await read_history(repository.path, repository.head)
+        past = read_history(repository.path, repository.head)
+        history, notes = await read_or_noted(past, None)
         # In a thread: it takes seconds for a large repository.
-        return storable(
-            await asyncio.to_thread(architecture_of, read, facts, history, level, style)
-        )
+        found = await asyncio.to_thread(architecture_of, read, facts, history, level, style)
+        return storable(msgspec.structs.replace(found, notes=(*notes, *found.notes)))
 
 
 def _refuse_design(task: Task) -> None:

@@ -16,7 +16,13 @@ from visionflow.agents.roles.ground import Ground, look_at, prepare
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.playbooks import choose
 from visionflow.agents.roles.settings import RoleSettings, read_settings
-from visionflow.agents.roles.studying import TIMEOUT_S, WORKTREE, facts_of, repository_of
+from visionflow.agents.roles.studying import (
+    TIMEOUT_S,
+    WORKTREE,
+    facts_of,
+    read_or_noted,
+    repository_of,
+)
 from visionflow.agents.roles.tester import unknown_type
 from visionflow.agents.study.history import read_messages
 from visionflow.agents.study.index import SOURCES, Source
@@ -121,12 +127,13 @@ class ResearcherAgent(BaseAgent):
         facts = await facts_of(self.context.sandbox, job, worktree, read, "research", wall_ms)
         self.progress(0.5, f"{len(facts.files)} Python files are read; building the index")
         repository = await repository_of(job)
-        messages = await read_messages(repository.path, repository.head)
+        log = read_messages(repository.path, repository.head)
+        messages, notes = await read_or_noted(log, ())
         index = Path(job.scratch, "research", "index.db")
         asked = restored(question, Question)
         # In a thread: it takes seconds for a large repository.
         found = await asyncio.to_thread(look_up, read, facts, messages, worktree, index, asked)
-        return storable(found)
+        return storable(msgspec.structs.replace(found, notes=(*notes, *found.notes)))
 
 
 def _beyond(goal: str) -> list[str]:

@@ -3,7 +3,9 @@
 Both only read, so they share one worktree, named `review`.
 """
 
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import TypeVar
 
 from visionflow.agents.base import PermanentFailure
 from visionflow.agents.roles.job import JobInput
@@ -14,6 +16,8 @@ from visionflow.agents.tools.project import Project
 from visionflow.agents.workspace import PrivateRepository
 from visionflow.domain.errors import WorkspaceError
 from visionflow.ports.sandbox import Sandbox
+
+T = TypeVar("T")
 
 WORKTREE = "review"
 TIMEOUT_S = 300.0
@@ -46,3 +50,12 @@ async def repository_of(job: JobInput) -> PrivateRepository:
         return await PrivateRepository.create(Path(job.repository), Path(job.workspace), exclude)
     except WorkspaceError as error:
         raise PermanentFailure(error.message, hint=error.hint) from error
+
+
+async def read_or_noted(reading: Awaitable[T], nothing: T) -> tuple[T, tuple[str, ...]]:
+    """What was read of the history, or `nothing` and a note on why: a history that is damaged is
+    no reason to tell nothing of the files."""
+    try:
+        return await reading, ()
+    except WorkspaceError as error:
+        return nothing, (f"The history could not be read: {error.message}",)
