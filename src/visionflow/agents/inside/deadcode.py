@@ -8,10 +8,12 @@ why it could not be read. Which definitions nothing uses can only be told over a
 Definitions that something outside may reach are left out here: decorated ones, dunder names,
 methods of classes with bases, classes with bases that are no exceptions, nested functions'
 arguments, and all that stands in type stubs (there names count as used). A name in `used` that ends
-with `*` stands for all that begin so: names that are put together for getattr.
+with `*` stands for all that begin so: names that are put together for getattr. One that begins with
+`#` is the beginning of the SHA-256 of a name that stands in a text.
 """
 
 import ast
+import hashlib
 import importlib
 import json
 import pkgutil
@@ -165,7 +167,8 @@ class _Facts(ast.NodeVisitor):
         """A text that is a name or a path of names may be how something is found."""
         if isinstance(node.value, str) and len(node.value) < 200:
             if _DOTTED.fullmatch(node.value):
-                self.used |= set(re.split("[.:]", node.value))
+                # Not as they stand: a secret may look like a name.
+                self.used |= {_mark(word) for word in re.split("[.:]", node.value)}
 
     def visit_Call(self, node: ast.Call) -> None:
         """`getattr(self, f"visit_{name}")` and its kin reach every name that begins so."""
@@ -188,6 +191,11 @@ class _Facts(ast.NodeVisitor):
         first = node.decorator_list[0].lineno if node.decorator_list else node.lineno
         self.kinds[node.name, first] = kind
         self.own[node.name, first] = node.lineno
+
+
+def _mark(word: str) -> str:
+    """What stands for a word of a text among the used names."""
+    return "#" + hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def _beginning(text: ast.expr) -> str:

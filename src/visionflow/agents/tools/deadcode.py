@@ -14,6 +14,7 @@ is made each time. Told too seldom rather than too often. Never told of are defi
 Unreachable code is told of after a statement that always leaves, and nowhere else.
 """
 
+import hashlib
 import json
 import re
 import sys
@@ -35,7 +36,7 @@ from visionflow.ports.sandbox import Sandbox
 
 CONFIDENCE = 60
 """Of vulture's, in percent: what it gives functions and classes; unreachable code has 100."""
-_FORM = "2"
+_FORM = "3"
 _PROGRAM = Path(__file__).parent.parent / "inside" / "deadcode.py"
 _BY_NAME = (
     "setup.py", "conf.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py", "manage.py",
@@ -163,6 +164,7 @@ def _unused(
         public = not name.startswith("_")
         if (
             name in used
+            or _mark(name) in used
             or name.startswith(begins)
             or (offered and public and kind in ("function", "class"))
         ):
@@ -180,6 +182,11 @@ def _found(path: str, rule: str, message: str, line: int, last: int, comment: st
         "vulture", rule, row.severity, message, path, max(1, line), None, last, row.cwe
     )
     return Found(finding, None if comment is None else one_line(comment, 100))
+
+
+def _mark(name: str) -> str:
+    """What stands for the name where a text has it; as the program makes it."""
+    return "#" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def _module(path: str, project: Project) -> str:

@@ -244,12 +244,16 @@ class _Work:
         folder = Path(self.request.scratch, name, str(self.outputs))
         folder.mkdir(parents=True, exist_ok=True)
         output = str(folder / "output.json")
-        done = await self.sandbox.run(self._command(output, files, str(folder), left_ms))
+        try:
+            done = await self.sandbox.run(self._command(output, files, str(folder), left_ms))
+            content = read_plain(output, OUTPUT_BYTES_MAX, linked=False)
+        finally:
+            # Tools quote what they read, secrets too.
+            shutil.rmtree(folder, ignore_errors=True)
         self.enforced.update(enforced_by(done.enforced))
         why = self._failure(done)
         if why is not None:
             return why
-        content = read_plain(output, OUTPUT_BYTES_MAX, linked=False)
         try:
             return self.reader.parse(content or b"", os.path.realpath(self.request.worktree))
         except ValueError as error:
