@@ -117,6 +117,11 @@ def test_what_may_be_a_secret_is_hidden(opened: Opened) -> None:
     assert "hunter2" not in str(told) and "horse" not in str(told)
 
 
+def test_files_with_odd_names_are_cited_by_a_name_that_any_encoder_takes(opened: Opened) -> None:
+    index, _ = opened.of(**{"a\nb\udc80.md": "needle\n"})
+    assert places(index.answer(["needle"], 9)) == ["a\nb%80.md:1"]
+
+
 def test_what_is_too_large_or_no_file_is_named(opened: Opened, tmp_path: Path) -> None:
     index, size = opened.of(**{"big.json": b"x" * 600_000})
     assert size.left_out == (("big.json", "not in the index: larger than 500 kB"),)

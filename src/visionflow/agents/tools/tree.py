@@ -105,8 +105,8 @@ def walk(root: str, files_max: int = FILES_MAX) -> Tree:
 
 
 def regular_files(root: str, files_max: int = FILES_MAX) -> tuple[str, ...]:
-    """Every regular file that the walk comes to, whatever it holds, sorted; names with control
-    characters or bytes that are not UTF-8 are left out.
+    """Every regular file that the walk comes to, whatever it holds, sorted. Names that are not
+    UTF-8 hold lone surrogates, as always in Python.
 
     Raises:
         OSError: `root` itself cannot be listed.
@@ -117,7 +117,7 @@ def regular_files(root: str, files_max: int = FILES_MAX) -> tuple[str, ...]:
         for entry, relative in _entries(root, waiting.pop(), []):
             if entry.is_dir(follow_symlinks=False):
                 _folder(entry, relative, waiting, [])
-            elif entry.is_file(follow_symlinks=False) and relative.isprintable():
+            elif entry.is_file(follow_symlinks=False):
                 found.append(relative)
     return tuple(sorted(found[:files_max]))
 
