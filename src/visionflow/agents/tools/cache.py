@@ -130,7 +130,7 @@ class ResultCache:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             database = apsw.Connection(str(Path(self._folder, FILE)))
             database.set_busy_timeout(BUSY_MS)
-            database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+            database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL").fetchall()
             if not database.execute("PRAGMA table_list(results)").fetchall():
                 database.execute(_SCHEMA)
             self._turn = 1 + (_number(database, "SELECT max(used) FROM results") or 0)
