@@ -1,6 +1,7 @@
 """Two versions of a project: what of them compiles to the same, and what functions do in each."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from visionflow.agents.inside.behaviour import Unfit, corpus, told
 from visionflow.agents.tools.behaviour import (
     Behaviour,
     BehaviourRequest,
+    Side,
     compare_behaviour,
     module_of,
 )
@@ -30,11 +32,17 @@ def behaviour(tmp_path: Path, before: dict[str, str], after: dict[str, str]) -> 
     new = write(tmp_path / "new", dict((before | after).items()))
     pairs = {path: (before[path].encode(), after[path].encode()) for path in after}
     sandbox, scratch = UnconfinedSandbox(), str(tmp_path / "scratch")
-    request = BehaviourRequest(str(old), str(new), str(old), look(str(old)), scratch)
+    here = tmp_path / "here"
+
+    async def put(side: Side) -> None:
+        shutil.rmtree(here, ignore_errors=True)
+        shutil.copytree(old if side == "before" else new, here)
+
+    request = BehaviourRequest(str(here), str(old), look(str(old)), scratch)
 
     async def work() -> Behaviour:
         found = await compare_codes(sandbox, pairs, scratch, False)
-        return await compare_behaviour(sandbox, request, found)
+        return await compare_behaviour(sandbox, request, found, put)
 
     return asyncio.run(work())
 
@@ -150,6 +158,15 @@ def test_a_call_that_ends_its_process_costs_only_that_function(tmp_path: Path) -
     told_of = dict(found.not_comparable)
     assert told_of["m.py:dies"] == "calling it ended the process: exit code 3"
     assert "longer than" in told_of["m.py:hangs"]
+
+
+def test_where_a_version_lies_makes_no_difference(tmp_path: Path) -> None:
+    before = {
+        "m.py": "import os\nimport sys\n\nX = 1\n\n\ndef f():\n"
+        "    return sys.path, os.getcwd(), __file__, len(__file__), os.environ\n"
+    }
+    found = behaviour(tmp_path, before, {"m.py": before["m.py"].replace("X = 1\n", "")})
+    assert (found.compared, found.differing) == (("m.py:f",), ())
 
 
 def test_nothing_is_called_where_all_compiles_to_the_same(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from visionflow.agents.roles.ground import put_back, repository_of
 from visionflow.agents.roles.job import JobInput, restored, storable
-from visionflow.agents.tools.behaviour import Behaviour, BehaviourRequest, compare_behaviour
+from visionflow.agents.tools.behaviour import Behaviour, BehaviourRequest, Side, compare_behaviour
 from visionflow.agents.tools.codes import FileCode, compare_codes
 from visionflow.agents.tools.flaky import CANDIDATES_MAX, run_again
 from visionflow.agents.tools.patchgates import broken_tests, vanished_tests
@@ -163,23 +163,22 @@ async def codes_at(sandbox: Sandbox, site: Site, before: str, after: str) -> dic
     return dict(sorted(told.items()))
 
 
-async def behaviour_at(
-    sandbox: Sandbox, site: Site, before_worktree: str, before: str, after: str
-) -> Behaviour:
-    """What changed functions do at two commits, each in a worktree of its own."""
+async def behaviour_at(sandbox: Sandbox, site: Site, before: str, after: str) -> Behaviour:
+    """What changed functions do at two commits."""
     codes = await codes_at(sandbox, site, before, after)
-    await put_back(site.given, before_worktree, before)
-    await put_back(site.given, site.worktree, after)
+
+    async def put(side: Side) -> None:
+        await put_back(site.given, site.worktree, before if side == "before" else after)
+
     request = BehaviourRequest(
-        before=before_worktree,
-        after=site.worktree,
+        worktree=site.worktree,
         workspace=site.job.workspace,
         project=site.project,
         scratch=str(site.scratch / "behaviour"),
         virtual_env=site.job.virtual_env,
         trusted=site.job.trusted,
     )
-    return await compare_behaviour(sandbox, request, codes)
+    return await compare_behaviour(sandbox, request, codes, put)
 
 
 def site_of(

@@ -108,7 +108,8 @@ class _Voting:
 
     async def evidence(self, kind: str) -> tuple[Choice, str, Facts]:
         """What the measurement says: (choice, why, figures)."""
-        ground = await self._ground(self.name)
+        made = await self.agent.step("prepare worktree", prepare, self.given, self.name)
+        ground = restored(made, Ground)
         self.notes, self.snapshot = ground.notes, ground.snapshot
         project = await self.agent.step("look at the project", look_at, ground.worktree)
         timeout: object = self.agent.config.get("timeout")
@@ -119,17 +120,10 @@ class _Voting:
             return of_findings(*[await self._review(each) for each in (self.base, self.tip)])
         if kind == "tests":
             return await self._tests()
-        other = await self._ground(f"{self.name}-before")
         value = await self.agent.step(
-            "compare behaviour", self._behaviour_step, self._site, other.worktree, self.base,
-            self.tip,
-        )  # fmt: skip
-        return of_behaviour(restored(value, Behaviour))
-
-    async def _ground(self, name: str) -> Ground:
-        return restored(
-            await self.agent.step("prepare worktree", prepare, self.given, name), Ground
+            "compare behaviour", self._behaviour_step, self._site, self.base, self.tip
         )
+        return of_behaviour(restored(value, Behaviour))
 
     async def _tests(self) -> tuple[Choice, str, Facts]:
         before = self.before or await self._test(self.base, None)
@@ -171,11 +165,9 @@ class _Voting:
     async def _review_step(self, site: dict[str, Any], commit: str) -> Any:
         return storable(await review_at(self.agent.context.sandbox, restored(site, Site), commit))
 
-    async def _behaviour_step(
-        self, site: dict[str, Any], worktree: str, base: str, tip: str
-    ) -> Any:
+    async def _behaviour_step(self, site: dict[str, Any], base: str, tip: str) -> Any:
         sandbox = self.agent.context.sandbox
-        return storable(await behaviour_at(sandbox, restored(site, Site), worktree, base, tip))
+        return storable(await behaviour_at(sandbox, restored(site, Site), base, tip))
 
 
 def of_findings(
@@ -187,7 +179,10 @@ def of_findings(
     if delta.new:
         first = delta.new[0]
         named = f"{first.path}:{first.line} {first.tool} {first.rule}"
-        return "reject", f"{len(delta.new)} findings are new, the first {named}", facts
+        some = (
+            "a finding is new:" if len(delta.new) == 1 else f"{len(delta.new)} are new, the first"
+        )
+        return "reject", f"{some} {named}", facts
     if not told_apart(before, after):
         failed = sorted({run.tool for run in (*before, *after) if run.ended != "completed"})
         return "abstain", f"a tool did not complete: {', '.join(failed)}", facts
@@ -223,7 +218,9 @@ def of_behaviour(found: Behaviour) -> tuple[Choice, str, Facts]:
         first = found.differing[0]
         place = f"{first.path}:{first.function}({first.call})"
         told = f"{place} was {first.before} and is {first.after}"
-        return "reject", f"{len(found.differing)} functions do something else: {told}", facts
+        count = len(found.differing)
+        some = "a function does" if count == 1 else f"{count} functions do"
+        return "reject", f"{some} something else: {told}", facts
     if not found.compared:
         why = found.not_comparable[0][1] if found.not_comparable else "none changed"
         return "abstain", f"no changed function could be compared: {why}", facts

@@ -81,12 +81,12 @@ async def make_tests(
     functions = await _functions(sandbox, project, suite)
     modules = sorted((module, sorted(names)) for module, (_, names) in functions.items())
     request = BehaviourRequest(
-        before=suite.worktree, after=suite.worktree, workspace=suite.workspace, project=project,
+        worktree=suite.worktree, workspace=suite.workspace, project=project,
         scratch=str(Path(suite.scratch, "calls")), virtual_env=suite.virtual_env,
         trusted=suite.trusted,
     )  # fmt: skip
-    first = await call_functions(sandbox, request, modules, "first")
-    again = await call_functions(sandbox, request, modules, "again")
+    first = await call_functions(sandbox, request, modules)
+    again = await call_functions(sandbox, request, modules)
     drafts: list[_Draft] = []
     for module, names in modules:
         draft = _Draft(module, _place(project, module), {}, {})

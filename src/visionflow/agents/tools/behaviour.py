@@ -7,9 +7,9 @@ of, are among that. The programs that parse and call are in `agents.inside`.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -25,6 +25,8 @@ FUNCTIONS_MAX = 300
 LOAD_SECONDS = 30
 _RUNS_WHEN_IMPORTED = ("__main__.py", "setup.py")
 _LATE = "a call took longer"
+Side = Literal["before", "after"]
+Put = Callable[[Side], Awaitable[None]]
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -53,10 +55,9 @@ class Behaviour(msgspec.Struct, frozen=True):
 
 
 class BehaviourRequest(msgspec.Struct, frozen=True):
-    """Two versions of a workspace, and the bounds. Paths are absolute."""
+    """Where functions are called, and the bounds. Paths are absolute."""
 
-    before: str
-    after: str
+    worktree: str
     workspace: str
     """The user's own folder, only looked at for its environment."""
     project: Project
@@ -64,14 +65,17 @@ class BehaviourRequest(msgspec.Struct, frozen=True):
     """A folder of ours outside all of them. What an earlier attempt left there is removed."""
     virtual_env: str | None = None
     wall_ms: int = 120_000
-    """For each of the three times that functions are called."""
+    """For each time that functions are called."""
     trusted: bool = False
 
 
 async def compare_behaviour(
-    sandbox: Sandbox, request: BehaviourRequest, codes: Mapping[str, FileCode]
+    sandbox: Sandbox, request: BehaviourRequest, codes: Mapping[str, FileCode], put: Put
 ) -> Behaviour:
     """Call the functions that `codes` says may differ, in both versions.
+
+    `put` makes the worktree hold the version before the change or after it: one folder holds both
+    in turn, because what functions do may depend on where they are.
 
     Raises:
         ConfinementUnavailable, CommandNotStarted: foreign code cannot be run here.
@@ -80,9 +84,11 @@ async def compare_behaviour(
         return Behaviour(same_code=True)
     work = _candidates(request.project, codes)
     calling = _Calling(sandbox, request)
-    first = await calling.run(request.before, work.modules, "before")
-    again = await calling.run(request.before, work.modules, "again")
-    after = await calling.run(request.after, work.modules, "after")
+    await put("before")
+    first = await calling.run(work.modules)
+    again = await calling.run(work.modules)
+    await put("after")
+    after = await calling.run(work.modules)
     compared: list[str] = []
     differing: list[Difference] = []
     cannot = list(work.cannot)
@@ -191,15 +197,15 @@ def _told(call: list[Any]) -> str:
 
 
 async def call_functions(
-    sandbox: Sandbox, request: BehaviourRequest, modules: list[tuple[str, list[str]]], name: str
+    sandbox: Sandbox, request: BehaviourRequest, modules: list[tuple[str, list[str]]]
 ) -> dict[str, _Outcome]:
-    """What functions of `request.before` do with the corpus, by `module:function`: of each call
-    what `inside.behaviour` tells of it, or why there is none. `name`: of a folder in the scratch.
+    """What functions of the worktree do with the corpus, by `module:function`: of each call what
+    `inside.behaviour` tells of it, or why there is none.
 
     Raises:
         ConfinementUnavailable, CommandNotStarted: foreign code cannot be run here.
     """
-    return await _Calling(sandbox, request).run(request.before, modules, name)
+    return await _Calling(sandbox, request).run(modules)
 
 
 class _Calling:
@@ -210,14 +216,12 @@ class _Calling:
         self._request = request
         self._environment = choose(request.workspace, request.virtual_env)
 
-    async def run(
-        self, root: str, modules: list[tuple[str, list[str]]], name: str
-    ) -> dict[str, _Outcome]:
+    async def run(self, modules: list[tuple[str, list[str]]]) -> dict[str, _Outcome]:
         """Of each `module:function`, its calls, or why there are none."""
         if not modules:
             return {}
-        folder = emptied(Path(os.path.realpath(self._request.scratch), f"calls-{name}"))
-        root = os.path.realpath(root)
+        folder = emptied(Path(os.path.realpath(self._request.scratch), "calls"))
+        root = os.path.realpath(self._request.worktree)
         asked: dict[str, Any] = {
             "roots": [os.path.join(root, each).rstrip("/") for each in self._roots()],
             "modules": modules,
