@@ -202,6 +202,16 @@ def test_the_page_fetches_nothing_and_runs_nothing() -> None:
     assert "@import" not in page
 
 
+def test_a_run_that_only_explains_shows_answers_and_no_word_of_findings() -> None:
+    view = view_of(KINDS["explain"])
+    lines = terminal_lines(view, _plain)
+    assert "security: 23 lines" in lines
+    assert "  README.md:14 Security reports go to security@example.org." in lines
+    assert any(line.startswith("hotspot shop/orders/service.py: 74 changes") for line in lines)
+    for face in (report_markdown(view), report_html(view), "\n".join(lines)):
+        assert "indings" not in face.replace("findings.sarif", "")
+
+
 def test_failures_flaky_tests_and_slow_ones_are_told_apart() -> None:
     run = suite_run()
     text = report_markdown(view_of(sample()))

@@ -18,7 +18,7 @@ from visionflow.agents.tools.results import Case, Counts, TestRun
 
 _TAGS = frozenset(
     """a b body br caption circle code dd defs details div dl dt figcaption figure footer g h1 h2
-    h3 head header html li line link main marker meta nav ol p path pre rect section small span
+    h3 h4 head header html li line link main marker meta nav ol p path pre rect section small span
     strong style summary svg table tbody td text th thead title tr ul""".split()
 )
 _ATTRIBUTES = frozenset(

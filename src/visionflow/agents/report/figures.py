@@ -21,10 +21,12 @@ def findings_told(findings: dict[str, int] | None) -> str:
 
 
 def _figures(view: RunView) -> Iterator[Figure]:
-    yield Figure("findings", "Findings", findings_told(view.findings))
+    if view.issues_asked:
+        yield Figure("findings", "Findings", findings_told(view.findings))
     if view.issues_known:
         yield Figure("issues", "Faults", f"{view.issues_total:,}")
-    yield Figure("suppressed", "Suppressed", f"{view.suppressed_total:,}")
+    if view.issues_asked:
+        yield Figure("suppressed", "Suppressed", f"{view.suppressed_total:,}")
     run = view.tests
     if run is not None:
         yield Figure("tests", "Tests", _tests(view))

@@ -83,12 +83,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield ""
 
 
-def _more(shown: int, total: int, where: str = "report.html") -> Iterator[str]:
+def _more(shown: int, total: int, where: str | None = None) -> Iterator[str]:
     if total > shown:
-        yield f"- and {total - shown:,} more, in `{where}`"
+        yield f"- and {total - shown:,} more{'' if where is None else f', in `{where}`'}"
 
 
 def _issues(view: RunView) -> Iterator[str]:
+    if not view.issues_asked:
+        return
     yield "## Findings"
     yield ""
     if not view.issues_known:
@@ -317,7 +319,7 @@ def _not_looked_at(view: RunView) -> Iterator[str]:
     for each in view.not_looked_at[:_LISTED]:
         yield f"- {code(each.what)}: {markdown(each.why)} ({markdown(', '.join(each.by))})"
     shown = len(view.not_looked_at[:_LISTED])
-    yield from _more(shown, view.not_looked_at_total, "findings.sarif")
+    yield from _more(shown, view.not_looked_at_total)
     yield ""
 
 

@@ -187,7 +187,7 @@ def _labels(named: Sequence[tuple[Spot, float, float]]) -> tuple[Label, ...]:
     taken = [(x - 8, y - 8, x + 8, y + 8) for _, x, y in named]
     told: list[Label] = []
     for spot, x, y in named:
-        text = _ending(spot.path, _LABEL_CHARS)
+        text = _last_parts(spot.path, _LABEL_CHARS, "/")
         wide = len(text) * _CHAR_W
         for label, left in (
             (Label(round(x + 11, 1), round(y + 4, 1), "start", text), x + 11),
@@ -206,11 +206,6 @@ def _labels(named: Sequence[tuple[Spot, float, float]]) -> tuple[Label, ...]:
 
 def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _ending(text: str, chars: int) -> str:
-    """The end of a long text, which tells more of a path than its beginning."""
-    return text if len(text) <= chars else "…" + text[1 - chars :]
 
 
 def drawing(graph: GraphView) -> Drawing:
@@ -245,17 +240,17 @@ def _box(node: Node, at: tuple[float, float], prefix: str) -> Box:
     ring = ", in an import cycle" if node.in_cycle else ""
     short = node.name[len(prefix) :] or node.name
     return Box(
-        *at, _last_parts(short, _NODE_CHARS), f"{node.name}{many}, {node.lines:,} lines{ring}",
+        *at, _last_parts(short, _NODE_CHARS, "."), f"{node.name}{many}, {node.lines:,} lines{ring}",
         node.in_cycle, node.modules > 1,
     )  # fmt: skip
 
 
-def _last_parts(name: str, chars: int) -> str:
-    """As many of the last parts of a dotted name as fit."""
-    parts = name.split(".")
-    while len(parts) > 1 and len(".".join(parts)) > chars:
+def _last_parts(name: str, chars: int, between: str) -> str:
+    """As many of the last parts of a name as fit."""
+    parts = name.split(between)
+    while len(parts) > 1 and len(between.join(parts)) > chars:
         del parts[0]
-    last = ".".join(parts)
+    last = between.join(parts)
     return last if len(last) <= chars else f"{last[: chars - 6]}…{last[-5:]}"
 
 

@@ -5,7 +5,7 @@ Lines are cut to the width, but for commands: one that is not whole is of no use
 
 from collections.abc import Callable, Iterator, Sequence
 
-from visionflow.agents.report.telling import seconds
+from visionflow.agents.report.telling import plural, seconds
 from visionflow.agents.report.values import IssueLine, RunView
 from visionflow.agents.report.view import TOP
 from visionflow.agents.tools.text import one_line
@@ -17,6 +17,7 @@ Paint = Callable[[str, str], str]
 _STYLE = {"critical": "bad", "high": "bad", "medium": "unsure", "low": "faint", "info": "faint"}
 _GATE = {True: ("passed", "good"), False: ("failed", "bad"), None: ("unknown", "unsure")}
 _UNSEEN_MAX = 3
+_ANSWERS_MAX = 3
 _SHOWN = ("findings", "tests", "coverage", "cycles", "fixed")
 """The figures that have a place here."""
 
@@ -33,6 +34,7 @@ def terminal_lines(
     lines += _gates(view, paint, width)
     lines += _figures(view, width)
     lines += _issues(view, paint, width)
+    lines += _answers(view, paint, width)
     lines += _unseen(view, paint, width)
     tail = [f"Report: {_cut(report, 4_096)}"] if report else []
     # The first command shows the run once more; it is what a reader looks for on the last line.
@@ -101,6 +103,22 @@ def _issue(issue: IssueLine, paint: Paint, width: int) -> str:
         if len(start) + len(issue.message) + len(rules) <= room:
             break
     return f"  {severity} {_cut(start + issue.message + rules, room)}"
+
+
+def _answers(view: RunView, paint: Paint, width: int) -> Iterator[str]:
+    """What was looked up and what is hard to read, where no review was asked for."""
+    if view.issues_asked:
+        return
+    answers = () if view.research is None else view.research.answers
+    for answer in answers[:_ANSWERS_MAX]:
+        terms = _cut(", ".join(answer.terms), 40)
+        yield f"{paint('bold', terms)}: {plural(answer.hits, 'line')}"
+        for each in answer.citations[: 2 if len(answers) > 1 else 6]:
+            yield f"  {_cut(f'{each.place} {each.text}', width - 2)}"
+    spots = () if view.architecture is None else view.architecture.hotspots
+    for spot in spots[:2]:
+        told = f"{spot.path}: {plural(spot.changes, 'change')}, complexity {spot.complexity:,}"
+        yield f"{paint('unsure', 'hotspot')} {_cut(told, width - 8)}"
 
 
 def _unseen(view: RunView, paint: Paint, width: int) -> Iterator[str]:

@@ -376,6 +376,8 @@ class RunView(msgspec.Struct, frozen=True):
     issues: tuple[IssueLine, ...] = ()
     """Ranked; the first five are what matters most."""
     issues_total: int = 0
+    issues_asked: bool = True
+    """Whether a review is part of this playbook."""
     issues_known: bool = False
     """Whether any tool got to say something."""
     suppressed: tuple[HiddenLine, ...] = ()

@@ -84,6 +84,7 @@ def view_of(facts: RunFacts) -> RunView:
         tasks=_tasks(facts, teller),
         issues=_issues(issues, facts, teller),
         issues_total=len(issues),
+        issues_asked=bool(facts.tools or facts.gates),
         issues_known=findings is not None,
         suppressed=tuple(_hidden(each, teller) for each in hidden[:SUPPRESSED_MAX]),
         suppressed_total=len(hidden),
