@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from visionflow.cli.applying import APPLY_EXAMPLES, apply
 from visionflow.cli.gating import GATE_EXAMPLES, gate
 from visionflow.domain.errors import UsageError
 
@@ -68,6 +69,7 @@ def make_app() -> App:
     )
     app.command(run, help_epilogue=RUN_EXAMPLES)
     app.command(gate, help_epilogue=GATE_EXAMPLES)
+    app.command(apply, help_epilogue=APPLY_EXAMPLES)
     app.command(runs, help_epilogue=RUNS_EXAMPLES)
     app.command(show, help_epilogue=SHOW_EXAMPLES)
     app.command(simulate, help_epilogue=SIMULATE_EXAMPLES)
