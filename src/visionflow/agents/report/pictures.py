@@ -303,6 +303,9 @@ def _rows(nodes: Sequence[Node], edges: Sequence[Edge]) -> list[tuple[int, list[
     rows: list[tuple[int, list[Node]]] = []
     for level in order:
         row = by_level[level]
+        if len(row) > _ACROSS:
+            # Members of a ring stay together when a level takes several rows.
+            row = sorted(row, key=lambda node: not node.in_cycle)
         count = -(-len(row) // _ACROSS)
         cuts = [round(part * len(row) / count) for part in range(count + 1)]
         rows += [(level, row[start:end]) for start, end in pairwise(cuts)]

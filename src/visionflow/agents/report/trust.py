@@ -94,7 +94,8 @@ def _tests(facts: RunFacts, teller: Teller) -> Iterator[Statement]:
     if run.selection is not None:
         yield f"only {plural(len(run.selection), 'test file')} of the tests were run", True
     if facts.trusted:
-        yield "run with --trust: foreign code may run where nothing confines it", True
+        held = run.enforced is not None and run.enforced.active
+        yield "run with --trust: foreign code may run where nothing confines it", not held
 
 
 def _confined(told: str, run: TestRun) -> Statement:

@@ -192,10 +192,16 @@ def _hidden(each: Suppressed, teller: Teller) -> HiddenLine:
         message=teller.cut(teller.veil.finding(found)),
         rule=f"{teller.line(found.tool, 40)} {teller.line(found.rule, 60)}",
         by=each.by,
-        where=teller.source(found.path, found.line, each.where)
-        if each.by == "comment"
-        else teller.line(each.where),
+        where=_comment(each, teller) if each.by == "comment" else teller.line(each.where),
     )
+
+
+def _comment(each: Suppressed, teller: Teller) -> str:
+    """The comment itself; what stands before it on its line may be a secret."""
+    begins = max(each.where.rfind("#"), each.where.find("pragma"))
+    if begins < 0:
+        return teller.source(each.finding.path, each.finding.line, each.where)
+    return teller.line(each.where[begins:])
 
 
 def _tools(facts: RunFacts, teller: Teller) -> tuple[ToolLine, ...]:
