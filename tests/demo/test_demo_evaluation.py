@@ -94,8 +94,10 @@ def test_cycles_and_dependencies_are_found_by_name() -> None:
 
 def test_what_leaks_into_an_output_is_named() -> None:
     pages = {
-        "report.md": "`<script>alert(1)`", "report.html": "<p><script>alert(1)", "summary.json": "\x1b[2J SECRET"
-    }  # fmt: skip
+        "report.md": "`<script>alert(1)`",
+        "report.html": "<p><script>alert(1)",
+        "summary.json": "\x1b[2J SECRET",
+    }
     assert leaks(pages, manifest()) == (
         "a script of the sample's in report.html",
         "a control character in summary.json",

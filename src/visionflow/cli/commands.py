@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from visionflow.cli.applying import APPLY_EXAMPLES, apply
+from visionflow.cli.demo import DEMO_EXAMPLES, demo
 from visionflow.cli.gating import GATE_EXAMPLES, gate
 from visionflow.domain.errors import UsageError
 
@@ -72,6 +73,7 @@ def make_app() -> App:
     app.command(apply, help_epilogue=APPLY_EXAMPLES)
     app.command(runs, help_epilogue=RUNS_EXAMPLES)
     app.command(show, help_epilogue=SHOW_EXAMPLES)
+    app.command(demo, help_epilogue=DEMO_EXAMPLES)
     app.command(simulate, help_epilogue=SIMULATE_EXAMPLES)
 
     def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from visionflow.agents.report.facts import RunFacts
+from visionflow.compose.applying import facts_in
 from visionflow.compose.demo.evaluating import Evaluation, could_tell, evaluate, leaks
 from visionflow.compose.demo.examining import examine
 from visionflow.compose.demo.following import followed
@@ -83,27 +84,8 @@ def look_at_run(folder: RunFolder, manifest: Manifest) -> Found:
         UnknownId: there is no run here.
         VisionFlowError: its log cannot be read.
     """
-    facts = facts_of_run(folder)
+    facts = facts_in(folder)
     return Found(facts, evaluate(facts, manifest), leaks(pages_of(folder.path), manifest))
-
-
-def facts_of_run(folder: RunFolder) -> RunFacts:
-    """Everything that is known of a run, folded from its log."""
-    from visionflow.adapters.files import FileBlobs
-    from visionflow.adapters.sqlite.log import SqliteLog
-    from visionflow.compose.job.outputs import facts_of, status_of
-    from visionflow.compose.job.story import Story
-    from visionflow.domain.events import decode_record
-
-    order = folder.read_order()
-    story = Story(order.plan)
-    log = SqliteLog.open(folder.state / "log.db", read_only=True)
-    try:
-        for entry in log.read(order.run):
-            story.take(entry.seq, decode_record(entry.body))
-    finally:
-        log.close()
-    return facts_of(folder, order, story, status_of(story), FileBlobs(folder.state / "blobs"))
 
 
 def pages_of(folder: Path) -> Mapping[str, str]:
