@@ -11,7 +11,7 @@ import msgspec
 from visionflow.agents.evidence import Part
 from visionflow.agents.findings import ToolRun, portable_path
 from visionflow.agents.tools.delta import FileDiff
-from visionflow.agents.tools.project import Project, look
+from visionflow.agents.tools.project import Project
 from visionflow.agents.tools.review import ReviewRequest, merge_runs, review
 from visionflow.agents.tools.text import read_plain
 from visionflow.agents.tools.tree import FILE_BYTES_MAX
@@ -32,6 +32,8 @@ class Side(msgspec.Struct, frozen=True):
     name: str
     folder: Path
     project: Project
+    digests: dict[str, str]
+    """Of its files, as `portions.digest_of` gives them."""
 
     def request(
         self, state: State, files: Iterable[str], cache: str | None, trusted: bool
@@ -48,12 +50,12 @@ class Side(msgspec.Struct, frozen=True):
             cache=cache,
             trusted=trusted,
             jobs=_JOBS,
+            digests=self.digests,
         )
 
 
-async def side_of(name: str, folder: Path) -> Side:
-    """Read a copy."""
-    return Side(name, folder, await asyncio.to_thread(look, str(folder)))
+Reviewed = tuple[tuple[ToolRun, ...], tuple[ToolRun, ...]]
+"""The tools' runs on base and on the working tree."""
 
 
 async def review_both(
@@ -65,7 +67,7 @@ async def review_both(
     besides: Iterable[str],
     cache: str | None,
     trusted: bool,
-) -> tuple[tuple[ToolRun, ...], tuple[ToolRun, ...]]:
+) -> Reviewed:
     """The tools' runs on base and on the working tree. `besides`: more files of the latter.
 
     Raises:
@@ -103,3 +105,16 @@ def line_text(side: Side) -> Callable[[str, int], str]:
         return held[line - 1].decode("utf-8", "replace") if 0 < line <= len(held) else ""
 
     return text
+
+
+def imports_changed(side: Side, diff: Iterable[FileDiff]) -> bool:
+    """Whether a changed line of a Python file could be an import."""
+    for each in diff:
+        if each.new is None or not each.new.endswith(".py") or not each.added:
+            continue
+        content = read_plain(os.path.join(side.folder, each.new), FILE_BYTES_MAX) or b""
+        lines = content.split(b"\n")
+        for span in each.added:
+            if any(b"import" in line for line in lines[span.first - 1 : span.end - 1]):
+                return True
+    return False

@@ -6,8 +6,9 @@ workspace is written to, and no configuration of it is obeyed but its tests'.
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,10 +30,18 @@ from visionflow.agents.study.graph import ImportGraph, graph_of
 from visionflow.agents.tools.cache import ResultCache
 from visionflow.agents.tools.delta import FileDiff
 from visionflow.agents.tools.portions import ScanRequest
+from visionflow.agents.tools.project import look
 from visionflow.agents.tools.text import read_plain, write_whole
 from visionflow.compose.gate.checkout import Checkout
+from visionflow.compose.gate.digests import Digests
 from visionflow.compose.gate.request import GateRequest, OnStage
-from visionflow.compose.gate.reviewing import Side, line_text, review_both, side_of
+from visionflow.compose.gate.reviewing import (
+    Reviewed,
+    Side,
+    imports_changed,
+    line_text,
+    review_both,
+)
 from visionflow.compose.gate.sides import Sides, sides_of, source_of
 from visionflow.compose.gate.state import State, opened
 from visionflow.compose.gate.suites import Suites, Tested, reached
@@ -109,83 +118,115 @@ class _Gate:
             why = "nothing changed"
             return msgspec.structs.replace(result, tests_reason=why, coverage_reason=why)
         base, head = await self._copies()
-        self.on_stage("reading the changed files")
         present = {portable_path(path): path for path in head.project.tree.python}
         besides = [present[path] for path in kept if path in present]
-        before, after = await review_both(
-            self.sandbox, self.state, base, head, sides.diff, besides, self.cache, request.trusted
-        )
-        rings, graph = await self._cycles(base, head, results)
-        after = (*after, rings) if rings is not None else after
-        tested = await self._tested(head, graph, results)
-        fresh = judge(Comparison(before, after, sides.diff, line_text(base), line_text(head)))
+        self.on_stage("reading the changed files")
+        graph = _Once(lambda: self._graph(head, results))
+        review = asyncio.ensure_future(self._reviewed(base, head, besides))
+        cycles = asyncio.ensure_future(self._cycles(base, head, graph, results))
+        suites = asyncio.ensure_future(self._tested(head, graph, results))
+        try:
+            before, after = await review
+            rings, tested = await cycles, await suites
+        finally:
+            await _ended(review, cycles, suites)
+        judged = (*after, rings) if rings is not None else after
+        fresh = judge(Comparison(before, judged, sides.diff, line_text(base), line_text(head)))
         return msgspec.structs.replace(
             result,
             findings=weighed(fresh, accepted, request.fail_on),
-            stale=baselines.stale(accepted, after, self._files(head)),
+            stale=baselines.stale(accepted, after, head.project.tree.python),
             tests=tested.tests,
             tests_reason=tested.tests_reason,
             coverage=tested.coverage,
             coverage_reason=tested.coverage_reason,
-            tools=tuple(_state(run) for run in after if run is not rings),
+            tools=tuple(_state(run) for run in after),
             notes=(*sides.notes, *tested.notes),
         )
 
     async def _copies(self) -> tuple[Side, Side]:
-        base = Checkout(self.state, "base")
-        head = Checkout(self.state, "head")
+        digests = Digests(self.state)
 
-        async def one(copy: Checkout, name: str, tree: str) -> Side:
-            return await side_of(name, await copy.at(tree))
+        async def one(name: str, tree: str) -> Side:
+            folder = await Checkout(self.state, name).at(tree)
+            project = await asyncio.to_thread(look, str(folder))
+            return Side(name, folder, project, await digests.of(tree, folder))
 
-        return await asyncio.gather(
-            one(base, "base", self.sides.base_tree), one(head, "head", self.sides.head_tree)
+        both = await asyncio.gather(
+            one("base", self.sides.base_tree), one("head", self.sides.head_tree)
+        )
+        digests.keep()
+        return both
+
+    async def _reviewed(self, base: Side, head: Side, besides: list[str]) -> Reviewed:
+        return await review_both(
+            self.sandbox,
+            self.state,
+            base,
+            head,
+            self.sides.diff,
+            besides,
+            self.cache,
+            self.request.trusted,
         )
 
     async def _cycles(
-        self, base: Side, head: Side, results: ResultCache
-    ) -> tuple[ToolRun | None, ImportGraph | None]:
-        """New import cycles, and the graph of the working tree."""
-        if not any(each.new and each.new.endswith(".py") for each in self.sides.diff):
-            return None, None
-        graph = await self._graph(head, results)
-        closing = closing_edges(graph, self.sides.diff) if graph is not None else {}
-        if graph is None or not closing:
-            return None, graph
-        before = await self._graph(base, results)
-        if before is None:
-            return None, graph
+        self, base: Side, head: Side, graph: "_Once", results: ResultCache
+    ) -> ToolRun | None:
+        """New import cycles; `None` where no changed line could close one, or nobody can tell."""
+        after = await graph.get() if imports_changed(head, self.sides.diff) else None
+        closing = closing_edges(after, self.sides.diff) if after is not None else {}
+        before = await self._graph(base, results) if closing else None
+        if after is None or before is None:
+            return None
         names = {each.new: each.old for each in self.sides.diff if each.new and each.old}
-        return new_rings(closing, before, graph, names, line_text(head)), graph
+        return new_rings(closing, before, after, names, line_text(head))
 
     async def _graph(self, side: Side, results: ResultCache) -> ImportGraph | None:
         request = ScanRequest(
             str(side.folder), side.project.tree.python, side.project.tree.skipped,
             str(self.state.scratch / f"{side.name}-facts"), FACTS_MS, trusted=self.request.trusted,
+            digests=side.digests,
         )  # fmt: skip
         facts = await read_facts(self.sandbox, request, results)
         if facts.ended == "not_run":
             return None
         return await asyncio.to_thread(graph_of, side.project, facts.files)
 
-    async def _tested(self, head: Side, graph: ImportGraph | None, results: ResultCache) -> Tested:
+    async def _tested(self, head: Side, graph: "_Once", results: ResultCache) -> Tested:
         if self.request.tests == "none":
             why = "tests were not asked for"
             return Tested(tests_reason=why, coverage_reason=why)
         selection = None
         if self.request.tests == "affected":
-            graph = graph or await self._graph(head, results)
-            selection = None if graph is None else reached(graph, self.sides.diff, head.project)
+            known = await graph.get()
+            selection = None if known is None else reached(known, self.sides.diff, head.project)
         many = "all tests" if selection is None else f"{len(selection)} test files"
-        self.on_stage(f"running {many}")
+        self.on_stage(f"reading the changed files, running {many}")
         suites = Suites(
             self.sandbox, self.state, str(self.source), self.sides, self.request, results
         )
         return await suites.run(head.project, selection)
 
-    def _files(self, head: Side) -> list[str]:
-        """Every file of the working tree that a baseline could name."""
-        return list(head.project.tree.python)
+
+class _Once:
+    """The working tree's import graph, made when somebody first asks for it."""
+
+    def __init__(self, make: Callable[[], Coroutine[None, None, ImportGraph | None]]) -> None:
+        self._make = make
+        self._made: asyncio.Task[ImportGraph | None] | None = None
+
+    async def get(self) -> ImportGraph | None:
+        if self._made is None:
+            self._made = asyncio.ensure_future(self._make())
+        return await self._made
+
+
+async def _ended(*work: asyncio.Future[Any]) -> None:
+    """Cancel what still runs, and return when it has ended."""
+    for each in work:
+        each.cancel()
+    await asyncio.gather(*work, return_exceptions=True)
 
 
 def _changed(change: FileDiff) -> ChangedFile:
