@@ -26,7 +26,7 @@ ORCHESTRATOR = "visionflow.cli.orchestrator"
 POLL_S = 0.002
 SCAN_S = 0.05
 """Reading all of /proc takes a while; the log is looked at more often."""
-WAIT_S_MAX = 60.0
+WAIT_S_MAX = 150.0
 REVIEWS = {"review-security", "review-performance", "review-maintainability"}
 EXAMINE = {*REVIEWS, "run_tests", "research", "architecture"}
 VOTES = {"vote-security", "vote-performance", "vote-maintainability"}
