@@ -81,6 +81,8 @@ def _show(folder: Path, kept: bool, as_json: bool, began: float) -> int:
     with redirect_stdout(io.StringIO()) if as_json else ExitStack():
         code = run_in_foreground(run, as_json=False, progress=not as_json)
     if run.read_record().status not in FINISHED:
+        if not kept:
+            say("The demonstration was stopped and its folder goes: begin anew, do not resume.")
         return code
     found = look_at_run(run, stage.manifest)
     if not as_json:
