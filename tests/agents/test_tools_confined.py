@@ -8,7 +8,9 @@ from pathlib import Path
 from tool_projects import QUICK, reviewed, suite_of, write
 
 from visionflow.adapters.confine import OsSandbox
+from visionflow.agents.tools.project import look
 from visionflow.agents.tools.results import TestRun
+from visionflow.agents.tools.review import ReviewRequest, review
 
 _TRIES = """
 import os, pathlib, socket
@@ -104,3 +106,20 @@ def test_a_cancelled_suite_leaves_no_task_behind(tmp_path: Path) -> None:
         return len(asyncio.all_tasks())
 
     assert asyncio.run(cancelled()) == 1
+
+
+def test_all_review_tools_work_under_this_machines_confinement(tmp_path: Path) -> None:
+    root = write(tmp_path / "repo", {
+        "a.py": "import os\neval(x)\n\n\ndef lost():  # noqa: F821\n    pass  # nosec\n",
+        "b.env": "SECRET_TOKEN=aB3dE5fG7hI9\n",
+    })  # fmt: skip
+    sandbox = OsSandbox()
+    if not sandbox.confinement.active:
+        return
+    request = ReviewRequest(str(root), look(str(root)), scratch=str(tmp_path / "scratch"))
+    runs = asyncio.run(review(sandbox, request))
+    assert {run.ended for run in runs} == {"completed"}
+    assert all(run.enforced for run in runs)
+    assert sorted(finding.rule for run in runs for finding in run.findings) == [
+        "B307", "F401", "F821", "KeywordDetector", "unused-function",
+    ]  # fmt: skip

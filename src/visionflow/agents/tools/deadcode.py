@@ -92,7 +92,9 @@ async def run_deadcode(
     names = {path: _DECODER.decode(value) for path, value in reading.values.items() if value}
     used = _used(names, project)
     used |= _documented(request.worktree, documents)
-    begins = tuple(each[:-1] for each in used if re.fullmatch(r"\w+\*", each))
+    begins = tuple(
+        sorted(each[:-1] for each in used if each.endswith("*") and each[:-1].isidentifier())
+    )
     wanted = set(told)
     found: list[Found] = []
     for path in sorted(names):

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -91,6 +91,19 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def digests_of(
+    worktree: str, files: Iterable[str], known: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """`digest_of` each of the files that can be read; for several readers of the same files."""
+    found: dict[str, str] = dict(known or {})
+    for file in files:
+        if file not in found:
+            content = read_plain(os.path.join(worktree, file), FILE_BYTES_MAX + 1)
+            if content is not None and len(content) <= FILE_BYTES_MAX:
+                found[file] = digest_of(content)
+    return found
+
+
 async def read_files(
     sandbox: Sandbox, reader: Reader, request: ScanRequest, cache: ResultCache
 ) -> Reading:
@@ -162,18 +175,14 @@ def relative_path(filename: str, worktree: str) -> str:
 
 def _keys(reader: Reader, request: ScanRequest) -> dict[str, str]:
     """Of each file that can be read, what its value is kept under."""
-    keys: dict[str, str] = {}
     if reader.version is None:
-        return keys
-    for file in request.files:
-        digest = request.digests.get(file)
-        if digest is None:
-            content = read_plain(os.path.join(request.worktree, file), FILE_BYTES_MAX + 1)
-            if content is None or len(content) > FILE_BYTES_MAX:
-                continue
-            digest = digest_of(content)
-        keys[file] = key_of(reader.name, reader.version, reader.config, file, digest)
-    return keys
+        return {}
+    digests = digests_of(request.worktree, request.files, request.digests)
+    return {
+        file: key_of(reader.name, reader.version, reader.config, file, digests[file])
+        for file in request.files
+        if file in digests
+    }
 
 
 class _Work:

@@ -18,7 +18,7 @@ from visionflow.agents.tools.bandit import run_bandit
 from visionflow.agents.tools.cache import ResultCache
 from visionflow.agents.tools.complexity import run_complexity
 from visionflow.agents.tools.deadcode import run_deadcode
-from visionflow.agents.tools.portions import WALL_MS, ScanRequest
+from visionflow.agents.tools.portions import WALL_MS, ScanRequest, digests_of
 from visionflow.agents.tools.project import Project
 from visionflow.agents.tools.ruff import run_ruff
 from visionflow.agents.tools.scan import order_of_suppressed
@@ -89,6 +89,11 @@ async def review(
 ) -> tuple[ToolRun, ...]:
     """All tools of the focus, by name; `on_tool` gets each run as it ends."""
     turn = asyncio.Semaphore(_AT_ONCE)
+    files = dict.fromkeys((*request.project.tree.python, *_texts(request).files))
+    wanted = (file for file in files if request.part is None or request.part.holds(file))
+    request = msgspec.structs.replace(
+        request, digests=digests_of(request.worktree, wanted, request.digests)
+    )
 
     async def one(name: str) -> ToolRun:
         async with turn:
