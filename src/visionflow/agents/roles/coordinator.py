@@ -60,11 +60,7 @@ class CoordinatorAgent(BaseAgent):
     """
 
     type = "coordinator"
-    capabilities = (
-        "agent_supervision", "conflict_resolution", "coordination", "merge", "orchestration",
-        "performance_monitoring", "planning", "survey", "task_decomposition",
-        "workflow_management",
-    )  # fmt: skip
+    capabilities = ("coordination", "merge", "planning", "survey", "task_decomposition")
 
     async def process_task(self, task: Task) -> Any:
         """Survey the workspace that the task names, or merge the results of others."""
