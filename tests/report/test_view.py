@@ -283,6 +283,17 @@ def test_hotspots_keep_their_numbers_in_the_scatter() -> None:
     assert [dot.title for dot in chart.dots] == ["x.py: 9 changes, complexity 4"]
 
 
+def test_the_red_dots_are_the_hotspots_and_each_of_the_worst_is_named() -> None:
+    found = sample().architecture
+    assert found is not None
+    chart = pictures_of(view_of(sample())).scatter
+    assert chart is not None
+    hot = {dot.title.split(":")[0] for dot in chart.dots if dot.hot}
+    assert hot == {spot.path for spot in found.hotspots}
+    assert {label.text for label in chart.labels} <= hot
+    assert len(chart.labels) == 7
+
+
 def test_a_tool_of_the_users_own_needs_no_row_in_the_rule_table() -> None:
     own = ToolRun("their-tool", None, (finding("their-tool", "X1", "low", "m", "a.py", 3),), 1)
     assert view_of(sample(tools=(own,))).issues[0].rules == ("their-tool X1",)

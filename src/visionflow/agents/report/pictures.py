@@ -147,11 +147,11 @@ def scatter(spots: Sequence[Spot]) -> Scatter:
     def y_of(value: float) -> float:
         return SCATTER_H - _BOTTOM - math.sqrt(value / y_max) * (SCATTER_H - _TOP - _BOTTOM)
 
-    named = [spot for spot in spots[:_LABELS_MAX] if spot.changes * spot.complexity > 0]
+    named = [spot for spot in spots if spot.hot][:_LABELS_MAX]
     dots = tuple(
         Dot(
             round(x_of(spot.changes), 1), round(y_of(spot.complexity), 1),
-            6 if spot in named else 4, spot in named,
+            6 if spot.hot else 4, spot.hot,
             f"{spot.path}: {spot.changes:,} changes, complexity {spot.complexity:,}",
         )
         for spot in reversed(spots)

@@ -88,7 +88,11 @@ def _spots(found: Architecture) -> tuple[Spot, ...]:
     }
     known |= {spot.path: (spot.changes, spot.complexity) for spot in found.hotspots}
     ordered = sorted(known.items(), key=lambda item: (-item[1][0] * item[1][1], item[0]))
-    return tuple(Spot(path(name), changes, complex_) for name, (changes, complex_) in ordered)
+    hot = {spot.path for spot in found.hotspots}
+    return tuple(
+        Spot(path(name), changes, complexity, name in hot)
+        for name, (changes, complexity) in ordered
+    )
 
 
 def research_view(found: Research, teller: Teller) -> ResearchView:

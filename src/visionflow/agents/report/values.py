@@ -173,6 +173,8 @@ class Spot(msgspec.Struct, frozen=True):
     path: str
     changes: int
     complexity: int
+    hot: bool = False
+    """The architect calls it a hotspot."""
 
 
 class HotspotLine(msgspec.Struct, frozen=True):
