@@ -7,6 +7,8 @@ import pytest
 from tool_projects import write
 from unconfined import UnconfinedSandbox
 
+from visionflow.agents.study.facts import read_facts
+from visionflow.agents.study.unused_imports import on_purpose
 from visionflow.agents.tools import fixing as f
 from visionflow.agents.tools.cache import ResultCache
 from visionflow.agents.tools.portions import ScanRequest
@@ -117,3 +119,46 @@ def test_formatting_follows_what_the_project_asks_for(tmp_path: Path) -> None:
         f.reformat(UnconfinedSandbox(), style, contents, f.Workshop(str(tmp_path / "out")))
     )
     assert made == {"a.py": b'x = call(\n    "one", "two", "three"\n)\n'}
+
+
+def unused(tmp_path: Path, files: dict[str, str | bytes], name: str, line: int = 1) -> str | None:
+    root = write(tmp_path / "ws", files)
+    tree = walk(str(root))
+    request = ScanRequest(str(root), tree.python, (), str(tmp_path / "facts"))
+    facts = asyncio.run(read_facts(UnconfinedSandbox(), request, ResultCache(None))).files
+    finding = ("pkg/a.py", line, f"`{name}` imported but unused")
+    return on_purpose([finding], facts, frozenset({"pkg"})).get("pkg/a.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "line", "word"),
+    [
+        ("try:\n    import fast\nexcept Exception:\n    SLOW = True\n", "fast", 2, "probe"),
+        ("import readline\n", "readline", 1, "acts"),
+        ("from . import plugins\n", ".plugins", 1, "own"),
+        ("import pkg.plugins\n", "pkg.plugins", 1, "own"),
+        ("from os.path import (\n    join,\n    split,\n)\n", "os.path.split", 3, "takes"),
+        ("import json as fast\n", "json as fast", 1, "takes"),
+    ],
+)
+def test_an_unused_import_that_may_be_there_on_purpose_is_left(
+    tmp_path: Path, text: str, name: str, line: int, word: str
+) -> None:
+    other = "from pkg.a import split, fast\n"
+    why = unused(tmp_path, {"pkg/a.py": text, "pkg/b.py": other}, name, line)
+    assert word in (why or "")
+
+
+def test_an_unused_import_that_nobody_can_want_is_taken_out(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "pkg/a.py": "import json\nfrom os import path\n", "pkg/b.py": "from pkg.c import json\n",
+    }  # fmt: skip
+    assert unused(tmp_path, files, "json") is None
+    assert unused(tmp_path, files, "os.path", 2) is None
+
+
+def test_everything_that_is_taken_with_a_star_may_be_wanted(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "pkg/a.py": "import json\n", "pkg/__init__.py": "from .a import *\n",
+    }  # fmt: skip
+    assert "takes" in (unused(tmp_path, files, "json") or "")

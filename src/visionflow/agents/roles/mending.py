@@ -17,8 +17,13 @@ from visionflow.agents.roles.ground import repository_of
 from visionflow.agents.roles.job import JobInput, storable
 from visionflow.agents.roles.measuring import Site
 from visionflow.agents.rules import fixable_rules, rule_of
+from visionflow.agents.study.facts import read_facts
+from visionflow.agents.study.unused_imports import RULE as UNUSED_IMPORT
+from visionflow.agents.study.unused_imports import Unused, on_purpose
+from visionflow.agents.tools.behaviour import module_of
 from visionflow.agents.tools.cache import ResultCache
 from visionflow.agents.tools.fixing import (
+    Fixable,
     Workshop,
     find_fixes,
     fix,
@@ -80,9 +85,16 @@ class Made(msgspec.Struct, frozen=True):
 
 
 async def find(
-    sandbox: Sandbox, site: Site, allowed: Mapping[str, list[str]], formatting: bool
+    sandbox: Sandbox,
+    site: Site,
+    allowed: Mapping[str, list[str]],
+    unused: list[Unused],
+    formatting: bool,
 ) -> Found:
-    """What can be fixed of the findings in `allowed` (files by rule), and what is left alone."""
+    """What can be fixed of the findings in `allowed` (files by rule), and what is left alone.
+
+    `unused`: the findings of unused imports among them.
+    """
     repository = await repository_of(site.given)
     base = await start_of(repository)
     bodies = await _python(repository.path, base, site)
@@ -95,14 +107,16 @@ async def find(
     minor = site.project.python_minor_min
     with ResultCache(site.job.cache) as cache:
         fixable = await find_fixes(sandbox, request, rules, minor, cache)
+        wanted_imports = await _wanted_imports(sandbox, site, fixable, unused, cache)
     counts: dict[str, dict[str, int]] = {}
     kept_out: dict[str, str] = {}
     for rule, files in fixable.counts.items():
         for path, count in files.items():
             if path not in rules[rule]:
                 continue
-            if path in alone:
-                kept_out[path] = alone[path]
+            why = alone.get(path) or (wanted_imports.get(path) if rule == UNUSED_IMPORT else None)
+            if why is not None:
+                kept_out[path] = why
             else:
                 counts.setdefault(rule, {})[path] = count
     notes = list(told_left_alone(kept_out))
@@ -111,6 +125,23 @@ async def find(
         eligible = {path: body for path, body in bodies.items() if path not in alone}
         found = await _with_style(sandbox, site, found, eligible, notes)
     return msgspec.structs.replace(found, notes=tuple(notes))
+
+
+async def _wanted_imports(
+    sandbox: Sandbox, site: Site, fixable: Fixable, unused: list[Unused], cache: ResultCache
+) -> dict[str, str]:
+    """Files whose unused imports may be wanted, each with why."""
+    files = fixable.counts.get(UNUSED_IMPORT)
+    if not files:
+        return {}
+    project = site.project
+    scratch = str(site.scratch / "facts")
+    request = ScanRequest(site.worktree, project.tree.python, (), scratch, trusted=site.job.trusted)
+    facts = await read_facts(sandbox, request, cache)
+    roots = project.import_roots or ("",)
+    modules = (module_of(path, roots) for path in project.tree.python)
+    own = frozenset(name.partition(".")[0] for name in modules if name is not None)
+    return on_purpose((each for each in unused if each[0] in files), facts.files, own)
 
 
 async def _python(repository: Path, commit_id: str, site: Site) -> dict[str, bytes]:

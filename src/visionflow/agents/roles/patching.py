@@ -25,6 +25,8 @@ from visionflow.agents.roles.measuring import (
     test_at,
 )
 from visionflow.agents.roles.mending import Found, Made, find, make, write_out
+from visionflow.agents.study.unused_imports import RULE as UNUSED_IMPORT
+from visionflow.agents.study.unused_imports import Unused
 from visionflow.agents.task import Task
 from visionflow.agents.tools.codes import FileCode
 from visionflow.agents.tools.patchgates import (
@@ -238,17 +240,20 @@ class Patching:
 
     async def _find(self) -> Found:
         allowed: dict[str, list[str]] = {}
+        unused: list[Unused] = []
         ruff = [run for run in _runs(self.review) if run.tool == "ruff"]
         for finding in (each for run in ruff for each in run.findings):
             paths = allowed.setdefault(finding.rule, [])
             if finding.path not in paths:
                 paths.append(finding.path)
+            if finding.rule == UNUSED_IMPORT:
+                unused.append((finding.path, finding.line, finding.message))
         reason = next((run.reason for run in ruff if run.ended != "completed"), None)
         if reason is not None:
             return Found(self.base, ended="not_run", reason=f"ruff did not complete: {reason}")
         value = await self.agent.step(
             "find what can be fixed", self._find_step, self.given, self.ground.worktree,
-            self.project, allowed if self.wishes.linting else {}, self.wishes.formatting,
+            self.project, allowed if self.wishes.linting else {}, unused, self.wishes.formatting,
         )  # fmt: skip
         return restored(value, Found)
 
@@ -258,10 +263,12 @@ class Patching:
         worktree: str,
         project: dict[str, Any],
         allowed: dict[str, list[str]],
+        unused: list[Any],
         formatting: bool,
     ) -> Any:
         site = site_of(given, worktree, project, "find", 0)
-        found = await find(self.agent.context.sandbox, site, allowed, formatting)
+        named = msgspec.convert(unused, list[Unused])
+        found = await find(self.agent.context.sandbox, site, allowed, named, formatting)
         return storable(found)
 
     async def _make(self, found: Found, rules: list[str]) -> Made:
