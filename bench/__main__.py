@@ -10,6 +10,7 @@ from collections.abc import Callable
 from bench.density import density
 from bench.failover import failover
 from bench.figures import Row, as_json, text_of
+from bench.gate import gate
 from bench.latency import latency
 from bench.machine import machine
 from bench.pure import engine, matching
@@ -26,6 +27,7 @@ ROWS: dict[str, Callable[[Budget], Row]] = {
     "restart": lambda budget: restart(budget.rounds),
     "failover": lambda budget: failover(),
     "agents-per-gib": lambda budget: density(),
+    "gate": lambda budget: gate(budget.rounds),
 }
 
 

@@ -200,13 +200,22 @@ class _Gate:
         selection = None
         if self.request.tests == "affected":
             known = await graph.get()
-            selection = None if known is None else reached(known, self.sides.diff, head.project)
+            selection = None if known is None else reached(known, self._no_baseline(), head.project)
         many = "all tests" if selection is None else f"{len(selection)} test files"
         self.on_stage(f"reading the changed files, running {many}")
         suites = Suites(
             self.sandbox, self.state, str(self.source), self.sides, self.request, results
         )
         return await suites.run(head.project, selection)
+
+    def _no_baseline(self) -> list[FileDiff]:
+        """The change without the baseline's own file, which no test reads."""
+        files = (self.request.baseline, self.request.write_baseline)
+        ours = {os.path.realpath(each) for each in files if each is not None}
+        return [
+            each for each in self.sides.diff
+            if os.path.realpath(self.source / (each.new or each.old or "")) not in ours
+        ]  # fmt: skip
 
 
 class _Once:
