@@ -23,7 +23,7 @@ from visionflow.agents.tools.review import (
     tools_for,
 )
 from visionflow.agents.tools.sarif import sarif
-from visionflow.ports.sandbox import Sandbox
+from visionflow.ports.sandbox import Command, Completed, Sandbox
 
 AWS = "AKIA" + "Q3ZK7YHTW2LM5RPX"
 PASSWORD = "hunter2-x9"
@@ -302,3 +302,28 @@ def test_an_answer_that_is_none_is_refused(module: object) -> None:
     for content in (b"", b"[1]", b'{"a": 1}', b'{"a": [[1]]}', b"\xff"):
         with pytest.raises(ValueError, match=r"."):
             parse(content, "/w")
+
+
+class _DiesOn(UnconfinedSandbox):
+    """Ends any command that is given a certain file, as a parser's crash would."""
+
+    async def run(self, command: Command, on_output: object = None) -> Completed:
+        self.commands.append(command)
+        if "./bad.py" in command.argv:
+            return Completed(None, "signal:SIGSEGV", "", "", 1, None, self.confinement)
+        return await super().run(command)
+
+
+def test_what_killed_a_tool_is_tried_again_and_the_rest_is_not(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {f"m{n}.py": f"import m{n}\n" for n in range(6)}
+    root = write(tmp_path / "repo", {**files, "bad.py": "x = 1\n"})
+    cache = str(tmp_path / "cache")
+    first = one(root, tmp_path, "ruff", _DiesOn(), cache=cache)
+    assert first.not_read == (("bad.py", "ruff was ended by signal:SIGSEGV while reading it"),)
+    sandbox = UnconfinedSandbox()
+    second = one(root, tmp_path, "ruff", sandbox, cache=cache)
+    assert [word for command in sandbox.commands for word in command.argv if "./" in word] == [
+        "./bad.py"
+    ]
+    assert (second.not_read, second.files_read, second.cached) == ((), 7, 6)
+    assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()]

@@ -43,7 +43,7 @@ def hide(line: str) -> str:
 
 
 def _quoted(found: re.Match[str]) -> str:
-    return f"{found[1]}{MASK}{found[3]}" if len(found[2]) > 2 else found[0]
+    return f"{found[1]}{MASK}{found[3]}" if found[2] else found[0]
 
 
 def short_hash(secret: str) -> str:
