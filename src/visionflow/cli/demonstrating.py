@@ -90,10 +90,10 @@ def _show(folder: Path, kept: bool, as_json: bool, began: float) -> int:
     verified, problem = _mend(stage, run, found, as_json)
     outcome = Outcome(stage, run, found, verified, problem, time.monotonic() - began)
     if as_json:
-        print_json(_object(outcome, kept))
+        print_json(as_object(outcome, kept))
     else:
         print("\n".join(_closing(outcome, kept, paint)), flush=True)
-    return FAILED if _problems(outcome) else 0
+    return FAILED if problems_of(outcome) else 0
 
 
 def _mend(
@@ -159,7 +159,7 @@ def _closing(outcome: Outcome, kept: bool, paint: Paint) -> list[str]:
         lines += [paint("bad", f"  new   {one_line(each, LINE_MAX)}") for each in verified.new]
         lines += _tests_told(outcome)
         lines += _patch_told(outcome)
-    problems = _problems(outcome)
+    problems = problems_of(outcome)
     lines += ["", paint("bad" if problems else "good", _sum(outcome))]
     lines += [paint("bad", f"  {one_line(problem, PROBLEM_MAX)}") for problem in problems]
     lines += _gates_told(outcome)
@@ -232,7 +232,7 @@ def _found_ids(outcome: Outcome) -> list[str]:
     return [f.planted.id for f in outcome.stage.faults if f.planted.id in known]
 
 
-def _problems(outcome: Outcome) -> list[str]:
+def problems_of(outcome: Outcome) -> list[str]:
     """What is not as it should be; none when the demonstration did what it says."""
     found, verified = outcome.found, outcome.verified
     problems = [] if outcome.problem is None else [outcome.problem]
@@ -254,7 +254,7 @@ def _problems(outcome: Outcome) -> list[str]:
     return problems
 
 
-def _object(outcome: Outcome, kept: bool) -> dict[str, Any]:
+def as_object(outcome: Outcome, kept: bool) -> dict[str, Any]:
     """What `--json` prints."""
     evaluation, verified = outcome.found.evaluation, outcome.verified
     return {
@@ -269,7 +269,7 @@ def _object(outcome: Outcome, kept: bool) -> dict[str, Any]:
         "missed": list(evaluation.missed),
         "invented": list(evaluation.invented),
         "leaked": list(outcome.found.leaked),
-        "problems": _problems(outcome),
+        "problems": problems_of(outcome),
         "classes": [
             {
                 "class": row.class_,
