@@ -50,7 +50,7 @@ def lines_of(summary: dict[str, Any], folder: RunFolder, paint: Paint) -> list[s
     from visionflow.agents.report.terminal import terminal_lines
     from visionflow.agents.report.view import from_json
 
-    report = plain(str(folder.report)) if folder.report.exists() else None
+    report = plain(str(folder.page)) if folder.page.exists() else None
     return terminal_lines(from_json(summary), paint, report)
 
 

@@ -2,8 +2,10 @@
 
 Each failed test runs alone, in a process of its own, and after the tests that come before it in
 its file; either until it passes, at most `reruns` times. One that passes in any of these runs is
-flaky: it is quarantined, and counts neither as passed nor as failed. Every run begins on a worktree
-that was put back, in the environment of the first run but without coverage.
+flaky: it is quarantined, and counts neither as passed nor as failed. One that passes alone and
+never after its neighbours depends on their order: it is named, and stays a failure, since the suite
+as it is fails every time. Every run begins on a worktree that was put back, in the environment of
+the first run but without coverage.
 
 What is not run again: modules that cannot be collected, failures that an absence explains, all
 beyond `CANDIDATES_MAX`, and what the clock leaves no room for. Those stay failures.
@@ -56,9 +58,13 @@ async def run_again(
     if len(found) > CANDIDATES_MAX:
         notes.append(f"{len(found) - CANDIDATES_MAX} more failures were not run again")
     if flaky:
-        unmarked = mark_flaky(Path(request.junit), flaky)
+        quarantined = tuple(each for each in flaky if not each.order_dependent)
+        unmarked = mark_flaky(Path(request.junit), quarantined)
         notes += [f"{one_line(name, 200)} is not marked as flaky in junit.xml" for name in unmarked]
-        run = without_flaky(run, flaky)
+        run = msgspec.structs.replace(
+            without_flaky(run, quarantined),
+            order_dependent=tuple(each for each in flaky if each.order_dependent),
+        )
     return msgspec.structs.replace(run, notes=tuple(notes))
 
 
@@ -134,7 +140,7 @@ def _told(flaky: Sequence[Flaky]) -> list[str]:
     notes: list[str] = []
     for order_dependent, what in (
         (False, "flaky and quarantined (failed, and passed when run again)"),
-        (True, "flaky and quarantined (pass alone, fail after the tests before them in the file)"),
+        (True, "order-dependent and still failures (pass alone, fail after the tests before them)"),
     ):
         names = [each.id for each in flaky if each.order_dependent is order_dependent]
         if names:

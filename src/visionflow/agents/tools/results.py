@@ -102,6 +102,8 @@ class TestRun(msgspec.Struct, frozen=True):
     """How every test ended in the first run, by id; sorted."""
     flaky: tuple[Flaky, ...] = ()
     """These count neither as passed nor as failed in the outcome: they are quarantined."""
+    order_dependent: tuple[Flaky, ...] = ()
+    """These pass alone and never after the tests before them. They are failures."""
     selection: tuple[str, ...] | None = None
     """The test files that were asked for; `None`: all."""
     pass_rate: float | None = None

@@ -215,7 +215,7 @@ def _of_tests(facts: RunFacts, manifest: Manifest) -> Iterator[Reported]:
     tests = facts.tests
     if tests is None:
         return
-    flaky = {each.id for each in tests.flaky}
+    flaky = {each.id for each in (*tests.flaky, *tests.order_dependent)}
     for case in tests.cases:
         if case.id not in flaky:
             yield Reported("failing", None, None, case.id)
