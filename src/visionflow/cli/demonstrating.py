@@ -184,12 +184,13 @@ def _tests_told(outcome: Outcome) -> list[str]:
     for when, each in zip(("before", "after"), facts, strict=True):
         tests = each.tests if each is not None else None
         if tests is not None:
-            counts = tests.counts
+            counts, ordered = tests.counts, len(tests.order_dependent)
+            only = f" ({ordered} only after other tests)" if ordered else ""
+            failed = counts.failed + counts.errors
             told.append(
-                f"{when} {counts.passed} passed, {counts.failed + counts.errors} failed"
-                f" ({len(tests.flaky)} of them flaky)"
+                f"{when} {counts.passed} passed, {failed} failed{only}, {len(tests.flaky)} flaky"
             )
-    return [f"  tests {'; '.join(told)}"] if told else []
+    return [f"  tests {each}" for each in told]
 
 
 def _gates_told(outcome: Outcome) -> list[str]:
