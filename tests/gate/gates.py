@@ -1,4 +1,4 @@
-"""Whole gates over real repositories, under this machine's confinement."""
+"""Whole gates over real repositories, of code that tests wrote; test_command has them confined."""
 
 import asyncio
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from visionflow.adapters.confine import OsSandbox
+from tests.agents.unconfined import UnconfinedSandbox
 from visionflow.agents.gate.results import GateResult
 from visionflow.compose.gate.request import GateRequest
 from visionflow.compose.gate.running import run_gate
@@ -24,7 +24,7 @@ SHOP = {
     ),
 }
 """Clean but for a known call of eval, all of it tested."""
-_SANDBOX = OsSandbox()
+_SANDBOX = UnconfinedSandbox()
 
 
 def gate(workspace: Path, home: Path, monkeypatch: pytest.MonkeyPatch, **asked: Any) -> GateResult:

@@ -26,12 +26,6 @@ def shop(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all, as a user has one: what is known of equal files is not found out again."""
-    return tmp_path_factory.mktemp("home")
-
-
 @pytest.fixture
 def run(home: Path, shop: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
     def one(**asked: object) -> GateResult:
@@ -178,22 +172,14 @@ def test_a_test_that_became_flaky_fails(run: Gate, shop: Path) -> None:
     assert result.tests is not None
     assert [each.id for each in result.tests.flaky] == ["tests/test_core.py::test_flaky"]
     assert result.failed[-1] == "1 test newly flaky"
-    git(shop, "add", "-A")
-    git(shop, "commit", "-qm", "now it is known")
-    put(shop, {"tests/test_core.py": SHOP["tests/test_core.py"] + flaky + "\n\nN = 1\n"})
-    result = run(tests="affected")
-    assert result.tests is not None
-    assert (result.tests.flaky, len(result.tests.known)) == ((), 1)
 
 
 def test_changed_lines_that_no_test_runs_are_told_and_can_fail(run: Gate, shop: Path) -> None:
     put(shop, core("\n\ndef new(x):\n    if x:\n        return 1\n    return 2\n"))
-    result = run(tests="affected", fail_on="medium")
+    result = run(tests="affected", fail_on="medium", min_coverage=50.0)
     assert result.coverage is not None
     assert result.coverage.missing == (FileLines("shop/core.py", (10, 11, 12)),)
     assert (result.coverage.ran, result.coverage.lines) == (1, 4)
-    assert result.clean
-    result = run(tests="affected", fail_on="medium", min_coverage=50.0)
     assert result.failed == ("25.0 % of the changed lines ran, 50 % are asked for",)
 
 
@@ -209,21 +195,19 @@ def test_tests_that_cannot_run_fail_only_where_they_are_required(run: Gate, shop
     git(shop, "rm", "-rq", "tests")
     commit(shop, {"pytest.ini": QUICK})
     put(shop, core("\n\nN = 1\n"))
-    result = run(tests="all")
-    assert (result.tests, result.clean) == (None, True)
     result = run(tests="all", require_tests=True)
+    assert result.tests is None
     assert result.failed == ("tests are required: pytest found no tests",)
 
 
-def test_tests_are_run_on_a_copy_that_is_put_right(run: Gate, shop: Path) -> None:
+def test_tests_are_run_on_a_copy(run: Gate, shop: Path) -> None:
     evil = (
         "from pathlib import Path\n\n\ndef test_evil():\n    Path('shop/core.py').write_text('')\n"
     )
     put(shop, {"tests/test_evil.py": evil})
-    for _ in range(2):
-        result = run(tests="all")
-        assert result.tests is not None
-        assert (result.tests.run, result.tests.broken) == (3, ())
+    result = run(tests="all")
+    assert result.tests is not None
+    assert (result.tests.run, result.tests.broken) == (3, ())
     assert (shop / "shop/core.py").read_text() == SHOP["shop/core.py"]
 
 

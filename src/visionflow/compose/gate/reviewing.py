@@ -21,7 +21,7 @@ from visionflow.ports.sandbox import Sandbox
 
 WALL_MS = 300_000
 _JOBS = 2
-_PART_MAX = 200
+_PART_MAX = 100
 """With more files it costs less to look at all of them."""
 _LINES_FILES = 256
 
