@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from visionflow.agents.findings import Finding, ToolRun
 from visionflow.agents.report.facts import RunFacts

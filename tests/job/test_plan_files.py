@@ -1,4 +1,4 @@
-"""plan.yaml: written, edited, run; a fault names its line; a run keeps to the plan it began with."""
+"""plan.yaml: written, edited, run; a fault names its line; a run keeps to its plan."""
 
 from pathlib import Path
 
