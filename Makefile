@@ -22,7 +22,7 @@ SEEDS ?= 10000
 DEMO := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test unit browser $(SLOW) demo bench prove lock clean
+.PHONY: help setup lint test unit browser $(SLOW) demo pictures bench prove lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -69,6 +69,11 @@ demo: $(READY) $(DEMO)/.ready  ## audit a package that nobody here wrote, then o
 		"Audit this repository: security, quality, tests" \
 		--workspace $(DEMO)/package --out $(DEMO)/runs || test $$? -eq 1
 	@$(STAGE) "demo: planted faults" $(BIN)/visionflow demo
+
+pictures: $(READY) browser  ## take the screenshots in the docs anew
+	@rm -rf $(DEMO)/planted
+	@$(STAGE) "pictures: a run to show" $(BIN)/visionflow demo --keep $(DEMO)/planted
+	@$(STAGE) "pictures" $(BIN)/python scripts/screenshots.py $(DEMO)/planted/runs/run_*
 
 $(BENCH_READY): requirements/bench.lock $(READY)
 	@$(STAGE) "setup: peers to measure against" $(PIP) --require-hashes -r requirements/bench.lock
