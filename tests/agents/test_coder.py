@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,21 @@ from unconfined import RefusingSandbox
 
 from visionflow.agents import CoderAgent, PermanentFailure, Task
 from visionflow.agents.evidence import Change
-from visionflow.agents.roles.job import restored
+from visionflow.agents.findings import Finding
+from visionflow.agents.roles import patching
+from visionflow.agents.roles.job import restored, storable
+from visionflow.agents.roles.measuring import Review, Site
+from visionflow.agents.tools.project import Project
+from visionflow.agents.tools.results import CaseOutcome, TestRun
+from visionflow.agents.tools.testing import SuiteRequest
 from visionflow.agents.workspace import PrivateRepository
 from visionflow.agents.workspace.git import git
+from visionflow.ports.sandbox import Sandbox
 
 SHOP: dict[str, str | bytes] = {
     "pytest.ini": QUICK,
     "shop/__init__.py": "",
+    "shop/probe.py": "FAST = True\ntry:\n    import fast\nexcept Exception:\n    FAST = False\n",
     "shop/core.py": (
         "import os\nimport sys\n\n\n"
         "def name(n):\n    return f'shop'\n\n\n"
@@ -39,6 +48,35 @@ def passed(*names: str, coverage: float | None = None) -> dict[str, Any]:
     """What a tester said of the unchanged code."""
     outcomes = {f"tests/{name}": "passed" for name in names}
     return {"t": {"tests": {"outcome": "passed", "outcomes": outcomes, "coverage": coverage}}}
+
+
+def pretend(
+    monkeypatch: pytest.MonkeyPatch,
+    passes: dict[str, Callable[[Path], bool]],
+    coverage: Callable[[Path], float] = lambda _: 100.0,
+) -> None:
+    """Tests that are functions of the worktree, in place of a pytest for each look."""
+
+    async def run(
+        sandbox: Sandbox, project: Project, request: SuiteRequest, on_progress: object = None
+    ) -> TestRun:
+        here = Path(request.worktree)
+        chosen = {
+            name: check
+            for name, check in passes.items()
+            if request.selection is None or name.partition("::")[0] in request.selection
+        }
+        outcomes: dict[str, CaseOutcome] = {
+            name: "passed" if check(here) else "failed" for name, check in chosen.items()
+        }
+        outcome = "passed" if set(outcomes.values()) == {"passed"} else "failed"
+        return TestRun(outcome, outcomes=outcomes, coverage=coverage(here))
+
+    monkeypatch.setattr("visionflow.agents.roles.measuring.run_tests", run)
+
+
+def text_in(path: str, text: str) -> Callable[[Path], bool]:
+    return lambda here: text in (here / path).read_text()
 
 
 def fix(
@@ -86,6 +124,7 @@ def test_safe_fixes_become_one_commit_a_rule_that_the_tests_and_the_review_let_t
     assert "return 'shop'" in fixed
     assert "return a not in b" in fixed
     assert any("judged by" in note for note in change.notes)  # the import in the tests
+    assert any("probe" in note for note in change.notes)  # the import in a try
     assert change.code_quality is not None and 0 < change.code_quality <= 1
     assert result["warnings"] == []
     the_patch_is_the_branch_and_the_users_folder_is_untouched(tmp_path, change, fixed)
@@ -107,8 +146,9 @@ def the_patch_is_the_branch_and_the_users_folder_is_untouched(
 
 
 def test_killed_after_any_step_it_ends_with_the_same_commits_and_the_same_patch(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pretend(monkeypatch, {"tests/test_shop.py::test": text_in("shop/core.py", "import sys")})
     steps = Attempt()
     calm, _ = fix(tmp_path, SHOP, own="calm", attempt=steps)
     done: dict[str, bytes] = {}
@@ -127,25 +167,52 @@ def test_killed_after_any_step_it_ends_with_the_same_commits_and_the_same_patch(
     assert (tmp_path / "killed" / "p").read_bytes() == (tmp_path / "calm" / "p").read_bytes()
 
 
-BREAKS: dict[str, str | bytes] = {
-    **SHOP,
+EXTRA: dict[str, str | bytes] = {
+    **UNTESTED,
     "shop/extra.py": "import os\nimport re\n\n\ndef f():\n    return f'x'\n",
-    "tests/test_extra.py": "from shop import extra\n\n\ndef test_it():\n    assert extra.os\n",
 }
 
 
 def test_the_rule_that_breaks_a_test_is_found_and_dropped_and_the_rest_is_kept(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = passed("test_shop.py::test_has", "test_extra.py::test_it")
-    change, _ = fix(tmp_path, BREAKS, dependencies=before)
+    needs_os = text_in("shop/extra.py", "import os")
+    pretend(monkeypatch, {"tests/a.py::kept": lambda _: True, "tests/b.py::test": needs_os})
+    attempt = Attempt()
+    change, _ = fix(tmp_path, EXTRA, attempt=attempt)
     assert [each.rule for each in change.commits] == ["E713", "F541"]
     (dropped,) = change.dropped
     assert dropped.rule == "F401"
-    assert "tests/test_extra.py::test_it" in dropped.why
+    assert "tests/b.py::test" in dropped.why
     assert change.gates == {"tests": True, "findings": True}
     assert change.tip is not None
     assert "import os\nimport re" in files_at(tmp_path, change.tip, "shop/extra.py")
+    # Before, the whole patch, two of its three commits, and what is left of it.
+    assert attempt.ran.count("run the tests") == 5
+
+
+def test_a_rule_that_brings_a_new_finding_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its unused import, a tool here objects to a file. Only the review can tell."""
+    pretend(monkeypatch, {"tests/a.py::kept": lambda _: True})
+    real = patching.review_at
+
+    async def review(sandbox: Sandbox, site: Site, commit: str) -> Review:
+        found = await real(sandbox, site, commit)
+        if text_in("shop/core.py", "import os")(Path(site.worktree)):
+            return found
+        new = storable(Finding("made", "X1", "low", "planted", "shop/core.py", 1, fingerprint="f"))
+        first, *rest = found.tools
+        planted = {**first, "findings": [*first["findings"], new]}
+        return Review((planted, *rest), found.lines)
+
+    monkeypatch.setattr(patching, "review_at", review)
+    change, _ = fix(tmp_path, UNTESTED)
+    assert [each.rule for each in change.commits] == ["E713", "F541"]
+    (dropped,) = change.dropped
+    assert (dropped.rule, dropped.why) == (
+        "F401", "a finding is new: shop/core.py:1 made X1")  # fmt: skip
 
 
 def test_without_tests_only_what_compiles_to_the_same_is_kept(tmp_path: Path) -> None:
@@ -158,15 +225,13 @@ def test_without_tests_only_what_compiles_to_the_same_is_kept(tmp_path: Path) ->
 
 
 def test_where_every_fix_breaks_something_the_patch_is_rejected_and_no_branch_is_made(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only = {path: text for path, text in BREAKS.items() if "shop/core" not in path}
-    only["shop/extra.py"] = "import os\n"
-    del only["tests/test_shop.py"]
-    change, _ = fix(tmp_path, only, dependencies=passed("test_extra.py::test_it"))
+    pretend(monkeypatch, {"tests/b.py::test": text_in("extra.py", "import os")})
+    change, _ = fix(tmp_path, {"extra.py": "import os\n"})
     assert (change.outcome, change.branch, change.tip, change.commits) == (
         "rejected", None, None, ())  # fmt: skip
-    assert "test_extra" in (change.reason or "")
+    assert "tests/b.py::test" in (change.reason or "")
     assert not (tmp_path / "own" / "p").exists()
 
 
@@ -229,20 +294,19 @@ def test_a_project_that_does_not_keep_to_its_formatter_is_not_formatted(tmp_path
     assert any("do not keep to it" in note for note in change.notes)
 
 
-def test_a_patch_that_brings_coverage_below_the_threshold_is_not_kept(tmp_path: Path) -> None:
-    """The two imports run, so without them a smaller share of the lines does."""
-    files: dict[str, str | bytes] = {
-        **SHOP,
-        "shop/core.py": "import os\nimport re\n\n\ndef name(n):\n    return f'shop'\n\n\n"
-        "def has(a, b):\n    x = 1\n    y = 2\n    return x + y\n",
-        "tests/test_shop.py": "from shop import core\n\n\ndef test():\n    assert core.name(1)\n",
-    }
-    before = passed("test_shop.py::test", coverage=60.0)
-    config = {"coverage_threshold": 0.6}
-    change, _ = fix(tmp_path, files, config=config, dependencies=before)
-    assert [each.rule for each in change.commits] == ["F541"]
+def test_a_patch_that_brings_coverage_below_the_threshold_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Imports run, so without them a smaller share of the lines does."""
+    with_os = text_in("shop/core.py", "import os")
+    pretend(
+        monkeypatch, {"tests/a.py::test": lambda _: True},
+        coverage=lambda here: 60.0 if with_os(here) else 59.0,
+    )  # fmt: skip
+    change, _ = fix(tmp_path, UNTESTED, config={"coverage_threshold": 0.6})
+    assert [each.rule for each in change.commits] == ["E713", "F541"]
     (dropped,) = change.dropped
-    assert (dropped.rule, dropped.why[:8]) == ("F401", "coverage")
+    assert (dropped.rule, dropped.why) == ("F401", "coverage falls from 60.0 to 59.0 percent")
     assert change.gates == {"tests": True, "coverage": True, "findings": True}
 
 
@@ -255,9 +319,12 @@ def test_nothing_is_called_fixed_where_nothing_can_be_confined(tmp_path: Path) -
     assert change.code_quality is None
 
 
-def test_results_of_the_tester_are_used_and_not_made_again(tmp_path: Path) -> None:
+def test_results_of_the_tester_are_used_and_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, {"tests/test_shop.py::test_has": lambda _: True})
     attempt = Attempt()
-    fix(tmp_path, SHOP, attempt=attempt, dependencies=passed("test_shop.py::test_has"))
+    fix(tmp_path, UNTESTED, attempt=attempt, dependencies=passed("test_shop.py::test_has"))
     assert attempt.ran.count("run the tests") == 1
 
 
