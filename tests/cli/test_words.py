@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command_line import visionflow
 
-COMMANDS = ("run", "runs", "show", "demo", "simulate", "completion")
+COMMANDS = ("run", "apply", "runs", "show", "demo", "simulate", "completion")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
