@@ -44,7 +44,7 @@ from visionflow.compose.gate.reviewing import (
 )
 from visionflow.compose.gate.sides import Sides, sides_of, source_of
 from visionflow.compose.gate.state import State, opened
-from visionflow.compose.gate.suites import Suites, Tested, reached
+from visionflow.compose.gate.suites import FORM, Suites, Tested, reached
 from visionflow.compose.job.exits import OutputError
 from visionflow.compose.job.trust import home
 from visionflow.domain.errors import ConfigError
@@ -73,6 +73,8 @@ async def run_gate(
         cache = str(home() / "cache") if request.cache else None
         work = _Gate(request, sandbox, on_stage, state, source, sides, cache)
         with ResultCache(cache) as results:
+            # Held open, so that no tool that closes it is the last one, who has to tidy up.
+            results.get_many((FORM,))
             result = await work.run(accepted, results)
     if request.write_baseline is not None:
         result = _written(request.write_baseline, result, accepted)
