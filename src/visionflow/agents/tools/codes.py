@@ -16,6 +16,7 @@ import msgspec
 
 from visionflow.agents.tools.portions import own_read_paths
 from visionflow.agents.tools.text import read_plain
+from visionflow.agents.workspace.files import remove_tree
 from visionflow.ports.sandbox import Command, Completed, Sandbox
 
 RESTARTS_MAX = 20
@@ -96,7 +97,7 @@ class InsideProgram:
     async def run(self, asked: Mapping[str, object], turn: int) -> Ran:
         """The lines that it wrote, and how it ended."""
         ours, theirs = self._folder / "ours", self._folder / f"theirs-{turn}"
-        shutil.rmtree(theirs, ignore_errors=True)
+        remove_tree(theirs)
         for each in (ours, theirs):
             each.mkdir(exist_ok=True)
         program, order = ours / f"{self._name}.py", ours / "order.json"
@@ -139,7 +140,12 @@ def _ending(done: Completed) -> str:
 
 
 def emptied(folder: Path) -> Path:
-    """The folder, made anew: what an earlier attempt left there is gone."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """The folder, made anew: what an earlier attempt left there is gone, also what foreign code
+    shut to its owner.
+
+    Raises:
+        WorkspaceError: it could not be removed.
+    """
+    remove_tree(folder)
     folder.mkdir(parents=True)
     return folder

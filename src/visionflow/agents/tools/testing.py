@@ -8,7 +8,6 @@ network, a fixed hash seed, no cache. What the exit of pytest and the log mean t
 
 import asyncio
 import os
-import shutil
 import tempfile
 import threading
 from contextlib import suppress
@@ -28,6 +27,7 @@ from visionflow.agents.tools.selecting import TEST_KINDS, Chosen, choose_tests
 from visionflow.agents.tools.testlog import LOG_BYTES_MAX, TestLog
 from visionflow.agents.tools.text import one_line, write_whole
 from visionflow.agents.tools.verdicts import crashed, hanging, judge, unsaved
+from visionflow.agents.workspace.files import remove_tree
 from visionflow.domain.errors import CommandNotStarted, ConfinementUnavailable
 from visionflow.ports.sandbox import Command, Completed, Sandbox
 
@@ -187,7 +187,7 @@ class _Suite:
         """Lay out the folders; why coverage is not measured, or `None` when it is."""
         # An earlier attempt may have been killed here; its results are not this one's.
         for folder in (self.theirs, self.xml):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
         for left in (self.log_file, self.data):
             left.unlink(missing_ok=True)
         for folder in (self.theirs / "home", self.theirs / "tmp", self.xml):

@@ -19,6 +19,8 @@ def remove_tree(place: Path) -> None:
     if place.is_symlink() or place.is_file():
         place.unlink()
         return
+    if place.exists():
+        _open_up(os.fsencode(place))
     for folder, names, _ in os.walk(os.fsencode(place), topdown=True):
         for name in names:
             _open_up(os.path.join(folder, name))
