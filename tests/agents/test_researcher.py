@@ -37,10 +37,8 @@ def found_in(result: Any) -> Research:
 
 
 def research(project: Path, own: Path, config: dict[str, Any] | None = None, **more: Any) -> Any:
-    more = {"repository": str(own.parent / "repository"), **more}
-    return work(
-        ResearcherAgent, own, task_for(project, "research", goal=GOAL, **more), config=config
-    )
+    more = {"goal": GOAL, "repository": str(own.parent / "repository"), **more}
+    return work(ResearcherAgent, own, task_for(project, "research", **more), config=config)
 
 
 def test_a_goal_is_answered_with_citations_and_measured(project: Path, tmp_path: Path) -> None:
@@ -110,6 +108,26 @@ def test_a_goal_without_terms_has_no_measure(project: Path, tmp_path: Path) -> N
     found = found_in(work(ResearcherAgent, tmp_path / "own", task))
     assert (found.answers, found.completeness) == ((), None)
     assert found.notes[0] == "The goal has no term that could be looked up."
+
+
+def test_words_that_ask_for_an_audit_are_not_looked_up(project: Path, tmp_path: Path) -> None:
+    write(project, {"README.md": "Tests of quality and security.\n"})
+    found = found_in(research(project, tmp_path / "own", goal="Audit: security, quality, tests"))
+    assert (found.answers, found.completeness) == ((), None)
+    assert found.notes[0] == "The goal has no term beside what the tools tell."
+    goal = "Audit this repository: security, and where prices are made"
+    told = found_in(research(project, tmp_path / "two", goal=goal)).answers
+    assert [answer.terms for answer in told][:2] == [("prices",), ("price_of",)]
+    asked = found_in(research(project, tmp_path / "three", goal="How is security tested?"))
+    assert [answer.terms for answer in asked.answers if len(answer.terms) == 1] == [
+        ("security",), ("tested",),
+    ]  # fmt: skip
+
+
+def test_what_builds_write_beside_the_source_is_not_cited(project: Path, tmp_path: Path) -> None:
+    write(project, {"shop.egg-info/SOURCES.txt": "price.py\n", "a.egg-info/b.md": "A price.\n"})
+    found = found_in(research(project, tmp_path / "own"))
+    assert not [c.path for answer in found.answers for c in answer.citations if "egg" in c.path]
 
 
 def test_search_depth_bounds_citations_and_names(project: Path, tmp_path: Path) -> None:

@@ -101,6 +101,15 @@ def choose(goal: str) -> Choice:
     return Choice(None, f"The goal asks to {told}, and no playbook does all of it.", among=among)
 
 
+def asked_of_tools(goal: str) -> tuple[str, ...]:
+    """Words by which a goal asks for what tools tell, sorted: a repository that says "security"
+    in its README answers none of "Audit this repository: security"."""
+    if choose(goal).playbook in (None, "explain"):
+        return ()
+    words = set(re.findall(r"[a-z]+", goal.lower()))
+    return tuple(sorted(word for word in words if word in _TOPICS or word in _INTENT))
+
+
 def _clauses(goal: str) -> list[str]:
     return re.split(r"[.;:,!?\n]+|\band\b|\bthen\b|\b&\b", goal.lower())
 

@@ -14,7 +14,7 @@ import msgspec
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.roles.ground import Ground, look_at, prepare
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
-from visionflow.agents.roles.playbooks import choose
+from visionflow.agents.roles.playbooks import asked_of_tools, choose
 from visionflow.agents.roles.settings import RoleSettings, read_settings
 from visionflow.agents.roles.studying import (
     TIMEOUT_S,
@@ -76,7 +76,8 @@ class ResearcherAgent(BaseAgent):
 
     `research`: a `Research`, whose `completeness` is the share of the goal's terms that have a
     citation; `completeness`: the same; `snapshot`: the commit that was read; `notes`, `warnings`.
-    The goal is the input's, else the task's description.
+    The goal is the input's, else the task's description. Words by which it asks for an audit,
+    such as "security" and "tests", are not looked up: the tools answer them.
     """
 
     type = "researcher"
@@ -93,7 +94,8 @@ class ResearcherAgent(BaseAgent):
         settings = read.values
         sources, warned = _chosen(self, settings.sources)
         job = job_input(task, self.context.folder)
-        question = Question(job.goal or task.description, settings.search_depth, sources)
+        goal = job.goal or task.description
+        question = Question(goal, settings.search_depth, sources, asked_of_tools(goal))
         given = storable(job)
         self.progress(0.0, "preparing a copy of the workspace")
         ground = restored(await self.step("prepare worktree", prepare, given, WORKTREE), Ground)

@@ -3,6 +3,7 @@
 Blocks while it builds the index; nothing here runs or parses foreign code.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from visionflow.agents.tools.project import Project
 from visionflow.agents.tools.tree import regular_files
 
 TODOS_MAX = 500
+_MADE = re.compile(r"(?:^|/)[^/]+\.(?:egg|dist)-info/")
+"""What builds write beside the source: lists of files, and documents once more."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -33,6 +36,8 @@ class Question(msgspec.Struct, frozen=True):
     """Citations of an answer, and names that are followed to where they are used."""
     sources: tuple[Source, ...]
     """Where citations may come from."""
+    beside: tuple[str, ...] = ()
+    """Words of the goal, in lower case, that are not looked up."""
 
 
 def look_up(
@@ -49,11 +54,13 @@ def look_up(
         OSError: the worktree cannot be listed, or the index not be written.
     """
     files = regular_files(worktree)
-    documents = [name for name in files if name.lower().endswith(DOCUMENTS)]
+    documents = [
+        name for name in files if name.lower().endswith(DOCUMENTS) and not _MADE.search(name)
+    ]
     index = TextIndex(index_file, _defined(facts.files))
     try:
         size = index.fill(worktree, project.tree.python, documents, messages)
-        terms = terms_of(question.goal)
+        terms = terms_of(question.goal, question.beside)
         answers, completeness = _answers(index, terms, question)
         texts = Texts(worktree)
         graph = graph_of(project, facts.files)
@@ -68,9 +75,8 @@ def look_up(
         index.close()
     not_read = {*facts.not_read, *project.tree.skipped, *size.left_out}
     if not terms:
-        found = msgspec.structs.replace(
-            found, notes=("The goal has no term that could be looked up.", *found.notes)
-        )
+        why = "beside what the tools tell" if question.beside else "that could be looked up"
+        found = msgspec.structs.replace(found, notes=(f"The goal has no term {why}.", *found.notes))
     return Research(
         answers=answers,
         completeness=completeness,

@@ -1,6 +1,7 @@
 """What of a goal can be looked up: its words, without those that say nothing of the subject."""
 
 import re
+from collections.abc import Collection
 
 TERMS_MAX = 12
 _WORD = re.compile(r"\w+(?:[-'.]\w+)*")
@@ -27,13 +28,15 @@ _STOP = frozenset(
 """English, and what a goal says of the job and not of the subject."""
 
 
-def terms_of(goal: str) -> tuple[str, ...]:
+def terms_of(goal: str, beside: Collection[str] = ()) -> tuple[str, ...]:
     """Words of the goal worth looking up, as they are written, in their order; at most
-    `TERMS_MAX`."""
+    `TERMS_MAX`, and none of `beside` (in lower case)."""
     found: dict[str, str] = {}
     for word in _WORD.findall(goal[:10_000]):
         low = word.lower()
-        if low in _STOP or len(low) < 2 or low.isdigit() or not any(c.isalnum() for c in low):
+        if low in _STOP or low in beside or len(low) < 2 or low.isdigit():
+            continue
+        if not any(each.isalnum() for each in low):
             continue
         found.setdefault(low, word)
     return tuple(found.values())[:TERMS_MAX]
