@@ -106,6 +106,7 @@ def files_at(tmp_path: Path, commit: str, path: str, own: str = "own") -> str:
     return asyncio.run(git(repository, "cat-file", "blob", f"{commit}:{path}")).decode()
 
 
+@pytest.mark.acceptance("workspace")
 def test_safe_fixes_become_one_commit_a_rule_that_the_tests_and_the_review_let_through(
     tmp_path: Path,
 ) -> None:
@@ -145,6 +146,7 @@ def the_patch_is_the_branch_and_the_users_folder_is_untouched(
     )
 
 
+@pytest.mark.acceptance("workspace")
 def test_killed_after_any_step_it_ends_with_the_same_commits_and_the_same_patch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +175,7 @@ EXTRA: dict[str, str | bytes] = {
 }
 
 
+@pytest.mark.acceptance("workspace")
 def test_the_rule_that_breaks_a_test_is_found_and_dropped_and_the_rest_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +194,7 @@ def test_the_rule_that_breaks_a_test_is_found_and_dropped_and_the_rest_is_kept(
     assert attempt.ran.count("run the tests") == 5
 
 
+@pytest.mark.acceptance("workspace")
 def test_a_rule_that_brings_a_new_finding_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +228,7 @@ def test_without_tests_only_what_compiles_to_the_same_is_kept(tmp_path: Path) ->
     assert any("There are no tests" in note for note in change.notes)
 
 
+@pytest.mark.acceptance("workspace")
 def test_where_every_fix_breaks_something_the_patch_is_rejected_and_no_branch_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +299,17 @@ def test_a_project_that_does_not_keep_to_its_formatter_is_not_formatted(tmp_path
     assert any("do not keep to it" in note for note in change.notes)
 
 
+def test_what_the_projects_own_version_of_the_formatter_made_is_left(tmp_path: Path) -> None:
+    """Its own CI would turn it back."""
+    pinned = {".pre-commit-config.yaml": "- repo: b\n  rev: 24.2.0\n  hooks:\n  - id: black\n"}
+    change, _ = fix(tmp_path, {**FORMATTED, **pinned})
+    assert [each.rule for each in change.commits] == ["F541"]
+    assert any(
+        note.startswith("Left as they are formatted: 1 of ") and "black 24.2.0" in note
+        for note in change.notes
+    )
+
+
 def test_a_patch_that_brings_coverage_below_the_threshold_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +326,7 @@ def test_a_patch_that_brings_coverage_below_the_threshold_is_not_kept(
     assert change.gates == {"tests": True, "coverage": True, "findings": True}
 
 
+@pytest.mark.acceptance("confine")
 def test_nothing_is_called_fixed_where_nothing_can_be_confined(tmp_path: Path) -> None:
     write(tmp_path / "ws", SHOP)
     task = Task(id="fix", type="fix", input={"workspace": str(tmp_path / "ws")})

@@ -12,7 +12,7 @@ from visionflow.agents.study.unused_imports import on_purpose
 from visionflow.agents.tools import fixing as f
 from visionflow.agents.tools.cache import ResultCache
 from visionflow.agents.tools.portions import ScanRequest
-from visionflow.agents.tools.style import Style, style_in, style_of
+from visionflow.agents.tools.style import Style, keeps_its_own, style_in, style_of
 from visionflow.agents.tools.tree import walk
 from visionflow.ports.sandbox import Command, Completed
 
@@ -119,6 +119,19 @@ def test_formatting_follows_what_the_project_asks_for(tmp_path: Path) -> None:
         f.reformat(UnconfinedSandbox(), style, contents, f.Workshop(str(tmp_path / "out")))
     )
     assert made == {"a.py": b'x = call(\n    "one", "two", "three"\n)\n'}
+
+
+def test_what_another_version_of_the_formatter_made_is_told() -> None:
+    hooks = "- repo: x\n  rev: v1\n- repo: y\n  rev: 'v0.3.5' # so\n  hooks:\n  - id: ruff-format\n"
+    hook = style_of({}, hooks)
+    assert hook is not None and hook.version == "v0.3.5"
+    assert keeps_its_own(hook, "0.17.6") and not keeps_its_own(hook, "0.3.9")
+    black = style_of({"tool": {"black": {"required-version": "24"}}}, hooks)
+    assert black is not None and black.version == "v0.3.5"
+    black = style_of({"tool": {"black": {"required-version": "24"}}}, "")
+    assert black is not None and keeps_its_own(black, "24.1")
+    free = style_of({"tool": {"ruff": {"format": {}}}}, "- rev: v1\n  - id: mypy\n")
+    assert free is not None and not keeps_its_own(free, "0.17.6")
 
 
 def unused(tmp_path: Path, files: dict[str, str | bytes], name: str, line: int = 1) -> str | None:

@@ -33,8 +33,8 @@ from visionflow.agents.tools.fixing import (
     told_left_alone,
 )
 from visionflow.agents.tools.portions import ScanRequest
-from visionflow.agents.tools.style import Style, style_in
-from visionflow.agents.tools.text import write_whole
+from visionflow.agents.tools.style import Style, keeps_its_own, style_in
+from visionflow.agents.tools.text import one_line, write_whole
 from visionflow.agents.workspace.changes import (
     altered,
     commit,
@@ -179,6 +179,13 @@ async def _with_style(
             "files do not keep to it."
         )
         return found
+    if changed and keeps_its_own(style, ruff_version()):
+        notes.append(
+            f"Left as they are formatted: {len(changed)} of {len(eligible)} files, which ruff "
+            f"{ruff_version()} would format otherwise; the project's own formatter is "
+            f"{one_line(style.version or '', 60)} ({style.source})."
+        )
+        eligible, changed = {p: eligible[p] for p in eligible if p not in changed}, {}
     return msgspec.structs.replace(
         found, style=style, to_format=tuple(sorted(eligible)), unformatted=len(changed)
     )

@@ -16,6 +16,8 @@ from visionflow.agents.tools.text import read_plain
 _BYTES_MAX = 1_000_000
 _QUOTES = ("double", "single", "preserve")
 _HOOK = re.compile(r"^\s*-\s*id:\s*['\"]?(ruff-format|black(?:-jupyter)?)\b", re.M)
+_REVISION = re.compile(r"^\s*-?\s*rev:\s*['\"]?([^\s'\"#]+)", re.M)
+_VERSION_MAX = 40
 
 
 class Style(msgspec.Struct, frozen=True):
@@ -26,6 +28,8 @@ class Style(msgspec.Struct, frozen=True):
     line_length: int = 88
     quotes: str = "double"
     magic_trailing_comma: bool = True
+    version: str | None = None
+    """Of the formatter, as the project pins it: each writes some things its own way."""
 
 
 def style_of(pyproject: Mapping[str, object], hooks: str) -> Style | None:
@@ -46,6 +50,7 @@ def style_of(pyproject: Mapping[str, object], hooks: str) -> Style | None:
             _length(ruff.get("line-length")),
             quotes if isinstance(quotes, str) and quotes in _QUOTES else "double",
             written.get("skip-magic-trailing-comma") is not True,
+            _pinned(ruff, hooks, named if named and named[1] == "ruff-format" else None),
         )
     if "black" in tool or named is not None:
         source = "pyproject.toml: tool.black" if "black" in tool else _hook("black")
@@ -54,8 +59,28 @@ def style_of(pyproject: Mapping[str, object], hooks: str) -> Style | None:
             _length(black.get("line-length")),
             "preserve" if black.get("skip-string-normalization") is True else "double",
             black.get("skip-magic-trailing-comma") is not True,
+            _pinned(black, hooks, named if named and named[1] != "ruff-format" else None, "black "),
         )
     return None
+
+
+def keeps_its_own(style: Style, ruff: str | None) -> bool:
+    """Whether the project formats with another version than this ruff, which is to leave alone
+    what that one has formatted."""
+    if style.version is None:
+        return False
+    pinned = re.findall(r"\d+", style.version)[:2]
+    return style.version.startswith("black") or pinned != re.findall(r"\d+", ruff or "")[:2]
+
+
+def _pinned(
+    table: Mapping[str, object], hooks: str, hook: re.Match[str] | None, name: str = ""
+) -> str | None:
+    required = table.get("required-version")
+    if isinstance(required, str):
+        return name + required[:_VERSION_MAX]
+    revisions = [] if hook is None else _REVISION.findall(hooks[: hook.start()])
+    return name + revisions[-1][:_VERSION_MAX] if revisions else None
 
 
 def _hook(name: str) -> str:
