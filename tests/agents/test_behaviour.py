@@ -47,6 +47,11 @@ def behaviour(tmp_path: Path, before: dict[str, str], after: dict[str, str]) -> 
     return asyncio.run(work())
 
 
+def test_of_a_stub_nothing_is_run(tmp_path: Path) -> None:
+    found = behaviour(tmp_path, {"a.pyi": "import os\nx: int\n"}, {"a.pyi": "x: int\n"})
+    assert found.not_comparable == (("a.pyi:module", "a stub: nothing of it is run"),)
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

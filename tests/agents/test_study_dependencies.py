@@ -45,6 +45,15 @@ def held(root: Path, files: Files, *mentioned: str) -> Compared:
     return compare(project, graph, found, lambda word: word in mentioned)
 
 
+def test_what_only_a_stub_imports_asks_for_no_declaration(tmp_path: Path) -> None:
+    files: Files = {
+        "pyproject.toml": "[project]\nname = 'shop'\n",
+        "shop/__init__.py": "import httpx\n",
+        "shop/__init__.pyi": "from typing_extensions import Final\n",
+    }
+    assert [each.name for each in held(tmp_path / "ws", files).undeclared] == ["httpx"]
+
+
 def test_undeclared_and_unused_are_told_with_their_places(tmp_path: Path) -> None:
     files: Files = {
         "pyproject.toml": PYPROJECT,

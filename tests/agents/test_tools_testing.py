@@ -148,6 +148,10 @@ def test_a_missing_import_is_a_missing_dependency_and_no_verdict(root: Path, out
     assert run.outcome == "could_not_run"
     assert run.reason == "missing dependency: nonesuch (imported by tests/test_a.py)"
     assert (run.counts.passed, run.counts.errors, run.missing) == (1, 1, ("nonesuch",))
+    assert run.pass_rate == 0.5
+    (root / "tests" / "test_b.py").unlink()
+    alone = suite_of(root, out)
+    assert (alone.counts.errors, alone.pass_rate) == (1, None)
     assert _gate(run) is None
 
 

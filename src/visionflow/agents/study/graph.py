@@ -73,10 +73,10 @@ def graph_of(project: Project, facts: Mapping[str, FileFacts]) -> ImportGraph:
             dynamic.add(path)
         for each in facts[path].imports:
             found = names.meant(path, each, facts[path].guard is not None)
-            if found is None:
-                outside.add(Outside(path, each.line, each.module, each.kind, each.guarded))
-                continue
             kind = TYPING if path.endswith(".pyi") else each.kind
+            if found is None:
+                outside.add(Outside(path, each.line, each.module, kind, each.guarded))
+                continue
             for other in found:
                 if not each.names:
                     packages = ancestors(names.paths, other)

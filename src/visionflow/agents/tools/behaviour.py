@@ -24,6 +24,7 @@ from visionflow.ports.sandbox import Sandbox
 FUNCTIONS_MAX = 300
 LOAD_SECONDS = 30
 _RUNS_WHEN_IMPORTED = ("__main__.py", "setup.py")
+_NOT_ALONE = "its module cannot be imported by itself"
 _LATE = "a call took longer"
 Side = Literal["before", "after"]
 Put = Callable[[Side], Awaitable[None]]
@@ -135,9 +136,10 @@ def _candidates(project: Project, codes: Mapping[str, FileCode]) -> _Candidates:
         module = module_of(path, project.import_roots)
         room = FUNCTIONS_MAX - len(made.names)
         if module is None or len(functions) > room:
-            why = (
-                "its module cannot be imported by itself" if module is None else "too many of them"
-            )
+            why = "too many of them"
+            if module is None:
+                stub = path.endswith(".pyi")
+                why = "a stub: nothing of it is run" if stub else _NOT_ALONE
             made.cannot.extend((f"{shown}:{each}", why) for each in functions or ("module",))
         elif functions:
             made.modules.append((module, functions))

@@ -50,7 +50,9 @@ def judge(log: TestLog, cases: Sequence[Case], done: Completed, project: Project
         outcome, reason, counts, log.collected, tuple(bad[:CASES_MAX]), tuple(
             msgspec.structs.replace(case, message="") for case in slowest
         ),
-        outcomes={case.id: case.outcome for case in cases}, pass_rate=pass_rate(counts),
+        outcomes={case.id: case.outcome for case in cases},
+        # A module that cannot be collected says nothing of how its tests would end.
+        pass_rate=pass_rate(counts) if ran else None,
         missing=tuple(sorted(what for what in missing if what is not None)),
         notes=tuple(_notes(log, bad, done)),
     )  # fmt: skip
