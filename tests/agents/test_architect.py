@@ -169,6 +169,20 @@ def test_architecture_style_is_held_against_the_imports(project: Path, tmp_path:
     )
 
 
+def test_setup_files_and_documents_are_no_packages_that_are_meant_to_stand_alone(
+    tmp_path: Path,
+) -> None:
+    files: dict[str, str | bytes] = {
+        "setup.py": "import a\n",
+        "docs/example.py": "import b\n",
+        "a/__init__.py": "",
+        "b/__init__.py": "import a\n",
+    }
+    root = write(tmp_path / "ws", files)
+    apart = analysed(root, tmp_path / "own", architecture_style="microservices")
+    assert apart.notes[0].endswith("stand alone: b of a (b/__init__.py:1).")
+
+
 def test_settings_without_effect_are_warned_about(project: Path, tmp_path: Path) -> None:
     config = {"design_methodology": "domain_driven_design", "architecture_style": "event_driven"}
     task = task_for(project, "analyse_architecture")

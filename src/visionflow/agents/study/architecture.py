@@ -44,7 +44,7 @@ def architecture_of(
         scalability_score=shape.scalability_score if known else None,
         commits=history.commits if history is not None else None,
         not_read=tuple(sorted((portable_path(path), why) for path, why in not_read)),
-        notes=tuple(_notes(graph, shape, facts, history, style)),
+        notes=tuple(_notes(project, graph, shape, facts, history, style)),
     )
 
 
@@ -92,6 +92,7 @@ def _shown(cycle: Cycle) -> Cycle:
 
 
 def _notes(
+    project: Project,
     graph: ImportGraph,
     shape: Structure,
     facts: Facts,
@@ -110,18 +111,26 @@ def _notes(
     if history is not None and history.cut:
         yield f"The history was looked at for its last {history.commits} commits."
     if style in STYLES:
-        yield from _broken(graph, shape, style)
+        packages = tuple(f"{folder}/" for folder in project.packages)
+        yield from _broken(graph, shape, style, packages)
 
 
 STYLES = ("layered", "microservices", "modular_monolith")
 """Styles that say something of imports between packages, which can be held against them."""
 
 
-def _broken(graph: ImportGraph, shape: Structure, style: str) -> Iterable[str]:
+def _broken(
+    graph: ImportGraph, shape: Structure, style: str, packages: tuple[str, ...]
+) -> Iterable[str]:
     """Where imports between packages are not as the style has it."""
-    unit = _units([graph.modules[path] for path in shape.layer])
+    # `setup.py`, documents and scripts lie beside the packages and are none.
+    shipped = {path for path in shape.layer if path.startswith(packages)}
+    inside = shipped or set(shape.layer)
+    unit = _units([graph.modules[path] for path in shape.layer if path in inside])
     crossing: dict[tuple[str, str], Edge] = {}
     for edge in shape.edges:
+        if edge.importer not in inside or edge.imported not in inside:
+            continue
         step = unit[graph.modules[edge.importer]], unit[graph.modules[edge.imported]]
         if step[0] != step[1]:
             crossing.setdefault(step, edge)
@@ -131,6 +140,8 @@ def _broken(graph: ImportGraph, shape: Structure, style: str) -> Iterable[str]:
     else:
         wrong = sorted((s, e) for s, e in crossing.items() if s[::-1] in crossing)
         rule = "imports between packages that import each other"
+    if len(wrong) == 1:
+        rule = rule.replace("imports from", "import from")
     shown = ", ".join(
         f"{a} of {b} ({portable_path(edge.importer)}:{edge.line})" for (a, b), edge in wrong[:5]
     )
