@@ -5,6 +5,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.report.sample_facts import large_architecture, many_findings, sample, suite_run
@@ -210,6 +211,20 @@ def test_a_run_that_only_explains_shows_answers_and_no_word_of_findings() -> Non
     assert any(line.startswith("hotspot shop/orders/service.py: 74 changes") for line in lines)
     for face in (report_markdown(view), report_html(view), "\n".join(lines)):
         assert "indings" not in face.replace("findings.sarif", "")
+
+
+def test_a_run_that_was_asked_nothing_shows_no_answers() -> None:
+    facts = sample()
+    assert facts.research is not None
+    asked = msgspec.structs.replace(facts.research, answers=(), completeness=None)
+    empty = msgspec.structs.replace(asked, entry_points=(), undeclared=(), unused=(), todos=())
+    for research, heading in ((asked, "tells of itself"), (empty, None)):
+        view = view_of(msgspec.structs.replace(facts, research=research))
+        assert "completeness" not in [each.key for each in view.figures]
+        for face in (report_markdown(view), report_html(view)):
+            assert "What the repository answers" not in face
+            assert ("What the repository" in face) is (heading is not None)
+            assert heading is None or heading in face
 
 
 def test_failures_flaky_tests_and_slow_ones_are_told_apart() -> None:

@@ -40,7 +40,7 @@ def _figures(view: RunView) -> Iterator[Figure]:
         layers = "unknown" if found.layers is None else f"{found.layers:,}"
         yield Figure("layers", "Layers", layers)
         yield Figure("scalability", "Scalability score", _score(found.scalability_score))
-    if view.research is not None:
+    if view.research is not None and view.research.completeness is not None:
         yield Figure("completeness", "Terms answered", share(view.research.completeness))
     change = view.change
     if change is not None:

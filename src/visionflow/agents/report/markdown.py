@@ -230,9 +230,9 @@ def _architecture(found: ArchitectureView | None) -> Iterator[str]:
 
 
 def _research(found: ResearchView | None) -> Iterator[str]:
-    if found is None:
+    if found is None or not found.says_something:
         return
-    yield "## What the repository answers"
+    yield f"## What the repository {'answers' if found.answers else 'tells of itself'}"
     yield ""
     for answer in found.answers:
         terms = ", ".join(f"*{markdown(term)}*" for term in answer.terms)

@@ -284,6 +284,12 @@ class ResearchView(msgspec.Struct, frozen=True):
     indexed: dict[str, int]
     notes: tuple[str, ...]
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything to show of it."""
+        told = (self.answers, self.entry_points, self.undeclared, self.unused, self.todos)
+        return any(told)
+
 
 class CommitLine(msgspec.Struct, frozen=True):
     rule: str
