@@ -46,6 +46,7 @@ async def changed(repository: PrivateRepository) -> tuple[str, str, bytes]:
     return one, two, await c.patch(repository.path, start, two)
 
 
+@pytest.mark.acceptance("workspace")
 def test_the_same_work_gives_the_same_commits_in_another_place_and_when_done_again(
     tmp_path: Path,
 ) -> None:
@@ -57,6 +58,7 @@ def test_the_same_work_gives_the_same_commits_in_another_place_and_when_done_aga
     assert asyncio.run(changed(second)) == made
 
 
+@pytest.mark.acceptance("workspace")
 def test_a_commit_changes_exactly_the_files_it_was_given_and_keeps_their_modes(
     tmp_path: Path,
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_commit_changes_exactly_the_files_it_was_given_and_keeps_their_modes(
     assert tip.decode().strip() == two
 
 
+@pytest.mark.acceptance("workspace")
 def test_the_patch_is_one_that_git_applies_to_the_workspace(tmp_path: Path) -> None:
     folder = source(tmp_path)
     repository = asyncio.run(PrivateRepository.create(tmp_path / "run", folder))
@@ -86,6 +89,7 @@ def test_the_patch_is_one_that_git_applies_to_the_workspace(tmp_path: Path) -> N
     assert (folder / "run.sh").read_text() == "echo 2\n"
 
 
+@pytest.mark.acceptance("workspace")
 def test_contents_that_are_there_already_make_no_commit(tmp_path: Path) -> None:
     repository = asyncio.run(PrivateRepository.create(tmp_path / "run", source(tmp_path)))
     start = asyncio.run(c.start_of(repository))
@@ -93,6 +97,7 @@ def test_contents_that_are_there_already_make_no_commit(tmp_path: Path) -> None:
     assert asyncio.run(c.commit(repository.path, start, same, "nothing")) == start
 
 
+@pytest.mark.acceptance("workspace")
 def test_only_plain_files_of_the_parent_can_be_changed(tmp_path: Path) -> None:
     repository = asyncio.run(PrivateRepository.create(tmp_path / "run", source(tmp_path)))
     start = asyncio.run(c.start_of(repository))
@@ -101,6 +106,7 @@ def test_only_plain_files_of_the_parent_can_be_changed(tmp_path: Path) -> None:
             asyncio.run(c.commit(repository.path, start, {path: b""}, "m"))
 
 
+@pytest.mark.acceptance("workspace")
 def test_commits_stand_on_the_users_own_head_where_nothing_is_uncommitted(tmp_path: Path) -> None:
     folder = source(tmp_path)
     run_git(folder, "init", "-q")
@@ -116,6 +122,7 @@ def test_commits_stand_on_the_users_own_head_where_nothing_is_uncommitted(tmp_pa
     assert asyncio.run(c.start_of(dirty)) == dirty.snapshot != head
 
 
+@pytest.mark.acceptance("workspace")
 @pytest.mark.parametrize("run", ["", "../x", "a b", "-x", "a/b", "x.lock", "x\n"])
 def test_a_runs_id_that_cannot_name_a_branch_is_refused(run: str) -> None:
     with pytest.raises(WorkspaceError, match="cannot name a branch"):

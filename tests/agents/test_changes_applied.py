@@ -60,6 +60,7 @@ def state_of(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.acceptance("workspace")
 def test_the_branch_holds_the_commits_and_merges_and_nothing_else_changed(tmp_path: Path) -> None:
     change = Change(tmp_path)
     change.make()
@@ -77,6 +78,7 @@ def test_the_branch_holds_the_commits_and_merges_and_nothing_else_changed(tmp_pa
     assert change.bring().already
 
 
+@pytest.mark.acceptance("workspace")
 def test_no_program_that_the_repository_names_is_run(tmp_path: Path) -> None:
     change = Change(tmp_path)
     change.make()
@@ -98,6 +100,7 @@ def test_no_program_that_the_repository_names_is_run(tmp_path: Path) -> None:
     assert (change.source / "a.py").read_text() == ""
 
 
+@pytest.mark.acceptance("workspace")
 def test_a_workspace_below_the_top_gives_commits_for_the_whole_repository(tmp_path: Path) -> None:
     change = Change(tmp_path, below="pkg/in side")
     change.make()
@@ -110,6 +113,7 @@ def test_a_workspace_below_the_top_gives_commits_for_the_whole_repository(tmp_pa
     run_git(change.top, "fsck", "--full", "--strict")
 
 
+@pytest.mark.acceptance("workspace")
 def test_uncommitted_changes_elsewhere_do_not_get_into_the_branch(tmp_path: Path) -> None:
     change = Change(tmp_path)
     (change.top / "README").write_text("not committed\n")
@@ -121,6 +125,7 @@ def test_uncommitted_changes_elsewhere_do_not_get_into_the_branch(tmp_path: Path
     assert change.bring().already
 
 
+@pytest.mark.acceptance("workspace")
 def test_a_patch_on_uncommitted_work_is_not_made_into_a_branch(tmp_path: Path) -> None:
     change = Change(tmp_path)
     (change.source / "a.py").write_text("import os\nimport re\n")
@@ -131,6 +136,7 @@ def test_a_patch_on_uncommitted_work_is_not_made_into_a_branch(tmp_path: Path) -
     assert change.write().files == ("a.py", "b.py")
 
 
+@pytest.mark.acceptance("workspace")
 def test_a_branch_of_the_name_that_holds_something_else_is_never_moved(tmp_path: Path) -> None:
     change = Change(tmp_path)
     change.make()
@@ -143,6 +149,7 @@ def test_a_branch_of_the_name_that_holds_something_else_is_never_moved(tmp_path:
     assert run_git(change.top, "rev-parse", BRANCH) == run_git(change.top, "rev-parse", "main")
 
 
+@pytest.mark.acceptance("workspace")
 def test_what_stands_in_the_way_is_named(tmp_path: Path) -> None:
     change = Change(tmp_path)
     change.make()
@@ -165,6 +172,7 @@ def test_what_stands_in_the_way_is_named(tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.acceptance("workspace")
 def test_a_head_that_moved_on_is_told_and_does_not_matter(tmp_path: Path) -> None:
     change = Change(tmp_path)
     change.make()
@@ -173,6 +181,7 @@ def test_a_head_that_moved_on_is_told_and_does_not_matter(tmp_path: Path) -> Non
     run_git(change.top, "merge", "-q", "-m", "merged", BRANCH)
 
 
+@pytest.mark.acceptance("workspace")
 def test_a_linked_worktree_gets_the_branch_in_the_repository_it_belongs_to(tmp_path: Path) -> None:
     change = Change(tmp_path)
     run_git(change.top, "worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
@@ -182,6 +191,7 @@ def test_a_linked_worktree_gets_the_branch_in_the_repository_it_belongs_to(tmp_p
     assert run_git(change.top, "rev-parse", BRANCH) == change.tip
 
 
+@pytest.mark.acceptance("workspace")
 @pytest.mark.parametrize("how", ["no git", "no commit"])
 def test_without_a_commit_of_the_users_own_there_is_no_branch_but_files_can_be_changed(
     tmp_path: Path, how: str
@@ -199,6 +209,7 @@ def test_without_a_commit_of_the_users_own_there_is_no_branch_but_files_can_be_c
     assert change.write().already
 
 
+@pytest.mark.acceptance("workspace")
 def test_files_that_changed_since_are_all_named_and_none_is_written(tmp_path: Path) -> None:
     change = Change(tmp_path)
     change.make()
@@ -214,6 +225,7 @@ def test_files_that_changed_since_are_all_named_and_none_is_written(tmp_path: Pa
         ".git", "README", "a.py", "b.py"]  # fmt: skip
 
 
+@pytest.mark.acceptance("workspace")
 def test_files_are_not_written_through_a_folder_that_became_a_link(tmp_path: Path) -> None:
     change = Change(tmp_path, below="pkg")
     change.source = change.top
@@ -228,6 +240,7 @@ def test_files_are_not_written_through_a_folder_that_became_a_link(tmp_path: Pat
     assert (outside / "a.py").read_text() == "import os\n"
 
 
+@pytest.mark.acceptance("workspace")
 def test_a_call_that_was_killed_half_way_is_made_again(tmp_path: Path) -> None:
     change = Change(tmp_path)
     change.make()

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 _NOBODY = 65_534
 _PROGRAM = """
 import os, sys
@@ -25,6 +27,7 @@ print(sorted(os.listdir(emptied(top))))
 """
 
 
+@pytest.mark.acceptance("confine")
 def test_a_shut_folder_is_emptied_and_what_it_links_to_is_left(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tool_projects import QUICK, reviewed, suite_of, write
 
 from visionflow.adapters.confine import OsSandbox
@@ -42,6 +43,7 @@ def _confined(run: TestRun) -> bool:
     return False
 
 
+@pytest.mark.acceptance("confine")
 def test_a_confined_suite_runs_and_is_measured_and_reaches_nothing_else(tmp_path: Path) -> None:
     workspace = write(tmp_path / "workspace", {"secret": "s"})
     tests = _TRIES.format(secret=str(workspace / "secret"))
@@ -108,6 +110,7 @@ def test_a_cancelled_suite_leaves_no_task_behind(tmp_path: Path) -> None:
     assert asyncio.run(cancelled()) == 1
 
 
+@pytest.mark.acceptance("confine")
 def test_all_review_tools_work_under_this_machines_confinement(tmp_path: Path) -> None:
     root = write(tmp_path / "repo", {
         "a.py": "import os\neval(x)\n\n\ndef lost():  # noqa: F821\n    pass  # nosec\n",

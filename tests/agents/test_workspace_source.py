@@ -122,6 +122,7 @@ def test_the_same_folder_gives_the_same_snapshot_again(tmp_path: Path, source: P
     assert first.snapshot == second.snapshot
 
 
+@pytest.mark.acceptance("workspace")
 def test_the_source_and_its_git_stay_byte_for_byte(tmp_path: Path, source: Path) -> None:
     (source / "kept").write_text("changed")
     os.utime(source / "run.sh", (1, 1))  # git would refresh its index for this
@@ -134,6 +135,7 @@ def test_the_source_and_its_git_stay_byte_for_byte(tmp_path: Path, source: Path)
     assert state_of(source) == before
 
 
+@pytest.mark.acceptance("workspace")
 def test_no_program_that_the_source_names_is_run(tmp_path: Path, source: Path) -> None:
     markers = tmp_path / "markers"
     markers.mkdir()

@@ -35,6 +35,7 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.acceptance("workspace")
 def test_a_worktree_holds_the_snapshot_and_is_kept_when_asked_for_again(
     repository: PrivateRepository,
 ) -> None:
@@ -65,6 +66,7 @@ def test_names_that_are_not_plain_are_refused(repository: PrivateRepository, nam
         asyncio.run(repository.worktree(name))
 
 
+@pytest.mark.acceptance("workspace")
 def test_restoring_brings_back_every_file_and_removes_the_rest(
     tmp_path: Path, repository: PrivateRepository
 ) -> None:
@@ -112,6 +114,7 @@ def test_a_tree_is_kept_by_a_ref_and_the_same_files_give_the_same_tree(
     assert tree == asyncio.run(repository.tree_of(second))
 
 
+@pytest.mark.acceptance("workspace")
 def test_git_that_was_planted_into_a_worktree_is_not_obeyed(
     tmp_path: Path, repository: PrivateRepository
 ) -> None:
@@ -146,6 +149,7 @@ def test_what_was_finished_is_opened_again_though_the_source_changed(
     assert again.snapshot == repository.snapshot
 
 
+@pytest.mark.acceptance("workspace")
 def test_killing_the_making_at_any_moment_leaves_what_can_be_made_again(
     tmp_path: Path, source: Path, repository: PrivateRepository
 ) -> None:

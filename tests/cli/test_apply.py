@@ -69,6 +69,7 @@ def fixed(made: Fixed, tmp_path: Path) -> Fixed:
     return made
 
 
+@pytest.mark.acceptance("workspace")
 def test_the_branch_is_made_and_what_to_type_next_is_printed(fixed: Fixed) -> None:
     ran = visionflow("apply", fixed.folder.run[:-1], "--out", fixed.out)
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -91,6 +92,7 @@ def test_json_is_one_object_and_a_second_time_says_that_it_is_there(fixed: Fixed
     assert git(fixed.workspace, "rev-parse", first["branch"]) == first["tip"]
 
 
+@pytest.mark.acceptance("workspace")
 def test_files_are_changed_only_where_they_are_as_the_run_found_them(fixed: Fixed) -> None:
     shop = fixed.workspace / "shop.py"
     before = shop.read_text()
@@ -127,6 +129,7 @@ def with_change(facts: RunFacts, **changes: object) -> RunFacts:
     return msgspec.structs.replace(facts, change=msgspec.structs.replace(facts.change, **changes))
 
 
+@pytest.mark.acceptance("workspace")
 def test_what_a_gate_or_the_vote_turned_down_needs_to_be_insisted_on(
     fixed: Fixed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

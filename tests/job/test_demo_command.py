@@ -39,6 +39,7 @@ def run_in(folder: Path) -> RunFolder:
     return RunFolder(path)
 
 
+@pytest.mark.acceptance("main-job")
 def test_everything_planted_is_found_and_what_can_be_mended_is_gone(
     shown: Shown,
 ) -> None:

@@ -235,6 +235,7 @@ def test_the_change_is_brought_in_without_obeying_the_repository(audited: Audite
     assert planted_in(hostile.base) == []
 
 
+@pytest.mark.acceptance("confine")
 def test_the_same_attacks_get_through_where_nothing_holds_them() -> None:
     with ExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))

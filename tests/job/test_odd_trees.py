@@ -8,6 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
 from jobs import GOAL, QUICK, carry_out, events_of, git, run_on, snapshot, write
 
 from visionflow.compose.job import create_run
@@ -29,6 +30,7 @@ def _pids_left(folder_events: list[dict[str, object]]) -> list[object]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
+@pytest.mark.acceptance("main-job")
 def test_a_dirty_tree_is_taken_as_it_stands_and_left_as_it_stood(tmp_path: Path) -> None:
     inner = write(tmp_path / "inner", {"inner.py": "x = 1\n"})
     top = write(tmp_path / "ws", {
@@ -57,6 +59,7 @@ def test_a_dirty_tree_is_taken_as_it_stands_and_left_as_it_stood(tmp_path: Path)
     }  # fmt: skip
 
 
+@pytest.mark.acceptance("main-job")
 def test_odd_files_and_names_cost_only_themselves(tmp_path: Path) -> None:
     top = write(tmp_path / "wörk 😀 space", {
         "pytest.ini": QUICK, "test_it.py": _PASSES, "a\nb.py": "import os\n",
@@ -99,6 +102,7 @@ def test_a_suite_that_hangs_is_cut_off_by_the_limit_that_a_template_sets(tmp_pat
     assert _pids_left(events_of(folder)) == []
 
 
+@pytest.mark.acceptance("confine")
 def test_a_suite_that_attacks_where_it_runs_reaches_nothing_of_the_users(tmp_path: Path) -> None:
     mark = f"visionflow-odd-{os.getpid()}"
     top = write(tmp_path / "ws", {

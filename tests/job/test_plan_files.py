@@ -63,6 +63,7 @@ def test_the_line_of_a_wrong_word_is_named(tmp_path: Path) -> None:
         read_plan(path)
 
 
+@pytest.mark.acceptance("main-job")
 def test_a_run_of_an_edited_plan_does_what_it_says_and_nothing_else(tmp_path: Path) -> None:
     workspace = write(tmp_path / "ws", GOOD)
     planned = make_plan(GOAL, workspace)
@@ -79,6 +80,7 @@ def test_a_run_of_an_edited_plan_does_what_it_says_and_nothing_else(tmp_path: Pa
     assert outcome.summary["findings"] is None
 
 
+@pytest.mark.acceptance("main-job")
 def test_a_run_whose_plan_was_changed_is_not_resumed(tmp_path: Path) -> None:
     folder = create_run(GOAL, write(tmp_path / "ws", GOOD), tmp_path / "out")
     text = folder.plan.read_text()

@@ -119,6 +119,7 @@ def test_a_run_whose_reviewer_never_starts_still_tells_of_the_tests(tmp_path: Pa
     assert "bandit not run" in report and "no such instrument" in report
 
 
+@pytest.mark.acceptance("main-job")
 @pytest.mark.parametrize(
     ("goal", "said"),
     [("Build an authentication service", "build"), ("Write tests for it", "write"),

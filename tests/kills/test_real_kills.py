@@ -119,7 +119,7 @@ def workers_started(run: WatchedRun) -> int:
     return sum(isinstance(v, e.WorkerStarted) for v in run.events)
 
 
-@pytest.mark.acceptance("durable", "main-job")
+@pytest.mark.acceptance("durable", "main-job", "workspace")
 def test_an_orchestrator_killed_three_times_comes_back_by_itself(
     run: WatchedRun, calm: Reference
 ) -> None:
@@ -139,7 +139,7 @@ def test_an_orchestrator_killed_three_times_comes_back_by_itself(
     assert_nothing_was_done_twice(run)
 
 
-@pytest.mark.acceptance("durable", "main-job")
+@pytest.mark.acceptance("durable", "main-job", "workspace")
 def test_killed_workers_and_one_that_cannot_end_cost_their_attempts_only(
     run: WatchedRun, calm: Reference
 ) -> None:
@@ -161,7 +161,7 @@ def test_killed_workers_and_one_that_cannot_end_cost_their_attempts_only(
     assert_nothing_was_done_twice(run)
 
 
-@pytest.mark.acceptance("durable", "main-job")
+@pytest.mark.acceptance("durable", "main-job", "workspace")
 def test_a_run_of_which_everything_was_killed_is_resumed(run: WatchedRun, calm: Reference) -> None:
     run.start()
     run.hold_at("agents starting")
@@ -189,7 +189,7 @@ def test_a_run_of_which_everything_was_killed_is_resumed(run: WatchedRun, calm: 
     assert run.count("coverage run") >= tests_ran
 
 
-@pytest.mark.acceptance("durable", "main-job")
+@pytest.mark.acceptance("durable", "main-job", "workspace")
 def test_a_run_killed_right_after_it_finished_prints_its_result(
     run: WatchedRun, calm: Reference
 ) -> None:
@@ -207,7 +207,7 @@ def test_a_run_killed_right_after_it_finished_prints_its_result(
     assert_nothing_was_done_twice(run)
 
 
-@pytest.mark.acceptance("durable", "main-job")
+@pytest.mark.acceptance("durable", "main-job", "workspace")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_kills_at_random_moments_change_nothing(
     run: WatchedRun, calm: Reference, seed: int

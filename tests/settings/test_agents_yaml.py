@@ -45,6 +45,7 @@ def test_the_example_in_the_repository_says_what_is_built_in() -> None:
     assert told(load_agents(ROOT / "config" / "agents.yaml")) == told(load_agents(None))
 
 
+@pytest.mark.acceptance("config")
 def test_only_an_edited_template_has_a_ceiling_of_its_own(tmp_path: Path) -> None:
     text = """
 agent_templates:
@@ -61,6 +62,7 @@ agent_templates:
     assert settings.template("coder").ceiling_bytes is None
 
 
+@pytest.mark.acceptance("config")
 @pytest.mark.parametrize("form", ["mine.py:Mine", "./mine.py:Mine"])
 def test_a_class_in_a_file_is_found_from_where_the_yaml_lies(tmp_path: Path, form: str) -> None:
     (tmp_path / "mine.py").touch()
@@ -153,6 +155,7 @@ def test_cpu_is_read_in_processors_and_thousandths(text: str | float, millis: in
     assert cpu_millis(text) == millis
 
 
+@pytest.mark.acceptance("config")
 def test_a_template_of_the_guide_needs_no_class_to_change_a_setting(tmp_path: Path) -> None:
     file = tmp_path / "agents.yaml"
     file.write_text("agent_templates:\n  tester:\n    default_config: {timeout: 1200}\n")

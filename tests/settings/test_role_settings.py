@@ -44,6 +44,7 @@ def test_every_key_of_the_guide_has_an_effect_or_a_reason_why_not(role: str) -> 
         assert len(text.split()) > 3
 
 
+@pytest.mark.acceptance("config")
 @pytest.mark.parametrize("role", ROLES)
 def test_the_guides_own_settings_are_taken_and_only_unused_ones_are_warned_about(
     role: str,
@@ -62,6 +63,7 @@ def test_each_unused_key_is_warned_about_with_its_reason(role: str) -> None:
         assert read(role, {key: "x"}).warnings == (f"{role}: {key} has no effect: {why}",)
 
 
+@pytest.mark.acceptance("config")
 @pytest.mark.parametrize("role", ROLES)
 def test_a_slip_of_a_known_key_is_asked_about_and_other_keys_are_context(role: str) -> None:
     key = role_facts(role).settings.__struct_fields__[0]

@@ -54,7 +54,7 @@ def test_a_class_of_ones_own_is_spawned_by_its_template_and_works(tmp_path: Path
         assert found.result(WAIT_S) in ("Hello, Bo!", "Moin, Bo!")
 
 
-@pytest.mark.acceptance("agent-templates")
+@pytest.mark.acceptance("agent-templates", "config")
 def test_an_edit_of_the_file_shows_in_the_next_spawn(tmp_path: Path) -> None:
     edited = YAML.replace("word: Hello", "word: Salut").replace("256Mi", "300Mi")
     with AgentOrchestrator(agents=greeter(tmp_path, edited)) as fleet:
