@@ -164,6 +164,7 @@ def _order(
         workers=max(1, min(coordination.max_workers, max(2, processors), len(agents))),
         supervision_ms=coordination.supervision_interval,
         escalation_threshold=coordination.escalation_threshold,
+        warnings=() if plan is None else _not_held(plan, settings),
     )
 
 
@@ -210,6 +211,17 @@ def _agents(plan: Plan, settings: AgentSettings) -> dict[str, AgentOrder]:
             memory_bytes=template.ceiling_bytes,
         )
     return found
+
+
+def _not_held(plan: Plan, settings: AgentSettings) -> tuple[str, ...]:
+    """Shares of a processor that a template asks for, other than the built-in one does."""
+    built_in = load_agents(None).templates
+    asked = ((role, settings.template(role).cpu_millis) for role in sorted({*plan.agents.values()}))
+    return tuple(
+        f"{role}: resources.cpu has no effect: nothing here holds an agent to its share"
+        for role, cpu in asked
+        if cpu is not None and cpu != built_in[role].cpu_millis
+    )
 
 
 def _coordination(settings: AgentSettings) -> CoordinatorSettings:

@@ -86,6 +86,7 @@ def facts_of(folder: RunFolder, order: Order, story: Story, status: str, blobs: 
         trusted=order.trusted,
         tools=_with_absent(found, story),
         vote=vote_of(story.vote, blobs) or found.vote,
+        warnings=(*order.warnings, *found.warnings),
         notes=(*_blocked(order), *found.notes, *unread, *_escalation(order, story)),
     )
 
