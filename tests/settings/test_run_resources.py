@@ -1,4 +1,4 @@
-"""What a template's `resources` come to in a run: a ceiling that goes with it, or a word that none holds.
+"""What `resources` of a template come to in a run: a ceiling, or a word that there is none.
 
 That the ceiling holds is shown where processes are.
 """
