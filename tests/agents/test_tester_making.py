@@ -117,9 +117,12 @@ def test_making_them_again_gives_the_same_and_leaves_the_workspace_alone(
     suite: TestSuite, workspace: Path, tmp_path: Path
 ) -> None:
     before = sorted(path.relative_to(workspace) for path in workspace.rglob("*"))
-    current_attempt.set(_Now())  # pyright: ignore[reportArgumentType]
+    mark = current_attempt.set(_Now())  # pyright: ignore[reportArgumentType]
     task = Task(id="m", type="generate_tests", input={"workspace": str(workspace)})
-    result = asyncio.run(_tester(tmp_path).process_task(task))
+    try:
+        result = asyncio.run(_tester(tmp_path).process_task(task))
+    finally:
+        current_attempt.reset(mark)
     assert result["coverage"] == suite.coverage
     assert [msgspec.convert({**each, "workspace": str(workspace)}, TestFile)
             for each in result["unit"]] == list(suite.unit)  # fmt: skip

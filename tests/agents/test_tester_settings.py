@@ -51,9 +51,12 @@ def _tester(folder: Path, config: dict[str, Any]) -> TesterAgent:
 def _work(tmp_path: Path, config: dict[str, Any]) -> tuple[dict[str, Any], TestRun, list[str]]:
     workspace = write(tmp_path / "ws", _HALF)
     attempt = _Now()
-    current_attempt.set(attempt)  # pyright: ignore[reportArgumentType]
+    mark = current_attempt.set(attempt)  # pyright: ignore[reportArgumentType]
     task = Task(id="t", type="run_tests", input={"workspace": str(workspace)})
-    result = asyncio.run(_tester(tmp_path / "own", config).process_task(task))
+    try:
+        result = asyncio.run(_tester(tmp_path / "own", config).process_task(task))
+    finally:
+        current_attempt.reset(mark)
     return result, restored(result["tests"], TestRun), attempt.ran
 
 

@@ -54,6 +54,7 @@ def finished_run(
     summary = {**as_json(view_of(facts)), "gates": dict(gates)}
     folder.sarif.write_bytes(sarif(tools))
     folder.report.write_text("# A report\n\nwith \x1b[31mred\x1b[0m words\n", encoding="utf-8")
+    folder.page.write_text("<title>A report</title>", encoding="utf-8")
     folder.write_summary(summary)
     folder.mark("completed")
     return folder

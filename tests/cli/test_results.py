@@ -50,7 +50,7 @@ def test_a_person_gets_verdict_gates_findings_and_where_the_report_is(
     lines = ran.stdout.splitlines()
     assert lines[0] == "Failed: a gate failed. (1.5 s)"
     assert lines[1].startswith("  findings failed ")
-    assert f"Report: {done.report}" in lines
+    assert f"Report: {done.page}" in lines
     assert lines[-1] == f"Show it: visionflow show {done.run} --out {out}"
     assert any("name.py:1 " in line for line in lines)
 
