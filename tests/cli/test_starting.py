@@ -77,7 +77,7 @@ def test_what_no_tool_can_do_has_no_plan(workspace: Path) -> None:
     [
         (("run", "gone.yaml"), 2, "no plan file"),
         (("run", "plan.yaml", "--playbook", "audit"), 2, "no --playbook"),
-        (("run", "Audit this", "--playbook", "adit"), 2, "no playbook 'adit'"),
+        (("run", "Audit this", "--playbook", "adit"), 2, "adit"),
         (("run", "plan.yaml"), 78, "plan.yaml:2:"),
         (("run", "--resume", "x", "--playbook", "audit"), 2, "--resume goes on"),
     ],

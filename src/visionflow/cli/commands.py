@@ -104,7 +104,7 @@ def run(
     workspace: Path | None = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,
-    playbook: str | None = None,
+    playbook: Literal["audit", "test", "fix", "explain"] | None = None,
     plan_only: Annotated[bool, FLAG] = False,
     trust: Annotated[bool, FLAG] = False,
     agents: Path | None = None,
