@@ -77,9 +77,11 @@ def write_plan(words: Words, as_json: bool) -> int:
     That is 3 where no present backend can do it.
 
     Raises:
-        UsageError: there is such a file already, and it says something else.
+        UsageError: there is such a file already, and it says something else; or the goal names one.
         VisionFlowError: what `make_plan` raises.
     """
+    if _names_a_file(words.goal):
+        raise UsageError("A plan file is a plan already; it takes no --plan-only.")
     planned = _planned(words)
     if planned.plan is None:
         say(f"visionflow: There is nothing to plan. {planned.why}")
@@ -114,7 +116,7 @@ def _planned(words: Words) -> Planned:
 def _plan_file(words: Words) -> tuple[Plan | None, str, Path]:
     """The plan where the goal names a file of one, the goal, and the workspace."""
     place = words.workspace or Path()
-    if not words.goal.endswith((".yaml", ".yml")) or " " in words.goal.strip():
+    if not _names_a_file(words.goal):
         return None, words.goal, place
     file = Path(words.goal)
     if not file.is_file():
@@ -125,6 +127,10 @@ def _plan_file(words: Words) -> tuple[Plan | None, str, Path]:
         raise UsageError("A plan file says what to do; it takes no --playbook.")
     read = read_plan(file)
     return read.plan, read.plan.goal, words.workspace or Path(read.workspace or ".")
+
+
+def _names_a_file(goal: str) -> bool:
+    return goal.endswith((".yaml", ".yml")) and " " not in goal.strip()
 
 
 def _told(words: Words, place: Path) -> str | None:
