@@ -81,6 +81,19 @@ def test_a_clean_gate_says_so_and_why_tests_are_not_known() -> None:
     ]
 
 
+def test_what_was_not_looked_at_makes_a_clean_gate_incomplete_and_fails_where_it_must_not() -> None:
+    file = ChangedFile("a.py", "changed", 1)
+    read = ToolState("ruff", "1", "completed", None, 1, (("a.py", "a symbolic link"),))
+    unread = ToolState("bandit", "1", "completed", None, 0, (("a.py", "it crashed"),))
+    for tools, verdict in (((read,), "clean"), ((read, unread), "incomplete")):
+        result = msgspec.structs.replace(CLEAN, files=(file,), tools=tools)
+        assert json.loads(as_json(result, 0))["verdict"] == result.verdict == verdict
+        assert ("in what was looked at" in as_text(result, plain)) is (verdict == "incomplete")
+        assert ("bandit did not read a.py" in as_github(result)) is (verdict == "incomplete")
+        required = reasons(result, None, require_tests=False, require_tools=True)
+        assert bool(required) is (verdict == "incomplete")
+
+
 def test_many_findings_are_cut_and_counted() -> None:
     many = tuple(msgspec.structs.replace(UNUSED, line=line) for line in range(1, 301))
     result = msgspec.structs.replace(CLEAN, findings=Findings(new=many, elsewhere=many))

@@ -39,6 +39,7 @@ def gate(
     fail_on: Literal["low", "medium", "high", "critical"] = "low",
     tests: Literal["affected", "all", "none"] = "affected",
     require_tests: Annotated[bool, FLAG] = False,
+    require_tools: Annotated[bool, FLAG] = False,
     min_coverage: float | None = None,
     timeout: float = 600.0,
     direct: Annotated[bool, FLAG] = False,
@@ -68,6 +69,8 @@ def gate(
         Which tests to run: those that the change can reach, all, or none.
     require_tests
         Fail also when it cannot be told how the tests go.
+    require_tools
+        Fail also when a tool did not look at all that changed.
     min_coverage
         Fail when less than this percentage of the changed lines ran.
     timeout
@@ -99,6 +102,7 @@ def gate(
         fail_on=fail_on,
         min_coverage=min_coverage,
         require_tests=require_tests,
+        require_tools=require_tools,
         cache=not no_cache,
         trusted=trust or trusted(place),
         tests_s=timeout,

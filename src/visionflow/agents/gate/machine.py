@@ -21,7 +21,7 @@ TESTS = "tests"
 def as_json(result: GateResult, exit_code: int) -> bytes:
     """One object on one line, with a newline. docs/gate.md says what its keys mean."""
     value: dict[str, Any] = {
-        "verdict": "clean" if result.clean else "failed",
+        "verdict": result.verdict,
         "exit_code": exit_code,
         "failed": list(result.failed),
         **storable(result),
@@ -94,6 +94,8 @@ def as_github(result: GateResult) -> str:
                          endLine=last, title="changed line not covered")
             )  # fmt: skip
     said = "; ".join(result.failed) or "nothing new"
+    if result.verdict == "incomplete":
+        said = f"nothing new in what was looked at: {'; '.join(result.unseen)}"
     lines.append(_command("notice" if result.clean else "error", said, title="visionflow gate"))
     return "\n".join(lines) + "\n"
 

@@ -8,8 +8,10 @@ from typing import ClassVar, Literal
 import msgspec
 
 from visionflow.agents.findings import SEVERITIES, Finding, Severity
+from visionflow.agents.tools.tree import NO_SOURCE
 
 FailOn = Literal["low", "medium", "high", "critical"]
+Verdict = Literal["clean", "incomplete", "failed"]
 Status = Literal["added", "changed", "renamed", "deleted", "submodule"]
 
 
@@ -148,6 +150,27 @@ class GateResult(msgspec.Struct, frozen=True):
     def clean(self) -> bool:
         """Whether nothing failed."""
         return not self.failed
+
+    @property
+    def verdict(self) -> Verdict:
+        """`incomplete`: nothing failed, but a tool did not look at all that changed."""
+        if self.failed:
+            return "failed"
+        return "incomplete" if self.unseen else "clean"
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What the tools did not look at and should have, one sentence each."""
+        told: list[str] = []
+        changed = {each.path for each in self.files}
+        for tool in self.tools:
+            files = [p for p, why in tool.not_read if p in changed and why not in NO_SOURCE]
+            if tool.ended != "completed":
+                told.append(f"{tool.tool} did not do its work: {tool.reason or tool.ended}")
+            elif files:
+                more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+                told.append(f"{tool.tool} did not read {files[0]}{more}")
+        return tuple(told)
 
 
 def at_least(severity: Severity, threshold: Severity) -> bool:

@@ -28,9 +28,12 @@ def _verdict(result: GateResult, paint: Paint) -> str:
     if base.merge_base:
         against = f"where HEAD left {base.ref} ({base.commit[:9]})"
     files = f"{_files(len(result.files))} changed"
-    if result.clean:
-        return f"{paint('good', 'Gate: nothing new')}. {files} against {against}."
-    return f"{paint('bad', 'Gate: ' + '; '.join(result.failed))}. {files} against {against}."
+    style, said = "bad", "; ".join(result.failed)
+    if result.verdict == "incomplete":
+        style, said = "unsure", "nothing new in what was looked at"
+    elif result.clean:
+        style, said = "good", "nothing new"
+    return f"{paint(style, f'Gate: {said}')}. {files} against {against}."
 
 
 def _findings(result: GateResult, paint: Paint) -> list[str]:

@@ -25,6 +25,7 @@ class GateRequest(msgspec.Struct, frozen=True):
     min_coverage: float | None = None
     """Percent of the changed lines that can run."""
     require_tests: bool = False
+    require_tools: bool = False
     cache: bool = True
     trusted: bool = False
     tests_s: float = 600.0

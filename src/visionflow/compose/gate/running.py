@@ -78,9 +78,8 @@ async def run_gate(
             result = await work.run(accepted, results)
     if request.write_baseline is not None:
         result = _written(request.write_baseline, result, accepted)
-    return msgspec.structs.replace(
-        result, failed=reasons(result, request.min_coverage, request.require_tests)
-    )
+    failed = reasons(result, request.min_coverage, request.require_tests, request.require_tools)
+    return msgspec.structs.replace(result, failed=failed)
 
 
 class _Gate:
