@@ -327,3 +327,28 @@ def test_what_killed_a_tool_is_tried_again_and_the_rest_is_not(tmp_path: Path) -
     ]
     assert (second.not_read, second.files_read, second.cached) == ((), 7, 6)
     assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
+
+
+def test_what_is_tried_on_purpose_and_what_is_of_python_2_weighs_little(
+    tmp_path: Path,
+) -> None:
+    root = write(tmp_path / "ws", {
+        "shop/old.py": "import sys\n\ntry:\n    unicode\nexcept NameError:\n    unicode = str\n"
+        "PY3 = sys.version_info[0] == 3\n\n\ndef f(x):\n    x.y\n"
+        "    if not PY3:\n        return long(x)\n    try:\n        return xrange(lost)\n"
+        "    except ImportError:\n        return basestring\n",
+        "tests/test_old.py": "import pytest\n\n\ndef test_f(x):\n    x.y\n"
+        "    with pytest.raises(ZeroDivisionError):\n        1 / 0\n",
+        "deep.py": "x = " + "(" * 150 + "1" + ")" * 150 + "\nx.y\n",
+    })  # fmt: skip
+    found = one(root, tmp_path, "ruff", depth="thorough").findings
+    assert [(f.rule, f.path, f.line, f.severity) for f in found] == [
+        ("B018", "deep.py", 2, "medium"),
+        ("YTT201", "shop/old.py", 7, "low"),
+        ("B018", "shop/old.py", 11, "medium"),
+        ("F821", "shop/old.py", 13, "info"),
+        ("F821", "shop/old.py", 15, "info"),
+        ("F821", "shop/old.py", 15, "medium"),
+        ("F821", "shop/old.py", 17, "medium"),
+        ("B018", "tests/test_old.py", 5, "low"),
+    ]

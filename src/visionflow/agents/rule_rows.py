@@ -90,6 +90,7 @@ _FLAWS: tuple[Row, ...] = (
     ("PLR1704", M, "info", None, "an argument that is assigned over", False),
     ("TRY203", M, "info", None, "an except that only raises again", False),
     ("T100", S, "medium", 489, "a debugger left in the code", False),
+    ("YTT20?", M, "low", None, "a comparison that Python 4 would not pass", False),
     ("YTT*", M, "medium", None, "a version of Python compared wrongly", False),
     ("PGH005", M, "low", None, "a check of a mock that checks nothing", False),
     ("PIE794", M, "low", None, "a field that is defined twice", False),

@@ -36,6 +36,9 @@ from visionflow.agents.tools.tree import is_test_path
 from visionflow.ports.sandbox import Sandbox
 
 SYNTAX_RULE = "invalid-syntax"
+_USELESS, _UNDEFINED = "B018", "F821"
+_LESS_IN_TESTS = (_USELESS, "B023")
+"""Tests touch what they test, and call at once what they define in a loop."""
 _MINOR_KNOWN = range(7, 16)
 _TWICE = Path(__file__).parent.parent / "inside" / "twice.py"
 _MARKERS = ("noqa", "ruff:")
@@ -65,6 +68,10 @@ class _Output(msgspec.Struct):
     all: list[_Message]
     held: list[_Message] | None
     marked: list[str]
+    tried: list[tuple[str, int]]
+    """Places of statements that are there to fail."""
+    old: list[tuple[str, int, str]]
+    """Places and names of what only Python 2 has, where only it comes to."""
 
 
 async def run_ruff(
@@ -89,13 +96,14 @@ async def run_ruff(
             "all": [*command, "--ignore-noqa", "--"],
             "held": [*command, "--"],
             "markers": _MARKERS,
+            "seen": (_USELESS, _UNDEFINED),
         }
     )
 
     def argv(output: str, files: tuple[str, ...]) -> tuple[str, ...]:
         return (sys.executable, "-I", str(_TWICE), task, output, *files)
 
-    config = f"{FORM} {target} {','.join(SELECT)}"
+    config = f"{FORM} around {target} {','.join(SELECT)}"
     reader = Reader("ruff", _version(), argv, parse, (binary, str(_TWICE)), config)
     return await scan(sandbox, reader, request, cache)
 
@@ -119,12 +127,18 @@ def _found(output: _Output, worktree: str) -> Iterator[Found]:
     marked = {relative_path(each, worktree) for each in output.marked}
     held = Counter(msgspec.structs.astuple(each) for each in output.held or ())
     lines = Lines(worktree)
+    tried, old = set(output.tried), set(output.old)
     for message in output.all:
         path = relative_path(message.filename, worktree)
         rule = message.code or message.name or SYNTAX_RULE
         if rule == "E902" or (rule == "F401" and _is_offered(message.message, path)):
             continue
+        at = message.filename, message.location.row
+        if rule == _USELESS and at in tried:
+            continue
         finding = _finding(message, rule, path)
+        if rule == _UNDEFINED and (*at, message.message.split("`")[1]) in old:
+            finding = msgspec.structs.replace(finding, severity="info")
         key = msgspec.structs.astuple(message)
         if path not in marked or held[key] > 0:
             held[key] -= 1
@@ -173,6 +187,8 @@ def _severity(rule: str, path: str) -> Severity:
         return "low"
     if rule == "F401" and path.rpartition("/")[2] == "__init__.py":
         return "info"
+    if rule in _LESS_IN_TESTS and is_test_path(path):
+        return "low"
     return rule_of("ruff", rule).severity
 
 
