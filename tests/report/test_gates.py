@@ -76,11 +76,14 @@ def test_the_gates_are_those_of_the_plan_in_its_order() -> None:
 
 def test_the_secrets_gate_needs_the_tool_that_looks_for_them() -> None:
     tool = ToolRun("detect-secrets", "1", files_read=3)
-    found = ToolRun("detect-secrets", "1", (_finding("detect-secrets"),), 3)
+    found = ToolRun("detect-secrets", "1", (_finding("detect-secrets", "medium"),), 3)
+    by_name = ToolRun("detect-secrets", "1", (_finding("detect-secrets", "low"),), 3)
     for runs, gate in (
         ((_RUFF,), None),
         ((tool,), True),
         ((found,), False),
+        ((by_name,), None),
+        ((found, by_name), False),
         ((ToolRun("detect-secrets", "1", ended="failed"),), None),
     ):
         assert gates_of(sample(gates=("secrets",), tools=runs)) == {"secrets": gate}

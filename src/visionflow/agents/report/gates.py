@@ -11,7 +11,9 @@ run is under way nothing but its tests has passed yet: what is still to come may
 - `findings`: False when any tool found something critical or high; True when every tool completed
   and one of them read a file; else None.
 - `coverage`: as the tester told it, coverage against its threshold; None without coverage.
-- `secrets`: False when detect-secrets found one; True when it completed and read a file; else None.
+- `secrets`: False when detect-secrets found one that weighs medium or more; True when it found
+  none, completed and read a file; else None, also where the only ones are in tests or documents and
+  told by their name alone: most are made up there, and a person has to look.
 - `cycles`: False when modules import each other in a ring; True when there is none and every module
   outside tests could be read; else None.
 - `patch`: False when the coder's change did not pass its own gates or was voted down; True when it
@@ -44,6 +46,7 @@ MEANS: Mapping[str, str] = {
 """What each gate says when it is passed."""
 _SYNTAX_RULE = "invalid-syntax"
 _BLOCKING = SEVERITIES[:2]
+_CERTAIN = SEVERITIES[:3]
 
 
 def gates_of(facts: RunFacts) -> Gates:
@@ -127,8 +130,9 @@ def _findings(tools: Sequence[ToolRun]) -> bool | None:
 
 def _secrets(facts: RunFacts) -> bool | None:
     runs = [run for run in facts.tools if run.tool == SECRETS_TOOL]
-    if any(run.findings for run in runs):
-        return False
+    found = [finding.severity for run in runs for finding in run.findings]
+    if found:
+        return False if any(each in _CERTAIN for each in found) else None
     read = runs and all(run.ended == "completed" and run.files_read for run in runs)
     return True if read else None
 
