@@ -352,3 +352,12 @@ def test_what_is_tried_on_purpose_and_what_is_of_python_2_weighs_little(
         ("F821", "shop/old.py", 17, "medium"),
         ("B018", "tests/test_old.py", 5, "low"),
     ]
+
+
+def test_an_extra_of_what_is_no_query_is_none_of_djangos(tmp_path: Path) -> None:
+    query = "rows = Shop.objects.all().extra(where=[text])\n"
+    root = write(tmp_path / "ws", {
+        "stream.py": "peer = stream.extra(Attribute.peer)\n",
+        "views.py": "from django.shortcuts import render\nfrom shop.models import Shop\n" + query,
+    })  # fmt: skip
+    assert told(one(root, tmp_path, "bandit").findings) == [("B610", "views.py", 3)]

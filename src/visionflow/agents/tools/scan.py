@@ -135,12 +135,20 @@ class Lines:
 
     def text(self, path: str, line: int) -> str:
         """Line `line` of a file; empty where there is none."""
+        lines = self._of(path)
+        if not 0 < line <= len(lines):
+            return ""
+        return lines[line - 1].decode("utf-8", "replace").rstrip("\r")
+
+    def hold(self, path: str, word: bytes) -> bool:
+        """Whether a file has the word, which is in lower case, somewhere in a line."""
+        return any(word in line.lower() for line in self._of(path))
+
+    def _of(self, path: str) -> Sequence[bytes]:
         if path != self._path:
             content = read_plain(os.path.join(self._worktree, path), FILE_BYTES_MAX) or b""
             self._path, self._lines = path, content.split(b"\n")
-        if not 0 < line <= len(self._lines):
-            return ""
-        return self._lines[line - 1].decode("utf-8", "replace").rstrip("\r")
+        return self._lines
 
 
 def _with_snippet(finding: Finding, snippet: str) -> Finding:
