@@ -157,6 +157,8 @@ def test_a_hostile_repository_is_audited_to_the_end(audited: Audited) -> None:
     report = (audited.run / "report.md").read_text()
     assert "2 passed, 0 failed" in report and "confined" in report
     assert "not confined" not in report
+    for what in ("Files", "Network", "Processes"):
+        assert re.search(rf"{what} of the tests held by: \w+", report), what
 
 
 @pytest.mark.acceptance("confine")
