@@ -361,3 +361,9 @@ def test_an_extra_of_what_is_no_query_is_none_of_djangos(tmp_path: Path) -> None
         "views.py": "from django.shortcuts import render\nfrom shop.models import Shop\n" + query,
     })  # fmt: skip
     assert told(one(root, tmp_path, "bandit").findings) == [("B610", "views.py", 3)]
+
+
+def test_permissions_of_one_digit_are_the_same_in_octal(tmp_path: Path) -> None:
+    text = "import os\nos.umask(2)\nos.chmod('a', 755)\nos.mkfifo('b', mode=7)\n"
+    root = write(tmp_path / "ws", {"a.py": text})
+    assert told(one(root, tmp_path, "ruff").findings) == [("RUF064", "a.py", 3)]

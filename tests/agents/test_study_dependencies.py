@@ -45,6 +45,20 @@ def held(root: Path, files: Files, *mentioned: str) -> Compared:
     return compare(project, graph, found, lambda word: word in mentioned)
 
 
+def test_former_modules_of_the_standard_library_are_nobodys_distribution(tmp_path: Path) -> None:
+    files: Files = {
+        "pyproject.toml": "[project]\nname = 'shop'\n",
+        "shop/__init__.py": "from HTMLParser import HTMLParser\nimport imp, commands, httpx\n",
+        "shop/more.py": "from repr import Repr\n",
+    }
+    assert [each.name for each in held(tmp_path / "ws", files).undeclared] == ["httpx"]
+    files["commands.py"] = ""
+    _, _, graph = studied(tmp_path / "own", files)
+    assert [(each.importer, each.imported) for each in graph.edges] == [
+        ("shop/__init__.py", "commands.py")
+    ]
+
+
 def test_what_only_a_stub_imports_asks_for_no_declaration(tmp_path: Path) -> None:
     files: Files = {
         "pyproject.toml": "[project]\nname = 'shop'\n",

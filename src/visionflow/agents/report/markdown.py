@@ -268,7 +268,7 @@ def _change(change: ChangeView | None) -> Iterator[str]:
     yield f"{named(change.outcome).capitalize()}{why}."
     if change.made:
         yield (
-            f"{plural(change.files_total, 'file')}, {change.insertions:,} lines added, "
+            f"{plural(change.files_total, 'file')}, {plural(change.insertions, 'line')} added, "
             f"{change.deletions:,} removed; {plural(change.fixed, 'finding')} gone, "
             f"{len(change.new):,} new."
         )

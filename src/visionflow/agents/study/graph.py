@@ -19,6 +19,16 @@ _LAUNCHERS = ("subprocess", "runpy", "pexpect")
 _ENDS = ("/__init__.py", ".py", "/__init__.pyi", ".pyi")
 """Of one name, in the order in which the interpreter prefers them; stubs stand in for what a build
 makes."""
+_FORMER = frozenset(
+    """BaseHTTPServer CGIHTTPServer ConfigParser Cookie DocXMLRPCServer HTMLParser Queue
+    SimpleHTTPServer SimpleXMLRPCServer SocketServer StringIO Tkinter UserDict UserList UserString
+    __builtin__ anydbm cPickle cStringIO commands cookielib copy_reg dbhash dumbdbm dummy_thread
+    exceptions gdbm htmlentitydefs httplib md5 mimetools new popen2 repr rfc822 robotparser sets sha
+    thread tkMessageBox urllib2 urlparse whichdb xmlrpclib
+    aifc asynchat asyncore audioop cgi cgitb chunk crypt distutils imghdr imp lib2to3 mailcap msilib
+    nis nntplib ossaudiodev pipes smtpd sndhdr spwd sunau telnetlib uu xdrlib""".split()
+)
+"""Modules that were the standard library's, in Python 2 and in earlier ones of 3."""
 
 
 class Edge(msgspec.Struct, frozen=True, order=True):
@@ -176,7 +186,7 @@ class _Names:
                 found = self._targets(start, parts, written.names)
                 if found or start in self.roots[:-1] or top in self.shipped:
                     return found
-        return None
+        return () if top in _FORMER else None
 
     def named(self, importer: str, texts: tuple[str, ...]) -> tuple[str, ...]:
         """Modules whose names stand in a file: whole, or beginning in its own folder."""

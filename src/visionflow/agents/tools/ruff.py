@@ -37,6 +37,7 @@ from visionflow.ports.sandbox import Sandbox
 
 SYNTAX_RULE = "invalid-syntax"
 _USELESS, _UNDEFINED = "B018", "F821"
+_NOT_OCTAL = "RUF064"
 _LESS_IN_TESTS = (_USELESS, "B023")
 """Tests touch what they test, and call at once what they define in a loop."""
 _MINOR_KNOWN = range(7, 16)
@@ -136,6 +137,8 @@ def _found(output: _Output, worktree: str) -> Iterator[Found]:
         at = message.filename, message.location.row
         if rule == _USELESS and at in tried:
             continue
+        if rule == _NOT_OCTAL and _is_digit(message, lines.text(path, message.location.row)):
+            continue
         finding = _finding(message, rule, path)
         if rule == _UNDEFINED and (*at, message.message.split("`")[1]) in old:
             finding = msgspec.structs.replace(finding, severity="info")
@@ -178,6 +181,11 @@ def _is_offered(message: str, path: str) -> bool:
     *folders, name = path.split("/")
     own = ("`.", *(f"`{folder}." for folder in folders))
     return name == "__init__.py" and message.startswith(own)
+
+
+def _is_digit(message: _Message, line: str) -> bool:
+    """Whether the file permissions are one digit, which is the same number in octal."""
+    return re.match(r"[0-7](?![\w.])", line[message.location.column - 1 :]) is not None
 
 
 def _severity(rule: str, path: str) -> Severity:
