@@ -143,7 +143,7 @@ def test_deep_and_hostile_files_cost_only_themselves(tmp_path: Path) -> None:
         assert run.ended == "completed", (tool, run.reason)
         assert run.files_read >= 1
         assert "good.py" not in {path for path, _ in run.not_read}
-    dead = one(root, tmp_path, "vulture")
+    dead = one(root, tmp_path, "vulture", depth="thorough")
     assert told(dead.findings) == [("unused-function", "good.py", 1)]
 
 

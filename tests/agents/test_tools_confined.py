@@ -119,7 +119,8 @@ def test_all_review_tools_work_under_this_machines_confinement(tmp_path: Path) -
     sandbox = OsSandbox()
     if not sandbox.confinement.active:
         return
-    request = ReviewRequest(str(root), look(str(root)), scratch=str(tmp_path / "scratch"))
+    scratch = str(tmp_path / "scratch")
+    request = ReviewRequest(str(root), look(str(root)), scratch=scratch, depth="thorough")
     runs = asyncio.run(review(sandbox, request))
     assert {run.ended for run in runs} == {"completed"}
     assert all(run.enforced for run in runs)

@@ -120,8 +120,8 @@ _COMPLEXITY: tuple[Row, ...] = (
 
 _DEAD: tuple[Row, ...] = (
     (UNREACHABLE, M, "low", 561, "code that can never run", False),
-    ("unused-function", M, "low", 561, "a function that nothing uses", False),
-    ("unused-class", M, "low", 561, "a class that nothing uses", False),
+    ("unused-function", M, "info", 561, "a function that nothing uses", False),
+    ("unused-class", M, "info", 561, "a class that nothing uses", False),
     ("unused-method", M, "info", 561, "a method that nothing uses", False),
     ("unused-property", M, "info", 561, "a property that nothing uses", False),
 )
