@@ -183,6 +183,19 @@ def test_setup_files_and_documents_are_no_packages_that_are_meant_to_stand_alone
     assert apart.notes[0].endswith("stand alone: b of a (b/__init__.py:1).")
 
 
+def test_modules_of_a_package_are_no_packages(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "a/__init__.py": "from a import b\n",
+        "a/b.py": "import a.c.d\n",
+        "a/c/__init__.py": "",
+        "a/c/d.py": "",
+    }
+    root = write(tmp_path / "ws", files)
+    apart = analysed(root, tmp_path / "own", architecture_style="microservices")
+    assert apart.notes[0].endswith("1 import from one package into another that is meant to "
+                                   "stand alone: a of a.c (a/b.py:1).")  # fmt: skip
+
+
 def test_settings_without_effect_are_warned_about(project: Path, tmp_path: Path) -> None:
     config = {"design_methodology": "domain_driven_design", "architecture_style": "event_driven"}
     task = task_for(project, "analyse_architecture")

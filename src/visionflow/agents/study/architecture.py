@@ -150,7 +150,13 @@ def _broken(
 
 def _units(names: list[str]) -> dict[str, str]:
     """Of each module the package it counts to: the topmost, or the one below it where all are in
-    one package."""
+    one package and there is one below."""
     tops = {name.partition(".")[0] for name in names}
-    depth = 1 if len(tops) > 1 else 2
-    return {name: ".".join(name.split(".")[:depth]) for name in names}
+    if len(tops) > 1:
+        return {name: name.partition(".")[0] for name in names}
+    below = {".".join(name.split(".")[:2]) for name in names if name.count(".") > 1}
+    units = (".".join(name.split(".")[:2]) for name in names)
+    return {
+        name: unit if unit in below else name.partition(".")[0]
+        for name, unit in zip(names, units, strict=True)
+    }
