@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.report.sample_facts import change, sample, vote
-from visionflow.agents.evidence import Architecture, Change, Cycle, Module, Vote
+from visionflow.agents.evidence import Architecture, Change, Cycle, FixCommit, Module, Vote
 from visionflow.agents.findings import SEVERITIES, Finding, ToolRun
 from visionflow.agents.report.gates import (
     base_gates,
@@ -123,7 +123,8 @@ def _voted(decision: Any) -> Vote:
         (Change("changed", gates={"tests": True}), _voted(None), None),
         (Change("changed", gates={"tests": None}), _voted("approved"), None),
         (Change("changed", gates={"tests": False}), _voted("approved"), False),
-        (Change("rejected"), None, False),
+        (Change("rejected"), None, None),
+        (Change("rejected", commits=(FixCommit("F401", "a", "c", (), 1),)), None, False),
         (Change("nothing_to_do"), None, True),
         (Change("could_not_run"), None, None),
     ],

@@ -17,7 +17,8 @@ run is under way nothing but its tests has passed yet: what is still to come may
 - `cycles`: False when modules import each other in a ring; True when there is none and every module
   outside tests could be read; else None.
 - `patch`: False when the coder's change did not pass its own gates or was voted down; True when it
-  passed them and was not, and when there was nothing to change; else None.
+  passed them and was not, and when there was nothing to change; else None, also where no fix could
+  be shown to be safe and so none was made: that says nothing against the project.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -151,12 +152,17 @@ def _patch(facts: RunFacts) -> bool | None:
     return None if facts.change is None else patch_gate(facts.change, facts.vote)
 
 
+def is_made(change: Change) -> bool:
+    """Whether there is a change, taken or not, and not only an attempt."""
+    return change.outcome == "changed" or (change.outcome == "rejected" and bool(change.commits))
+
+
 def patch_gate(change: Change, vote: Vote | None) -> bool | None:
     """The gate `patch` of a change and the vote on it, where there was one."""
-    if change.outcome == "could_not_run":
-        return None
     if change.outcome == "nothing_to_do":
         return True
+    if not is_made(change):
+        return None
     decision = "approved" if vote is None else vote.decision
     values = list(change.gates.values())
     if change.outcome == "rejected" or False in values or decision == "rejected":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from visionflow.agents.evidence import Ballot, Change, Vote
 from visionflow.agents.report.commands import can_apply, run_command
 from visionflow.agents.report.facts import RunFacts
+from visionflow.agents.report.gates import is_made
 from visionflow.agents.report.telling import Teller, path, place, ranges
 from visionflow.agents.report.trust import held_by
 from visionflow.agents.report.values import (
@@ -106,7 +107,7 @@ def change_view(change: Change, facts: RunFacts, teller: Teller) -> ChangeView:
     """What the coder made, and how to take it."""
     return ChangeView(
         outcome=change.outcome,
-        made=change.outcome in ("changed", "rejected"),
+        made=is_made(change),
         reason=teller.maybe(change.reason),
         branch=teller.maybe(change.branch),
         tip=teller.maybe(change.tip, 64),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from visionflow.agents.evidence import Vote
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.report.facts import RunFacts, TaskFacts
-from visionflow.agents.report.gates import UNDER_WAY, Verdict
+from visionflow.agents.report.gates import UNDER_WAY, Verdict, is_made
 from visionflow.agents.report.telling import Teller, named, path, percent, plural
 from visionflow.agents.report.values import Trust, Unseen
 from visionflow.agents.tools.results import TestRun
@@ -80,7 +80,7 @@ def _tests(facts: RunFacts, teller: Teller) -> Iterator[Statement]:
         if "tests" in facts.gates:
             yield "tests: no result", True
         return
-    told = f"tests {named(run.outcome)}"
+    told = "no tests" if run.outcome == "no_tests" else f"tests {named(run.outcome)}"
     if run.reason is not None:
         told += f" ({teller.line(run.reason, 200)})"
     yield _confined(told, run)
@@ -135,8 +135,7 @@ def _paths(count: int) -> str:
 
 def asked(facts: RunFacts) -> Vote | None:
     """The vote, where there was a change to vote on."""
-    made = facts.change is None or facts.change.outcome in ("changed", "rejected")
-    return facts.vote if made else None
+    return facts.vote if facts.change is None or is_made(facts.change) else None
 
 
 def _vote(vote: Vote | None) -> Iterator[Statement]:
