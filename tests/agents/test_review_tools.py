@@ -151,7 +151,10 @@ _SECRETS: dict[str, str | bytes] = {
     "a.py": f'password = "{PASSWORD}"\nKEY = "{AWS}"\nunused = 1\n',
     "conf/settings.yaml": "db_password: Tr0ub4dor&3\npath: /a/b\n",
     "deploy.env": "SECRET_TOKEN=aB3dE5fG7hI9\n",
-    "README.md": "curl https://me:Zx81-qq@example.org/\n",
+    "README.md": "curl https://me:Zx81-qq@db.acme.io/\n",
+    "docs.md": (
+        "https://me:Zx81-qq@example.org/ and https://me:p@ss@a.test:80 or //u:x%2d@%2d.org\n"
+    ),
     "key.pem": "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEow" * 10 + "\n",
     "allowed.py": f'password = "{PASSWORD}"  # pragma: allowlist secret\n',
     "harmless.py": (

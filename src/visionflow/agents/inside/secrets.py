@@ -25,6 +25,10 @@ _PLACEHOLDER = re.compile(
     r"(?:[\W_]*(?:here|key|token|secret|password|value|me))?[\W_]*\d{0,3}",
     re.IGNORECASE,
 )
+_NO_HOST = re.compile(
+    r"(?:.*\.)?(?:example(?:\.(?:com|net|org))?|test|invalid)|.*%.*", re.IGNORECASE
+)
+"""Reserved for examples and tests (RFC 2606), or nothing that a host is named."""
 _WORDS = re.compile(r"[a-z]+(?:[ _./:-][a-z]+)*[.:!?]?|[A-Z]+(?:_[A-Z]+)*|[A-Z][a-z]+(?: [a-z]+)*")
 
 
@@ -127,7 +131,14 @@ def _is_none(detector: str, secret: str, line: str, made: Any) -> bool:
         or (detector == "KeywordDetector" and heuristic.is_indirect_reference(line))
         or heuristic.is_not_alphanumeric_string(secret)
         or _is_placeholder(detector, secret)
+        or (detector == "BasicAuthDetector" and _leads_nowhere(secret, line))
     )
+
+
+def _leads_nowhere(secret: str, line: str) -> bool:
+    """Whether every address in the line with this password names no host that there could be."""
+    hosts = re.findall(re.escape(f":{secret}@") + r"([^\s/:?#\"'`<>()\]]*)", line)
+    return bool(hosts) and all(_NO_HOST.fullmatch(host) for host in hosts)
 
 
 def _quoted(name: str, line: str) -> str:

@@ -58,7 +58,7 @@ async def run_secrets(
     def argv(output: str, files: tuple[str, ...]) -> tuple[str, ...]:
         return (sys.executable, "-I", str(_PROGRAM), task, output, *files)
 
-    reader = Reader(TOOL, version_of(TOOL), argv, parse, (str(_PROGRAM),), f"{FORM} 4 {task}")
+    reader = Reader(TOOL, version_of(TOOL), argv, parse, (str(_PROGRAM),), f"{FORM} 5 {task}")
     reading = await read_files(sandbox, reader, request, cache or ResultCache(None))
     accepted = _baseline(request.worktree)
     findings: list[Finding] = []
