@@ -65,7 +65,7 @@ def _issue(severity: Any, path: str, line: int = 1, focus: Any = "maintainabilit
     return Issue(severity, path, line, "m", (("ruff", "R"),), None, focus, ("f",))
 
 
-def test_issues_are_ranked_by_severity_then_security_then_where_it_hurts() -> None:
+def test_issues_are_ranked_by_severity_then_what_is_new_then_security_then_where_it_hurts() -> None:
     facts = sample()
     wanted = [
         _issue("critical", "z.py"),
@@ -75,8 +75,8 @@ def test_issues_are_ranked_by_severity_then_security_then_where_it_hurts() -> No
         _issue("medium", "shop/orders/pricing.py", 1),
         _issue("medium", "shop/report.py", 90),
         _issue("medium", "b.py", 1),
-        _issue("medium", "b.py", 2),
         _issue("medium", "tests/test_a.py", 1),
+        _issue("medium", "b.py", 2),
         _issue("info", "a.py"),
     ]
     told = ranked(reversed(wanted), facts)

@@ -1,7 +1,9 @@
 """Which issue to look at first, and why: an order that any two people would compute alike.
 
-By severity; at equal severity security before the rest, then code outside tests, then files that
-are hotspots (the hottest first), then lines that no test runs; place and rule decide what is left.
+By severity; at equal severity the first of a rule in a file before those that repeat it, so that
+one habit does not fill the top; then security before the rest, then code outside tests, then files
+that are hotspots (the hottest first), then lines that no test runs; place and rule decide what is
+left.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,9 +39,16 @@ def ranked(issues: Iterable[Issue], facts: RunFacts) -> tuple[Issue, ...]:
         {file.path: frozenset(file.missing) for file in files},
         frozenset(path for path in {issue.path for issue in every} if is_test_path(path)),
     )
+    ordered = sorted(every, key=lambda issue: _key(issue, ground))
+    met: set[tuple[str, str, tuple[tuple[str, str], ...]]] = set()
+    first: list[tuple[int, bool, Issue]] = []
+    for issue in ordered:
+        kind = (issue.severity, issue.path, issue.rules)
+        first.append((_SEVERE[issue.severity], kind in met, issue))
+        met.add(kind)
     return tuple(
         msgspec.structs.replace(issue, why=_why(issue, ground))
-        for issue in sorted(every, key=lambda issue: _key(issue, ground))
+        for _, _, issue in sorted(first, key=lambda told: told[:2])
     )
 
 
