@@ -10,7 +10,6 @@ anything but 0 or 1, or printed no answer.
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.third_party import download, pins
+from scripts.releases import begin, by_package, commit, download, version_of
 
 LOCK = Path(__file__).parent.parent / "requirements" / "history.lock"
 GATE_S_MAX = 900
@@ -39,35 +38,6 @@ class Gated(NamedTuple):
     def sound(self) -> bool:
         """Whether it ended as a gate ends, with an answer."""
         return self.code in (0, 1) and self.answer is not None
-
-
-def by_package(lock: str) -> dict[str, list[str]]:
-    """Pins by package, in the order of the lock: that of the releases."""
-    found: dict[str, list[str]] = {}
-    for pin in pins(lock):
-        found.setdefault(pin.partition("==")[0], []).append(pin)
-    return found
-
-
-def git(repository: Path, *words: str) -> None:
-    """Git with nothing of this machine's settings, and no time of its own."""
-    env = {
-        "PATH": os.environ["PATH"], "HOME": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000",
-    }  # fmt: skip
-    name = ("-c", "user.name=releases", "-c", "user.email=releases@example.org")
-    subprocess.run(["git", *name, *words], cwd=repository, env=env, check=True, timeout=120)
-
-
-def commit(repository: Path, package: Path, release: str) -> None:
-    """Make the working tree that of the release, and commit it."""
-    for each in sorted(repository.iterdir()):
-        if each.name == ".git":
-            continue
-        shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
-    shutil.copytree(package, repository, symlinks=True, dirs_exist_ok=True)
-    git(repository, "add", "-A", "-f")
-    git(repository, "commit", "-q", "--allow-empty", "-m", release)
 
 
 def gate(repository: Path, home: Path, change: str, words: list[str]) -> Gated:
@@ -116,11 +86,10 @@ def row(gated: Gated) -> str:
 def history(name: str, releases: list[str], work: Path, words: list[str]) -> Iterator[Gated]:
     """Every change from one release to the next, gated in turn."""
     repository = work / name
-    repository.mkdir()
-    git(repository, "init", "-q", "-b", "main", ".")
+    begin(repository)
     before = ""
     for pin in releases:
-        release = pin.split(" ", 1)[0].partition("==")[2]
+        release = version_of(pin)
         commit(repository, download(pin, work / "downloads" / f"{name}-{release}"), release)
         if before:
             yield gate(repository, work / "home", f"{name} {before} to {release}", words)

@@ -4,16 +4,16 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-from scripts import gate_history
+from scripts import gate_history, releases
 
 DOCS = Path(__file__).parents[2] / "docs" / "gate.md"
 
 
 def test_the_lock_has_more_than_fifty_changes_in_the_order_of_releases() -> None:
-    releases = gate_history.by_package(gate_history.LOCK.read_text())
-    assert sum(len(each) - 1 for each in releases.values()) > 50
+    histories = gate_history.by_package(gate_history.LOCK.read_text())
+    assert sum(len(each) - 1 for each in histories.values()) > 50
     told = DOCS.read_text()
-    for name, pins in releases.items():
+    for name, pins in histories.items():
         found = [re.fullmatch(r"([a-z-]+)==([\d.]+) --hash=sha256:[0-9a-f]{64}", p) for p in pins]
         versions = [tuple(map(int, each[2].split("."))) for each in found if each is not None]
         assert len(versions) == len(pins)
@@ -47,9 +47,9 @@ def test_a_commit_makes_the_working_tree_that_of_the_release(tmp_path: Path) -> 
     repository, package = tmp_path / "repository", tmp_path / "package"
     repository.mkdir()
     (package / "sub").mkdir(parents=True)
-    gate_history.git(repository, "init", "-q", ".")
+    releases.git(repository, "init", "-q", ".")
     (repository / "old.py").write_text("old")
     (package / "sub" / "new.py").write_text("new")
-    gate_history.commit(repository, package, "1.0")
+    releases.commit(repository, package, "1.0")
     assert sorted(each.name for each in repository.iterdir()) == [".git", "sub"]
-    gate_history.git(repository, "cat-file", "-e", "HEAD:sub/new.py")
+    releases.git(repository, "cat-file", "-e", "HEAD:sub/new.py")
