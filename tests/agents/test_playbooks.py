@@ -18,6 +18,7 @@ UNDERSTOOD = {
     "Full security audit": "audit",
     "Analyse security vulnerabilities in auth module": "audit",
     "Find bugs": "audit",
+    "find sql injections": "audit",
     "Audit and fix this repository": "audit",
     "Fix what can be fixed safely": "fix",
     "Fix lint findings": "fix",
@@ -52,7 +53,14 @@ def test_a_goal_that_no_tool_can_meet_says_what_is_missing(goal: str) -> None:
     assert choice.missing is not None and BEYOND[goal] in choice.missing
 
 
-@pytest.mark.parametrize("goal", ["do something nice", "hello", "?!", "Test and explain this"])
+@pytest.mark.parametrize(
+    "goal",
+    [
+        "do something nice", "hello", "?!", "Test and explain this", "Don't audit",
+        "Audit this repository but do not run any tests", "Review everything except the tests",
+        "is this code secure?",
+    ],
+)  # fmt: skip
 def test_a_goal_that_does_not_tell_names_what_to_choose_from(goal: str) -> None:
     choice = choose(goal)
     assert (choice.playbook, choice.missing) == (None, None)

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from jobs import GOAL, GOOD, carry_out, write
 
 from visionflow.agents.evidence import Part
+from visionflow.agents.plans import PlanPhase, PlanTask
 from visionflow.agents.roles.playbooks import plan_of
 from visionflow.compose.job import UnsureOfPlaybook, create_run, make_plan, plan_text, read_plan
 from visionflow.domain.errors import ConfigError, UsageError
@@ -103,3 +105,57 @@ def test_a_goal_that_does_not_tell_starts_nothing(tmp_path: Path) -> None:
     folder = create_run("do something nice", workspace, tmp_path / "out", playbook="explain")
     order = folder.read_order()
     assert order.plan is not None and order.plan.playbook == "explain"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("id: run_tests", "id: ../x", "no name of a task"),
+        ("id: merge", "id: run_tests", "task 'run_tests' is there twice"),
+        ("uses: [survey]", "uses: [nowhere]", "no earlier phase"),
+        ("gates: [tests, syntax", "gates: [tests, tests, syntax", "gate 'tests' is there twice"),
+        ("gates: [tests", "gates: [test", "Allowed: tests, syntax"),
+        ("type: run_tests", "type: fix", "a tester cannot do 'fix'"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_its_line_and_what_is_allowed(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    path = written(tmp_path, (old, new))
+    with pytest.raises(ConfigError, match=r"plan\.yaml:\d+: ") as caught:
+        read_plan(path)
+    assert told in str(caught.value)
+    line = int(str(caught.value).split("plan.yaml:")[1].split(":")[0])
+    text = path.read_text().splitlines()[line - 1]
+    assert not text.startswith("#") and any(word in text for word in new.replace(",", " ").split())
+
+
+def test_parts_are_folders_of_the_workspace(tmp_path: Path) -> None:
+    workspace = write(tmp_path / "ws", {"a/m.py": "x = 1\n"})
+    for folder in ("nosuch", "../../etc", "/etc", "a/m.py"):
+        plan = plan_of(GOAL, "test", "why", (Part("one", (folder,)),))
+        with pytest.raises(ConfigError, match="no folder of"):
+            create_run(GOAL, workspace, tmp_path / "out", plan=plan)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_an_edited_plan_leaves_out_is_told_and_passes_no_gate(tmp_path: Path) -> None:
+    workspace = write(tmp_path / "ws", {
+        "a/m.py": "x = 1\n",
+        "b/m.py": "import subprocess\n\n\ndef f(t):\n    subprocess.call(t, shell=True)\n",
+    })  # fmt: skip
+    planned = make_plan(GOAL, workspace)
+    assert planned.plan is not None
+    survey, _, conclude = planned.plan.phases
+    review = PlanTask("review", "reviewer", "review_code", focus="performance", part="one")
+    plan = msgspec.structs.replace(
+        planned.plan,
+        parts=(Part("one", ("a",)),),
+        gates=("findings",),
+        phases=(survey, PlanPhase("examine", (review,)), conclude),
+    )
+    outcome = carry_out(create_run(GOAL, workspace, tmp_path / "out", plan=plan))
+    assert outcome.summary["gates"] == {"findings": None}
+    unseen = {each["what"] for each in outcome.summary["not_looked_at"]}
+    assert "b/m.py" in unseen
+    assert "every file that a tool reads was read" not in str(outcome.summary["trust"])

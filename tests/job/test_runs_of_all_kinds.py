@@ -201,6 +201,28 @@ def test_templates_with_faults_stop_the_run_before_it_is_created(tmp_path: Path)
     assert list_runs(tmp_path / "out") == []
 
 
+@pytest.mark.acceptance("config")
+@pytest.mark.parametrize(
+    ("role", "settings", "told"),
+    [
+        ("tester", "default_config: {coverage_threshold: high}", "coverage_threshold"),
+        ("researcher", "default_config: {search_depth: -1}", "search_depth"),
+        ("reviewer", "default_config: {review_depth: deep}", "review_depth"),
+        ("coder", "resources: {memory: 1Mi}", "less than 64Mi"),
+    ],
+)
+def test_a_setting_that_no_role_can_use_stops_the_run_before_it_is_created(
+    tmp_path: Path, role: str, settings: str, told: str
+) -> None:
+    agents = tmp_path / "agents.yaml"
+    name = f"visionflow.agents.{role.capitalize()}Agent"
+    agents.write_text(f"agent_templates:\n  {role}:\n    class: {name}\n    {settings}\n")
+    with pytest.raises(ConfigError, match=told) as caught:
+        create_run("Audit this", tmp_path, tmp_path / "out", agents=agents)
+    assert "agents.yaml:3" in caught.value.message
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.acceptance("main-job")
 @pytest.mark.acceptance("confine")
 def test_a_run_needs_no_network(tmp_path: Path) -> None:

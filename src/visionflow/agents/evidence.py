@@ -52,6 +52,8 @@ class Survey(msgspec.Struct, frozen=True):
     unplanned: tuple[str, ...] = ()
     """Packages that are there now and that no part of the plan names; they are in the part of what
     is left over."""
+    unreviewed: tuple[str, ...] = ()
+    """Python files that lie in no part that a review of the plan is about."""
 
 
 class Citation(msgspec.Struct, frozen=True):

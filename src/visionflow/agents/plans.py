@@ -6,6 +6,7 @@ the same command.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -23,6 +24,7 @@ Gate = Literal["tests", "syntax", "findings", "secrets", "cycles", "coverage", "
 GATES: tuple[Gate, ...] = (
     "tests", "syntax", "findings", "secrets", "cycles", "coverage", "patch",
 )  # fmt: skip
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 TASK_TYPES: dict[str, tuple[str, ...]] = {
     "coordinator": ("survey", "merge"),
     "researcher": ("research",),
@@ -107,8 +109,12 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for what, names in named:
             twice = sorted({name for name in names if names.count(name) > 1})
             yield from (f"The {what} {name!r} is there twice." for name in twice)
-            if "" in names:
-                yield f"A {what} has no name."
+            yield from (
+                f"{name!r} is no name of a {what}: use letters, digits, hyphens, underscores and "
+                "dots." if what in ("task", "phase") else f"A {what} has no name."
+                for name in sorted(set(names))
+                if not (_NAME.match(name) if what in ("task", "phase") else name)
+            )  # fmt: skip
 
     def _faults_of_tasks(self) -> Iterator[str]:
         parts = {part.name for part in self.parts}

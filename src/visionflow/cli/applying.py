@@ -14,9 +14,9 @@ DEFAULT_OUT = Path(".visionflow/runs")
 FLAG = Parameter(negative=())
 APPLY_EXAMPLES = """\
 Examples:
-  visionflow apply run-01J8
-  visionflow apply run-01J8 --to-working-tree
-  git diff HEAD...visionflow/run-01J8
+  visionflow apply run_1795855550167
+  visionflow apply run_1795855550167 --to-working-tree
+  git diff HEAD...visionflow/run_1795855550167
 """
 FILES_MAX = 10
 

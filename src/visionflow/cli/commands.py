@@ -24,7 +24,7 @@ Examples:
   visionflow run "How does the parser handle comments?" --playbook explain
   visionflow run "Audit this repository" --plan-only && visionflow run plan.yaml
   visionflow run "Review this repository" --workspace ~/src/project --json
-  visionflow run --resume run-01J8 --out .visionflow/runs
+  visionflow run --resume run_1795855550167 --out .visionflow/runs
 """
 RUNS_EXAMPLES = """\
 Examples:
@@ -33,8 +33,8 @@ Examples:
 """
 SHOW_EXAMPLES = """\
 Examples:
-  visionflow show run-01J8
-  visionflow show run-01J8 --json | jq .gates
+  visionflow show run_1795855550167
+  visionflow show run_1795855550167 --json | jq .gates
 """
 SIMULATE_EXAMPLES = """\
 Examples:

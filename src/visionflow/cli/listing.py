@@ -4,7 +4,13 @@ import sys
 from pathlib import Path
 
 from visionflow.agents.tools.text import one_line
-from visionflow.cli.result import is_finished, print_json, resume_command, unfinished
+from visionflow.cli.result import (
+    interrupted,
+    is_finished,
+    print_json,
+    resume_command,
+    unfinished,
+)
 from visionflow.cli.terminal import Paint, colours, plain
 from visionflow.compose.job import RunFolder, RunInfo, find_run, list_runs
 
@@ -50,9 +56,19 @@ def print_run(out: Path, name: str, as_json: bool) -> None:
         return
     if folder.report.is_file():
         # Its texts were made harmless when it was written; this is for files that were changed.
-        print(plain(folder.report.read_text(encoding="utf-8", errors="replace")), end="")
+        print(plain(_report(folder)), end="")
     if not done:
         print("\n".join(_so_far(folder)))
+
+
+def _report(folder: RunFolder) -> str:
+    """The report as it was last written; of a run that nobody works on any more it says so."""
+    stored, status = folder.read_summary(), folder.status()
+    if stored is not None and stored.get("status") == "running" and status == "interrupted":
+        from visionflow.agents.report.markdown import report_markdown
+
+        return report_markdown(interrupted(stored))
+    return folder.report.read_text(encoding="utf-8", errors="replace")
 
 
 def _so_far(folder: RunFolder) -> list[str]:

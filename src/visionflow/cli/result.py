@@ -6,10 +6,15 @@ What a run's files hold is decided elsewhere (`visionflow.compose.job`); here it
 import json
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visionflow.cli.terminal import Paint, colours, plain
 from visionflow.compose.job import FINISHED, RunFolder
+
+if TYPE_CHECKING:
+    from visionflow.agents.report.values import RunView
+
+INTERRUPTED = "Interrupted; it can be resumed."
 
 
 def is_finished(folder: RunFolder) -> bool:
@@ -31,10 +36,24 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=True), flush=True)
 
 
+def interrupted(stored: dict[str, Any]) -> "RunView":
+    """The view of a run that was killed, from what it last wrote while it was under way."""
+    import msgspec
+
+    from visionflow.agents.report.view import from_json
+
+    view = from_json(stored)
+    return msgspec.structs.replace(view, status="interrupted", headline=INTERRUPTED)
+
+
 def unfinished(folder: RunFolder) -> dict[str, Any]:
     """What `--json` says of a run that is not over: what is not known yet is null."""
     info = folder.info()
     known = folder.read_summary() or {"findings": None, "gates": None, "seconds": None}
+    if known.get("status") == "running" and info.status == "interrupted":
+        from visionflow.agents.report.view import as_json
+
+        known = as_json(interrupted(known))
     return {
         **known,
         "run": info.run,

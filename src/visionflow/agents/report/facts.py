@@ -55,4 +55,6 @@ class RunFacts(msgspec.Struct, frozen=True):
     dirty: bool | None = None
     warnings: tuple[str, ...] = ()
     """Settings that were given and have no effect, each with why."""
+    own_warnings: tuple[str, ...] = ()
+    """Those of them that are about templates of the user's own file."""
     notes: tuple[str, ...] = ()

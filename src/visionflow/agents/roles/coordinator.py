@@ -83,7 +83,7 @@ class CoordinatorAgent(BaseAgent):
         )
         self.progress(1.0, "the survey is done")
         return {
-            "survey": storable(survey(project, job.parts)),
+            "survey": storable(survey(project, job.parts, job.reviewed)),
             "snapshot": ground.snapshot,
             "head": ground.head,
             "dirty": ground.dirty,
@@ -92,8 +92,10 @@ class CoordinatorAgent(BaseAgent):
         }
 
 
-def survey(project: Project, parts: tuple[Part, ...]) -> Survey:
-    """What there is, against how the plan split it."""
+def survey(
+    project: Project, parts: tuple[Part, ...], reviewed: tuple[Part, ...] | None = None
+) -> Survey:
+    """What there is, against how the plan split it and what of that it reviews."""
     planned = {folder for part in parts for folder in part.folders}
     whole = not planned
     return Survey(
@@ -101,6 +103,11 @@ def survey(project: Project, parts: tuple[Part, ...]) -> Survey:
         len(project.tree.python),
         parts,
         () if whole else tuple(each for each in project.packages if each not in planned),
+        ()
+        if reviewed is None
+        else tuple(
+            path for path in project.tree.python if not any(part.holds(path) for part in reviewed)
+        ),
     )
 
 

@@ -46,6 +46,8 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The slice of the workspace that is meant; `None`: all of it."""
     parts: tuple[Part, ...] = ()
     """The coordinator's: how the plan split the workspace."""
+    reviewed: tuple[Part, ...] | None = None
+    """The coordinator's: the slices that some review of the plan is about; `None`: all of it."""
     gates: tuple[str, ...] = ()
     """The coordinator's: what the plan asks for at its end."""
     focus: Focus | None = None

@@ -31,7 +31,7 @@ _WORDS: dict[str, str] = {
     "fix": "fix fixes fixing repair tidy clean cleanup autofix mend",
     "explain": "explain explains explanation describe description summarise summarize summary "
     "research understand find locate show list tell what where which how why who",
-    "make": "add adapt automate benchmark build change code configure convert create debug delete "
+    "make": "add adapt automate benchmark build change configure convert create debug delete "
     "deploy design develop document draft edit extend format generate implement improve install "
     "integrate invent make merge migrate modernise modernize move optimise optimize plan port "
     "publish push refactor release remove rename replace resolve rewrite scaffold ship simplify "
@@ -47,8 +47,11 @@ _COVERS: dict[Playbook, frozenset[str]] = {
 """What each playbook meets; an audit does all of it, for those who ask for one."""
 _FAULTS = frozenset(
     """bug bugs issue issues problem problems fault faults vulnerability vulnerabilities weakness
-    weaknesses smell smells secret secrets error errors""".split()
+    weaknesses smell smells secret secrets error errors injection injections leak leaks hole holes
+    insecure secure unsafe safe""".split()
 )
+_NOT = re.compile(r"\b(?:not|never|without|except|skip|avoid|no)\b|n't\b|n\u2019t\b", re.IGNORECASE)
+"""What turns a word into its opposite, which no reading by words alone can follow."""
 _FILLERS = frozenset(
     """a an the please can could would you we i us let lets want need to do run perform go just now
     also then thoroughly carefully quickly full complete whole deep quick first finally me my our
@@ -81,6 +84,14 @@ class Choice(msgspec.Struct, frozen=True):
 
 def choose(goal: str) -> Choice:
     """The playbook that meets this goal."""
+    denied = _NOT.search(goal)
+    if denied is not None:
+        return Choice(
+            None,
+            f"The goal says {denied[0]!r}, and what is left out of a playbook cannot be read off a "
+            "goal: leave it out of a plan (--plan-only).",
+            among=tuple(_COVERS),
+        )
     clauses = [words for part in _clauses(goal) if (words := re.findall(r"[a-z]+", part))]
     asked = [found for words in clauses if (found := _asked_by(words)) is not None]
     for intent, word, words in asked:

@@ -5,6 +5,7 @@ that it cannot honour with the reason. Any other key is context for the agent: i
 `agent.config` and warned about when it looks like a slip of a known one.
 """
 
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar, Generic, TypeVar
@@ -50,6 +51,29 @@ def read_settings(agent: BaseAgent, kind: type[S]) -> Read[S]:
             hint=f"Its settings are {', '.join(sorted(known))}.",
         ) from error
     return Read(values, tuple(_warnings(agent, given, known, kind)))
+
+
+def settings_of(role: type[BaseAgent]) -> type[RoleSettings] | None:
+    """The settings of a role's class or of what it derives from; `None` for any other agent.
+
+    By convention they stand beside the role, named after it: TesterAgent and TesterSettings.
+    """
+    for base in role.__mro__:
+        home = sys.modules.get(base.__module__)
+        found = getattr(home, base.__name__.removesuffix("Agent") + "Settings", None)
+        if isinstance(found, type) and issubclass(found, RoleSettings):
+            return found
+    return None
+
+
+def fault_in(given: Mapping[str, Any], kind: type[RoleSettings]) -> str | None:
+    """What is wrong with the values of known keys; `None` when nothing is."""
+    known = kind.__struct_fields__
+    try:
+        msgspec.convert({k: v for k, v in given.items() if k in known}, kind)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
 
 
 def _warnings(

@@ -225,7 +225,9 @@ def of_behaviour(found: Behaviour) -> tuple[Choice, str, Facts]:
         why = found.not_comparable[0][1] if found.not_comparable else "none changed"
         return "abstain", f"no changed function could be compared: {why}", facts
     others = len(found.changed) - len(found.compared)
-    told = f"{len(found.compared)} changed functions do the same in {found.calls} calls"
+    count = len(found.compared)
+    some = "1 function" if count == 1 else f"{count} functions"
+    told = f"{some} of the changed modules: the same in {found.calls} calls"
     return "approve", told + (f"; of {others} others nothing can be told" if others else ""), facts
 
 

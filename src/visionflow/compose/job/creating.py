@@ -13,17 +13,16 @@ import msgspec
 
 from visionflow.adapters.os_processes import identity
 from visionflow.agents.plans import PLAYBOOKS, Plan, Playbook
-from visionflow.agents.roles.coordinator import CoordinatorSettings
 from visionflow.agents.roles.playbooks import Choice, choose, plan_of, split
 from visionflow.agents.tools.project import look
 from visionflow.agents.tools.text import write_whole
 from visionflow.compose.job.exits import OutputError
-from visionflow.compose.job.folder import AgentOrder, Order, RunFolder, RunRecord, iso
+from visionflow.compose.job.folder import Order, RunFolder, RunRecord, iso
 from visionflow.compose.job.planfile import plan_text
+from visionflow.compose.job.team import agents_of, coordination_of, not_held, own_roles
 from visionflow.compose.job.trust import home
 from visionflow.domain.errors import ConfigError, UsageError, WorkspaceError
 from visionflow.domain.ids import make_id
-from visionflow.interfaces.templates import class_of
 from visionflow.settings.agents import AgentSettings, load_agents
 
 DEFAULT_OUT = Path(".visionflow", "runs")
@@ -71,7 +70,7 @@ def make_plan(
         return Planned(goal, source, None, choice.missing)
     if choice.playbook is None:
         raise UnsureOfPlaybook(choice)
-    settings = _coordination(load_agents(None if agents is None else Path(agents)))
+    settings = coordination_of(load_agents(None if agents is None else Path(agents)))
     plan = plan_of(
         goal, choice.playbook, choice.why, split(look(source)),
         sequential=settings.strategy == "sequential",
@@ -117,6 +116,7 @@ def create_run(
         planned = make_plan(goal, workspace, playbook=playbook, agents=agents)
     else:
         planned = Planned(goal, _readable(workspace), plan, plan.why)
+        _check_parts(plan, planned.workspace)
     settings = load_agents(None if agents is None else Path(agents))
     place = Path(os.path.abspath(DEFAULT_OUT if out is None else out))
     now_ms = int(time.time() * 1000)
@@ -137,6 +137,23 @@ def create_run(
     return folder
 
 
+def _check_parts(plan: Plan, workspace: str) -> None:
+    """Each folder of a part is a folder of the workspace.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for part in plan.parts:
+        for folder in (*part.folders, *part.besides):
+            place = os.path.normpath(os.path.join(workspace, folder))
+            inside = place == workspace or place.startswith(workspace.rstrip("/") + "/")
+            if os.path.isabs(folder) or not inside or not os.path.isdir(place):
+                raise ConfigError(
+                    f"The part {part.name!r} of the plan names {folder!r}, which is no folder of "
+                    f"{workspace}."
+                )
+
+
 def _order(
     folder: RunFolder,
     planned: Planned,
@@ -146,8 +163,8 @@ def _order(
     ours: tuple[Path, Path],
 ) -> Order:
     plan = planned.plan
-    agents = {} if plan is None else _agents(plan, settings)
-    coordination = _coordination(settings)
+    agents = {} if plan is None else agents_of(plan, settings)
+    coordination = coordination_of(settings)
     processors = os.cpu_count() or 1
     return Order(
         run=folder.run,
@@ -164,7 +181,8 @@ def _order(
         workers=max(1, min(coordination.max_workers, max(2, processors), len(agents))),
         supervision_ms=coordination.supervision_interval,
         escalation_threshold=coordination.escalation_threshold,
-        warnings=() if plan is None else _not_held(plan, settings),
+        warnings=() if plan is None else not_held(plan, settings),
+        own_roles=own_roles(settings),
     )
 
 
@@ -197,43 +215,6 @@ def _readable(workspace: str | os.PathLike[str]) -> str:
             hint="Name a folder that exists and that you may read with --workspace PATH.",
         ) from error
     return real
-
-
-def _agents(plan: Plan, settings: AgentSettings) -> dict[str, AgentOrder]:
-    found: dict[str, AgentOrder] = {}
-    for agent, role in plan.agents.items():
-        template = settings.template(role)
-        found[agent] = AgentOrder(
-            role=role,
-            class_path=template.class_path,
-            capabilities=tuple(class_of(template).capabilities),
-            config=template.config,
-            memory_bytes=template.ceiling_bytes,
-        )
-    return found
-
-
-def _not_held(plan: Plan, settings: AgentSettings) -> tuple[str, ...]:
-    """Shares of a processor that a template asks for, other than the built-in one does."""
-    built_in = load_agents(None).templates
-    asked = ((role, settings.template(role).cpu_millis) for role in sorted({*plan.agents.values()}))
-    return tuple(
-        f"{role}: resources.cpu has no effect: nothing here holds an agent to its share"
-        for role, cpu in asked
-        if cpu is not None and cpu != built_in[role].cpu_millis
-    )
-
-
-def _coordination(settings: AgentSettings) -> CoordinatorSettings:
-    template = settings.template("coordinator")
-    known = CoordinatorSettings.__struct_fields__
-    given = {key: value for key, value in template.config.items() if key in known}
-    try:
-        return msgspec.convert(given, CoordinatorSettings)
-    except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"{template.source}: A setting of the coordinator cannot be used: {error}."
-        ) from error
 
 
 def _import_paths() -> tuple[str, ...]:

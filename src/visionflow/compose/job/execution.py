@@ -242,8 +242,8 @@ class _Execution:
         blobs = self._embedded.blobs
         view = write_outputs(self._folder, self._order, story, status, blobs)
         outcome = outcome_of(summary_of(view))
+        self._folder.write_summary(outcome.summary)
         if status in FINISHED:
-            self._folder.write_summary(outcome.summary)
             _clear(self._folder)
         self._folder.mark(status)
         return outcome

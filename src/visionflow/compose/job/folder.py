@@ -81,6 +81,8 @@ class Order(msgspec.Struct, frozen=True):
     escalation_threshold: float = 0.7
     cache: str | None = None
     import_paths: tuple[str, ...] = ()
+    own_roles: tuple[str, ...] = ()
+    """Roles whose template is of the user's own file."""
     warnings: tuple[str, ...] = ()
     """What the templates ask for and nothing holds."""
 

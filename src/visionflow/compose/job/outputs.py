@@ -87,6 +87,10 @@ def facts_of(folder: RunFolder, order: Order, story: Story, status: str, blobs: 
         tools=_with_absent(found, story),
         vote=vote_of(story.vote, blobs) or found.vote,
         warnings=(*order.warnings, *found.warnings),
+        own_warnings=(
+            *order.warnings,
+            *(each for each in found.warnings if each.partition(":")[0] in order.own_roles),
+        ),
         notes=(*_blocked(order), *found.notes, *unread, *_escalation(order, story)),
     )
 
@@ -146,6 +150,15 @@ def _with_absent(found: Gathered, story: Story) -> tuple[ToolRun, ...]:
     """The tools' runs, and those that no reviewer got to, each with why."""
     known = {run.tool for run in found.tools}
     absent: dict[str, ToolRun] = {}
+    reviews = story.of_type("review_code")
+    if reviews:
+        asked = {tool for task in reviews for tool in tools_for(story.tasks[task].focus)}
+        reason = "no task of the plan uses it"
+        absent = {
+            tool: ToolRun(tool, None, ended="not_run", reason=reason)
+            for tool in tools_for(None)
+            if tool not in asked
+        }
     for task in story.of_type("review_code"):
         part = story.parts[task]
         if part.status is TaskStatus.COMPLETED:

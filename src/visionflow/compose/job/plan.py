@@ -3,6 +3,7 @@
 Ids are fixed, so that handing the same plan in again after a crash is the same command.
 """
 
+from visionflow.agents.evidence import Part
 from visionflow.agents.plans import Plan, PlanTask
 from visionflow.agents.roles.job import storable
 from visionflow.compose.job.folder import Order, RunFolder
@@ -72,7 +73,11 @@ def submission(
         if task.part is not None:
             given["part"] = storable(parts[task.part])
         if task.role == "coordinator":
-            given |= {"parts": storable(plan.parts), "gates": list(plan.gates)}
+            given |= {
+                "parts": storable(plan.parts),
+                "reviewed": storable(_reviewed(plan)),
+                "gates": list(plan.gates),
+            }
         if task.type == "vote":
             given["change"] = next((t.id for _, t in plan.tasks() if t.type == "fix"), None)
         return TaskSpec(
@@ -103,3 +108,15 @@ def submission(
         ),
         failure_threshold_bp=10_000,
     )
+
+
+def _reviewed(plan: Plan) -> tuple[Part, ...] | None:
+    """The parts that a review of the plan is about; `None` for all of the workspace.
+
+    A plan without reviews looks at nothing in that way, which its missing tools tell.
+    """
+    reviews = [task for _, task in plan.tasks() if task.type == "review_code"]
+    if not reviews or any(task.part is None for task in reviews):
+        return None
+    named = {task.part for task in reviews}
+    return tuple(part for part in plan.parts if part.name in named)

@@ -11,10 +11,17 @@ from typing import Any, cast
 
 import msgspec
 
-from visionflow.agents.plans import GATES, Plan, PlanTask, drawing
+from visionflow.agents.evidence import FOCUSES
+from visionflow.agents.plans import GATES, PLAYBOOKS, ROLES, Plan, PlanTask, drawing
 from visionflow.domain.errors import ConfigError
 from visionflow.settings.lines import Located, read_yaml
 
+_FAULTS = 10
+"""How many are told at once."""
+_WORDS: dict[str, tuple[str, ...]] = {
+    "gates": GATES, "role": ROLES, "playbook": PLAYBOOKS, "focus": FOCUSES,
+}  # fmt: skip
+"""Keys whose values are words of a list."""
 _HEAD = """\
 # The plan of a run. Edit it, then:  visionflow run {name}
 # Phases run one after the other, the tasks of a phase side by side unless it says
@@ -67,7 +74,10 @@ def read_plan(path: Path) -> PlanFile:
         raise _fault(file, str(error), path) from error
     faults = plan.faults()
     if faults:
-        raise ConfigError(f"{path}: {faults[0]}", hint=_more(faults))
+        lines = path.read_text(encoding="utf-8").splitlines()
+        told = [f"{path}:{_line_of(fault, lines)}: {fault}" for fault in faults[:_FAULTS]]
+        more = f"And {len(faults) - _FAULTS} more." if len(faults) > _FAULTS else None
+        raise ConfigError("\n".join(told), hint=more)
     return PlanFile(workspace, plan)
 
 
@@ -75,8 +85,14 @@ def _keys() -> str:
     return ", ".join(("workspace", *Plan.__struct_fields__))
 
 
-def _more(faults: list[str]) -> str | None:
-    return None if len(faults) == 1 else f"And {len(faults) - 1} more."
+def _line_of(fault: str, lines: list[str]) -> int:
+    """The last line that has what the fault names: of two that are alike the second is too many."""
+    named = [word for word in (*re.findall(r"'([^']+)'", fault), fault.partition(":")[0]) if word]
+    for word in named:
+        found = [n for n, line in enumerate(lines, 1) if word in line and not line.startswith("#")]
+        if found:
+            return found[-1]
+    return 1
 
 
 def _fault(file: Located, told: str, path: Path) -> ConfigError:
@@ -90,5 +106,10 @@ def _fault(file: Located, told: str, path: Path) -> ConfigError:
     if word and line:
         after = enumerate(text[line - 1 :], line)
         line = next((number for number, each in after if word in each), line)
-    allowed = ", ".join(PlanTask.__struct_fields__) if "tasks" in keys else _keys()
-    return ConfigError(f"{path}:{line or 1}: {told}.", hint=f"Keys there: {allowed}.")
+    last = next((key for key in reversed(keys) if key.isidentifier()), "")
+    if last in _WORDS:
+        hint = f"Allowed: {', '.join(_WORDS[last])}."
+    else:
+        allowed = ", ".join(PlanTask.__struct_fields__) if "tasks" in keys else _keys()
+        hint = f"Keys there: {allowed}."
+    return ConfigError(f"{path}:{line or 1}: {told}.", hint=hint)
