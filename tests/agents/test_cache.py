@@ -50,10 +50,36 @@ def test_a_value_that_was_changed_on_the_disk_is_a_miss(tmp_path: Path) -> None:
     with ResultCache(str(tmp_path)) as cache:
         cache.put_many({"k": b"value", "l": b"value"})
     with sqlite3.connect(tmp_path / FILE) as database:
-        database.execute("UPDATE results SET value = x'00112233445566778899' WHERE key = 'k'")
+        torn = "UPDATE results SET value = x'00112233445566778899' WHERE key = ?"
+        database.execute(torn, (key_of("row", "k"),))
     database.close()
     with ResultCache(str(tmp_path)) as cache:
         assert cache.get_many(["k", "l"]) == {"l": b"value"}
+
+
+def test_neither_a_value_nor_its_key_can_be_read_in_the_file(tmp_path: Path) -> None:
+    key = key_of("facts", "content of a file")
+    with ResultCache(str(tmp_path)) as cache:
+        cache.put_many({key: b"corr3ct-h0rse-b4ttery" * 100, key_of("other"): b"corr3ct-h0rse"})
+        assert cache.get_many([key]) == {key: b"corr3ct-h0rse-b4ttery" * 100}
+    written = b"".join(each.read_bytes() for each in sorted(tmp_path.iterdir()))
+    assert FILE in {each.name for each in tmp_path.iterdir()}
+    assert b"h0rse" not in written
+    assert key.encode() not in written
+
+
+def test_values_that_an_older_release_left_readable_are_gone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.execute(
+            "CREATE TABLE results (key TEXT PRIMARY KEY, used INTEGER NOT NULL, value BLOB NOT NULL)"
+        )
+        database.execute("INSERT INTO results VALUES ('k', 1, 'corr3ct-h0rse-b4ttery')")
+    database.close()
+    with ResultCache(str(tmp_path)) as cache:
+        assert cache.get_many(["k"]) == {}
+        cache.put_many({"k": b"v"})
+        assert cache.get_many(["k"]) == {"k": b"v"}
+    assert b"h0rse" not in b"".join(each.read_bytes() for each in sorted(tmp_path.iterdir()))
 
 
 def test_a_folder_that_cannot_be_made_is_a_miss(tmp_path: Path) -> None:

@@ -4,6 +4,10 @@ One SQLite file in a folder of ours, shared by all processes of this user. It is
 fault of it (a full disk, a torn file, another process that holds it too long) is a miss and no
 error. What a key stands for is the caller's job: `key_of` over everything that the result depends
 on. Values are opaque bytes; each is stored with a digest of itself, so that a torn one is a miss.
+
+What tools say of a file quotes it: comments, constants, passwords. So a value is stored covered
+with a stream that follows from its key, and in the key's place stands a digest of it. As a key is
+made from the content that the value is of, who does not have that content reads nothing here.
 """
 
 import hashlib
@@ -24,6 +28,8 @@ _KEYS_AT_ONCE = 500
 _STALE = 20
 """Openings of the cache after which a hit is noted as used again: not each one is a write."""
 _DIGEST_BYTES = 8
+_FORM = 1
+"""Of what is stored; a file of another form, whose values anybody could read, is emptied."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results
     (key TEXT PRIMARY KEY, used INTEGER NOT NULL, value BLOB NOT NULL);
@@ -54,24 +60,26 @@ class ResultCache:
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """What is known of these keys."""
-        wanted = sorted(set(keys))
+        wanted = {_row_of(key): key for key in keys}
         database = self._database() if wanted else None
         found: dict[str, bytes] = {}
         if database is None:
             return found
         try:
-            for start in range(0, len(wanted), _KEYS_AT_ONCE):
-                some = wanted[start : start + _KEYS_AT_ONCE]
+            listed = sorted(wanted)
+            for start in range(0, len(listed), _KEYS_AT_ONCE):
+                some = listed[start : start + _KEYS_AT_ONCE]
                 marks = ",".join("?" * len(some))
                 rows = database.execute(
                     f"SELECT key, used, value FROM results WHERE key IN ({marks})", some
                 )
-                for key, used, value in rows:
-                    whole = _unsealed(value)
+                for row, used, value in rows:
+                    key = wanted[str(row)]
+                    whole = _unsealed(key, value)
                     if whole is not None:
-                        found[str(key)] = whole
+                        found[key] = whole
                         if isinstance(used, int) and used < self._turn - _STALE:
-                            self._hit.add(str(key))
+                            self._hit.add(str(row))
         except Exception as error:  # Whatever SQLite says of this file, it is a miss.
             self._fault(error)
             return {}
@@ -80,7 +88,7 @@ class ResultCache:
     def put_many(self, items: Mapping[str, bytes]) -> None:
         """Keep these. Values above `VALUE_BYTES_MAX` are not kept."""
         rows = [
-            (key, self._turn_now(), _sealed(value))
+            (_row_of(key), self._turn_now(), _sealed(key, value))
             for key, value in sorted(items.items())
             if len(value) <= VALUE_BYTES_MAX
         ]
@@ -103,7 +111,7 @@ class ResultCache:
             if self._hit:
                 turn = self._turn
                 with database:
-                    rows = [(turn, key) for key in sorted(self._hit)]
+                    rows = [(turn, row) for row in sorted(self._hit)]
                     database.executemany("UPDATE results SET used = ? WHERE key = ?", rows)
         except Exception as error:
             self._fault(error)
@@ -131,6 +139,8 @@ class ResultCache:
             database = apsw.Connection(str(Path(self._folder, FILE)))
             database.set_busy_timeout(BUSY_MS)
             database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL").fetchall()
+            if _number(database, "PRAGMA user_version") != _FORM:
+                _emptied(database)
             if not database.execute("PRAGMA table_list(results)").fetchall():
                 database.execute(_SCHEMA)
             self._turn = 1 + (_number(database, "SELECT max(used) FROM results") or 0)
@@ -186,14 +196,45 @@ def _closed(database: "apsw.Connection") -> None:
         database.close()
 
 
-def _sealed(value: bytes) -> bytes:
-    return hashlib.sha256(value).digest()[:_DIGEST_BYTES] + value
+def _emptied(database: "apsw.Connection") -> None:
+    """Forget what is of another form, so that none of the old values stays in the file."""
+    database.execute("BEGIN IMMEDIATE")  # Another process may be at it, or done with it.
+    try:
+        held = _number(database, "SELECT count(*) FROM sqlite_schema WHERE name = 'results'")
+        stale = _number(database, "PRAGMA user_version") != _FORM
+        if stale:
+            database.execute("DROP TABLE IF EXISTS results").fetchall()
+            database.execute(f"PRAGMA user_version = {_FORM}").fetchall()
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
+    if stale and held:
+        database.execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def _unsealed(stored: object) -> bytes | None:
+def _row_of(key: str) -> str:
+    """What stands in the file for a key, which cannot be found from it."""
+    return key_of("row", key)
+
+
+def _sealed(key: str, value: bytes) -> bytes:
+    return _covered(key, hashlib.sha256(value).digest()[:_DIGEST_BYTES] + value)
+
+
+def _unsealed(key: str, stored: object) -> bytes | None:
     if not isinstance(stored, bytes) or len(stored) < _DIGEST_BYTES:
         return None
-    value = stored[_DIGEST_BYTES:]
+    plain = _covered(key, stored)
+    value = plain[_DIGEST_BYTES:]
     return (
-        value if hashlib.sha256(value).digest()[:_DIGEST_BYTES] == stored[:_DIGEST_BYTES] else None
+        value if hashlib.sha256(value).digest()[:_DIGEST_BYTES] == plain[:_DIGEST_BYTES] else None
     )
+
+
+def _covered(key: str, value: bytes) -> bytes:
+    """`value` under the stream of its key; covering it again uncovers it."""
+    stream = hashlib.shake_256(f"value {key}".encode("utf-8", "surrogateescape"))
+    size = len(value)
+    mixed = int.from_bytes(value, "big") ^ int.from_bytes(stream.digest(size), "big")
+    return mixed.to_bytes(size, "big")
