@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.cli.command_line import finished_run, visionflow
@@ -88,6 +89,12 @@ def test_a_reader_that_goes_away_is_no_error(done: RunFolder, out: Path) -> None
     assert ran.stdout.strip() in ("0", "141")
 
 
+def test_a_reader_of_the_help_may_go_away_too() -> None:
+    words = f"{sys.executable} -P -m visionflow.cli run --help | true; echo ${{PIPESTATUS[0]}}"
+    ran = subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.strip() in ("0", "141")
+
+
 def test_a_closed_standard_output_is_no_error(done: RunFolder, out: Path) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -153,3 +160,14 @@ def test_a_goal_that_nothing_can_meet_is_blocked(workspace: Path, out: Path) -> 
     ran = visionflow("run", "Invent a language", "--workspace", workspace, "--out", out, "--json")
     assert ran.returncode == 3
     assert json.loads(ran.stdout)["status"] == "blocked"
+
+
+def test_a_run_that_was_killed_does_not_look_under_way(done: RunFolder, out: Path) -> None:
+    summary = {**(done.read_summary() or {}), "status": "running", "headline": "Under way: tests."}
+    done.write_summary(summary)
+    done.write_record(msgspec.structs.replace(done.read_record(), status="running", owner=None))
+    told = json.loads(visionflow("show", done.run, "--out", out, "--json").stdout)
+    assert (told["status"], told["headline"]) == ("interrupted", "Interrupted; it can be resumed.")
+    people = visionflow("show", done.run, "--out", out).stdout
+    assert "Interrupted; it can be resumed." in people and "Under way" not in people
+    assert "Resume with: visionflow run --resume" in people

@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         code = _command(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):
+        # Rich, which prints the help, turns a broken pipe into an exit; no command of ours exits.
         code = NOBODY_READS
     except KeyboardInterrupt:
         code = INTERRUPTED
