@@ -49,7 +49,7 @@ def test_a_person_gets_verdict_gates_findings_and_where_the_report_is(
 ) -> None:
     ran = visionflow("run", "--resume", done.run, "--out", out)
     lines = ran.stdout.splitlines()
-    assert lines[0] == "Failed: a gate failed. (1.5 s)"
+    assert lines[0] == "Failed: findings. (1.5 s)"
     assert lines[1].startswith("  findings failed ")
     assert f"Report: {done.page}" in lines
     assert lines[-1] == f"Show it: visionflow show {done.run} --out {out}"

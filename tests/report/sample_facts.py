@@ -19,8 +19,10 @@ from visionflow.agents.evidence import (
     Hotspot,
     Module,
     Owner,
+    Part,
     Place,
     Research,
+    Survey,
     Todo,
     Vote,
 )
@@ -283,7 +285,16 @@ _TASKS = (
 def tasks() -> tuple[TaskFacts, ...]:
     """An audit's tasks, all done."""
     return tuple(
-        TaskFacts(title.replace(" ", "-"), title, role, phase, "completed", None, 1)
+        TaskFacts(
+            title.replace(" ", "-"),
+            title,
+            role,
+            phase,
+            "completed",
+            None,
+            1,
+            "vote" if phase == "vote" else "",
+        )
         for title, role, phase in _TASKS
     )
 
@@ -296,9 +307,12 @@ def sample(**other: Any) -> RunFacts:
         workspace="/home/ada/shop", out="/home/ada/shop/.visionflow/runs/run_sample",
         status="completed", started="2026-01-05T09:30:00.000Z", seconds=41.7, tasks=tasks(),
         gates=("tests", "syntax", "findings", "secrets", "cycles", "patch"), tests=suite_run(),
+        survey=Survey(75, 49, (Part("all"),)),
         tools=findings(), research=research(), architecture=architecture(), change=change(),
         vote=vote(), head="9f8e7d6c" * 5, dirty=True,
-        warnings=("researcher: sources: web has no effect: there is no network",),
+        warnings=("researcher: sources: web has no effect: there is no network",
+                  "tester: retries has no effect: nobody reads it"),
+        own_warnings=("tester: retries has no effect: nobody reads it",),
         notes=("data/export.csv: not read (Permission denied)",),
     )  # fmt: skip
     return msgspec.structs.replace(facts, **other)
@@ -360,7 +374,8 @@ def hostile(text: str) -> RunFacts:
     place = Place(text, 1)
     flaky = Flaky(text, ("passed",), ("failed",), text)
     return sample(
-        goal=text, why=text, workspace="/tmp/" + text, head=text, warnings=(text,), notes=(text,),
+        goal=text, why=text, workspace="/tmp/" + text, head=text, warnings=(text,),
+        own_warnings=(text,), notes=(text,),
         tools=(tool,),
         tasks=(TaskFacts("t", text, "tester", "examine", "failed", text, 2),),
         tests=TestRun("failed", text, Counts(1, 1), 2, (case,), (case,), None, text,

@@ -122,10 +122,10 @@ def _voted(decision: Any) -> Vote:
         (Change("changed", gates={"tests": True}), _voted("undecided"), None),
         (Change("changed", gates={"tests": True}), _voted(None), None),
         (Change("changed", gates={"tests": None}), _voted("approved"), None),
-        (Change("changed", gates={"tests": False}), _voted("approved"), False),
+        (Change("changed", gates={"tests": False}), _voted("approved"), None),
         (Change("rejected"), None, None),
-        (Change("rejected", commits=(FixCommit("F401", "a", "c", (), 1),)), None, False),
-        (Change("nothing_to_do"), None, True),
+        (Change("rejected", commits=(FixCommit("F401", "a", "c", (), 1),)), None, None),
+        (Change("nothing_to_do"), None, None),
         (Change("could_not_run"), None, None),
     ],
 )

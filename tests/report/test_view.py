@@ -15,7 +15,7 @@ from tests.report.sample_facts import (
     suite_run,
     tasks,
 )
-from visionflow.agents.evidence import Hotspot, Issue
+from visionflow.agents.evidence import Hotspot, Issue, Part, Survey
 from visionflow.agents.findings import SEVERITIES, ToolRun
 from visionflow.agents.report.commands import quoted
 from visionflow.agents.report.facts import RunFacts, TaskFacts
@@ -100,7 +100,8 @@ def test_what_the_patch_mends_is_acted_on_by_taking_the_patch() -> None:
     view = view_of(sample())
     unused = next(each for each in view.issues if each.place == "shop/report.py:4")
     assert unused.fixed
-    assert unused.command == "visionflow apply run_sample --out /home/ada/shop/.visionflow/runs"
+    taken = "visionflow apply run_sample --out /home/ada/shop/.visionflow/runs"
+    assert unused.command == f"{taken} --to-working-tree"
     other = next(each for each in view.issues if each.place == "shop/jobs.py:88")
     assert not other.fixed
     assert other.command == "${EDITOR:-vi} +88 /home/ada/shop/shop/jobs.py"
@@ -170,7 +171,7 @@ def test_a_clean_run_leaves_no_doubt() -> None:
     run = msgspec.structs.replace(suite_run(), outcome="passed", reason=None, flaky=(), cases=())
     facts = sample(
         tools=(tool,), tests=run, notes=(), architecture=None, vote=None,
-        gates=("tests", "syntax", "findings"),
+        gates=("tests", "syntax", "findings"), survey=Survey(9, 3, (Part("all"),)),
     )  # fmt: skip
     assert view_of(facts).trust.doubts == ()
     assert view_of(facts).not_looked_at == ()

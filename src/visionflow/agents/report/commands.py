@@ -30,6 +30,13 @@ def run_command(verb: str, facts: RunFacts) -> str:
     return f"visionflow {verb} {quoted(facts.run)} --out {quoted(home)}"
 
 
+def apply_command(facts: RunFacts) -> str:
+    """The command that brings the change in: as a branch, where one can stand on a commit that
+    holds what the run saw, else into the files themselves."""
+    branch = facts.head is not None and not facts.dirty
+    return run_command("apply", facts) + ("" if branch else " --to-working-tree")
+
+
 def can_apply(change: Change | None) -> bool:
     """Whether there is a change to bring into the workspace."""
     return change is not None and change.outcome == "changed" and change.tip is not None
@@ -46,7 +53,7 @@ def fixed_by(issue: Issue, change: Change | None) -> bool:
 def acting_on(issue: Issue, facts: RunFacts) -> str:
     """What to type next for this issue: take the patch that mends it, else open the place."""
     if fixed_by(issue, facts.change) and can_apply(facts.change):
-        return run_command("apply", facts)
+        return apply_command(facts)
     return f"${{EDITOR:-vi}} +{issue.line} {quoted(str(PurePath(facts.workspace, issue.path)))}"
 
 
@@ -54,7 +61,7 @@ def commands_of(facts: RunFacts) -> tuple[CommandLine, ...]:
     """What can be done with this run."""
     told = [CommandLine("show", "Show it", run_command("show", facts))]
     if can_apply(facts.change):
-        told.append(CommandLine("apply", "Take the patch", run_command("apply", facts)))
+        told.append(CommandLine("apply", "Take the patch", apply_command(facts)))
     if facts.status in UNDER_WAY:
         resumed = run_command("run --resume", facts)
         told.append(CommandLine("resume", "Go on with it", resumed))

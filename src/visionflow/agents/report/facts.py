@@ -19,6 +19,8 @@ class TaskFacts(msgspec.Struct, frozen=True):
     reason: str | None = None
     """Why, where it did not complete."""
     attempts: int = 0
+    type: str = ""
+    """What is asked of the role, such as `review_code` or `vote`."""
 
 
 class RunFacts(msgspec.Struct, frozen=True):
@@ -57,4 +59,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     """Settings that were given and have no effect, each with why."""
     own_warnings: tuple[str, ...] = ()
     """Those of them that are about templates of the user's own file."""
+    gaps: tuple[tuple[str, str | None], ...] = ()
+    """(focus, part) that no review came to the end of. `None`: of no part; empty: of what lies in
+    none."""
     notes: tuple[str, ...] = ()

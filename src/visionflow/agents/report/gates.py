@@ -7,18 +7,20 @@ run is under way nothing but its tests has passed yet: what is still to come may
   off by the clock after a failure that no missing dependency explains; else None. A flaky test is
   quarantined and decides nothing; it is named.
 - `syntax`: False when ruff found `invalid-syntax` outside tests; True when ruff completed, read a
-  file, and what it did not read outside tests was parsed by bandit; else None.
-- `findings`: False when any tool found something critical or high; True when every tool completed
-  and one of them read a file; else None.
+  file, and what it did not read outside tests was parsed by bandit; else None, also where a file
+  outside tests lies in no part that is reviewed.
+- `findings`: False when any tool found something critical or high that the project does not hide;
+  True when every tool completed, one of them read a file, and every focus was reviewed in every
+  part; else None.
 - `coverage`: as the tester told it, coverage against its threshold; None without coverage.
 - `secrets`: False when detect-secrets found one that weighs medium or more; True when it found
-  none, completed and read a file; else None, also where the only ones are in tests or documents and
-  told by their name alone: most are made up there, and a person has to look.
+  none, completed and read every part; else None, also where the only ones are in tests or
+  documents and told by their name alone: most are made up there, and a person has to look.
 - `cycles`: False when modules import each other in a ring; True when there is none and every module
   outside tests could be read; else None.
-- `patch`: False when the coder's change did not pass its own gates or was voted down; True when it
-  passed them and was not, and when there was nothing to change; else None, also where no fix could
-  be shown to be safe and so none was made: that says nothing against the project.
+- `patch`: False when the coder's change was voted down; True when it passed its own gates and was
+  not; else None, also where there is no change to judge: nothing to mend, or no fix that could be
+  shown to be safe. That says nothing against the project, and alone leaves no verdict open.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +40,7 @@ SECRETS_TOOL = "detect-secrets"
 MEANS: Mapping[str, str] = {
     "tests": "the project's own tests pass",
     "syntax": "every file outside tests parses",
-    "findings": "no tool found anything critical or high",
+    "findings": "no tool found anything critical or high that is not hidden by the project",
     "coverage": "the tests run as much of the code as the threshold asks",
     "secrets": "no secret lies in the files",
     "cycles": "no modules import each other in a ring",
@@ -59,8 +61,9 @@ def gates_of(facts: RunFacts) -> Gates:
     for name in facts.gates:
         formula = _FORMULAS.get(name)
         value = None if formula is None else formula(facts)
-        early = facts.status in UNDER_WAY and value is True and name not in _FINAL
-        told[name] = None if early else value
+        early = facts.status in UNDER_WAY and name not in _FINAL
+        open_yet = value is True and (early or _partial(name, facts))
+        told[name] = None if open_yet else value
     return told
 
 
@@ -70,13 +73,21 @@ def base_gates(tests: TestRun | None, tools: Sequence[ToolRun]) -> Gates:
 
 
 def verdict(gates: Mapping[str, bool | None]) -> Verdict:
-    """`failed` when a gate failed, `passed` when all passed, else what is between."""
-    values = list(gates.values())
+    """`failed` when a gate failed, `passed` when all passed, else what is between.
+
+    That there is no change to judge leaves nothing open.
+    """
+    values = [value for name, value in gates.items() if name != "patch" or value is not None]
     if False in values:
         return "failed"
     if True not in values:
         return "nothing_checked"
     return "incomplete" if None in values else "passed"
+
+
+def failed_of(gates: Mapping[str, bool | None]) -> str:
+    """The names of the gates that failed."""
+    return ", ".join(name for name, value in gates.items() if value is False)
 
 
 def findings_of(tools: Sequence[ToolRun]) -> dict[str, int]:
@@ -129,6 +140,16 @@ def _findings(tools: Sequence[ToolRun]) -> bool | None:
     return True if whole and any(run.files_read for run in tools) else None
 
 
+def _partial(name: str, facts: RunFacts) -> bool:
+    """Whether a part of what the gate is about was looked at by no review."""
+    outside = () if facts.survey is None else facts.survey.unreviewed
+    if name == "syntax":
+        return any(not is_test_path(path) for path in outside)
+    if name == "secrets":
+        return bool(outside) or any(focus == "security" for focus, _ in facts.gaps)
+    return name == "findings" and bool(outside or facts.gaps)
+
+
 def _secrets(facts: RunFacts) -> bool | None:
     runs = [run for run in facts.tools if run.tool == SECRETS_TOOL]
     found = [finding.severity for run in runs for finding in run.findings]
@@ -159,15 +180,13 @@ def is_made(change: Change) -> bool:
 
 def patch_gate(change: Change, vote: Vote | None) -> bool | None:
     """The gate `patch` of a change and the vote on it, where there was one."""
-    if change.outcome == "nothing_to_do":
-        return True
-    if not is_made(change):
+    if change.outcome != "changed":
         return None
     decision = "approved" if vote is None else vote.decision
-    values = list(change.gates.values())
-    if change.outcome == "rejected" or False in values or decision == "rejected":
+    if decision == "rejected":
         return False
-    return None if None in values or decision != "approved" else True
+    passed = all(value is True for value in change.gates.values())
+    return True if passed and decision == "approved" else None
 
 
 _FORMULAS: Mapping[str, Callable[[RunFacts], bool | None]] = {

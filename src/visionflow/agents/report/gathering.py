@@ -9,7 +9,15 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from visionflow.agents.evidence import Architecture, Ballot, Change, Research, Survey, Vote
+from visionflow.agents.evidence import (
+    FOCUSES,
+    Architecture,
+    Ballot,
+    Change,
+    Research,
+    Survey,
+    Vote,
+)
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.tools.results import TestRun
@@ -36,6 +44,9 @@ class Gathered(msgspec.Struct, frozen=True):
     vote: Vote | None = None
     """By the ballots that are there; what decided in the end, the log has."""
     coverage_gate: bool | None = None
+    gaps: tuple[tuple[str, str | None], ...] = ()
+    """(focus, part) that no review came to the end of. `None`: of no part; empty: of what lies in
+    none."""
     head: str | None = None
     dirty: bool | None = None
     warnings: tuple[str, ...] = ()
@@ -58,8 +69,9 @@ def gather(results: Mapping[str, object], scans: Mapping[str, object] | None = N
     tools += _Reading({key: {"tool": value} for key, value in (scans or {}).items()}).all(
         "tool", ToolRun
     )
+    survey = read.first("survey", Survey)
     return Gathered(
-        survey=read.first("survey", Survey),
+        survey=survey,
         tests=read.first("tests", TestRun),
         tools=merge_runs(tools),
         research=read.first("research", Research),
@@ -67,6 +79,7 @@ def gather(results: Mapping[str, object], scans: Mapping[str, object] | None = N
         change=read.first("change", Change),
         vote=_vote(sorted(read.all("ballot", Ballot), key=lambda ballot: ballot.member)),
         coverage_gate=read.first("coverage_gate", bool),
+        gaps=tuple(_gaps(results, survey)),
         head=read.first("head", str),
         dirty=read.first("dirty", bool),
         warnings=tuple(dict.fromkeys(each for told in read.lists("warnings") for each in told)),
@@ -75,6 +88,28 @@ def gather(results: Mapping[str, object], scans: Mapping[str, object] | None = N
             *read.unread,
         ),
     )
+
+
+def _gaps(results: Mapping[str, object], survey: Survey | None) -> Iterator[tuple[str, str | None]]:
+    """What of focuses and parts no review is about; nothing where there is no review at all."""
+    seen: dict[str, set[str | None]] = {}
+    for result in results.values():
+        if not isinstance(result, dict):
+            continue
+        told = cast("dict[str, object]", result)
+        if {"tools", "focus", "part"} <= told.keys():
+            focus, part = told["focus"], told["part"]
+            for each in FOCUSES if focus is None else (str(focus),):
+                seen.setdefault(each, set()).add(None if part is None else str(part))
+    parts = () if survey is None else survey.parts
+    for focus in FOCUSES if seen else ():
+        reviewed = seen.get(focus, set())
+        if not reviewed:
+            yield focus, None
+        elif None not in reviewed:
+            yield from ((focus, part.name) for part in parts if part.name not in reviewed)
+            if not any(not part.folders and part.name in reviewed for part in parts):
+                yield focus, ""
 
 
 def _vote(ballots: list[Ballot]) -> Vote | None:

@@ -51,6 +51,9 @@ def _head(view: RunView) -> Iterator[str]:
     yield ""
     yield f"**{markdown(view.headline)}**"
     yield ""
+    if view.subtitle:
+        yield markdown(view.subtitle, 1_000)
+        yield ""
     took = "" if view.seconds is None else f" {seconds(view.seconds)},"
     yield (
         f"Workspace {code(view.workspace)}, run {code(view.run)},{took} status {code(view.status)}."
@@ -313,7 +316,7 @@ def _not_looked_at(view: RunView) -> Iterator[str]:
     yield "## What was not looked at"
     yield ""
     if not view.not_looked_at:
-        yield "Nothing is known that was left out."
+        yield view.nothing_left_out
         yield ""
         return
     for each in view.not_looked_at[:_LISTED]:
@@ -366,7 +369,7 @@ def _ground(view: RunView) -> Iterator[str]:
         yield from (f"- {markdown(reason)}" for reason in run.unheld)
     for note in notes_of(view):
         yield f"- {markdown(note)}"
-    yield from (f"- Warning: {markdown(each)}" for each in view.warnings)
+    yield from (f"- Warning: {markdown(each)}" for each in view.own_warnings)
     yield ""
     for command in view.commands:
         yield f"{command.does}:"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from visionflow.agents.evidence import Ballot, Change, Vote
-from visionflow.agents.report.commands import can_apply, run_command
+from visionflow.agents.report.commands import apply_command, can_apply
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.report.gates import is_made
 from visionflow.agents.report.telling import Teller, path, place, ranges
@@ -135,7 +135,7 @@ def change_view(change: Change, facts: RunFacts, teller: Teller) -> ChangeView:
         ),
         code_quality=change.code_quality,
         patch_sha256=change.patch_sha256,
-        apply=run_command("apply", facts) if can_apply(change) else None,
+        apply=apply_command(facts) if can_apply(change) else None,
         notes=teller.lines(change.notes),
     )  # fmt: skip
 

@@ -34,6 +34,7 @@ def terminal_lines(
     lines += _gates(view, paint, width)
     lines += _figures(view, width)
     lines += _issues(view, paint, width)
+    lines += _hidden(view, paint)
     lines += _answers(view, paint, width)
     lines += _unseen(view, paint, width)
     tail = [f"Report: {_cut(report, 4_096)}"] if report else []
@@ -88,7 +89,9 @@ def _issues(view: RunView, paint: Paint, width: int) -> Iterator[str]:
         yield _issue(issue, paint, width)
         yield f"           {paint('faint', issue.command)}"
     if view.issues_total > TOP:
-        yield paint("faint", f"  and {view.issues_total - TOP:,} more, all in findings.sarif")
+        yield paint(
+            "faint", f"  and {view.issues_total - TOP:,} more faults, all in findings.sarif"
+        )
 
 
 def _issue(issue: IssueLine, paint: Paint, width: int) -> str:
@@ -110,6 +113,8 @@ def _answers(view: RunView, paint: Paint, width: int) -> Iterator[str]:
     if view.issues_asked:
         return
     answers = () if view.research is None else view.research.answers
+    if view.research is not None and not answers:
+        yield paint("unsure", "The goal has no term that could be looked up.")
     for answer in answers[:_ANSWERS_MAX]:
         terms = _cut(", ".join(answer.terms), 40)
         yield f"{paint('bold', terms)}: {plural(answer.hits, 'line')}"
@@ -119,6 +124,11 @@ def _answers(view: RunView, paint: Paint, width: int) -> Iterator[str]:
     for spot in spots[:2]:
         told = f"{spot.path}: {plural(spot.changes, 'change')}, complexity {spot.complexity:,}"
         yield f"{paint('unsure', 'hotspot')} {_cut(told, width - 8)}"
+
+
+def _hidden(view: RunView, paint: Paint) -> Iterator[str]:
+    if view.hidden:
+        yield paint("unsure", f"Hidden by the project itself: {view.hidden}")
 
 
 def _unseen(view: RunView, paint: Paint, width: int) -> Iterator[str]:

@@ -31,6 +31,10 @@ class Trust(msgspec.Struct, frozen=True):
     statements: tuple[str, ...]
     doubts: tuple[str, ...]
     """Those of the statements that take trust away."""
+    good: tuple[str, ...] = ()
+    """Those that give cause for it."""
+    bad: tuple[str, ...] = ()
+    """Those that say what failed."""
 
 
 class TaskLine(msgspec.Struct, frozen=True):
@@ -375,6 +379,8 @@ class RunView(msgspec.Struct, frozen=True):
     verdict: str = "nothing_checked"
     headline: str = ""
     """Verdict and status in one sentence."""
+    subtitle: str = ""
+    """Which gates failed or could not be told, and by what; empty where there is nothing to say."""
     tone: str = "unsure"
     """good, bad or unsure: how the headline is coloured."""
     trust: Trust = Trust("", (), ())
@@ -390,8 +396,12 @@ class RunView(msgspec.Struct, frozen=True):
     """Whether any tool got to say something."""
     suppressed: tuple[HiddenLine, ...] = ()
     suppressed_total: int = 0
+    hidden: str = ""
+    """How many findings the project hides, and how many of them are grave; empty: none."""
     not_looked_at: tuple[Unseen, ...] = ()
     not_looked_at_total: int = 0
+    nothing_left_out: str = "Nothing is known that was left out."
+    """What is said where nothing is in `not_looked_at`."""
     tools: tuple[ToolLine, ...] = ()
     tests: TestsView | None = None
     architecture: ArchitectureView | None = None
@@ -399,4 +409,7 @@ class RunView(msgspec.Struct, frozen=True):
     change: ChangeView | None = None
     vote: VoteView | None = None
     warnings: tuple[str, ...] = ()
+    """Every setting without effect."""
+    own_warnings: tuple[str, ...] = ()
+    """Those that the user gave: only these are shown to people."""
     commands: tuple[CommandLine, ...] = ()

@@ -16,12 +16,19 @@ from visionflow.agents.findings import SEVERITIES, Suppressed
 from visionflow.agents.report.commands import acting_on, commands_of, fixed_by
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.report.figures import figures_of
-from visionflow.agents.report.gates import MEANS, UNDER_WAY, gates_of, known_findings, verdict
+from visionflow.agents.report.gates import gates_of, known_findings, verdict
 from visionflow.agents.report.ranking import ranked
 from visionflow.agents.report.sections import change_view, tests_view, vote_view
 from visionflow.agents.report.studies import architecture_view, research_view
-from visionflow.agents.report.telling import Teller, named, path, place
-from visionflow.agents.report.trust import asked, not_looked_at, trust_of
+from visionflow.agents.report.telling import Teller, path, place
+from visionflow.agents.report.trust import (
+    NO_VOTE,
+    asked,
+    not_looked_at,
+    not_needed,
+    nothing_left_out,
+    trust_of,
+)
 from visionflow.agents.report.values import (
     GateLine,
     HiddenLine,
@@ -30,6 +37,7 @@ from visionflow.agents.report.values import (
     TaskLine,
     ToolLine,
 )
+from visionflow.agents.report.verdicts import headline_of, hidden_told, meaning_of, subtitle_of
 from visionflow.agents.tools.correlate import issues_of
 
 __all__ = ["TOP", "RunView", "as_json", "from_json", "notes_of", "view_of"]
@@ -40,12 +48,6 @@ ISSUES_MAX = 200
 SUPPRESSED_MAX = 100
 UNSEEN_MAX = 100
 _NOTES_MAX = 60
-_HEADLINE = {
-    "passed": ("Passed: every gate passed.", "good"),
-    "failed": ("Failed: a gate failed.", "bad"),
-    "incomplete": ("Incomplete: what could be checked passed.", "unsure"),
-    "nothing_checked": ("Nothing could be checked.", "unsure"),
-}
 
 
 def view_of(facts: RunFacts) -> RunView:
@@ -56,7 +58,7 @@ def view_of(facts: RunFacts) -> RunView:
     findings = known_findings(facts.tools)
     unseen = not_looked_at(facts, teller)
     hidden = _suppressed(facts)
-    headline, tone = _headline(facts, verdict(gates))
+    headline, tone = headline_of(facts, gates)
     view = RunView(
         run=facts.run,
         status=facts.status,
@@ -76,10 +78,11 @@ def view_of(facts: RunFacts) -> RunView:
         trusted=facts.trusted,
         verdict=verdict(gates),
         headline=headline,
+        subtitle=subtitle_of(facts, gates, teller),
         tone=tone,
-        trust=trust_of(facts, verdict(gates), unseen, teller),
+        trust=trust_of(facts, gates, verdict(gates), unseen, teller),
         gate_lines=tuple(
-            GateLine(name, value, MEANS.get(name, "")) for name, value in gates.items()
+            GateLine(name, value, meaning_of(name, value, facts)) for name, value in gates.items()
         ),
         tasks=_tasks(facts, teller),
         issues=_issues(issues, facts, teller),
@@ -88,8 +91,10 @@ def view_of(facts: RunFacts) -> RunView:
         issues_known=findings is not None,
         suppressed=tuple(_hidden(each, teller) for each in hidden[:SUPPRESSED_MAX]),
         suppressed_total=len(hidden),
+        hidden=hidden_told(facts),
         not_looked_at=unseen[:UNSEEN_MAX],
         not_looked_at_total=len(unseen),
+        nothing_left_out=nothing_left_out(facts),
         tools=_tools(facts, teller),
         tests=None if facts.tests is None else tests_view(facts.tests, teller),
         architecture=_given(facts.architecture, architecture_view, teller),
@@ -97,6 +102,7 @@ def view_of(facts: RunFacts) -> RunView:
         change=None if facts.change is None else change_view(facts.change, facts, teller),
         vote=_given(asked(facts), vote_view, teller),
         warnings=teller.lines(facts.warnings)[:_NOTES_MAX],
+        own_warnings=teller.lines(facts.own_warnings)[:_NOTES_MAX],
         commands=commands_of(facts),
     )
     return msgspec.structs.replace(view, figures=figures_of(view))
@@ -127,24 +133,12 @@ def _given(value: Any, make: Any, teller: Teller) -> Any:
     return None if value is None else make(value, teller)
 
 
-def _headline(facts: RunFacts, word: str) -> tuple[str, str]:
-    if facts.status in UNDER_WAY:
-        under_way = [task.title for task in facts.tasks if task.status in ("assigned", "running")]
-        told = f": {', '.join(under_way)}" if under_way else ""
-        begun = "Under way" if facts.status == "running" else "Interrupted; it can be resumed"
-        return f"{begun}{told}.", "unsure"
-    if facts.status != "completed":
-        return f"The run ended as {named(facts.status)}.", "bad"
-    if not facts.gates:
-        return "Done: this playbook has no gate.", "good"
-    return _HEADLINE[word]
-
-
 def _tasks(facts: RunFacts, teller: Teller) -> tuple[TaskLine, ...]:
     return tuple(
         TaskLine(
             teller.line(task.title, 80), teller.line(task.role, 40), teller.line(task.phase, 40),
-            teller.line(task.status, 40), teller.maybe(task.reason), task.attempts,
+            teller.line(task.status, 40),
+            NO_VOTE if not_needed(task, facts) else teller.maybe(task.reason), task.attempts,
         )
         for task in facts.tasks
     )  # fmt: skip
