@@ -4,7 +4,12 @@ import msgspec
 import pytest
 
 from visionflow.agents.findings import Finding, Severity, ToolRun, with_fingerprints
-from visionflow.agents.gate.baseline import read_baseline, stale, write_baseline
+from visionflow.agents.gate.baseline import (
+    read_baseline,
+    stale,
+    without_accepted,
+    write_baseline,
+)
 from visionflow.agents.gate.covering import changed_coverage, lines_that_can_run
 from visionflow.agents.gate.judging import Comparison, Fresh, judge, weighed
 from visionflow.agents.gate.results import (
@@ -16,7 +21,7 @@ from visionflow.agents.gate.results import (
     GateResult,
     Tests,
 )
-from visionflow.agents.gate.suites import compare, suspects, unknown
+from visionflow.agents.gate.suites import Change, compare, suspects, unknown
 from visionflow.agents.gate.verdict import reasons
 from visionflow.agents.tools.delta import FileDiff, Hunk, Span
 from visionflow.agents.tools.results import Case, Counts, Flaky, TestRun
@@ -246,8 +251,96 @@ def test_a_renamed_test_file_is_held_against_its_old_name() -> None:
 
 def test_a_failure_that_an_absence_explains_says_nothing() -> None:
     head = suite({"t.py::a": "failed"}, missing="numpy")
-    assert suspects(head) == ()
     assert ids(compare(head, None, "all", {})) == ([], [], [])
+    shared = suite({"t.py::a": "failed"}, missing="numpy")
+    assert ids(compare(head, shared, "all", {})) == ([], [], [])
+
+
+def test_an_absence_that_base_does_not_share_breaks_what_it_explains() -> None:
+    head = suite({"t.py": "error", "u.py::b": "failed"}, missing="numpy")
+    assert suspects(head) == ("t.py", "u.py")
+    base = suite({"t.py::a": "passed", "u.py::b": "passed"})
+    assert ids(compare(head, base, "all", {}))[0] == ["t.py", "u.py::b"]
+
+
+def lost(tests: Tests) -> list[tuple[str, str]]:
+    return [(each.id, each.message) for each in tests.lost]
+
+
+def test_a_test_that_passed_and_is_idle_or_gone_is_lost() -> None:
+    base = suite({"t.py::a": "passed", "t.py::b": "passed", "t.py::c": "passed",
+                  "t.py::d": "skipped", "u.py::e": "passed"})  # fmt: skip
+    head = suite({"t.py::a": "skipped", "t.py::b": "xfailed", "t.py::d": "skipped",
+                  "u.py": "skipped"})  # fmt: skip
+    assert lost(compare(head, base, "all", {})) == [
+        ("t.py::a", "skipped now"), ("t.py::b", "expected to fail now"),
+        ("t.py::c", "no longer there"), ("u.py::e", "skipped now"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "gone"),
+    [
+        (["t.py::a"], ["u.py::a"], []),
+        (["t.py::a"], ["t.py::New::a"], []),
+        (["t.py::a", "v.py::a"], ["u.py::a"], ["v.py::a"]),
+        (["t.py::a[1]", "t.py::a[2]"], ["t.py::a[x]"], ["t.py::a[2]"]),
+        (["t.py::a"], ["t.py::other"], ["t.py::a"]),
+        (["t.py::old"], ["t.py::new"], []),
+        (["t.py::a"], ["unchanged.py::a"], ["t.py::a"]),
+    ],
+)  # fmt: skip
+def test_a_test_that_goes_on_elsewhere_or_under_another_name_is_not_lost(
+    base: list[str], head: list[str], gone: list[str]
+) -> None:
+    change = Change(touched=frozenset({"t.py", "u.py"}), renamed={"t.py::old": "t.py::new"})
+    passed = suite(dict.fromkeys(head, "passed")), suite(dict.fromkeys(base, "passed"))
+    assert [each.id for each in compare(*passed, "all", {}, change).lost] == gone
+
+
+def test_a_moved_test_that_is_skipped_where_it_went_is_lost() -> None:
+    base, head = suite({"t.py::a": "passed"}), suite({"u.py::a": "skipped"})
+    change = Change(touched=frozenset({"u.py"}), deleted=frozenset({"t.py"}))
+    assert lost(compare(head, base, "all", {}, change)) == [("t.py::a", "no longer there")]
+
+
+def test_a_test_that_hangs_is_broken_and_those_behind_it_are_counted() -> None:
+    base = suite({"t.py::a": "passed", "t.py::b": "passed", "u.py::c": "passed"})
+    head = TestRun("timed_out", "too slow", hanging="t.py::b", outcomes={"t.py::a": "passed"})
+    told = compare(head, base, "all", {})
+    assert (ids(told)[0], told.lost, told.unreached) == (["t.py::b"], (), 1)
+    hung = TestRun("timed_out", "too slow", hanging="t.py::b", outcomes={"t.py::a": "passed"})
+    told = compare(head, hung, "all", {})
+    assert ids(told) == ([], [], ["t.py::b"])
+
+
+def test_a_suite_without_a_verdict_breaks_each_file_that_passed() -> None:
+    base = suite({"t.py::a": "passed", "t.py::b": "passed", "u.py::c": "failed"})
+    told = compare(TestRun("could_not_run", "it left"), base, "all", {})
+    assert [(each.id, each.message) for each in told.broken] == [
+        ("t.py", "2 passed on base and had no result: it left")
+    ]
+
+
+def test_where_base_came_to_no_verdict_either_a_failure_is_not_judged() -> None:
+    head = suite({"t.py::a": "failed", "t.py::b": "failed"})
+    base = TestRun("timed_out", "too slow", outcomes={"t.py::a": "passed"})
+    told = compare(head, base, "all", {})
+    assert ids(told)[0] == ["t.py::a"]
+    assert [each.id for each in told.untold] == ["t.py::b"]
+
+
+def test_a_baseline_accepts_a_lost_test_until_it_is_lost_no_more() -> None:
+    base, head = suite({"t.py::a": "passed", "t.py::b": "passed"}), suite({})
+    told = compare(head, base, "all", {})
+    entries = read_baseline(write_baseline((), (), told.lost[:1])).findings
+    parted = without_accepted(told, entries)
+    assert [each.id for each in parted.allowed] == ["t.py::a"]
+    assert [each.id for each in parted.lost] == ["t.py::b"]
+    assert stale(entries, [], [], parted) == ()
+    assert stale(entries, [], [], compare(base, None, "all", {})) == entries
+    assert stale(entries, [], [], None) == ()
+    assert without_accepted(told, (), every=True).lost == ()
 
 
 def test_a_run_that_ended_early_still_tells_of_the_failures_it_saw() -> None:

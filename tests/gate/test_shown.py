@@ -77,7 +77,10 @@ def test_a_clean_gate_says_so_and_why_tests_are_not_known() -> None:
     text = as_text(msgspec.structs.replace(CLEAN, tests_reason="there are no tests"), plain)
     assert text.splitlines() == [
         "tests: not known: there are no tests",
-        "Gate: nothing new. 0 files changed against HEAD (222222222).",
+        (
+            "Gate: nothing new; tests unknown: there are no tests. "
+            "0 files changed against HEAD (222222222)."
+        ),
     ]
 
 

@@ -38,6 +38,7 @@ def gate(
     format: Format = "text",
     fail_on: Literal["low", "medium", "high", "critical"] = "low",
     tests: Literal["affected", "all", "none"] = "affected",
+    allow_lost_tests: Annotated[bool, FLAG] = False,
     require_tests: Annotated[bool, FLAG] = False,
     require_tools: Annotated[bool, FLAG] = False,
     min_coverage: float | None = None,
@@ -67,6 +68,8 @@ def gate(
         The least severity that fails the gate.
     tests
         Which tests to run: those that the change can reach, all, or none.
+    allow_lost_tests
+        Tell of tests that passed on base and are gone, skipped or expected to fail, and pass.
     require_tests
         Fail also when it cannot be told how the tests go.
     require_tools
@@ -101,6 +104,7 @@ def gate(
         tests=tests,
         fail_on=fail_on,
         min_coverage=min_coverage,
+        allow_lost=allow_lost_tests,
         require_tests=require_tests,
         require_tools=require_tools,
         cache=not no_cache,

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
-from visionflow.agents.findings import Finding, Severity, ToolRun, with_fingerprints
-from visionflow.agents.gate.results import BrokenTest, GateResult
+from visionflow.agents.findings import Finding, Severity, ToolRun, order_of
+from visionflow.agents.gate.baseline import LOST, TESTS, fingerprint
+from visionflow.agents.gate.results import NO_CHANGE, NOT_ASKED, BrokenTest, GateResult
 from visionflow.agents.roles.job import storable
 from visionflow.agents.tools.sarif import sarif
 from visionflow.agents.tools.text import one_line
@@ -14,8 +15,6 @@ from visionflow.agents.tools.text import one_line
 _LEVEL: dict[Severity, str] = {
     "critical": "error", "high": "error", "medium": "error", "low": "warning", "info": "notice",
 }  # fmt: skip
-TESTS = "tests"
-"""The tool's name under which broken and flaky tests stand in SARIF."""
 
 
 def as_json(result: GateResult, exit_code: int) -> bytes:
@@ -33,7 +32,7 @@ def as_json(result: GateResult, exit_code: int) -> bytes:
 
 def as_sarif(result: GateResult) -> bytes:
     """SARIF of what fails the gate: a run for each tool that read, its new findings in it, and one
-    for tests that are broken or newly flaky."""
+    for tests that are broken, lost or newly flaky. Where nothing can be told, that was not run."""
     runs = [
         ToolRun(
             tool.tool, tool.version, _of(tool.tool, result.findings.new), tool.files_read,
@@ -47,9 +46,12 @@ def as_sarif(result: GateResult) -> bytes:
     if result.tests is not None:
         found = [
             *(_test(each, "broken-test", "high") for each in result.tests.broken),
+            *(_test(each, LOST, "high") for each in result.tests.lost),
             *(_test(each, "flaky-test", "medium") for each in result.tests.flaky),
         ]
-        runs.append(ToolRun(TESTS, None, with_fingerprints(found, {})))
+        runs.append(ToolRun(TESTS, None, tuple(sorted(found, key=order_of))))
+    elif result.tests_unknown:
+        runs.append(ToolRun(TESTS, None, (), ended="not_run", reason=result.tests_reason))
     return sarif(runs)
 
 
@@ -59,7 +61,10 @@ def _of(tool: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def _test(test: BrokenTest, rule: str, severity: Severity) -> Finding:
     said = f": {test.message}" if test.message else ""
-    return Finding(TESTS, rule, severity, f"{test.id}{said}", test.path, 1)
+    return Finding(
+        TESTS, rule, severity, f"{test.id}{said}", test.path, test.line,
+        fingerprint=fingerprint(rule, test.id),
+    )  # fmt: skip
 
 
 def as_github(result: GateResult) -> str:
@@ -79,14 +84,25 @@ def as_github(result: GateResult) -> str:
                  title=f"{each.tool} {each.rule}")
         for each in result.findings.below
     ]  # fmt: skip
+    lines += [
+        _command("notice", f"{each.finding.message} (hidden by {each.where})",
+                 file=each.finding.path, line=each.finding.line,
+                 title=f"hidden by this change: {each.finding.tool} {each.finding.rule}")
+        for each in result.findings.suppressed
+    ]  # fmt: skip
     if result.tests is not None:
         for what, tests in (
-            ("broken test", result.tests.broken), ("newly flaky test", result.tests.flaky)
+            ("broken test", result.tests.broken), ("lost test", result.tests.lost),
+            ("newly flaky test", result.tests.flaky),
         ):  # fmt: skip
             lines += [
-                _command("error", f"{each.id}: {each.message}", file=each.path, line=1, title=what)
+                _command("error", f"{each.id}: {each.message}", file=each.path, line=each.line,
+                         title=what)
                 for each in tests
-            ]
+            ]  # fmt: skip
+    elif result.tests_reason not in (None, NOT_ASKED, NO_CHANGE):
+        said = f"tests unknown: {result.tests_reason}"
+        lines.append(_command("warning", said, title="visionflow gate"))
     for each in result.coverage.missing if result.coverage is not None else ():
         for first, last in _stretches(each.missing):
             lines.append(
@@ -95,7 +111,9 @@ def as_github(result: GateResult) -> str:
             )  # fmt: skip
     said = "; ".join(result.failed) or "nothing new"
     if result.verdict == "incomplete":
-        said = f"nothing new in what was looked at: {'; '.join(result.unseen)}"
+        unseen = list(result.unseen)
+        unseen += [f"tests unknown: {result.tests_reason}"] if result.tests_unknown else []
+        said = f"nothing new in what was looked at: {'; '.join(unseen)}"
     lines.append(_command("notice" if result.clean else "error", said, title="visionflow gate"))
     return "\n".join(lines) + "\n"
 

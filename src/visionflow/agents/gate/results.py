@@ -7,11 +7,13 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from visionflow.agents.findings import SEVERITIES, Finding, Severity
+from visionflow.agents.findings import SEVERITIES, Finding, Severity, Suppressed
 from visionflow.agents.tools.tree import NO_SOURCE
 
 FailOn = Literal["low", "medium", "high", "critical"]
 Verdict = Literal["clean", "incomplete", "failed"]
+NOT_ASKED, NO_CHANGE = "tests were not asked for", "nothing changed"
+"""Reasons without a question."""
 Status = Literal["added", "changed", "renamed", "deleted", "submodule"]
 
 
@@ -60,6 +62,8 @@ class Findings(msgspec.Struct, frozen=True):
     """How many were there before."""
     fixed: int = 0
     """How many are gone."""
+    suppressed: tuple[Suppressed, ...] = ()
+    """Hidden by a comment or a setting that the change brought: told, never failing."""
 
 
 class BrokenTest(msgspec.Struct, frozen=True, order=True):
@@ -68,6 +72,8 @@ class BrokenTest(msgspec.Struct, frozen=True, order=True):
     id: str
     path: str
     message: str = ""
+    line: int = 1
+    """Where it is defined, or where that was; 1 where nobody knows."""
 
 
 class Tests(msgspec.Struct, frozen=True):
@@ -81,11 +87,19 @@ class Tests(msgspec.Struct, frozen=True):
     files: tuple[str, ...] | None
     """The test files that were chosen; `None`: all."""
     broken: tuple[BrokenTest, ...] = ()
-    """Fail, and passed on base or were not there."""
+    """Fail, hang or cannot be imported, and passed on base or were not there."""
+    lost: tuple[BrokenTest, ...] = ()
+    """Passed on base, and are skipped, expected to fail, or gone."""
+    allowed: tuple[BrokenTest, ...] = ()
+    """The same, and in the baseline or allowed by `--allow-lost-tests`."""
     flaky: tuple[BrokenTest, ...] = ()
     """Failed, passed when run again, and passed on base."""
     known: tuple[BrokenTest, ...] = ()
     """Fail, and fail on base too."""
+    untold: tuple[BrokenTest, ...] = ()
+    """Fail, and base ended before it came to them."""
+    unreached: int = 0
+    """How many passed on base and had no result, as the run was ended early."""
     missing: tuple[str, ...] = ()
     """Dependencies that were not there and explain failures; such failures are not judged."""
 
@@ -139,6 +153,8 @@ class GateResult(msgspec.Struct, frozen=True):
     tests: Tests | None = None
     tests_reason: str | None = None
     """Why there is no answer on tests."""
+    tests_unknown: bool = False
+    """Whether there are tests, on one side at least, of which nothing can be told."""
     coverage: ChangedCoverage | None = None
     coverage_reason: str | None = None
     tools: tuple[ToolState, ...] = ()
@@ -153,10 +169,11 @@ class GateResult(msgspec.Struct, frozen=True):
 
     @property
     def verdict(self) -> Verdict:
-        """`incomplete`: nothing failed, but a tool did not look at all that changed."""
+        """`incomplete`: nothing failed, but a tool did not look at all that changed, or how the
+        tests go cannot be told."""
         if self.failed:
             return "failed"
-        return "incomplete" if self.unseen else "clean"
+        return "incomplete" if self.unseen or self.tests_unknown else "clean"
 
     @property
     def unseen(self) -> tuple[str, ...]:

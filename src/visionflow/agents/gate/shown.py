@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from visionflow.agents.findings import Finding, Severity
-from visionflow.agents.gate.results import BrokenTest, GateResult
+from visionflow.agents.gate.results import NO_CHANGE, NOT_ASKED, BrokenTest, GateResult
 from visionflow.agents.tools.text import one_line, show_path
 
 Paint = Callable[[str, str], str]
@@ -33,6 +33,8 @@ def _verdict(result: GateResult, paint: Paint) -> str:
         style, said = "unsure", "nothing new in what was looked at"
     elif result.clean:
         style, said = "good", "nothing new"
+    if result.tests is None and result.tests_reason not in (None, NOT_ASKED, NO_CHANGE):
+        said += f"; tests unknown: {one_line(result.tests_reason or '', 300)}"
     return f"{paint(style, f'Gate: {said}')}. {files} against {against}."
 
 
@@ -52,6 +54,9 @@ def _findings(result: GateResult, paint: Paint) -> list[str]:
     )  # fmt: skip
     told = [f"{number} {what}" for number, what in counts if number]
     lines += [paint("faint", f"findings: {', '.join(told)}")] if told else []
+    for hidden in found.suppressed[:NEW_MAX]:
+        lines.append(f"{_finding(hidden.finding, paint)} (hidden by {one_line(hidden.where, 100)})")
+    lines += _more(len(found.suppressed) - NEW_MAX, "hidden by this change")
     for entry in result.stale[:OTHERS_MAX]:
         lines.append(f"baseline: {show_path(entry.path)} {entry.tool} {entry.rule} is gone")
     return lines + _more(len(result.stale) - OTHERS_MAX, "entries of the baseline are gone")
@@ -68,7 +73,9 @@ def _tests(result: GateResult, paint: Paint) -> list[str]:
     tests = result.tests
     if tests is None:
         return [f"tests: not known: {one_line(result.tests_reason or 'not run')}"]
-    lines = [*_named(tests.broken, "broken", paint), *_named(tests.flaky, "newly flaky", paint)]
+    lines = [*_named(tests.broken, "broken", paint), *_named(tests.lost, "lost", paint)]
+    lines += _named(tests.flaky, "newly flaky", paint)
+    lines += _named(tests.allowed, "lost, and allowed", paint, "faint")
     which = "all" if tests.files is None else f"{_files(len(tests.files))} that the change reaches"
     known = f", {len(tests.known)} failed before too" if tests.known else ""
     lines.append(f"tests: {tests.run} run ({which}){known}")
@@ -77,10 +84,10 @@ def _tests(result: GateResult, paint: Paint) -> list[str]:
     return lines
 
 
-def _named(tests: Iterable[BrokenTest], what: str, paint: Paint) -> list[str]:
+def _named(tests: Iterable[BrokenTest], what: str, paint: Paint, style: str = "bad") -> list[str]:
     listed = list(tests)
     lines = [
-        f"{paint('bad', what)}: {one_line(each.id)}"
+        f"{paint(style, what)}: {one_line(each.id)}"
         + (f": {one_line(each.message, 160)}" if each.message else "")
         for each in listed[:NEW_MAX]
     ]

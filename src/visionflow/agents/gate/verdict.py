@@ -1,7 +1,7 @@
 """What fails a gate, one sentence each. What is not known fails nothing but where it is required.
 
 - a finding that is new, on a changed line, at or above the threshold and not in the baseline;
-- a test that is broken, or newly flaky;
+- a test that is broken, lost, or newly flaky;
 - coverage of the changed lines under the least that was asked for;
 - no answer on tests, where one is required;
 - a tool that did not look at all that changed, where that is required.
@@ -23,6 +23,8 @@ def reasons(
     tests = result.tests
     if tests is not None and tests.broken:
         found.append(f"{_count(len(tests.broken), 'test')} broken")
+    if tests is not None and tests.lost:
+        found.append(f"{_count(len(tests.lost), 'test')} lost")
     if tests is not None and tests.flaky:
         found.append(f"{_count(len(tests.flaky), 'test')} newly flaky")
     if tests is None and require_tests:

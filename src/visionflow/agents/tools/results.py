@@ -104,6 +104,8 @@ class TestRun(msgspec.Struct, frozen=True):
     """These count neither as passed nor as failed in the outcome: they are quarantined."""
     order_dependent: tuple[Flaky, ...] = ()
     """These pass alone and never after the tests before them. They are failures."""
+    hanging: str | None = None
+    """The test that ran when the wall clock ended everything."""
     selection: tuple[str, ...] | None = None
     """The test files that were asked for; `None`: all."""
     pass_rate: float | None = None

@@ -30,6 +30,7 @@ _ERROR = re.compile(r"^(?:E  |ERROR\b|[\w.]*(?:Error|Exception)\b)|\berror:")
 _OF_COVERAGE = re.compile(r"CoverageWarning|self\._?warn\(")
 _UNSAVED = re.compile(r"^(?:coverage\.exceptions\.\w+: )?Couldn't use data file.*", re.MULTILINE)
 _LINKS_TOLD = 10
+WALL_HINT = "`timeout` of the tester in agents.yaml sets the limit"
 _INTERRUPTED, _INTERNAL, _USAGE, _NOTHING = 2, 3, 4, 5
 
 
@@ -45,7 +46,7 @@ def judge(log: TestLog, cases: Sequence[Case], done: Completed, project: Project
     missing = {case.missing for case in bad if _is_dependency(case.missing)}
     if outcome == "could_not_run" and not cases:
         missing |= {_absent(done, project)}
-    counts = count(cases)
+    counts, cut = count(cases), hanging(log, done)
     return TestRun(
         outcome, reason, counts, log.collected, tuple(bad[:CASES_MAX]), tuple(
             msgspec.structs.replace(case, message="") for case in slowest
@@ -55,6 +56,7 @@ def judge(log: TestLog, cases: Sequence[Case], done: Completed, project: Project
         pass_rate=pass_rate(counts) if ran else None,
         missing=tuple(sorted(what for what in missing if what is not None)),
         notes=tuple(_notes(log, bad, done)),
+        hanging=cut.id if cut is not None else None,
     )  # fmt: skip
 
 
@@ -119,7 +121,7 @@ def _outcome(
         cut = hanging(log, done)
         at = f"while {one_line(cut.id, 200)} ran" if cut else "outside of any test"
         told = f"the wall clock ended the tests {at}, after {done.wall_ms // 1_000} s"
-        return "timed_out", f"{told}; `timeout` of the tester in agents.yaml sets the limit"
+        return "timed_out", f"{told}; {WALL_HINT}"
     if done.ended_by in ("memory", "cancelled"):
         where = f" while {one_line(log.current, 200)} ran" if log.current else ""
         return "could_not_run", f"the tests were ended by {done.ended_by}{where}"

@@ -24,6 +24,8 @@ class GateRequest(msgspec.Struct, frozen=True):
     fail_on: FailOn = "low"
     min_coverage: float | None = None
     """Percent of the changed lines that can run."""
+    allow_lost: bool = False
+    """Lost tests are told of and fail nothing."""
     require_tests: bool = False
     require_tools: bool = False
     cache: bool = True

@@ -17,6 +17,8 @@ from visionflow.agents.gate import baseline as baselines
 from visionflow.agents.gate.cycles import closing_edges, new_rings
 from visionflow.agents.gate.judging import Comparison, judge, weighed
 from visionflow.agents.gate.results import (
+    NO_CHANGE,
+    NOT_ASKED,
     Accepted,
     ChangedFile,
     Findings,
@@ -114,9 +116,9 @@ class _Gate:
             fail_on=request.fail_on,
             notes=sides.notes,
         )
-        kept = [each.path for each in accepted]
-        if not sides.diff and not kept:
-            why = "nothing changed"
+        kept = [each.path for each in accepted if each.tool != baselines.TESTS]
+        if not sides.diff and not accepted:
+            why = NO_CHANGE
             return msgspec.structs.replace(result, tests_reason=why, coverage_reason=why)
         base, head = await self._copies()
         present = {portable_path(path): path for path in head.project.tree.python}
@@ -125,7 +127,7 @@ class _Gate:
         graph = _Once(lambda: self._graph(head, results))
         review = asyncio.ensure_future(self._reviewed(base, head, besides))
         cycles = asyncio.ensure_future(self._cycles(base, head, graph, results))
-        suites = asyncio.ensure_future(self._tested(head, graph, results))
+        suites = asyncio.ensure_future(self._tested(base, head, graph, results))
         try:
             before, after = await review
             rings, tested = await cycles, await suites
@@ -133,12 +135,16 @@ class _Gate:
             await _ended(review, cycles, suites)
         judged = (*after, rings) if rings is not None else after
         fresh = judge(Comparison(before, judged, sides.diff, line_text(base), line_text(head)))
+        tests = tested.tests
+        if tests is not None:
+            tests = baselines.without_accepted(tests, accepted, request.allow_lost)
         return msgspec.structs.replace(
             result,
             findings=weighed(fresh, accepted, request.fail_on),
-            stale=baselines.stale(accepted, after, head.project.tree.python),
-            tests=tested.tests,
+            stale=baselines.stale(accepted, after, head.project.tree.python, tested.tests),
+            tests=tests,
             tests_reason=tested.tests_reason,
+            tests_unknown=tested.unknown,
             coverage=tested.coverage,
             coverage_reason=tested.coverage_reason,
             tools=tuple(_state(run) for run in after),
@@ -194,9 +200,9 @@ class _Gate:
             return None
         return await asyncio.to_thread(graph_of, side.project, facts.files)
 
-    async def _tested(self, head: Side, graph: "_Once", results: ResultCache) -> Tested:
+    async def _tested(self, base: Side, head: Side, graph: "_Once", results: ResultCache) -> Tested:
         if self.request.tests == "none":
-            why = "tests were not asked for"
+            why = NOT_ASKED
             return Tested(tests_reason=why, coverage_reason=why)
         selection = None
         if self.request.tests == "affected":
@@ -205,9 +211,10 @@ class _Gate:
         many = "all tests" if selection is None else f"{len(selection)} test files"
         self.on_stage(f"reading the changed files, running {many}")
         suites = Suites(
-            self.sandbox, self.state, str(self.source), self.sides, self.request, results
-        )
-        return await suites.run(head.project, selection)
+            self.sandbox, self.state, str(self.source), self.sides, (base, head), self.request,
+            results,
+        )  # fmt: skip
+        return await suites.run(selection)
 
     def _no_baseline(self) -> list[FileDiff]:
         """The change without the baseline's own file, which no test reads."""
@@ -283,12 +290,19 @@ def _written(file: Path, result: GateResult, accepted: Sequence[Accepted]) -> Ga
     found = result.findings
     kept = [each for each in accepted if each not in result.stale]
     new = (*found.new, *found.below)
+    tests = result.tests
+    lost = tests.lost if tests is not None else ()
     try:
-        write_whole(file, baselines.write_baseline(kept, new))
+        write_whole(file, baselines.write_baseline(kept, new, lost))
     except OSError as error:
         raise OutputError(f"{file} cannot be written: {error.strerror}.") from error
     findings = msgspec.structs.replace(
         found, new=(), below=(), accepted=tuple(sorted((*found.accepted, *new), key=order_of))
     )
     note = f"{len(new)} findings were written into the baseline."
-    return msgspec.structs.replace(result, findings=findings, stale=(), notes=(*result.notes, note))
+    if tests is not None and lost:
+        note = f"{len(new)} findings and {len(lost)} lost tests were written into the baseline."
+        tests = baselines.without_accepted(tests, (), every=True)
+    return msgspec.structs.replace(
+        result, findings=findings, tests=tests, stale=(), notes=(*result.notes, note)
+    )
