@@ -71,7 +71,8 @@ def test_neither_a_value_nor_its_key_can_be_read_in_the_file(tmp_path: Path) -> 
 def test_values_that_an_older_release_left_readable_are_gone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as database:
         database.execute(
-            "CREATE TABLE results (key TEXT PRIMARY KEY, used INTEGER NOT NULL, value BLOB NOT NULL)"
+            "CREATE TABLE results"
+            " (key TEXT PRIMARY KEY, used INTEGER NOT NULL, value BLOB NOT NULL)"
         )
         database.execute("INSERT INTO results VALUES ('k', 1, 'corr3ct-h0rse-b4ttery')")
     database.close()

@@ -1,6 +1,7 @@
 """Secrets kept out of every report, whichever tool or test happened to print them.
 
-The tools hide what they take for a secret; this is the second lock. Two things are hidden: what
+The tools hide what they take for a secret, and the run replaces the values that they found
+(`tools.veiling`); this is the lock behind both. Two things are hidden: what
 stands in the text of a line on which a secret was found, and what has the form of a well-known
 credential wherever it stands. In its place comes a short hash, by which two can be compared.
 """
@@ -14,22 +15,10 @@ from visionflow.agents.findings import Finding, ToolRun
 from visionflow.agents.report.gates import SECRETS_TOOL
 from visionflow.agents.tools.hiding import hide
 from visionflow.agents.tools.text import clean
+from visionflow.agents.tools.veiling import MARK, SHAPES
 
 SECRET_CWES = frozenset({256, 257, 259, 260, 312, 321, 522, 540, 547, 798})
 """Weaknesses that are about a credential in the source."""
-_FORMS = re.compile(
-    r"""
-    \b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}
-    | \bgh[pousr]_[A-Za-z0-9]{20,} | \bgithub_pat_[A-Za-z0-9_]{20,} | \bglpat-[A-Za-z0-9_-]{16,}
-    | \bxox[abeoprs]-[A-Za-z0-9-]{8,} | \b[sr]k_(?:live|test)_[A-Za-z0-9]{10,}
-    | \bAIza[0-9A-Za-z_-]{30,} | \bnpm_[A-Za-z0-9]{30,} | \bpypi-[A-Za-z0-9_-]{30,}
-    | \bsk-[A-Za-z0-9_-]{20,} | \bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}
-    | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*
-    | (?<=://)[^\s/:@'"]{1,80}:[^\s/@'"]{1,200}(?=@)
-    | -----BEGIN[ A-Z]{0,30}PRIVATE\ KEY-----(?:[\s\S]{0,4000}?-----END[ A-Z]{0,30}-----|[^\n]*)
-    """,
-    re.VERBOSE,
-)
 _NAMED = re.compile(
     r"(?i)((?:passw(?:or)?d|passwd|pwd|secret|token|api_?key|auth_?key|private_?key|credentials?)"
     r"[\w'\"\]]{0,20}\s{0,3}[:=]\s{0,3}[bBrRuUfF]{0,2})(\"[^\"\n]{3,}\"|'[^'\n]{3,}')"
@@ -58,7 +47,7 @@ class Veil:
 
     def text(self, text: str) -> str:
         """`text` without what has the form of a credential; cleaned text is expected."""
-        shaped = _FORMS.sub(lambda found: hidden(found[0]), text)
+        shaped = SHAPES.sub(lambda found: hidden(found[0]), text)
         return _NAMED.sub(lambda found: f"{found[1]}'{hidden(found[2][1:-1])}'", shaped)
 
     def source(self, path: str, line: int, text: str) -> str:
@@ -107,7 +96,7 @@ def is_secret(finding: Finding) -> bool:
 
 def hidden(secret: str) -> str:
     """What stands where a secret stood."""
-    if not secret or _HIDDEN in secret or set(secret) <= set("*•.…xX '\""):
+    if not secret or _HIDDEN in secret or MARK in secret or set(secret) <= set("*•.…xX '\""):
         return secret
     digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
     return f"{_HIDDEN}{digest[:10]}]"
@@ -122,5 +111,5 @@ def withheld(text: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    shaped = _FORMS.sub(lambda found: hidden(found[0]), text)
+    shaped = SHAPES.sub(lambda found: hidden(found[0]), text)
     return _QUOTED.sub(lambda found: found[0][0] + hidden(found[0][1:-1]) + found[0][-1], shaped)

@@ -188,7 +188,8 @@ def _order(
 
 def _write(folder: RunFolder, place: Path, order: Order) -> None:
     ignoring = _prepare(place)
-    folder.state.mkdir(parents=True)
+    # What tests and tools said is in the log as it was: for its owner alone.
+    folder.state.mkdir(mode=0o700, parents=True)
     _ignore(folder.path if ignoring is None else ignoring)
     folder.write_order(order)
     if order.plan is not None:

@@ -15,7 +15,7 @@ from visionflow.agents.report.view import RunView
 from visionflow.agents.tools.text import write_whole
 from visionflow.agents.workspace.files import remove_tree
 from visionflow.compose.embedded import Embedded, Store
-from visionflow.compose.job.events import Follower
+from visionflow.compose.job.events import Follower, write_events
 from visionflow.compose.job.folder import FINISHED, Order, RunFolder
 from visionflow.compose.job.outputs import (
     Outcome,
@@ -27,6 +27,7 @@ from visionflow.compose.job.outputs import (
 from visionflow.compose.job.plan import spawns, submission, swarm_of
 from visionflow.compose.job.planfile import plan_text, read_plan
 from visionflow.compose.job.progress import JobProgress, OnProgress, Signals, first_lines
+from visionflow.compose.job.secrecy import Secrecy
 from visionflow.compose.job.story import Story
 from visionflow.compose.job.votes import due
 from visionflow.domain import commands as c
@@ -68,7 +69,9 @@ def _blocked(folder: RunFolder, order: Order) -> Outcome:
     """Say what is missing; nothing runs."""
     folder.events.touch()
     blobs = FileBlobs(folder.state / "blobs")
-    outcome = outcome_of(summary_of(write_outputs(folder, order, Story(None), "blocked", blobs)))
+    outcome = outcome_of(
+        summary_of(write_outputs(folder, order, Story(None), "blocked", blobs, Secrecy(folder)))
+    )
     folder.write_summary(outcome.summary)
     folder.mark("blocked")
     return outcome
@@ -107,6 +110,7 @@ class _Execution:
         self._stop = stop
         self._kill = kill
         self._signals = Signals()
+        self._secrecy = Secrecy(folder)
         self._view: RunView | None = None
         self._stale = True
         self._given_up: dict[str, None] = {}
@@ -147,7 +151,9 @@ class _Execution:
 
     def _follow(self) -> Follower:
         store = self._embedded.store
-        follower = Follower(store.log, self._order.run, self._folder.events, self._plan)
+        follower = Follower(
+            store.log, self._order.run, self._folder.events, self._plan, self._secrecy
+        )
         follower.catch_up()
         self._post(lambda: self._embedded.node.sessions.on_progress.append(self._signals.hear))
         self._write(follower.story)
@@ -240,7 +246,11 @@ class _Execution:
     def _conclude(self, story: Story) -> Outcome:
         status = status_of(story)
         blobs = self._embedded.blobs
-        view = write_outputs(self._folder, self._order, story, status, blobs)
+        view = write_outputs(self._folder, self._order, story, status, blobs, self._secrecy)
+        self._secrecy.clean_files()
+        write_events(
+            self._embedded.store.log, self._order.run, self._folder.events, self._secrecy.known
+        )
         outcome = outcome_of(summary_of(view))
         self._folder.write_summary(outcome.summary)
         if status in FINISHED:
@@ -253,7 +263,9 @@ class _Execution:
         self._stale = False
         self._written = time.monotonic()
         blobs = self._embedded.blobs
-        self._view = write_outputs(self._folder, self._order, story, "running", blobs)
+        self._view = write_outputs(
+            self._folder, self._order, story, "running", blobs, self._secrecy
+        )
         self._folder.write_summary(summary_of(self._view))
 
     def _show(self, story: Story) -> None:
@@ -265,7 +277,7 @@ class _Execution:
         self._on_progress(
             JobProgress(
                 story.phase,
-                self._signals.lines(story),
+                self._secrecy.known.cover(self._signals.lines(story)),
                 time.monotonic() - self._began,
                 None if counts is None else sum(counts.values()),
                 () if self._view is None else first_lines(self._view),

@@ -18,6 +18,7 @@ from visionflow.agents.tools.sarif import sarif
 from visionflow.agents.tools.text import write_whole
 from visionflow.compose.job.exits import ExitCode
 from visionflow.compose.job.folder import Order, RunFolder
+from visionflow.compose.job.secrecy import Secrecy
 from visionflow.compose.job.story import Story
 from visionflow.compose.job.votes import facts_of as vote_of
 from visionflow.domain.errors import BlobMissing
@@ -96,10 +97,10 @@ def facts_of(folder: RunFolder, order: Order, story: Story, status: str, blobs: 
 
 
 def write_outputs(
-    folder: RunFolder, order: Order, story: Story, status: str, blobs: Blobs
+    folder: RunFolder, order: Order, story: Story, status: str, blobs: Blobs, secrecy: Secrecy
 ) -> RunView:
     """Write report, page and SARIF file as far as the story goes; returns what they show."""
-    facts = facts_of(folder, order, story, status, blobs)
+    facts = secrecy.covered(facts_of(folder, order, story, status, blobs))
     view = view_of(facts)
     write_whole(folder.sarif, sarif(facts.tools))
     write_whole(folder.report, report_markdown(view).encode("utf-8", "replace"))
