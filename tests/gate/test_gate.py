@@ -65,9 +65,34 @@ def test_a_line_that_moved_or_was_renamed_with_its_file_is_not_flagged(
     ]
 
 
-def test_a_suppressed_finding_is_not_flagged(run: Gate, shop: Path) -> None:
-    put(shop, core("\n\ndef new(x):\n    return eval(x)  # nosec B307\n"))
-    assert "B307" not in [rule for _, _, rule in rules(run())]
+def hidden(result: GateResult) -> list[tuple[str, int, str]]:
+    return [
+        (each.finding.path, each.finding.line, each.finding.rule)
+        for each in result.findings.suppressed
+    ]
+
+
+def test_a_suppressed_finding_is_not_flagged_and_told_where_the_change_hid_it(
+    run: Gate, shop: Path
+) -> None:
+    commit(shop, core("\n\ndef known(x):\n    return eval(x)  # nosec B307\n"))
+    text = (shop / "shop/core.py").read_text()
+    put(shop, {"shop/core.py": text + "\n\ndef new(x):\n    return eval(x)  # nosec B307\n"})
+    result = run()
+    assert "B307" not in [rule for _, _, rule in rules(result)]
+    assert hidden(result) == [("shop/core.py", 14, "B307")]
+
+
+def test_a_known_finding_that_a_comment_or_setting_of_the_change_hides_is_told(
+    run: Gate, shop: Path
+) -> None:
+    commit(shop, {"shop/late.py": "import os\n"})
+    text = SHOP["shop/core.py"].replace("return eval(x)", "return eval(x)  # nosec")
+    ignored = '[lint.per-file-ignores]\n"shop/late.py" = ["F401"]\n'
+    put(shop, {"shop/core.py": text, "shop/late.py": "import os\n\nN = 1\n", "ruff.toml": ignored})
+    result = run()
+    assert hidden(result) == [("shop/core.py", 6, "B307"), ("shop/late.py", 1, "F401")]
+    assert (result.clean, result.findings.new) == (True, ())
 
 
 def test_a_file_that_does_not_parse_is_flagged_and_costs_only_itself(run: Gate, shop: Path) -> None:
@@ -260,6 +285,13 @@ def test_a_folder_within_the_repository_is_gated_alone(
     put(shop, {"other/a.py": "import os\n", "shop/core.py": "import sys\n"})
     result = gate(shop / "shop", home, monkeypatch)
     assert {path for path, _, _ in rules(result)} == {"core.py"}
+    told = "Only shop/ was looked at; 1 changed file elsewhere in the repository not."
+    assert told in result.notes
+    git(shop, "add", "-A")
+    git(shop, "commit", "-qm", "another")
+    put(shop, {"shop/core.py": "N = 1\n"})
+    (note,) = gate(shop / "shop", home, monkeypatch).notes
+    assert "0 changed files elsewhere" in note
 
 
 def test_a_name_that_is_no_text_or_steers_a_terminal_is_gated_and_shown_harmless(

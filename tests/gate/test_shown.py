@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from visionflow.agents.findings import Finding
+from visionflow.agents.findings import Finding, Suppressed
 from visionflow.agents.gate.machine import as_github, as_json, as_sarif
 from visionflow.agents.gate.results import (
     Accepted,
@@ -95,6 +95,29 @@ def test_what_was_not_looked_at_makes_a_clean_gate_incomplete_and_fails_where_it
         assert ("bandit did not read a.py" in as_github(result)) is (verdict == "incomplete")
         required = reasons(result, None, require_tests=False, require_tools=True)
         assert bool(required) is (verdict == "incomplete")
+
+
+def test_what_the_change_hides_is_told_and_fails_nothing() -> None:
+    hidden = Findings(suppressed=(Suppressed(EVAL, "comment", "# nosec"),))
+    result = msgspec.structs.replace(CLEAN, findings=hidden)
+    assert reasons(result, None, require_tests=False) == ()
+    told = json.loads(as_json(result, 0))["findings"]["suppressed"]
+    assert [(each["finding"]["rule"], each["where"]) for each in told] == [("B307", "# nosec")]
+    assert "[bandit B307] (hidden by # nosec)" in as_text(result, plain)
+    assert "title=hidden by this change%3A bandit B307::" in as_github(result)
+    assert as_github(result).startswith("::notice ")
+
+
+def test_lost_tests_stand_in_every_form_at_their_line() -> None:
+    gone = BrokenTest("tests/test_a.py::test_z", "tests/test_a.py", "no longer there", 7)
+    result = msgspec.structs.replace(CLEAN, tests=Tests(1, "affected", (), lost=(gone,)))
+    result = msgspec.structs.replace(result, failed=reasons(result, None, require_tests=False))
+    assert result.failed == ("1 test lost",)
+    assert "lost: tests/test_a.py::test_z: no longer there" in as_text(result, plain)
+    assert "::error file=tests/test_a.py,line=7,title=lost test::" in as_github(result)
+    (found,) = json.loads(as_sarif(result))["runs"][0]["results"]
+    assert found["ruleId"] == "lost-test"
+    assert found["locations"][0]["physicalLocation"]["region"]["startLine"] == 7
 
 
 def test_many_findings_are_cut_and_counted() -> None:

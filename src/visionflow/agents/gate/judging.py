@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from visionflow.agents.findings import Finding, ToolRun, order_of, portable_path
+from visionflow.agents.findings import Finding, Suppressed, ToolRun, order_of, portable_path
 from visionflow.agents.gate.results import Accepted, FailOn, Findings, at_least
 from visionflow.agents.tools.delta import FileDiff
 
@@ -72,6 +72,41 @@ def judge(compared: Comparison) -> Fresh:
         known=len(now) - len(fresh),
         fixed=before - (len(now) - len(fresh)) - len(moved),
     )
+
+
+def newly_hidden(compared: Comparison) -> tuple[Suppressed, ...]:
+    """What a comment or a setting hides now and did not hide on base, sorted by place.
+
+    On changed lines; anywhere in the changed files where the change touches the file of the
+    setting. A line counts with its comment, so that one that got another is told again.
+    """
+    changes = {portable_path(each.new): each for each in compared.diff if each.new is not None}
+    names = {
+        portable_path(each.old): portable_path(each.new)
+        for each in compared.diff
+        if each.old is not None and each.new is not None
+    }
+    old = Counter[_Key]()
+    for hidden in _hidden(compared.before):
+        each = hidden.finding
+        text = compared.text_before(each.path, each.line).strip()
+        old[each.tool, each.rule, names.get(each.path, each.path), text] += 1
+    now = [each for each in _hidden(compared.after) if each.finding.path in changes]
+    touched = [(_touched(changes[each.finding.path], each.finding), each) for each in now]
+    fresh: list[Suppressed] = []
+    for on_line, hidden in sorted(touched, key=lambda each: (each[0], order_of(each[1].finding))):
+        each = hidden.finding
+        key = (each.tool, each.rule, each.path, compared.text_after(each.path, each.line).strip())
+        if old[key]:
+            old[key] -= 1
+        elif on_line or hidden.where.partition(": ")[0] in changes:
+            fresh.append(hidden)
+    return tuple(sorted(fresh, key=lambda each: order_of(each.finding)))
+
+
+def _hidden(runs: Iterable[ToolRun]) -> list[Suppressed]:
+    found = (each for run in runs for each in run.suppressed)
+    return sorted(found, key=lambda each: order_of(each.finding))
 
 
 def _findings(runs: Iterable[ToolRun]) -> list[Finding]:

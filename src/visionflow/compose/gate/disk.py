@@ -30,6 +30,7 @@ _IMPORT_S_MAX = 300
 _SETTLED_NS = 2_000_000_000
 """A file that changed later than this before it was hashed may change again within the grain of its
 times."""
+HASHED = "hashed.msgpack"
 _REF = "refs/visionflow/head"
 _OPENING = (
     f"reset {_REF}\n\ncommit {_REF}\n"
@@ -65,11 +66,17 @@ class Disk(msgspec.Struct, frozen=True):
 
 
 async def read_disk(
-    state: State, source: Path, below: bytes, root: str | None, exclude: Iterable[Path]
+    state: State,
+    source: Path,
+    below: bytes,
+    root: str | None,
+    exclude: Iterable[Path],
+    memory: str = HASHED,
 ) -> Disk:
     """The tree of `source`, the folder `below` of the working tree.
 
-    `root`: the tree id that the checked-out commit has there; `None` where it has none.
+    `root`: the tree id that the checked-out commit has there; `None` where it has none. `memory`:
+    the file that remembers times and sizes, which are those of one folder.
 
     Raises:
         WorkspaceError: git failed.
@@ -78,7 +85,7 @@ async def read_disk(
     modules = [path for path, entry in tracked.items() if entry.mode == _MODULE]
     notes = Notes()
     files = await _walked(state, source, below, tracked, modules, exclude, notes)
-    work = _Work(os.fsencode(source), state, tracked, notes)
+    work = _Work(os.fsencode(source), state, tracked, notes, memory)
     missing = sorted(set(tracked) - {each.path for each in files} - set(modules))
     tree = await work.tree(root, files, missing)
     return Disk(tree, tree != root, notes.lines())
@@ -143,13 +150,18 @@ class _Work:
     """One reading of all files."""
 
     def __init__(
-        self, root: bytes, state: State, tracked: dict[bytes, Entry], notes: Notes
+        self,
+        root: bytes,
+        state: State,
+        tracked: dict[bytes, Entry],
+        notes: Notes,
+        memory: str,
     ) -> None:
         self._root = root
         self._state = state
         self._tracked = tracked
         self._notes = notes
-        self._place = state.folder / "hashed.msgpack"
+        self._place = state.folder / memory
         self._before = self._hashed()
         self._now: dict[bytes, _Seen] = {}
 

@@ -15,7 +15,7 @@ import msgspec
 from visionflow.agents.findings import ToolRun, order_of, portable_path
 from visionflow.agents.gate import baseline as baselines
 from visionflow.agents.gate.cycles import closing_edges, new_rings
-from visionflow.agents.gate.judging import Comparison, judge, weighed
+from visionflow.agents.gate.judging import Comparison, judge, newly_hidden, weighed
 from visionflow.agents.gate.results import (
     NO_CHANGE,
     NOT_ASKED,
@@ -134,13 +134,16 @@ class _Gate:
         finally:
             await _ended(review, cycles, suites)
         judged = (*after, rings) if rings is not None else after
-        fresh = judge(Comparison(before, judged, sides.diff, line_text(base), line_text(head)))
+        compared = Comparison(before, judged, sides.diff, line_text(base), line_text(head))
+        fresh = judge(compared)
+        findings = weighed(fresh, accepted, request.fail_on)
+        hidden = newly_hidden(compared)
         tests = tested.tests
         if tests is not None:
             tests = baselines.without_accepted(tests, accepted, request.allow_lost)
         return msgspec.structs.replace(
             result,
-            findings=weighed(fresh, accepted, request.fail_on),
+            findings=msgspec.structs.replace(findings, suppressed=hidden),
             stale=baselines.stale(accepted, after, head.project.tree.python, tested.tests),
             tests=tests,
             tests_reason=tested.tests_reason,

@@ -13,6 +13,7 @@ import msgspec
 
 from visionflow.agents.gate.results import Base
 from visionflow.agents.tools.delta import DIFF_OPTIONS, FileDiff, diff_of
+from visionflow.agents.tools.text import show_path
 from visionflow.agents.workspace.foreign import ForeignGit, find
 from visionflow.compose.gate.disk import read_disk
 from visionflow.compose.gate.state import State
@@ -94,7 +95,26 @@ async def sides_of(
         diff = diff_of(patch)
     except ValueError as error:
         raise WorkspaceError(f"What git says of the change cannot be read: {error}.") from error
+    if below:
+        number = await _elsewhere(state, base.commit, head, below, exclude)
+        folder = show_path(os.fsdecode(below))
+        files = "1 changed file" if number == 1 else f"{number} changed files"
+        notes.append(f"Only {folder}/ was looked at; {files} elsewhere in the repository not.")
     return Sides(base, base_tree, head, disk.tree, disk.dirty, diff, (*notes, *disk.notes))
+
+
+async def _elsewhere(
+    state: State, base: str, head: str | None, below: bytes, exclude: Iterable[Path]
+) -> int:
+    """How many files differ that do not lie in the folder."""
+    base_root = await _root(state, base, b"") or _NO_COMMIT[state.form]
+    head_root = await _root(state, head, b"")
+    disk = await read_disk(state, state.foreign.top, b"", head_root, exclude, "all.msgpack")
+    if disk.tree == base_root:
+        return 0
+    words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", base_root, disk.tree)
+    names = (await state.git(*words)).split(b"\0")
+    return sum(bool(name) and not name.startswith(below + b"/") for name in names)
 
 
 async def _base(state: State, ref: str, head: str | None, direct: bool, notes: list[str]) -> Base:
