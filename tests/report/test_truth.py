@@ -16,6 +16,8 @@ from visionflow.agents.report.markdown import report_markdown
 from visionflow.agents.report.terminal import terminal_lines
 from visionflow.agents.report.view import view_of
 from visionflow.agents.roles.job import storable
+from visionflow.compose.applying import objection
+from visionflow.domain.errors import Refused
 
 READ = "every file that a tool reads was read"
 LEFT_OUT = "Nothing is known that was left out."
@@ -148,6 +150,21 @@ def test_a_clean_project_passes_and_it_is_said_that_there_was_no_change() -> Non
     assert view.headline == "Passed: every gate passed; there is no change to judge."
 
 
+def test_a_change_of_which_nothing_could_be_told_is_no_good_news() -> None:
+    tied = msgspec.structs.replace(vote(), decision="undecided")
+    for facts in (clean(change=None), clean(change=change(), vote=tied)):
+        view = view_of(facts)
+        assert (view.verdict, view.tone) == ("passed", "unsure")
+        assert view.headline == "Passed: every gate passed; of a change nothing could be told."
+
+
+def test_what_goes_on_with_a_run_that_is_not_over_names_its_folder() -> None:
+    with pytest.raises(Refused) as refused:
+        objection(clean(status="interrupted"))
+    command = "visionflow run --resume run_sample --out /home/ada/shop/.visionflow/runs"
+    assert refused.value.hint == f"Go on with it: {command}"
+
+
 def test_of_an_empty_folder_nothing_could_be_checked() -> None:
     tools = tuple(msgspec.structs.replace(run, files_read=0) for run in WHOLE)
     none = msgspec.structs.replace(suite_run(), outcome="no_tests", cases=(), flaky=())
@@ -254,3 +271,21 @@ def test_only_warnings_of_the_users_own_are_shown_to_people() -> None:
     assert own.split(":")[-1].strip() in report_markdown(view)
     assert own.split(":")[-1].strip() in report_html(view)
     assert view.own_warnings == (own,)
+
+
+def test_a_gate_that_has_nothing_to_judge_says_so_in_every_face() -> None:
+    facts = clean()
+    assert "patch nothing to judge" in _terminal(facts)
+    assert "| patch | nothing to judge |" in report_markdown(view_of(facts))
+    assert "nothing to judge</span>" in report_html(view_of(facts))
+    for other in (clean(status="running"), clean(change=None)):
+        assert "nothing to judge" not in _terminal(other)
+        assert "no change to judge" not in {gate.means for gate in view_of(other).gate_lines}
+
+
+def test_where_findings_agree_the_terminal_has_both_numbers() -> None:
+    view = view_of(sample())
+    text = _terminal(sample())
+    assert f"Faults: {view.issues_total}" in text
+    assert f"and {view.issues_total - 5} more faults, all in findings.sarif" in text
+    assert "Faults:" not in _terminal(clean())

@@ -12,6 +12,7 @@ import msgspec
 
 from visionflow.adapters.files import FileBlobs
 from visionflow.adapters.sqlite.log import SqliteLog
+from visionflow.agents.report.commands import run_command
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.workspace import PrivateRepository
 from visionflow.agents.workspace.applying import Brought, bring_branch, change_files
@@ -84,7 +85,7 @@ def objection(facts: RunFacts) -> str | None:
     if facts.status not in FINISHED:
         raise Refused(
             f"The run {facts.run} is not over: it is {facts.status}.",
-            hint=f"Go on with it: visionflow run --resume {facts.run}.",
+            hint=f"Go on with it: {run_command('run --resume', facts)}",
         )
     if change is None:
         raise Refused(

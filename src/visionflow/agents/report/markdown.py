@@ -22,6 +22,7 @@ from visionflow.agents.tools.text import code, code_block, markdown
 
 _LISTED = 50
 """How many of each the page lists; report.html and the files beside it have the rest."""
+_IDLE = "nothing to judge"
 _GATE = {True: "passed", False: "**failed**", None: "could not be told"}
 
 
@@ -68,7 +69,10 @@ def _gates(view: RunView) -> Iterator[str]:
         return
     yield from _table(
         ("gate", "result", "it means"),
-        ((markdown(gate.name), _GATE[gate.value], gate.means) for gate in view.gate_lines),
+        (
+            (markdown(gate.name), _IDLE if gate.idle else _GATE[gate.value], gate.means)
+            for gate in view.gate_lines
+        ),
     )
 
 

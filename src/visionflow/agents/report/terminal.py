@@ -16,10 +16,11 @@ Paint = Callable[[str, str], str]
 """(style, text) to the text in that style: good, bad, unsure, faint or bold."""
 _STYLE = {"critical": "bad", "high": "bad", "medium": "unsure", "low": "faint", "info": "faint"}
 _GATE = {True: ("passed", "good"), False: ("failed", "bad"), None: ("unknown", "unsure")}
+_IDLE = ("nothing to judge", "faint")
 _UNSEEN_MAX = 3
 _ANSWERS_MAX = 3
-_SHOWN = ("findings", "tests", "coverage", "cycles", "fixed")
-"""The figures that have a place here."""
+_SHOWN = ("findings", "issues", "tests", "coverage", "cycles", "fixed")
+"""The figures that have a place here; faults only where they are fewer than findings."""
 
 
 def terminal_lines(
@@ -55,7 +56,7 @@ def _gates(view: RunView, paint: Paint, width: int) -> Iterator[str]:
     rows: list[list[tuple[str, str, str]]] = [[]]
     used = 0
     for gate in view.gate_lines:
-        word, style = _GATE[gate.value]
+        word, style = _IDLE if gate.idle else _GATE[gate.value]
         name = _cut(gate.name, 20)
         wide = len(name) + len(word) + 4
         if used + wide > width - 2 and rows[-1]:
@@ -70,6 +71,8 @@ def _gates(view: RunView, paint: Paint, width: int) -> Iterator[str]:
 
 def _figures(view: RunView, width: int) -> Iterator[str]:
     told = [each for each in view.figures if each.key in _SHOWN]
+    if view.issues_total == sum((view.findings or {}).values()):
+        told = [each for each in told if each.key != "issues"]
     line = ""
     lines: list[str] = []
     for each in told:

@@ -222,7 +222,7 @@ def not_looked_at(facts: RunFacts, teller: Teller) -> tuple[Unseen, ...]:
     """Everything that was not looked at, and why: tasks and tools first, then paths."""
     whole = [*_tasks_not_done(facts, teller), *_tools_not_done(facts, teller)]
     whole += _unmeasured(facts, teller)
-    whole += _in_no_review(facts, teller)
+    whole += _in_no_review(facts)
     paths: dict[tuple[str, str], set[str]] = {}
     for by, pairs in _pairs(facts):
         for name, why in pairs:
@@ -236,12 +236,8 @@ def not_looked_at(facts: RunFacts, teller: Teller) -> tuple[Unseen, ...]:
     return (*whole, *rest)
 
 
-def _in_no_review(facts: RunFacts, teller: Teller) -> Iterator[Unseen]:
-    """What the plan's reviews leave out, and files that got lost on the way to the tools."""
-    if not facts.tasks and facts.status not in UNDER_WAY:
-        yield Unseen("the whole workspace", "nothing was run", ("everybody",))
-    for gap in facts.gaps:
-        yield Unseen(_gap(gap, teller), "no review of it came to an end", ("reviewer",))
+def _in_no_review(facts: RunFacts) -> Iterator[Unseen]:
+    """Files that the plan's reviews leave out, or that got lost on the way to the tools."""
     missing = _not_given(facts)
     if missing:
         why = "the survey counts them, and no tool was given them"
@@ -269,6 +265,8 @@ def _pairs(facts: RunFacts) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]
 
 
 def _tasks_not_done(facts: RunFacts, teller: Teller) -> Iterator[Unseen]:
+    if not facts.tasks and facts.status not in UNDER_WAY:
+        yield Unseen("the whole workspace", "nothing was run", ("everybody",))
     for task in facts.tasks:
         if task.status in _OVER and task.status != "completed":
             why = task.reason or f"the task is {named(task.status)}"
@@ -276,6 +274,8 @@ def _tasks_not_done(facts: RunFacts, teller: Teller) -> Iterator[Unseen]:
 
 
 def _tools_not_done(facts: RunFacts, teller: Teller) -> Iterator[Unseen]:
+    for gap in facts.gaps:
+        yield Unseen(_gap(gap, teller), "no review of it came to an end", ("reviewer",))
     for run in sorted(facts.tools, key=lambda each: each.tool):
         if run.ended != "completed":
             why = run.reason or named(run.ended)

@@ -14,6 +14,8 @@ class GateLine(msgspec.Struct, frozen=True):
     name: str
     value: bool | None
     means: str
+    idle: bool = False
+    """There is nothing that it could judge."""
 
 
 class Figure(msgspec.Struct, frozen=True):

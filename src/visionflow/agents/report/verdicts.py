@@ -13,11 +13,11 @@ from visionflow.agents.report.gates import (
     UNDER_WAY,
     Gates,
     failed_of,
-    is_made,
     verdict,
 )
 from visionflow.agents.report.telling import Teller, named, percent, plural
 from visionflow.agents.report.trust import grave, hidden_in
+from visionflow.agents.report.values import GateLine
 
 NOTHING_ANSWERS = "Nothing in this repository answers."
 _NO_CHANGE = "there is no change to judge"
@@ -48,7 +48,11 @@ def headline_of(facts: RunFacts, gates: Gates) -> tuple[str, str]:
     told = "Passed: every gate passed"
     if hides:
         return f"{told}, but the project itself hides findings{hides}.", "unsure"
-    return (f"{told}; {_NO_CHANGE}." if gates.get("patch", True) is None else f"{told}."), "good"
+    if gates.get("patch", True) is not None:
+        return f"{told}.", "good"
+    if _nothing_made(facts):
+        return f"{told}; {_NO_CHANGE}.", "good"
+    return f"{told}; of a change nothing could be told.", "unsure"
 
 
 def subtitle_of(facts: RunFacts, gates: Gates, teller: Teller) -> str:
@@ -62,13 +66,14 @@ def subtitle_of(facts: RunFacts, gates: Gates, teller: Teller) -> str:
     return f"Could not be told: {', '.join(still)}." if still else ""
 
 
-def meaning_of(name: str, value: bool | None, facts: RunFacts) -> str:
-    """What the gate says when it is passed, and what has to be known of it here."""
+def gate_line(name: str, value: bool | None, facts: RunFacts) -> GateLine:
+    """The gate, what it says when it is passed, and what has to be known of it here."""
     means = MEANS.get(name, "")
-    if name == "patch" and value is None and not _to_judge(facts):
-        return f"{means}; {_NO_CHANGE}"
+    if name == "patch" and facts.status not in UNDER_WAY:
+        idle = _nothing_made(facts)
+        return GateLine(name, value, f"{means}; {_NO_CHANGE}" if idle else means, idle)
     hides = grave(_hidden(facts)) if name == "findings" else ""
-    return f"{means}; it hides {hides[2:-1]}" if hides else means
+    return GateLine(name, value, f"{means}; it hides {hides[2:-1]}" if hides else means)
 
 
 def hidden_told(facts: RunFacts) -> str:
@@ -88,8 +93,9 @@ def _hidden(facts: RunFacts) -> dict[str, int]:
     return count_by_severity(hidden_in(facts))
 
 
-def _to_judge(facts: RunFacts) -> bool:
-    return facts.change is not None and is_made(facts.change) and facts.status not in UNDER_WAY
+def _nothing_made(facts: RunFacts) -> bool:
+    """Whether the coder came to an end and kept no change."""
+    return facts.change is not None and facts.change.outcome != "changed"
 
 
 def _why_failed(name: str, facts: RunFacts, teller: Teller) -> str:

@@ -30,14 +30,13 @@ from visionflow.agents.report.trust import (
     trust_of,
 )
 from visionflow.agents.report.values import (
-    GateLine,
     HiddenLine,
     IssueLine,
     RunView,
     TaskLine,
     ToolLine,
 )
-from visionflow.agents.report.verdicts import headline_of, hidden_told, meaning_of, subtitle_of
+from visionflow.agents.report.verdicts import gate_line, headline_of, hidden_told, subtitle_of
 from visionflow.agents.tools.correlate import issues_of
 
 __all__ = ["TOP", "RunView", "as_json", "from_json", "notes_of", "view_of"]
@@ -81,9 +80,7 @@ def view_of(facts: RunFacts) -> RunView:
         subtitle=subtitle_of(facts, gates, teller),
         tone=tone,
         trust=trust_of(facts, gates, verdict(gates), unseen, teller),
-        gate_lines=tuple(
-            GateLine(name, value, meaning_of(name, value, facts)) for name, value in gates.items()
-        ),
+        gate_lines=tuple(gate_line(name, value, facts) for name, value in gates.items()),
         tasks=_tasks(facts, teller),
         issues=_issues(issues, facts, teller),
         issues_total=len(issues),
