@@ -7,6 +7,7 @@ caller's job. Nothing here is stored.
 """
 
 import html
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -159,6 +160,10 @@ class KnownSecrets:
         for value in sorted(self.values, key=lambda each: (-len(each), each)):
             for form in _forms(value):
                 self._marks.setdefault(form, f"{MARK}{short_hash(value)}]")
+        self._ends: re.Pattern[str] | None = None
+        if self._marks:
+            ends = {part for f in self._marks for part in (f[:LENGTH_MIN], f[-LENGTH_MIN:])}
+            self._ends = re.compile(f"(?=({_either(sorted(ends))}))")
 
     def __bool__(self) -> bool:
         return bool(self.values)
@@ -170,7 +175,7 @@ class KnownSecrets:
 
     def text(self, text: str) -> str:
         """`text` with a mark in the place of each value, also of one that was cut."""
-        return _Replacing(self._marks, text).text(text, "")
+        return _Replacing(self._in(text), text).text(text, "")
 
     def cover(self, value: T) -> T:
         """The same of every text in a tree of structs, tuples, lists and dictionaries."""
@@ -178,8 +183,19 @@ class KnownSecrets:
             haystack = msgspec.msgpack.encode(value).decode("utf-8", "replace")
         except (TypeError, ValueError, RecursionError):
             haystack = None  # A name that is not UTF-8: every value is looked for.
-        replacing = _Replacing(self._marks, haystack)
+        replacing = _Replacing(self._in(haystack), haystack)
         return cast(T, replacing.tree(value, "")) if replacing else value
+
+    def _in(self, haystack: str | None) -> dict[str, str]:
+        """The forms that may be in a text, whole or cut: few of many are, and each one costs."""
+        if haystack is None or self._ends is None:
+            return self._marks
+        ends = {found[1] for found in self._ends.finditer(haystack)}
+        return {
+            form: mark
+            for form, mark in self._marks.items()
+            if form[:LENGTH_MIN] in ends or form[-LENGTH_MIN:] in ends
+        }
 
     def held_by(self, content: bytes) -> int:
         """How many of the values stand in these bytes."""
@@ -190,12 +206,7 @@ class _Replacing:
     """One pass over a text or a tree, with those values only that are in it."""
 
     def __init__(self, marks: dict[str, str], haystack: str | None) -> None:
-        here = [
-            form
-            for form in marks
-            if haystack is None or form[:LENGTH_MIN] in haystack or form[-LENGTH_MIN:] in haystack
-        ]
-        here.sort(key=lambda form: (-len(form), form))
+        here = sorted(marks, key=lambda form: (-len(form), form))
         self._marks = {form: marks[form] for form in here}
         strong = [re.escape(form) for form in here if not _WORD.fullmatch(form)]
         weak = [
@@ -265,6 +276,17 @@ class _Replacing:
                     text = text[:end] + mark + text[stop + LENGTH_MIN :]
                 at = end
         return text
+
+
+def _either(words: Sequence[str]) -> str:
+    """A pattern for any of these words of one length, sorted; with many it reads each character
+    of a text once, and not once for every word."""
+    if len(words) == 1:
+        return re.escape(words[0])
+    branches: list[str] = []
+    for first, group in itertools.groupby(words, key=lambda word: word[:1]):
+        branches.append(re.escape(first) + _either([word[1:] for word in group]))
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
 
 
 def _marked(found: re.Match[str]) -> str:
