@@ -260,7 +260,10 @@ def test_an_absence_that_base_does_not_share_breaks_what_it_explains() -> None:
     head = suite({"t.py": "error", "u.py::b": "failed"}, missing="numpy")
     assert suspects(head) == ("t.py", "u.py")
     base = suite({"t.py::a": "passed", "u.py::b": "passed"})
+    head = msgspec.structs.replace(head, missing=("numpy",))
     assert ids(compare(head, base, "all", {}))[0] == ["t.py", "u.py::b"]
+    assert compare(head, base, "all", {}).missing == ()
+    assert compare(head, None, "all", {}).missing == ("numpy",)
 
 
 def lost(tests: Tests) -> list[tuple[str, str]]:

@@ -60,6 +60,9 @@ G = "tests/test_b.py::test_g"
          [("tests/test_a.py", 1)], []),
         ({"tests/conftest.py": "import os\n\nos._exit(0)\n"},
          [("tests/test_a.py", 1), ("tests/test_b.py", 1)], []),
+        ({"tests/test_a.py": TEST + "\n\ndef test_x():\n    import pytest\n\n"
+          "    pytest.exit('done', returncode=0)\n", "pkg/b.py": "",
+          "tests/test_b.py": "import pkg.b  # noqa\n" + MORE}, [("tests/test_b.py", 1)], []),
         ({"tests/test_a.py": TEST.replace("def", "import pytest\n\n\n@pytest.mark.skip\ndef")},
          [], [(F, 8)]),
         ({"tests/test_a.py": TEST.replace("def", "import pytest\n\n\n@pytest.mark.xfail\ndef")
@@ -72,8 +75,8 @@ G = "tests/test_b.py::test_g"
         ({"tests/test_a.py": TEST.replace("test_f", "check_f")}, [], [(F, 4)]),
         ({"tests/test_a.py": None}, [], [(F, 4)]),
     ],
-    ids=["import", "exit", "skip", "xfail", "skipped-file", "deselected", "emptied", "uncollected",
-         "deleted"],
+    ids=["import", "exit", "left", "skip", "xfail", "skipped-file", "deselected", "emptied",
+         "uncollected", "deleted"],
 )  # fmt: skip
 def test_a_test_that_passed_and_runs_no_more_fails_the_gate(
     run: Gate, folder: Path, change: dict[str, str | None],

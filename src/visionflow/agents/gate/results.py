@@ -99,7 +99,7 @@ class Tests(msgspec.Struct, frozen=True):
     untold: tuple[BrokenTest, ...] = ()
     """Fail, and base ended before it came to them."""
     unreached: int = 0
-    """How many passed on base and had no result, as the run was ended early."""
+    """How many passed on base and had no result, as a broken test ended the run."""
     missing: tuple[str, ...] = ()
     """Dependencies that were not there and explain failures; such failures are not judged."""
 

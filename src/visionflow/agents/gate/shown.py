@@ -48,15 +48,15 @@ def _findings(result: GateResult, paint: Paint) -> list[str]:
     for each in found.elsewhere[:OTHERS_MAX]:
         lines.append(f"{_finding(each, paint)} (new, but on a line that did not change)")
     lines += _more(len(found.elsewhere) - OTHERS_MAX, "new on lines that did not change")
+    for hidden in found.suppressed[:NEW_MAX]:
+        lines.append(f"{_finding(hidden.finding, paint)} (hidden by {one_line(hidden.where, 100)})")
+    lines += _more(len(found.suppressed) - NEW_MAX, "hidden by this change")
     counts = (
         (found.known, "known before"), (found.fixed, "gone"), (len(found.moved), "moved"),
         (len(found.accepted), "in the baseline"),
     )  # fmt: skip
     told = [f"{number} {what}" for number, what in counts if number]
     lines += [paint("faint", f"findings: {', '.join(told)}")] if told else []
-    for hidden in found.suppressed[:NEW_MAX]:
-        lines.append(f"{_finding(hidden.finding, paint)} (hidden by {one_line(hidden.where, 100)})")
-    lines += _more(len(found.suppressed) - NEW_MAX, "hidden by this change")
     for entry in result.stale[:OTHERS_MAX]:
         lines.append(f"baseline: {show_path(entry.path)} {entry.tool} {entry.rule} is gone")
     return lines + _more(len(result.stale) - OTHERS_MAX, "entries of the baseline are gone")

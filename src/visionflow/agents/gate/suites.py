@@ -94,7 +94,10 @@ def compare(
     broken, known, untold = _failures(head, before)
     lost, unreached = _lost(head, before, change)
     if not any(_is_culprit(head, each) for each in broken):
-        broken += _unreached(unreached, head.reason or head.outcome)
+        broken += _unreached(unreached, head.reason or "something ended the tests early")
+        unreached = []
+    judged = {each.id for each in broken}
+    missing = {each.missing for each in head.cases if each.missing and each.id not in judged}
     flaky: list[BrokenTest] = []
     for each in head.flaky:
         told = BrokenTest(each.id, path_of(each.id), each.summary)
@@ -109,7 +112,7 @@ def compare(
         lost=tuple(sorted(lost)),
         untold=tuple(sorted(untold)),
         unreached=len(unreached),
-        missing=head.missing,
+        missing=tuple(each for each in head.missing if each in missing),
     )
 
 

@@ -126,9 +126,9 @@ class Suites:
             return self._not_told(head, base, coverage, uncovered)
         told = await self._places.placed(told)
         notes = [f"tests: {note}" for note in head.notes]
-        if told.unreached and told.broken:
+        if told.unreached:
             notes.append(f"tests: {told.unreached} that pass on base had no result here")
-        if why is not None:
+        if why is not None and not told.broken and head.outcome != "no_tests":
             notes.append(f"tests: {why}")
         return Tested(told, None, False, coverage, uncovered, tuple(notes))
 
