@@ -52,7 +52,7 @@ def test_everything_planted_is_found_and_what_can_be_mended_is_gone(
     assert planted == found > 50
     assert gone == fixable >= 6
     assert gone + left == found
-    assert "Failed: " in ran.stdout
+    assert "Failed: tests, findings, secrets." in ran.stdout
     assert "as expected" in ran.stdout
 
 

@@ -51,7 +51,7 @@ def test_an_interrupted_run_goes_on_by_its_last_line(run: WatchedRun, times: int
     )
     run.look()
     assert (ran.returncode, ran.stderr) == (1, "")
-    assert "Failed: " in ran.stdout
+    assert "Failed: findings." in ran.stdout
     done = [v.task for v in run.events if isinstance(v, e.TaskCompleted)]
     assert sorted(done) == sorted({"survey", *EXAMINE, "fix", *VOTES, "merge", "plan"})
     assert (done[0], done[-2:]) == ("survey", ["merge", "plan"])

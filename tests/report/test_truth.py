@@ -16,6 +16,7 @@ from visionflow.agents.report.markdown import report_markdown
 from visionflow.agents.report.terminal import terminal_lines
 from visionflow.agents.report.view import view_of
 from visionflow.agents.roles.job import storable
+from visionflow.agents.roles.reviewer import judge
 from visionflow.compose.applying import objection
 from visionflow.domain.errors import Refused
 
@@ -289,3 +290,12 @@ def test_where_findings_agree_the_terminal_has_both_numbers() -> None:
     assert f"Faults: {view.issues_total}" in text
     assert f"and {view.issues_total - 5} more faults, all in findings.sarif" in text
     assert "Faults:" not in _terminal(clean())
+
+
+def test_a_judge_knows_what_no_review_was_about() -> None:
+    whole = {focus: _review(focus, None) for focus in ("security", "performance")}
+    assert judge(whole)["gates"]["findings"] is None
+    whole["maintainability"] = _review("maintainability", None)
+    assert judge(whole)["gates"]["findings"] is True
+    outside = Survey(9, 4, (), (), ("b.py",))
+    assert judge(whole | {"survey": {"survey": storable(outside)}})["gates"]["findings"] is None

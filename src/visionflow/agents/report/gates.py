@@ -36,6 +36,8 @@ Gates = dict[str, bool | None]
 Verdict = Literal["passed", "failed", "incomplete", "nothing_checked"]
 UNDER_WAY = ("running", "interrupted")
 """Status words of a run of which more may come."""
+BASE = ("tests", "syntax", "findings")
+"""The gates that every check has."""
 SECRETS_TOOL = "detect-secrets"
 MEANS: Mapping[str, str] = {
     "tests": "the project's own tests pass",
@@ -68,7 +70,7 @@ def gates_of(facts: RunFacts) -> Gates:
 
 
 def base_gates(tests: TestRun | None, tools: Sequence[ToolRun]) -> Gates:
-    """The gates that every check has: `tests`, `syntax` and `findings`."""
+    """The gates `BASE` of results alone, with nothing to compare them with."""
     return {"tests": _tests(tests), "syntax": _syntax(tools), "findings": _findings(tools)}
 
 

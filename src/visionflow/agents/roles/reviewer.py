@@ -13,7 +13,8 @@ import msgspec
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.evidence import FOCUSES, Focus
 from visionflow.agents.findings import ToolRun
-from visionflow.agents.report.gates import base_gates, known_findings, verdict
+from visionflow.agents.report.gates import BASE, gates_of, known_findings, verdict
+from visionflow.agents.report.gathering import gather
 from visionflow.agents.roles.ground import Ground, look_at, prepare
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.reviewing import (
@@ -218,7 +219,8 @@ def _where(job: JobInput) -> str:
 def judge(results: dict[str, Any]) -> Any:
     """Gates, findings and verdict from the results of the tasks before, by task."""
     tests, tools = suite_in(results.values()), tools_in(results.values())
-    gates = base_gates(tests, tools)
+    known = gather(results).facts(status="completed", gates=BASE, tests=tests, tools=tools)
+    gates = gates_of(known)
     return {
         "gates": gates,
         "findings": known_findings(tools),
