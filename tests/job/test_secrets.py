@@ -67,6 +67,21 @@ def test_no_file_of_an_audit_holds_a_secret(tmp_path: Path) -> None:
     assert [value for value in VALUES if value.encode() in kept] == []
 
 
+def test_an_answer_quotes_no_secret_though_no_review_looks_for_one(tmp_path: Path) -> None:
+    workspace = write(tmp_path / "ws", LEAKY)
+    git(workspace, "init", "--quiet")
+    git(workspace, "add", ".")
+    git(workspace, "commit", "--quiet", "-m", f"set password {HORSE} for {TOKEN}")
+    goal = "Where is the password, and what does connect do?"
+    folder = create_run(goal, workspace, tmp_path / "out", playbook="explain")
+    outcome = carry_out(folder)
+    assert outcome.summary["gates"] == {}
+    assert outcome.summary["issues_total"] == 0
+    files = written(folder)
+    assert "secret SHA-256" in files["report.md"]
+    assert [n for n, text in files.items() for value in VALUES if value in text] == []
+
+
 def test_only_its_owner_looks_into_a_runs_state(tmp_path: Path) -> None:
     before = os.umask(0o002)
     try:

@@ -54,6 +54,9 @@ class Survey(msgspec.Struct, frozen=True):
     is left over."""
     unreviewed: tuple[str, ...] = ()
     """Python files that lie in no part that a review of the plan is about."""
+    secrets: tuple[Finding, ...] = ()
+    """Where values stand that must not be written, when no review of the plan looks for them.
+    They are no findings of the run: nobody asked for a judgement."""
 
 
 class Citation(msgspec.Struct, frozen=True):

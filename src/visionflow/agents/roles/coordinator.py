@@ -6,19 +6,25 @@ before anything runs. What is concluded is `agents.report`'s one projection of t
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.evidence import Part, Survey
+from visionflow.agents.findings import ToolRun
 from visionflow.agents.report.gathering import gather
 from visionflow.agents.roles.ground import Ground, look_at, prepare
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.settings import RoleSettings, read_settings
 from visionflow.agents.roles.tester import unknown_type
 from visionflow.agents.task import Task
+from visionflow.agents.tools.cache import ResultCache
+from visionflow.agents.tools.portions import ScanRequest
 from visionflow.agents.tools.project import Project
+from visionflow.agents.tools.secrets import run_secrets
+from visionflow.agents.tools.tree import texts
 
 TASK_TYPES = ("survey", "merge")
 
@@ -81,15 +87,39 @@ class CoordinatorAgent(BaseAgent):
         project = restored(
             await self.step("look at the project", look_at, ground.worktree), Project
         )
+        found, unread = (), ()
+        if job.veil:
+            self.progress(0.7, "looking for secrets that nobody may quote")
+            run = restored(
+                await self.step("look for secrets", self._secrets, given, ground.worktree), ToolRun
+            )
+            found = (*run.findings, *(each.finding for each in run.suppressed))
+            unread = () if run.ended == "completed" else (_unveiled(run),)
         self.progress(1.0, "the survey is done")
+        told = survey(project, job.parts, job.reviewed)
         return {
-            "survey": storable(survey(project, job.parts, job.reviewed)),
+            "survey": storable(msgspec.structs.replace(told, secrets=found)),
             "snapshot": ground.snapshot,
             "head": ground.head,
             "dirty": ground.dirty,
-            "notes": list(ground.notes),
+            "notes": [*ground.notes, *unread],
             "warnings": list(warnings),
         }
+
+    async def _secrets(self, given: dict[str, Any], worktree: str) -> Any:
+        job = msgspec.convert(given, JobInput)
+        every = texts(worktree)
+        scan = ScanRequest(
+            worktree, every.files, every.skipped, str(Path(job.scratch, "secrets")),
+            trusted=job.trusted,
+        )  # fmt: skip
+        with ResultCache(job.cache) as cache:
+            return storable(await run_secrets(self.context.sandbox, scan, cache))
+
+
+def _unveiled(run: ToolRun) -> str:
+    why = run.reason or "it did not complete"
+    return f"Secrets were not looked for ({why}): what is quoted is masked by its form alone."
 
 
 def survey(

@@ -48,6 +48,9 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The coordinator's: how the plan split the workspace."""
     reviewed: tuple[Part, ...] | None = None
     """The coordinator's: the slices that some review of the plan is about; `None`: all of it."""
+    veil: bool = False
+    """The coordinator's: no review looks for secrets everywhere, so that the survey has to, lest
+    what others quote holds one."""
     gates: tuple[str, ...] = ()
     """The coordinator's: what the plan asks for at its end."""
     focus: Focus | None = None

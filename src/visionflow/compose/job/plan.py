@@ -76,6 +76,7 @@ def submission(
             given |= {
                 "parts": storable(plan.parts),
                 "reviewed": storable(_reviewed(plan)),
+                "veil": not _looks_for_secrets(plan),
                 "gates": list(plan.gates),
             }
         if task.type == "vote":
@@ -108,6 +109,17 @@ def submission(
         ),
         failure_threshold_bp=10_000,
     )
+
+
+def _looks_for_secrets(plan: Plan) -> bool:
+    """Whether reviews of the plan look for secrets in all of the workspace."""
+    reviews = [
+        task
+        for _, task in plan.tasks()
+        if task.type == "review_code" and task.focus in (None, "security")
+    ]
+    parts = {task.part for task in reviews}
+    return None in parts or (bool(parts) and parts >= {part.name for part in plan.parts})
 
 
 def _reviewed(plan: Plan) -> tuple[Part, ...] | None:

@@ -48,7 +48,8 @@ class Secrecy:
 
     def covered(self, facts: RunFacts) -> RunFacts:
         """What may be told of the run: `facts` without the values, and with what stays open."""
-        self.learn(facts.tools)
+        survey = () if facts.survey is None else facts.survey.secrets
+        self.learn((*facts.tools, ToolRun("detect-secrets", None, survey)))
         told = self.known.cover(facts)
         return msgspec.structs.replace(told, notes=(*told.notes, *self.notes()))
 
