@@ -183,6 +183,7 @@ def _tasks(order: Order, story: Story) -> tuple[TaskFacts, ...]:
             str(part.status),
             None if part.status is TaskStatus.COMPLETED else part.reason,
             part.attempts,
+            task.type,
         )
         for phase, task in order.plan.tasks()
         for part in (story.parts[task.id],)
