@@ -161,6 +161,7 @@ def test_github_gets_commands_that_no_name_or_message_can_break() -> None:
     assert "assert 1 == 2" in lines[3]
     covered = [line for line in lines if "not covered" in line]
     assert ["line=1,endLine=2" in line for line in covered] == [True, False]
+    assert lines[-2] == "::notice title=visionflow gate::The history is shallow."
     assert lines[-1].startswith("::error title=visionflow gate::2 new findings")
     assert as_github(CLEAN) == "::notice title=visionflow gate::nothing new\n"
 

@@ -109,6 +109,7 @@ def as_github(result: GateResult) -> str:
                 _command("notice", "no test runs this", file=each.path, line=first,
                          endLine=last, title="changed line not covered")
             )  # fmt: skip
+    lines += [_command("notice", note, title="visionflow gate") for note in result.notes]
     said = "; ".join(result.failed) or "nothing new"
     if result.verdict == "incomplete":
         unseen = list(result.unseen)

@@ -79,6 +79,9 @@ def _tests(result: GateResult, paint: Paint) -> list[str]:
     which = "all" if tests.files is None else f"{_files(len(tests.files))} that the change reaches"
     known = f", {len(tests.known)} failed before too" if tests.known else ""
     lines.append(f"tests: {tests.run} run ({which}){known}")
+    if tests.untold:
+        number = len(tests.untold)
+        lines.append(f"tests: {number} failing that base did not come to, and not judged")
     if tests.missing:
         lines.append(f"tests: failures without {', '.join(tests.missing)} are not judged")
     return lines

@@ -55,7 +55,7 @@ _SETTINGS = (
     "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml",
     "setup.cfg", "tox.ini",
 )  # fmt: skip
-_HOOKS = (b"def pytest_", b"pytest_plugins", b"collect_ignore")
+_HOOKS = (b"pytest_", b"collect_ignore")
 NO_TESTS = "there are no tests"
 
 
