@@ -1,5 +1,7 @@
 """What a run writes holds no value that one of its tools called a secret."""
 
+import asyncio
+import hashlib
 import os
 import stat
 import xml.etree.ElementTree as ET
@@ -7,7 +9,10 @@ from pathlib import Path
 
 from jobs import carry_out, events_of, git, write
 
+from visionflow.agents.findings import Finding, ToolRun
+from visionflow.agents.workspace import PrivateRepository
 from visionflow.compose.job import JobProgress, RunFolder, create_run
+from visionflow.compose.job.secrecy import Secrecy
 
 HORSE = "corr3ct-h0rse-b4ttery"
 TOKEN = "zQ8vK2pLx9TnWm4RbYd7"
@@ -37,6 +42,11 @@ def written(folder: RunFolder) -> dict[str, str]:
     """Every file of the run's but those of its state."""
     files = [each for each in folder.path.iterdir() if each.is_file()]
     return {each.name: each.read_text("utf-8", "replace") for each in files}
+
+
+def told(progress: JobProgress) -> str:
+    """All that is shown at one moment."""
+    return " ".join((*progress.top, *(task.note for task in progress.tasks)))
 
 
 def test_no_file_of_an_audit_holds_a_secret(tmp_path: Path) -> None:
@@ -91,6 +101,19 @@ def test_only_its_owner_looks_into_a_runs_state(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.state.stat().st_mode) == 0o700
 
 
-def told(progress: JobProgress) -> str:
-    """All that is shown at one moment."""
-    return " ".join((*progress.top, *(task.note for task in progress.tasks)))
+def test_a_patch_stays_as_it_is_and_the_report_says_that_it_holds_a_secret(tmp_path: Path) -> None:
+    folder = create_run("Test this", write(tmp_path / "ws", LEAKY), tmp_path / "out")
+    asyncio.run(PrivateRepository.create(folder.state / "repository", tmp_path / "ws"))
+    secrecy = Secrecy(folder)
+    folder.patch.write_text(f" db_password = {HORSE}\n+x = 1\n")
+    folder.junit.write_text(f"<a b='{HORSE}'>{HORSE}</a>")
+    secrecy.clean_files()
+    assert secrecy.notes() == ()
+    assert HORSE in folder.junit.read_text()
+    digest = hashlib.sha256(HORSE.encode()).hexdigest()[:8]
+    told = f"Possible hardcoded password: (SHA-256 {digest}...)"
+    secrecy.learn([ToolRun("bandit", "1", (Finding("bandit", "B105", "low", told, "app.py", 1),))])
+    secrecy.clean_files()
+    assert "changes.patch" in secrecy.notes()[0]
+    assert HORSE in folder.patch.read_text()
+    assert ET.fromstring(folder.junit.read_text()).text == f"[secret SHA-256 {digest}]"
