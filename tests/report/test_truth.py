@@ -1,5 +1,6 @@
 """No untruth: what was not looked at is named, and nothing is called whole that is not."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,10 +15,12 @@ from visionflow.agents.report.gathering import gather
 from visionflow.agents.report.html import report_html
 from visionflow.agents.report.markdown import report_markdown
 from visionflow.agents.report.terminal import terminal_lines
+from visionflow.agents.report.trust import NO_VOTE
 from visionflow.agents.report.view import view_of
 from visionflow.agents.roles.job import storable
 from visionflow.agents.roles.reviewer import judge
 from visionflow.compose.applying import objection
+from visionflow.compose.job.progress import Signals
 from visionflow.domain.errors import Refused
 
 READ = "every file that a tool reads was read"
@@ -299,3 +302,13 @@ def test_a_judge_knows_what_no_review_was_about() -> None:
     assert judge(whole)["gates"]["findings"] is True
     outside = Survey(9, 4, (), (), ("b.py",))
     assert judge(whole | {"survey": {"survey": storable(outside)}})["gates"]["findings"] is None
+
+
+def test_a_vote_that_was_not_needed_is_not_shown_as_completed_while_a_run_goes_on() -> None:
+    part = SimpleNamespace(status="completed", ended=True, reason=None, attempts=1)
+    asked = SimpleNamespace(title="vote: security", agent="reviewer", type="vote")
+    story: Any = SimpleNamespace(tasks={"v": asked, "w": asked}, parts={"v": part, "w": part})
+    signals = Signals()
+    signals.hear("v", 1, 1.0, NO_VOTE)
+    signals.hear("w", 1, 1.0, "approve: 2 findings are gone")
+    assert [each.status for each in signals.lines(story)] == ["not_needed", "completed"]

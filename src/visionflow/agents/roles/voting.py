@@ -13,6 +13,7 @@ from visionflow.agents.base import BaseAgent, PermanentFailure
 from visionflow.agents.evidence import Ballot, Change, Choice, Focus
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.report.gathering import gather
+from visionflow.agents.report.trust import NO_VOTE
 from visionflow.agents.roles.ground import Ground, look_at, prepare
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.measuring import (
@@ -62,6 +63,7 @@ async def ballot_of(agent: BaseAgent, task: Task) -> Any:
     tests = gather(task.dependencies).tests
     needed, why = vote_needed(change, tests)
     if not needed or change.tip is None:
+        agent.progress(1.0, NO_VOTE)
         return _told(None, (why,))
     agent.progress(0.0, "preparing a copy of the workspace")
     voting = _Voting(agent, job, change, tests)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from visionflow.agents.report.trust import NO_VOTE
 from visionflow.agents.report.view import RunView
 from visionflow.compose.job.story import Story
 
@@ -60,6 +61,8 @@ class Signals:
         part, planned = story.parts[task], story.tasks[task]
         name, role, status = planned.title or task, planned.agent, str(part.status)
         if part.ended:
+            if planned.type == "vote" and self._said.get(task, (0, None, ""))[2] == NO_VOTE:
+                return TaskProgress(name, role, "not_needed", None, "")
             done = 1.0 if status == "completed" else None
             return TaskProgress(name, role, status, done, part.reason or "")
         attempt, fraction, note = self._said.get(task, (0, None, ""))
