@@ -24,6 +24,7 @@ from visionflow.agents.gate.results import (
     Findings,
     GateResult,
     Status,
+    Tests,
     ToolState,
 )
 from visionflow.agents.gate.verdict import reasons
@@ -34,6 +35,7 @@ from visionflow.agents.tools.delta import FileDiff
 from visionflow.agents.tools.portions import ScanRequest
 from visionflow.agents.tools.project import look
 from visionflow.agents.tools.text import read_plain, write_whole
+from visionflow.agents.tools.veiling import KnownSecrets
 from visionflow.compose.gate.checkout import Checkout
 from visionflow.compose.gate.digests import Digests
 from visionflow.compose.gate.request import GateRequest, OnStage
@@ -44,6 +46,7 @@ from visionflow.compose.gate.reviewing import (
     line_text,
     review_both,
 )
+from visionflow.compose.gate.secrecy import known_in, secrets_in, speak
 from visionflow.compose.gate.sides import Sides, sides_of, source_of
 from visionflow.compose.gate.state import State, opened
 from visionflow.compose.gate.suites import FORM, Suites, Tested, reached
@@ -53,6 +56,7 @@ from visionflow.domain.errors import ConfigError
 from visionflow.ports.sandbox import Sandbox
 
 FACTS_MS = 120_000
+Runs = tuple[ToolRun, ...]
 
 
 async def run_gate(
@@ -81,7 +85,7 @@ async def run_gate(
     if request.write_baseline is not None:
         result = _written(request.write_baseline, result, accepted)
     failed = reasons(result, request.min_coverage, request.require_tests, request.require_tools)
-    return msgspec.structs.replace(result, failed=failed)
+    return work.known.cover(msgspec.structs.replace(result, failed=failed))
 
 
 class _Gate:
@@ -104,6 +108,7 @@ class _Gate:
         self.source = source
         self.sides = sides
         self.cache = cache
+        self.known = KnownSecrets()
 
     async def run(self, accepted: Sequence[Accepted], results: ResultCache) -> GateResult:
         sides, request = self.sides, self.request
@@ -141,6 +146,7 @@ class _Gate:
         tests = tested.tests
         if tests is not None:
             tests = baselines.without_accepted(tests, accepted, request.allow_lost)
+        self.known = await self._known(base, head, before, after, tests, results)
         return msgspec.structs.replace(
             result,
             findings=msgspec.structs.replace(findings, suppressed=hidden),
@@ -153,6 +159,17 @@ class _Gate:
             tools=tuple(_state(run) for run in after),
             notes=(*sides.notes, *tested.notes),
         )
+
+    async def _known(
+        self, base: Side, head: Side, before: Runs, after: Runs, tests: Tests | None,
+        results: ResultCache,
+    ) -> KnownSecrets:  # fmt: skip
+        """The secrets that the answer must not hold: those of the changed files, and of all where
+        a test has something to say."""
+        scratch, trusted = self.state.scratch, self.request.trusted
+        if speak(tests):
+            after = (*after, await secrets_in(self.sandbox, head, scratch, trusted, results))
+        return await asyncio.to_thread(known_in, ((base, before), (head, after)))
 
     async def _copies(self) -> tuple[Side, Side]:
         digests = Digests(self.state)
