@@ -44,6 +44,10 @@ class Attempt:
             self.done[key] = encode(value, name)
         return msgspec.msgpack.decode(self.done[key])
 
+    def without(self, name: str) -> dict[str, bytes]:
+        """The finished steps but those of this name."""
+        return {key: value for key, value in self.done.items() if not key.startswith(f"{name}#")}
+
     def progress(self, fraction: float | None, note: str) -> None:
         self.notes.append((fraction, note))
 

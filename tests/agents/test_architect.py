@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from role_work import Attempt, do
 from study import commit
-from test_roles import OneAttempt, task_for, work
+from test_roles import task_for
 from tool_projects import write
 from unconfined import RefusingSandbox, UnconfinedSandbox
 
@@ -40,13 +41,13 @@ def project(tmp_path: Path) -> Path:
 
 def analysed(project: Path, own: Path, **config: Any) -> Architecture:
     task = task_for(project, "analyse_architecture", repository=str(own.parent / "repository"))
-    result = work(ArchitectAgent, own, task, config=config)
+    result = do(ArchitectAgent, own, task, config=config)
     return restored(result["architecture"], Architecture)
 
 
 def test_structure_and_history_are_told(project: Path, tmp_path: Path) -> None:
-    attempt = OneAttempt()
-    result = work(
+    attempt = Attempt()
+    result = do(
         ArchitectAgent, tmp_path / "own", task_for(project, "analyse_architecture"),
         attempt=attempt,
     )  # fmt: skip
@@ -80,11 +81,11 @@ def test_structure_and_history_are_told(project: Path, tmp_path: Path) -> None:
 
 
 def test_two_runs_tell_the_same(project: Path, tmp_path: Path) -> None:
-    task, first = task_for(project, "analyse_architecture"), OneAttempt()
-    calm = work(ArchitectAgent, tmp_path / "a", task, attempt=first)
-    assert work(ArchitectAgent, tmp_path / "b", task) == calm
-    again = OneAttempt(first.done)
-    assert work(ArchitectAgent, tmp_path / "a", task, attempt=again) == calm
+    task, first = task_for(project, "analyse_architecture"), Attempt()
+    calm = do(ArchitectAgent, tmp_path / "a", task, attempt=first)
+    assert do(ArchitectAgent, tmp_path / "b", task) == calm
+    again = Attempt(first.done)
+    assert do(ArchitectAgent, tmp_path / "a", task, attempt=again) == calm
     assert again.ran == []
 
 
@@ -106,12 +107,11 @@ def test_without_a_history_there_are_no_hotspots_and_no_owners(tmp_path: Path) -
 
 
 def test_a_damaged_history_costs_only_the_history(project: Path, tmp_path: Path) -> None:
-    own, task, first = tmp_path / "own", task_for(project, "analyse_architecture"), OneAttempt()
-    work(ArchitectAgent, own, task, attempt=first)
-    del first.done["analyse"]
+    own, task, first = tmp_path / "own", task_for(project, "analyse_architecture"), Attempt()
+    do(ArchitectAgent, own, task, attempt=first)
     for pack in (own / "t1" / "repository" / "repository.git" / "objects").glob("pack/*"):
         pack.unlink()
-    result = work(ArchitectAgent, own, task, attempt=OneAttempt(first.done))
+    result = do(ArchitectAgent, own, task, attempt=Attempt(first.without("analyse")))
     found = restored(result["architecture"], Architecture)
     assert (found.commits, found.hotspots, len(found.cycles)) == (None, (), 2)
     assert found.notes[0].startswith("The history could not be read: git log ended with ")
@@ -119,7 +119,7 @@ def test_a_damaged_history_costs_only_the_history(project: Path, tmp_path: Path)
 
 def test_without_confinement_nothing_is_known_of_imports(project: Path, tmp_path: Path) -> None:
     task = task_for(project, "analyse_architecture")
-    result = work(ArchitectAgent, tmp_path / "own", task, sandbox=RefusingSandbox())
+    result = do(ArchitectAgent, tmp_path / "own", task, sandbox=RefusingSandbox())
     found = restored(result["architecture"], Architecture)
     assert (found.modules, found.layers, found.scalability_score) == ((), None, None)
     assert found.commits == 2 and "imports are not known" in found.notes[0]
@@ -199,14 +199,14 @@ def test_modules_of_a_package_are_no_packages(tmp_path: Path) -> None:
 def test_settings_without_effect_are_warned_about(project: Path, tmp_path: Path) -> None:
     config = {"design_methodology": "domain_driven_design", "architecture_style": "event_driven"}
     task = task_for(project, "analyse_architecture")
-    first, second = work(ArchitectAgent, tmp_path / "own", task, config=config)["warnings"]
+    first, second = do(ArchitectAgent, tmp_path / "own", task, config=config)["warnings"]
     assert first.startswith("architect: design_methodology has no effect: ")
     assert second.startswith("architect: architecture_style 'event_driven' has no effect: ")
 
 
 def test_timeout_bounds_the_reading(project: Path, tmp_path: Path) -> None:
     task, sandbox = task_for(project, "analyse_architecture"), UnconfinedSandbox()
-    work(ArchitectAgent, tmp_path / "own", task, sandbox=sandbox, config={"timeout": 7})
+    do(ArchitectAgent, tmp_path / "own", task, sandbox=sandbox, config={"timeout": 7})
     assert 0 < sandbox.commands[0].wall_ms <= 7_000
 
 
@@ -222,18 +222,18 @@ def test_a_design_is_refused_and_a_workspace_is_analysed(project: Path, tmp_path
     wanted = "Design scalable authentication architecture"
     task = Task(id="t", type="design_system", description=wanted)
     with pytest.raises(PermanentFailure, match="needs_model"):
-        work(ArchitectAgent, tmp_path / "a", task)
+        do(ArchitectAgent, tmp_path / "a", task)
     beside = Task(
         id="t", type="design_system", description=wanted, input={"workspace": str(project)}
     )
     with pytest.raises(PermanentFailure, match="needs_model"):
-        work(ArchitectAgent, tmp_path / "b", beside)
+        do(ArchitectAgent, tmp_path / "b", beside)
     there = task_for(project, "design_system", goal="Audit this repository")
-    result = work(ArchitectAgent, tmp_path / "c", there)
+    result = do(ArchitectAgent, tmp_path / "c", there)
     assert result["scalability_score"] == round(4 / 7 * 36 / 42, 4)
 
 
 def test_a_task_of_another_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PermanentFailure, match="cannot do tasks of type 'deploy'"):
-        work(ArchitectAgent, tmp_path, Task(id="t", type="deploy"))
+        do(ArchitectAgent, tmp_path, Task(id="t", type="deploy"))
     assert not set(ArchitectAgent.capabilities) & {"system_design", "technical_strategy"}

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from role_work import Attempt, do
 from study import commit
-from test_roles import OneAttempt, task_for, work
+from test_roles import task_for
 from tool_projects import write
 from unconfined import RefusingSandbox, UnconfinedSandbox
 
@@ -38,12 +39,12 @@ def found_in(result: Any) -> Research:
 
 def research(project: Path, own: Path, config: dict[str, Any] | None = None, **more: Any) -> Any:
     more = {"goal": GOAL, "repository": str(own.parent / "repository"), **more}
-    return work(ResearcherAgent, own, task_for(project, "research", **more), config=config)
+    return do(ResearcherAgent, own, task_for(project, "research", **more), config=config)
 
 
 def test_a_goal_is_answered_with_citations_and_measured(project: Path, tmp_path: Path) -> None:
-    attempt = OneAttempt()
-    result = work(
+    attempt = Attempt()
+    result = do(
         ResearcherAgent, tmp_path / "own", task_for(project, "research", goal=GOAL),
         attempt=attempt,
     )  # fmt: skip
@@ -68,18 +69,17 @@ def test_a_goal_is_answered_with_citations_and_measured(project: Path, tmp_path:
 @pytest.mark.parametrize("kind", ["gather_requirements", "requirements_analysis"])
 def test_the_guides_names_for_it_do_the_same(project: Path, tmp_path: Path, kind: str) -> None:
     task = Task(id="t1", type=kind, description=GOAL, input={"workspace": str(project)})
-    assert work(ResearcherAgent, tmp_path / "a", task) == research(project, tmp_path / "b")
+    assert do(ResearcherAgent, tmp_path / "a", task) == research(project, tmp_path / "b")
 
 
 def test_finished_steps_are_not_run_again(project: Path, tmp_path: Path) -> None:
-    task, first = task_for(project, "research", goal=GOAL), OneAttempt()
-    calm = work(ResearcherAgent, tmp_path / "own", task, attempt=first)
-    again = OneAttempt(first.done)
-    assert work(ResearcherAgent, tmp_path / "own", task, attempt=again) == calm
+    task, first = task_for(project, "research", goal=GOAL), Attempt()
+    calm = do(ResearcherAgent, tmp_path / "own", task, attempt=first)
+    again = Attempt(first.done)
+    assert do(ResearcherAgent, tmp_path / "own", task, attempt=again) == calm
     assert again.ran == []
-    del first.done["look it up"]
-    third = OneAttempt(first.done)
-    assert work(ResearcherAgent, tmp_path / "own", task, attempt=third) == calm
+    third = Attempt(first.without("look it up"))
+    assert do(ResearcherAgent, tmp_path / "own", task, attempt=third) == calm
     assert third.ran == ["look it up"]
 
 
@@ -88,7 +88,7 @@ def test_files_known_from_earlier_runs_are_not_read_again(project: Path, tmp_pat
     first = research(project, tmp_path / "a", cache=cache)
     sandbox = UnconfinedSandbox()
     task = task_for(project, "research", goal=GOAL, cache=cache)
-    assert work(ResearcherAgent, tmp_path / "b", task, sandbox=sandbox) == first
+    assert do(ResearcherAgent, tmp_path / "b", task, sandbox=sandbox) == first
     assert sandbox.commands == []
 
 
@@ -96,7 +96,7 @@ def test_without_confinement_text_is_found_and_imports_stay_unknown(
     project: Path, tmp_path: Path
 ) -> None:
     task = task_for(project, "research", goal=GOAL)
-    result = work(ResearcherAgent, tmp_path / "own", task, sandbox=RefusingSandbox())
+    result = do(ResearcherAgent, tmp_path / "own", task, sandbox=RefusingSandbox())
     found = found_in(result)
     assert found.completeness == 0.5 and found.indexed["code"] == 2
     assert (found.undeclared, found.unused, found.todos) == ((), (), ())
@@ -105,7 +105,7 @@ def test_without_confinement_text_is_found_and_imports_stay_unknown(
 
 def test_a_goal_without_terms_has_no_measure(project: Path, tmp_path: Path) -> None:
     task = task_for(project, "research", goal="Explain this repository")
-    found = found_in(work(ResearcherAgent, tmp_path / "own", task))
+    found = found_in(do(ResearcherAgent, tmp_path / "own", task))
     assert (found.answers, found.completeness) == ((), None)
     assert found.notes[0] == "The goal has no term that could be looked up."
 
@@ -158,7 +158,7 @@ def test_the_web_and_words_that_name_no_source_are_warned_about(
 
 def test_timeout_bounds_the_reading(project: Path, tmp_path: Path) -> None:
     task, sandbox = task_for(project, "research", goal=GOAL), UnconfinedSandbox()
-    work(ResearcherAgent, tmp_path / "own", task, sandbox=sandbox, config={"timeout": 7})
+    do(ResearcherAgent, tmp_path / "own", task, sandbox=sandbox, config={"timeout": 7})
     assert 0 < sandbox.commands[0].wall_ms <= 7_000
 
 
@@ -176,16 +176,16 @@ def test_a_setting_that_makes_no_sense_is_refused(
 
 def test_a_task_without_a_workspace_or_of_another_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PermanentFailure, match="workspace"):
-        work(ResearcherAgent, tmp_path, Task(id="t", type="research", description=GOAL))
+        do(ResearcherAgent, tmp_path, Task(id="t", type="research", description=GOAL))
     with pytest.raises(PermanentFailure, match="cannot do tasks of type 'market_research'"):
-        work(ResearcherAgent, tmp_path, Task(id="t", type="market_research"))
+        do(ResearcherAgent, tmp_path, Task(id="t", type="market_research"))
 
 
 def test_a_goal_beyond_the_repository_is_told_to_be(project: Path, tmp_path: Path) -> None:
     said = "Only this repository was read"
     for goal, told in (("Research authentication best practices", True), (GOAL, False)):
         task = task_for(project, "requirements_analysis", goal=goal)
-        notes = work(ResearcherAgent, tmp_path / str(told), task)["notes"]
+        notes = do(ResearcherAgent, tmp_path / str(told), task)["notes"]
         assert any(note.startswith(said) for note in notes) == told
 
 
@@ -199,6 +199,6 @@ def test_a_hostile_goal_and_hostile_names_change_nothing(project: Path, tmp_path
     write(project, {"shop/\x1b[31m|`<b>.py": "price = 1\n"})
     goal = 'price" OR NEAR(* ^ -- \x1b[2J; DROP TABLE lines; "'
     task = task_for(project, "research", goal=goal)
-    found = found_in(work(ResearcherAgent, tmp_path / "own", task))
+    found = found_in(do(ResearcherAgent, tmp_path / "own", task))
     assert ("price",) in [answer.terms for answer in found.answers]
     assert found.answers[0].hits

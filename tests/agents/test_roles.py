@@ -1,13 +1,11 @@
 """Tester and reviewer: what they do with a task, step by step, without a process around them."""
 
 import asyncio
-import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
+from role_work import Attempt, do
 from tool_projects import QUICK, write
 from unconfined import RefusingSandbox, UnconfinedSandbox
 
@@ -16,8 +14,6 @@ from visionflow.agents import BaseAgent, PermanentFailure, ReviewerAgent, Task, 
 from visionflow.agents.base import AgentContext, current_attempt
 from visionflow.agents.roles.reviewer import known_findings, suite_in, tools_in
 from visionflow.agents.rules import TOOLS
-from visionflow.ports.sandbox import Sandbox
-from visionflow.worker.values import encode
 
 PROJECT: dict[str, str | bytes] = {
     "pytest.ini": QUICK,
@@ -33,59 +29,14 @@ PROJECT: dict[str, str | bytes] = {
 }
 
 
-class OneAttempt:
-    """An attempt whose finished steps another one can begin with."""
-
-    def __init__(self, done: dict[str, bytes] | None = None) -> None:
-        self.done = dict(done or {})
-        self.ran: list[str] = []
-        self.notes: list[tuple[float | None, str]] = []
-
-    async def step(
-        self, name: str, call: Callable[..., Any], args: tuple[Any, ...], workspace: Path | None
-    ) -> Any:
-        encode(args, name)
-        if name not in self.done:
-            self.ran.append(name)
-            value = await call(*args) if inspect.iscoroutinefunction(call) else call(*args)
-            self.done[name] = encode(value, name)
-        return msgspec.msgpack.decode(self.done[name])
-
-    def progress(self, fraction: float | None, note: str) -> None:
-        self.notes.append((fraction, note))
-
-
-def work(
-    agent: type[BaseAgent],
-    folder: Path,
-    task: Task,
-    *,
-    sandbox: Sandbox | None = None,
-    attempt: OneAttempt | None = None,
-    config: dict[str, Any] | None = None,
-) -> Any:
-    chosen = sandbox or UnconfinedSandbox()
-    context = AgentContext(
-        folder=folder, blobs=MemoryBlobs(), open_sandbox=lambda: chosen, write_log=lambda *_: None
-    )
-    made = agent("a1", "a1", agent.type, config or {}, context)
-
-    async def run() -> Any:
-        current_attempt.set(attempt or OneAttempt())  # pyright: ignore[reportArgumentType]
-        result = await made.process_task(task)
-        return msgspec.msgpack.decode(encode(result, "the result"))
-
-    return asyncio.run(run())
-
-
 def task_for(workspace: Path, kind: str, **more: Any) -> Task:
     return Task(id="t1", type=kind, input={"workspace": str(workspace), **more})
 
 
 def test_a_tester_tells_how_the_projects_own_tests_went(tmp_path: Path) -> None:
     project = write(tmp_path / "ws", PROJECT)
-    attempt = OneAttempt()
-    result = work(TesterAgent, tmp_path / "own", task_for(project, "run_tests"), attempt=attempt)
+    attempt = Attempt()
+    result = do(TesterAgent, tmp_path / "own", task_for(project, "run_tests"), attempt=attempt)
     tests = suite_in([result])
     assert tests is not None
     assert (tests.outcome, tests.counts.passed, tests.counts.failed) == ("failed", 1, 1)
@@ -103,13 +54,12 @@ def test_tests_that_were_killed_in_the_middle_are_run_again_on_a_clean_copy(
 ) -> None:
     project, own = write(tmp_path / "ws", PROJECT), tmp_path / "own"
     task = task_for(project, "run_tests")
-    first = OneAttempt()
-    calm = work(TesterAgent, own, task, attempt=first, config={"reruns": 0})
-    del first.done["run tests"]
+    first = Attempt()
+    calm = do(TesterAgent, own, task, attempt=first, config={"reruns": 0})
     worktree = own / "t1" / "repository" / "worktrees" / "tests"
     assert (worktree / "left.txt").exists()
-    second = OneAttempt(first.done)
-    again = work(TesterAgent, own, task, attempt=second, config={"reruns": 0})
+    second = Attempt(first.without("run tests"))
+    again = do(TesterAgent, own, task, attempt=second, config={"reruns": 0})
     assert second.ran == ["run tests"]
     counts = [suite_in([each]) for each in (calm, again)]
     assert counts[0] is not None and counts[1] is not None
@@ -118,10 +68,8 @@ def test_tests_that_were_killed_in_the_middle_are_run_again_on_a_clean_copy(
 
 def test_a_reviewer_gives_a_run_of_each_tool(tmp_path: Path) -> None:
     project = write(tmp_path / "ws", PROJECT)
-    attempt = OneAttempt()
-    result = work(
-        ReviewerAgent, tmp_path / "own", task_for(project, "review_code"), attempt=attempt
-    )
+    attempt = Attempt()
+    result = do(ReviewerAgent, tmp_path / "own", task_for(project, "review_code"), attempt=attempt)
     tools = tools_in([result])
     assert [run.tool for run in tools] == list(TOOLS)
     assert {finding.rule for run in tools for finding in run.findings} == {"B307"}
@@ -132,13 +80,13 @@ def test_a_reviewer_gives_a_run_of_each_tool(tmp_path: Path) -> None:
 
 def test_where_nothing_confines_nothing_runs_and_nothing_is_known(tmp_path: Path) -> None:
     project = write(tmp_path / "ws", PROJECT)
-    tested = work(
+    tested = do(
         TesterAgent, tmp_path / "t", task_for(project, "run_tests"), sandbox=RefusingSandbox()
     )
-    reviewed = work(
+    reviewed = do(
         ReviewerAgent, tmp_path / "r", task_for(project, "review_code"), sandbox=RefusingSandbox()
     )
-    verdict = work(
+    verdict = do(
         ReviewerAgent,
         tmp_path / "r",
         Task(id="j", type="judge", dependencies={"a": tested, "b": reviewed}),
@@ -155,10 +103,10 @@ def test_where_nothing_confines_nothing_runs_and_nothing_is_known(tmp_path: Path
 def test_the_verdict_is_made_of_what_the_others_found(tmp_path: Path) -> None:
     project = write(tmp_path / "ws", PROJECT)
     done = {
-        kind: work(role, tmp_path / kind, task_for(project, kind))
+        kind: do(role, tmp_path / kind, task_for(project, kind))
         for kind, role in (("run_tests", TesterAgent), ("review_code", ReviewerAgent))
     }
-    verdict = work(ReviewerAgent, tmp_path, Task(id="j", type="judge", dependencies=done))
+    verdict = do(ReviewerAgent, tmp_path, Task(id="j", type="judge", dependencies=done))
     assert verdict["gates"] == {"tests": False, "syntax": True, "findings": True}
     assert verdict["verdict"] == "failed"
     assert verdict["findings"] == known_findings(tools_in(done.values()))
@@ -175,7 +123,7 @@ def test_two_roles_may_prepare_the_same_repository_at_once(tmp_path: Path) -> No
             open_sandbox=lambda: sandbox,
             write_log=lambda *_: None,
         )
-        current_attempt.set(OneAttempt())  # pyright: ignore[reportArgumentType]
+        current_attempt.set(Attempt())  # pyright: ignore[reportArgumentType]
         agent = role(kind, kind, kind, {}, context)
         return await agent.process_task(task_for(project, kind, repository=repository))
 
@@ -191,7 +139,7 @@ def test_two_roles_may_prepare_the_same_repository_at_once(tmp_path: Path) -> No
 @pytest.mark.parametrize("role", [TesterAgent, ReviewerAgent])
 def test_a_task_that_no_tool_can_do_fails_for_good(tmp_path: Path, role: type[BaseAgent]) -> None:
     with pytest.raises(PermanentFailure, match="cannot do tasks of type 'write_tests'"):
-        work(role, tmp_path, Task(type="write_tests", input={}))
+        do(role, tmp_path, Task(type="write_tests", input={}))
 
 
 @pytest.mark.parametrize(
@@ -208,11 +156,11 @@ def test_an_input_that_says_too_little_fails_for_good(
     tmp_path: Path, given: Any, said: str
 ) -> None:
     with pytest.raises(PermanentFailure, match=said):
-        work(TesterAgent, tmp_path, Task(id="t", type="run_tests", input=given))
+        do(TesterAgent, tmp_path, Task(id="t", type="run_tests", input=given))
 
 
 @pytest.mark.parametrize("timeout", [0, -1, "soon", True])
 def test_a_timeout_that_is_no_time_fails_for_good(tmp_path: Path, timeout: object) -> None:
     project = write(tmp_path / "ws", {"a.py": ""})
     with pytest.raises(PermanentFailure, match="The setting timeout of a1"):
-        work(TesterAgent, tmp_path, task_for(project, "run_tests"), config={"timeout": timeout})
+        do(TesterAgent, tmp_path, task_for(project, "run_tests"), config={"timeout": timeout})
