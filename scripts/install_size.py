@@ -9,8 +9,8 @@ import sys
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-PACKAGES_BELOW = 45
-MEGABYTES_BELOW = 120
+PACKAGES_BELOW = 62
+MEGABYTES_BELOW = 160
 INSTALLER = ("pip", "setuptools", "wheel")
 
 

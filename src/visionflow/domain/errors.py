@@ -66,6 +66,64 @@ class UnknownId(Refused):
     code: ClassVar[str] = "unknown_id"
 
 
+class UnknownSwarm(UnknownId):
+    """No swarm has this id."""
+
+    code: ClassVar[str] = "unknown_swarm"
+
+
+class UnknownAgent(UnknownId):
+    """No agent has this id or name."""
+
+    code: ClassVar[str] = "unknown_agent"
+
+
+class UnknownTask(UnknownId):
+    """No task has this id."""
+
+    code: ClassVar[str] = "unknown_task"
+
+
+class UnknownTool(Refused):
+    """No tool has this name."""
+
+    code: ClassVar[str] = "unknown_tool"
+
+
+class NotBuilt(Refused):
+    """This part of VisionFlow does not exist yet; nothing stands in for it."""
+
+    code: ClassVar[str] = "not_built"
+
+
+class Unauthenticated(Refused):
+    """Who asks is not known: no token, or one that is unknown, revoked or expired."""
+
+    code: ClassVar[str] = "unauthenticated"
+    status: ClassVar[int] = 77
+
+
+class Forbidden(Refused):
+    """Who asks may not do this; the message says which roles may."""
+
+    code: ClassVar[str] = "forbidden"
+    status: ClassVar[int] = 77
+
+
+class RateLimited(LimitReached):
+    """Too many calls of one client; `retry_after_ms` says when to ask again."""
+
+    code: ClassVar[str] = "rate_limited"
+    status: ClassVar[int] = 75
+
+
+class ServerUnreachable(VisionFlowError):
+    """No server answers there."""
+
+    code: ClassVar[str] = "server_unreachable"
+    status: ClassVar[int] = 69
+
+
 class UsageError(VisionFlowError):
     """The call's words are off."""
 
@@ -174,7 +232,21 @@ class TaskFailed(VisionFlowError):
 
 
 _REFUSALS: dict[str, type[Refused]] = {
-    kind.code: kind for kind in (LimitReached, MailboxFull, NotPersistable, UnknownId)
+    kind.code: kind
+    for kind in (
+        Forbidden,
+        LimitReached,
+        MailboxFull,
+        NotBuilt,
+        NotPersistable,
+        RateLimited,
+        Unauthenticated,
+        UnknownAgent,
+        UnknownId,
+        UnknownSwarm,
+        UnknownTask,
+        UnknownTool,
+    )
 }
 
 

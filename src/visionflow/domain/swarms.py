@@ -11,12 +11,21 @@ class Topology(StrEnum):
     """Who may assign to whom."""
 
     HIERARCHICAL = "hierarchical"
+    MESH = "mesh"
+    SEQUENTIAL = "sequential"
+    STAR = "star"
+    RING = "ring"
+    ADAPTIVE = "adaptive"
 
 
 class Strategy(StrEnum):
     """Who decides on an assignment."""
 
     CENTRALIZED = "centralized"
+    DISTRIBUTED = "distributed"
+    ADAPTIVE = "adaptive"
+    BALANCED = "balanced"
+    SPECIALIZED = "specialized"
 
 
 class SwarmSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

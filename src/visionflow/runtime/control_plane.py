@@ -113,6 +113,11 @@ class ControlPlane:
         self._schedule()
 
     @property
+    def is_settled(self) -> bool:
+        """Whether all that the state holds is durable, so that it may be told at once."""
+        return self._in_flight is None and not self._events and self._failed is None
+
+    @property
     def waiting(self) -> int:
         """Commands that wait for a turn."""
         return len(self._mailbox)

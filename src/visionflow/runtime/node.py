@@ -85,6 +85,8 @@ class Node:
             ports.telemetry,
             ports.blobs,
         )
+        self.on_over: list[Callable[[BaseException], None]] = []
+        """Called once, with why, when nothing is decided or answered here any more."""
         self._quiet: asyncio.Future[None] | None = None
         self.effects = Effects(self.control, self.children, self.sessions)
         self.completions = Completions(self.control)
@@ -129,6 +131,7 @@ class Node:
             await quiet
         self.sessions.close()
         self.control.close(Stopped("The orchestrator was closed.", hint="Open the folder again."))
+        self._tell_over()
         self.completions.abandon(
             Stopped(
                 "The orchestrator was closed before the task ended.",
@@ -145,8 +148,15 @@ class Node:
         self._ticker.stop()
         self.effects.stop()
         self.control.close(failure)
+        self._tell_over()
         self.completions.abandon(failure)
         self._on_failure(failure)
+
+    def _tell_over(self) -> None:
+        reason = self.control.failure
+        calls, self.on_over = self.on_over, []
+        for call in calls if reason is not None else ():
+            call(reason)
 
     def _faulty(self, faults: list[str]) -> None:
         self._failed(

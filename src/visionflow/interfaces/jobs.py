@@ -1,0 +1,128 @@
+"""Goals as the server takes them on: what was asked for, and what came of it.
+
+How a goal becomes a plan and a plan a report is behind `Jobs`; tools and faces see this.
+"""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from visionflow.domain.access import Caller
+from visionflow.domain.tasks import DEFAULT_RETRY, Priority, RetryPolicy
+from visionflow.runtime.swarms import LiveSwarm
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of work for an agent."""
+
+    type: str = "task"
+    description: str = ""
+    input: Any = None
+    config: dict[str, Any] = {}
+    capabilities: tuple[str, ...] = ()
+    agent: str | None = None
+    """Only this agent, by id."""
+    agent_type: str | None = None
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks for, read and checked."""
+
+    description: str
+    """Byte for byte as it was sent."""
+    task_type: str | None = None
+    """A type that agents know; `None` for a goal in words."""
+    input: Any = None
+    config: dict[str, Any] = {}
+    workspace: str | None = None
+    playbook: str | None = None
+    stages: tuple[str, ...] = ()
+    subtasks: tuple[Work, ...] = ()
+    sequential: bool | None = None
+    """One after the other, or side by side; `None`: as the plan has it."""
+    parallelism: int | None = None
+    """At most so many of its tasks at once."""
+    priority: int = Priority.MEDIUM
+    timeout_ms: int | None = None
+    deadline_ms: int | None = None
+    capabilities: tuple[str, ...] = ()
+    """The plan's agents together must cover these."""
+    failure_threshold: float = 0.0
+    retry: RetryPolicy = DEFAULT_RETRY
+    agent: str | None = None
+    form_team: bool | None = None
+    """Spawn the agents that the plan needs; `None`: when the swarm has none."""
+    key: str | None = None
+    """The id of the command: the same again is the same task."""
+
+
+class PhasePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A phase of what was planned."""
+
+    name: str
+    tasks: tuple[str, ...]
+    """Ids."""
+    agents: tuple[str, ...]
+    """Ids of agents that can do its tasks now."""
+    dependencies: tuple[str, ...] = ()
+    """Phases that come before it."""
+    estimated_ms: int | None = None
+    """From the record of like tasks; `None` without one."""
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that was taken on."""
+
+    task: str
+    status: str
+    phases: tuple[PhasePlan, ...] = ()
+    agents: tuple[str, ...] = ()
+    """Agents that the plan will use, as far as is known."""
+    formed: tuple[str, ...] = ()
+    """Agents that were spawned for it."""
+    playbook: str | None = None
+    why: str | None = None
+    missing: str | None = None
+    """What it waits for when it is blocked."""
+    unmet: tuple[str, ...] = ()
+    """Capabilities that were asked for and nobody here covers."""
+    run: str | None = None
+    """The run whose folder gets the report."""
+    warnings: tuple[str, ...] = ()
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of a playbook left."""
+
+    run: str
+    folder: Path
+    status: str
+    summary: dict[str, Any] | None
+    """The view of the run (see docs/report.md); `None` until there is one."""
+
+
+class Jobs(Protocol):
+    """Takes on goals. Belongs to the loop's thread."""
+
+    async def start(self, order: Order, swarm: LiveSwarm, caller: Caller) -> Started:
+        """Plan it and hand it in; returns once that is durable.
+
+        Raises:
+            UsageError: the order cannot be understood.
+            WorkspaceError: its workspace cannot be used.
+            Refused: the swarm does not take it.
+        """
+        ...
+
+    def report(self, task: str) -> Report | None:
+        """What the run of this root task has left by now; `None` when it is no playbook's."""
+        ...
+
+    async def concluded(self, task: str) -> None:
+        """Wait until the report of an ended playbook task is written; at once for any other."""
+        ...
+
+    def runs(self) -> list[Report]:
+        """All runs of this server that are still on disk, newest first."""
+        ...

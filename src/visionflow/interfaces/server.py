@@ -1,0 +1,50 @@
+"""The server as tools and faces see it: one place that names its parts; `compose` fills it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from visionflow.interfaces.connections import Connections
+from visionflow.interfaces.jobs import Jobs
+from visionflow.runtime.fleet import FleetLog
+from visionflow.runtime.swarms import Swarms
+from visionflow.settings.agents import AgentSettings
+from visionflow.settings.server import ServerSettings
+
+
+class Lines(Protocol):
+    """The server's log lines."""
+
+    def tail(
+        self, agent: str | None = None, level: str | None = None, limit: int = 100
+    ) -> list[str]:
+        """The last lines, oldest first; of one agent, and of at least this level. Blocks."""
+        ...
+
+
+class Server:
+    """A running server."""
+
+    def __init__(
+        self,
+        *,
+        settings: ServerSettings,
+        templates: AgentSettings,
+        swarms: Swarms,
+        fleet: FleetLog,
+        jobs: Jobs,
+        lines: Lines,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.settings = settings
+        self.templates = templates
+        self.swarms = swarms
+        self.fleet = fleet
+        self.jobs = jobs
+        self.lines = lines
+        self.now_ms = now_ms
+        self.started_ms = now_ms()
+        self.connections = Connections(settings.connections_max)
+        self.ready = False
+        """Recovery is done and the ports are open."""
+        self.endpoints: dict[str, str] = {}
+        """Where it listens, by the face's name."""

@@ -1,0 +1,206 @@
+"""Arguments and results of tools as Structs: reading what came in, and their JSON schemas.
+
+On the wire names are camelCase. An unknown argument or a value of the wrong kind is an error that
+names it and lists what is allowed; nothing is rewritten.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from visionflow.domain.errors import UsageError
+from visionflow.interfaces.tools.forms import FORMS, Form
+
+KEY = "idempotencyKey"
+_KEY_SCHEMA = {
+    "type": "string",
+    "description": "Repeat a call with the same key and it is done once; you get the first answer.",
+}
+
+
+class Arguments(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of all tools' arguments. Fields carry `form(...)` or `about(...)` as annotations."""
+
+    ALIASES: ClassVar[Mapping[str, str]] = {}
+    """Other names (of the wire) that an argument may have, and its own."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of all tools' results. What is not known is `null`, never left out."""
+
+
+class Field(msgspec.Struct, frozen=True):
+    """An argument as faces need to know it."""
+
+    name: str
+    """On the wire."""
+    form: Form | None
+    description: str
+    required: bool
+    hint: Any
+    """Its type, without annotations."""
+
+
+A = TypeVar("A", bound=Arguments)
+
+
+@cache
+def fields_of(kind: type[Arguments]) -> dict[str, Field]:
+    """The arguments of a tool by their names on the wire, in order."""
+    hints = get_type_hints(kind, include_extras=True)
+    found: dict[str, Field] = {}
+    for each in msgspec.structs.fields(kind):
+        hint, metas = _unwrapped(hints[each.name])
+        extra = next((m.extra for m in metas if m.extra and "form" in m.extra), None)
+        found[each.encode_name] = Field(
+            each.encode_name,
+            None if extra is None else FORMS[extra["form"]],
+            next((m.description for m in metas if m.description), ""),
+            each.required,
+            hint,
+        )
+    return found
+
+
+def _unwrapped(hint: Any) -> tuple[Any, list[msgspec.Meta]]:
+    """The type, and its annotations; also those inside an optional."""
+    if get_origin(hint) is Annotated:
+        inner, *metas = get_args(hint)
+        return inner, [meta for meta in metas if isinstance(meta, msgspec.Meta)]
+    for each in get_args(hint):
+        if get_origin(each) is Annotated:
+            return hint, _unwrapped(each)[1]
+    return hint, []
+
+
+def parse(kind: type[A], given: Mapping[str, object], *, texts: bool = False) -> A:
+    """Arguments as they were sent, read and checked. `texts`: they come from a command line, where
+    numbers and truth values are texts too.
+
+    Raises:
+        UsageError: one is unknown, missing, given twice, or of the wrong kind.
+    """
+    known = fields_of(kind)
+    values: dict[str, object] = {}
+    for name, value in given.items():
+        target = kind.ALIASES.get(name, name)
+        field = known.get(target)
+        if field is None:
+            raise _unknown(name, known, kind)
+        if target in values:
+            raise UsageError(f"{target} is given twice.", hint="Leave one of them out.")
+        if value is None and not field.required:
+            continue
+        values[target] = _read(field, value, texts)
+    missing = [f.name for f in known.values() if f.required and f.name not in values]
+    if missing:
+        raise UsageError(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing.",
+            hint=f"Arguments: {', '.join(known)}.",
+        )
+    try:
+        return msgspec.convert(values, kind, strict=not texts)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise UsageError(_told(str(error), known)) from error
+
+
+def _read(field: Field, value: object, texts: bool) -> object:
+    if field.form is not None:
+        try:
+            return field.form.read(value)
+        except ValueError as error:
+            raise UsageError(f"{field.name} is {_shown(value)}; it is {error}.") from error
+    if texts and isinstance(value, str) and value[:1] in "[{":
+        try:
+            return msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            return value
+    return value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _unknown(name: str, known: Mapping[str, Field], kind: type[Arguments]) -> UsageError:
+    near = get_close_matches(name, [*known, *kind.ALIASES], 1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    listed = ", ".join(known) or "none"
+    return UsageError(f"{name!r} is no argument of this tool.{meant}", hint=f"Allowed: {listed}.")
+
+
+def _told(error: str, known: Mapping[str, Field]) -> str:
+    what, _, where = error.partition(" - at `$")
+    name = where.strip("`").lstrip(".")
+    first = name.split(".")[0].split("[")[0]
+    allowed = _words_of(known[first].hint) if first in known else ""
+    return f"{name or 'arguments'}: {what}{allowed}."
+
+
+def _words_of(hint: Any) -> str:
+    """The words of an enum or literal, in an error's words."""
+    for each in (hint, *get_args(hint)):
+        if isinstance(each, type) and hasattr(each, "__members__"):
+            return f"; it is one of {', '.join(str(word.value) for word in cast(Any, each))}"
+    literal = [str(each) for each in get_args(hint) if isinstance(each, str)]
+    return f"; it is one of {', '.join(literal)}" if literal else ""
+
+
+@cache
+def input_schema(kind: type[Arguments], keyed: bool) -> dict[str, Any]:
+    """The JSON schema of a tool's arguments; `keyed`: it takes an idempotency key."""
+    schema = _schema(kind)
+    properties = cast("dict[str, dict[str, Any]]", schema.setdefault("properties", {}))
+    for field in fields_of(kind).values():
+        if field.form is None:
+            continue
+        plain = dict(field.form.schema)
+        if field.description:
+            plain["description"] = field.description
+        properties[field.name] = plain
+    if keyed:
+        properties[KEY] = _KEY_SCHEMA
+    schema["additionalProperties"] = False
+    if kind.ALIASES:
+        for alias, name in kind.ALIASES.items():
+            properties[alias] = {"description": f"The same as {name}."}
+        required = cast("list[str]", schema.get("required", []))
+        schema["required"] = [n for n in required if n not in set(kind.ALIASES.values())]
+    if not schema.get("required"):
+        schema.pop("required", None)
+    return schema
+
+
+@cache
+def output_schema(kind: type[Result]) -> dict[str, Any]:
+    """The JSON schema of a tool's result."""
+    return _schema(kind)
+
+
+def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """One self-contained schema of an object, titles and defaults left out to keep it small."""
+    (root,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    name = cast(str, root["$ref"]).rsplit("/", 1)[1]
+    schema = cast("dict[str, Any]", _slim(components.pop(name)))
+    if components:
+        schema["$defs"] = {key: _slim(value) for key, value in components.items()}
+    return schema
+
+
+def _slim(value: Any) -> Any:
+    if isinstance(value, dict):
+        mapping = cast("dict[str, Any]", value)
+        named = isinstance(mapping.get("properties"), dict)
+        return {
+            key: {k: _slim(v) for k, v in each.items()} if named and key == "properties"
+            else _slim(each)
+            for key, each in mapping.items()
+            if key == "properties" or key not in ("title", "default") or "type" not in mapping
+        }  # fmt: skip
+    if isinstance(value, list):
+        return [_slim(each) for each in cast("list[Any]", value)]
+    return value

@@ -1,0 +1,112 @@
+"""What a value may look like on the wire, and how it is read: durations, sizes, words, objects.
+
+Parsed once, at the edge, into typed values. Texts of a task are never touched.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from visionflow.domain.tasks import Priority
+from visionflow.settings.sizes import CPU_FORMS, MEMORY_FORMS, cpu_millis, memory_bytes
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
+_UNITS_MS = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
+DURATION_MS_MAX = 10 * 365 * 86_400_000
+Schema = dict[str, Any]
+
+
+class Form(msgspec.Struct, frozen=True):
+    """One way to write a value. `read` raises `ValueError` with what is allowed."""
+
+    name: str
+    schema: Schema
+    read: Callable[[object], object]
+
+
+def _duration(unit: str) -> Callable[[object], object]:
+    def read(value: object) -> int:
+        text = str(value).strip() if isinstance(value, (str, int, float)) else ""
+        found = None if isinstance(value, bool) else _DURATION.fullmatch(text)
+        if found is None:
+            raise ValueError('a duration such as "5000ms", "5s", "2m", "1h", or a number')
+        ms = float(found[1]) * _UNITS_MS[found[2] or unit]
+        if not 0 <= ms <= DURATION_MS_MAX:
+            raise ValueError("a duration of at most ten years")
+        return round(ms)
+
+    return read
+
+
+def _words(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(word for word in (each.strip() for each in value.split(",")) if word)
+    if isinstance(value, (list, tuple)):
+        items = cast("list[object]", value)
+        if all(isinstance(each, str) for each in items):
+            return tuple(cast("list[str]", items))
+    raise ValueError('a list of words, or one text "a,b"')
+
+
+def _size(value: object) -> int:
+    found = memory_bytes(value) if isinstance(value, (str, int, float)) else None
+    if found is None:
+        raise ValueError(MEMORY_FORMS)
+    return found
+
+
+def _cpu(value: object) -> int:
+    found = cpu_millis(value) if isinstance(value, (str, int, float)) else None
+    if found is None:
+        raise ValueError(CPU_FORMS)
+    return found
+
+
+def _priority(value: object) -> int:
+    words = ", ".join(word.name.lower() for word in Priority)
+    if isinstance(value, str) and value.upper() in Priority.__members__:
+        return int(Priority[value.upper()])
+    number = value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,6}", value):
+        number = int(value)
+    if number is None or not -1_000_000 < number < 1_000_000:
+        raise ValueError(f"{words}, or a whole number (a lower one runs first)")
+    return number
+
+
+def _object(value: object) -> dict[str, object]:
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"an object, or one as JSON text ({error})") from error
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, object]", value))
+    raise ValueError("an object")
+
+
+_TEXT_OR_NUMBER: Schema = {"type": ["string", "number"]}
+FORMS: dict[str, Form] = {
+    form.name: form
+    for form in (
+        Form("seconds", _TEXT_OR_NUMBER, _duration("s")),
+        Form("milliseconds", _TEXT_OR_NUMBER, _duration("ms")),
+        Form("words", {"type": ["array", "string"], "items": {"type": "string"}}, _words),
+        Form("size", _TEXT_OR_NUMBER, _size),
+        Form("cpu", _TEXT_OR_NUMBER, _cpu),
+        Form("priority", {"type": ["string", "integer"]}, _priority),
+        Form("object", {"type": "object"}, _object),
+    )
+}
+
+
+def form(name: str, description: str) -> msgspec.Meta:
+    """To annotate a field with: how its value is written, and what it means."""
+    return msgspec.Meta(description=description, extra={"form": FORMS[name].name})
+
+
+def about(description: str) -> msgspec.Meta:
+    """To annotate a plain field with."""
+    return msgspec.Meta(description=description)
