@@ -155,8 +155,9 @@ class Node:
     def _tell_over(self) -> None:
         reason = self.control.failure
         calls, self.on_over = self.on_over, []
-        for call in calls if reason is not None else ():
-            call(reason)
+        if reason is not None:
+            for call in calls:
+                call(reason)
 
     def _faulty(self, faults: list[str]) -> None:
         self._failed(
