@@ -40,7 +40,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     allowed_origins: tuple[str, ...] = ()
     """Origins of pages that may call; none by default."""
     allow_unauthenticated: bool = False
-    """`VISIONFLOW_ALLOW_UNAUTHENTICATED=1`: serve anybody who reaches a port; each start says so."""
+    """`VISIONFLOW_ALLOW_UNAUTHENTICATED=1`: serve whoever reaches a port; each start says so."""
     connections_max: int = 1_000
     calls_per_second: float = 50.0
     """Of one client with a token, over a minute; our own user on loopback has no such limit."""
