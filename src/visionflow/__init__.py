@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from visionflow.domain.errors import Refused, TaskFailed, VisionFlowError
     from visionflow.domain.limits import Limits
     from visionflow.domain.tasks import RetryPolicy
+    from visionflow.interfaces.client.calls import MCPClient
 
 __version__ = "0.1.0"
 __all__ = [
     "AgentOrchestrator",
     "BaseAgent",
     "Limits",
+    "MCPClient",
     "PermanentFailure",
     "Refused",
     "RetryPolicy",
@@ -30,6 +32,7 @@ _HOMES = {
     "AgentOrchestrator": "visionflow.compose.api",
     "BaseAgent": "visionflow.agents.base",
     "Limits": "visionflow.domain.limits",
+    "MCPClient": "visionflow.interfaces.client.calls",
     "PermanentFailure": "visionflow.agents.base",
     "Refused": "visionflow.domain.errors",
     "RetryPolicy": "visionflow.domain.tasks",

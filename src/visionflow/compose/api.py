@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast, overload
 
 import msgspec
 
@@ -24,12 +24,17 @@ from visionflow.domain.events import AgentFailed, AnyEvent
 from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
 from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
+from visionflow.interfaces.client.blocking import BlockingRemoteFleet
+from visionflow.interfaces.client.calls import MCPClient
+from visionflow.interfaces.client.remote import RemoteAgent, RemoteFleet, RemoteSwarm
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
 from visionflow.runtime.intake import sound
 from visionflow.settings.agents import load_agents
 
 _log = logging.getLogger("visionflow")
 Word = TypeVar("Word", bound=StrEnum)
+Sync = TypeVar("Sync")
+Async = TypeVar("Async")
 
 
 class Swarm(msgspec.Struct, frozen=True):
@@ -40,16 +45,36 @@ class Swarm(msgspec.Struct, frozen=True):
     agents_max: int
 
 
-class AgentOrchestrator:
-    """A fleet of agents, embedded in this program.
+class AgentOrchestrator(Generic[Sync, Async]):
+    """A fleet of agents: embedded in this program, or with `mcp_host` that of a server.
 
     `with AgentOrchestrator() as fleet:` gives a `Fleet` for plain threads, `async with` an
-    `AsyncFleet` for a loop. With a `folder` everything is kept there, and the same folder takes
-    up again where an earlier program stopped, its agents included, with the goal, the limits
-    and the topology that it was created with; without one it goes when the program ends.
-    `initialize_swarm`, `spawn_agent` and `spawn_agents` open it by themselves; then `aclose` it.
+    `AsyncFleet` for a loop; of a server a `BlockingRemoteFleet` or a `RemoteFleet`. With a
+    `folder` everything is kept there, and the same folder takes up again where an earlier program
+    stopped, its agents included, with the goal, the limits and the topology that it was created
+    with; without one it goes when the program ends. `initialize_swarm`, `spawn_agent` and
+    `spawn_agents` open it by themselves; then `aclose` it.
     """
 
+    @overload
+    def __init__(
+        self: "AgentOrchestrator[Fleet, AsyncFleet]",
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        limits: Limits | None = None,
+        topology: str = "hierarchical",
+        strategy: str = "centralized",
+        goal: str = "",
+        agents: str | os.PathLike[str] | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "AgentOrchestrator[BlockingRemoteFleet, RemoteFleet]",
+        *,
+        mcp_host: str,
+        mcp_port: int = 9500,
+        token: str | None = None,
+    ) -> None: ...
     def __init__(
         self,
         folder: str | os.PathLike[str] | None = None,
@@ -59,16 +84,30 @@ class AgentOrchestrator:
         strategy: str = "centralized",
         goal: str = "",
         agents: str | os.PathLike[str] | None = None,
+        mcp_host: str | None = None,
+        mcp_port: int = 9500,
+        token: str | None = None,
     ) -> None:
-        """`agents`: an agents.yaml; its templates stand beside the built-in ones.
+        """`agents`: an agents.yaml; its templates stand beside the built-in ones. `mcp_host`,
+        `mcp_port`: the server to use; then folder, limits, goal and agents are its own business.
+        `token`: see `MCPClient`.
 
         Raises:
             ConfigError: that file has a fault; the message names file, line and what is allowed.
             UsageError: there is no such topology or strategy, the folder's name is empty, or a
                 limit is no number above 0.
         """
+        self._remote: RemoteFleet | None = None
+        self._blocking: BlockingRemoteFleet | None = None
+        if mcp_host is not None:
+            if any(each is not None for each in (folder, limits, agents)) or goal:
+                raise UsageError(
+                    "folder, limits, goal and agents are of an embedded orchestrator.",
+                    hint="Leave them out with mcp_host: the server has its own.",
+                )
+            self._remote = RemoteFleet(MCPClient(mcp_host, mcp_port, token=token))
         self._agents = None if agents is None else load_agents(Path(agents))
-        self._temporary: weakref.finalize[[Path, int], AgentOrchestrator] | None = None
+        self._temporary: weakref.finalize[[Path, int], AgentOrchestrator[Sync, Async]] | None = None
         self._spec = SwarmSpec(
             id="swarm",
             goal=goal,
@@ -81,11 +120,11 @@ class AgentOrchestrator:
             raise UsageError(
                 "The folder's name is empty.", hint="Leave it out, or write '.' for this folder."
             )
-        if folder is None:
+        if folder is None and self._remote is None:
             folder = tempfile.mkdtemp(prefix="visionflow-")
             # Also when nobody closes this; but not when a forked copy of this process ends.
             self._temporary = weakref.finalize(self, _remove, Path(folder), os.getpid())
-        self._folder = Path(folder).resolve()
+        self._folder = Path(folder or ".").resolve()
         self._embedded: Embedded | None = None
         self._fleet: Fleet | None = None
         self._opening = threading.Lock()
@@ -99,6 +138,10 @@ class AgentOrchestrator:
             LogCorrupt: the log was changed by somebody else.
             UsageError: it was closed, or this is a worker that imports the program anew.
         """
+        if self._remote is not None:
+            raise UsageError(
+                "This orchestrator uses a server.", hint="Enter it with `with` or `async with`."
+            )
         if loading.importing:
             raise UsageError(
                 f"A worker imports {loading.importing[-1]} to find an agent there, and so runs "
@@ -137,13 +180,15 @@ class AgentOrchestrator:
 
     async def initialize_swarm(
         self, topology: str = "hierarchical", max_agents: int | None = None
-    ) -> Swarm:
+    ) -> Swarm | RemoteSwarm:
         """Set topology and limit of this orchestrator's swarm, and start it.
 
         Raises:
             UsageError: there is no such topology, or the limit is below 1.
             Refused: `swarm_exists`: it was started already.
         """
+        if self._remote is not None:
+            return await self._remote.initialize_swarm(topology, max_agents)
         if self._fleet is not None:
             raise Refused("This orchestrator has its swarm already.", code="swarm_exists")
         limits = self._spec.limits
@@ -161,18 +206,24 @@ class AgentOrchestrator:
         agent_type: str,
         config: Mapping[str, Any] | None = None,
         swarm_id: str | None = None,
-    ) -> AgentHandle:
+    ) -> AgentHandle | RemoteAgent:
         """Add one agent of a template. `swarm_id`, where given, must be this swarm's.
 
         Raises:
             UnknownId: it is another's. Also what `Fleet.spawn_template` raises.
         """
+        if self._remote is not None:
+            return await self._remote.spawn_agent(agent_type, config, swarm_id=swarm_id)
         if swarm_id not in (None, self._spec.id):
             raise UnknownId(f"There is no swarm {swarm_id!r} here; it is {self._spec.id!r}.")
         return await (await self._open_lazily()).spawn_agent(agent_type, config)
 
-    async def spawn_agents(self, agents: Iterable[Mapping[str, Any]]) -> list[AgentHandle]:
+    async def spawn_agents(
+        self, agents: Iterable[Mapping[str, Any]]
+    ) -> list[AgentHandle] | list[RemoteAgent]:
         """Add agents by maps with `type`, `count` and `config`. See `AsyncFleet.spawn_agents`."""
+        if self._remote is not None:
+            return await self._remote.spawn_agents(agents)
         return await (await self._open_lazily()).spawn_agents(agents)
 
     async def _open_lazily(self) -> AsyncFleet:
@@ -180,10 +231,16 @@ class AgentOrchestrator:
 
     async def aclose(self) -> None:
         """`close`, without blocking the loop."""
+        if self._remote is not None:
+            await self._remote.client.close()
+            return
         await in_thread(self.close)
 
-    def __enter__(self) -> Fleet:
-        return self.open()
+    def __enter__(self) -> Sync:
+        if self._remote is not None:
+            self._blocking = BlockingRemoteFleet(self._remote)
+            return cast(Sync, self._blocking)
+        return cast(Sync, self.open())
 
     def __exit__(
         self,
@@ -191,10 +248,17 @@ class AgentOrchestrator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._blocking is not None:
+            self._blocking.close()
+            self._blocking = None
+            return
         self.close()
 
-    async def __aenter__(self) -> AsyncFleet:
-        return AsyncFleet(await in_thread(self.open))
+    async def __aenter__(self) -> Async:
+        if self._remote is not None:
+            await self._remote.client.connect()
+            return cast(Async, self._remote)
+        return cast(Async, AsyncFleet(await in_thread(self.open)))
 
     async def __aexit__(
         self,
@@ -202,7 +266,7 @@ class AgentOrchestrator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await in_thread(self.close)
+        await self.aclose()
 
 
 def _warn(_seq: int, _at_ms: int, events: list[AnyEvent]) -> None:

@@ -56,6 +56,7 @@ class MCPClient:
         self._timeout_s = timeout
         self._name = name
         self._pool: Pool | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._blocking: BlockingMCPClient | None = None
 
     async def connect(self, host: str | None = None, port: int | None = None) -> Self:
@@ -72,7 +73,10 @@ class MCPClient:
         return self
 
     def _open(self) -> Pool:
-        if self._pool is None:
+        loop = asyncio.get_running_loop()
+        # Connections end with their loop: a second `asyncio.run` makes new ones.
+        if self._pool is None or self._loop is not loop:
+            self._loop = loop
             self._pool = Pool(
                 self._address,
                 size=self._size,

@@ -173,6 +173,9 @@ class LineConnection:
             self._end(None)
         except (OSError, ValueError, msgspec.DecodeError) as error:
             self._end(error)
+        finally:
+            # Also when the loop ends with nobody having closed this.
+            self._writer.close()
 
     def _hear(self, line: bytes) -> None:
         message: Any = msgspec.json.decode(line)

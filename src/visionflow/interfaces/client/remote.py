@@ -112,14 +112,14 @@ class RemoteFleet:
                     f"{dict(wanted)!r} does not say which agents to spawn.",
                     hint="Its keys are type, count, name and config; type must be there.",
                 )
-            for _ in range(cast(int, wanted.get("count", 1))):
-                found.append(
-                    await self.spawn_agent(
-                        wanted["type"], wanted.get("config"), name=wanted.get("name"),
-                        swarm_id=swarm_id,
-                    )
-                )  # fmt: skip
+            count = cast(int, wanted.get("count", 1))
+            found += [await self._spawn_one(wanted, swarm_id) for _ in range(count)]
         return found
+
+    async def _spawn_one(self, wanted: Mapping[str, Any], swarm_id: str | None) -> RemoteAgent:
+        return await self.spawn_agent(
+            wanted["type"], wanted.get("config"), name=wanted.get("name"), swarm_id=swarm_id
+        )
 
     async def agents(self) -> list[RemoteAgent]:
         """The agents of the swarm that are there or coming."""
