@@ -5,9 +5,7 @@ cross over as one.
 """
 
 import asyncio
-import json
 import os
-import sys
 import threading
 import weakref
 from collections import deque
@@ -20,17 +18,14 @@ import msgspec
 
 from visionflow.adapters.files import FileBlobs
 from visionflow.adapters.host_os import OsHost
-from visionflow.adapters.hub import Claim, Grant, Hub, socket_path_for, worker_grant
 from visionflow.adapters.lines import LineLog
 from visionflow.adapters.lock import Lock, acquire
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.adapters.sqlite.views import SqliteViews
+from visionflow.compose.ground import Ground, Places, last_ms
 from visionflow.domain.errors import LogUnavailable, UsageError
-from visionflow.domain.events import decode_record
 from visionflow.domain.swarms import SwarmSpec
-from visionflow.engine.effects import StartWorker
-from visionflow.runtime.children import Launch
-from visionflow.runtime.node import Node, Ports, Stopped
+from visionflow.runtime.node import Node, Stopped
 from visionflow.runtime.queries import Queries
 
 T = TypeVar("T")
@@ -76,15 +71,6 @@ class Store(msgspec.Struct, frozen=True):
     def scratch(self) -> Path:
         """Folders of agents."""
         return self.folder / "agents"
-
-
-def _last_ms(log: SqliteLog, stream: str) -> int:
-    """The time of the last record: the clock must not seem to go back over a restart."""
-    after = log.head(stream).seq - 1
-    try:
-        return max((decode_record(e.body).at_ms for e in log.read(stream, after)), default=0)
-    except msgspec.DecodeError:
-        return 0  # Whoever folds the log will say what is wrong with it, and where.
 
 
 _living: "weakref.WeakSet[Embedded]" = weakref.WeakSet()
@@ -261,36 +247,21 @@ class Embedded:
         lines: LineLog,
         open_now: AsyncExitStack,
     ) -> None:
-        path = socket_path_for(store.folder)
-        node: Node | None = None
-
-        def verify(claim: Claim) -> Grant | None:
-            if node is None or not node.children.admits(
-                claim.worker, claim.incarnation, claim.secret, claim.pid
-            ):
-                return None
-            return worker_grant(claim.worker, self.spec.id, claim.role)
-
-        def gone(sender: str) -> None:
-            if node is not None:
-                node.sessions.disconnected(sender)
-
-        hub = Hub(verify, gone)
-        open_now.push_async_callback(hub.close)
-        await hub.listen(path)
-        host = OsHost(self._loop, floor_ms=_last_ms(log, self.spec.id))
-        ports = Ports(log, hub.local(), self.blobs, host, lines)
-        node = Node(self.spec, ports, lambda effect: self._launch(effect, path), self._failed)
+        host = OsHost(self._loop, floor_ms=last_ms(log, (self.spec.id,)))
+        places = Places(store.folder, store.blobs, store.workers)
+        ground = Ground(places, log, self.blobs, host, lines, self._failed, self._import_paths)
+        open_now.push_async_callback(ground.close)
+        await ground.listen()
+        node = await ground.open(self.spec, store.scratch)
         if node.control.state.spec is not None:
-            # A store keeps the limits that it was created with, and its workers keep to them.
+            # A store keeps the limits that it was created with.
             self.spec = node.control.state.spec
-        await node.start()
         control = node.control
         self._queries = Queries(log, self.spec.id, views, lambda: control.head.seq)
         self._node = node
         self._ready.set()
         await self._stopping.wait()
-        await node.stop(self._kill)
+        await ground.close_swarm(self.spec.id, self._kill)
 
     def _failed(self, failure: BaseException) -> None:
         self._failure = failure
@@ -298,20 +269,3 @@ class Embedded:
         if self._on_failure is not None:
             self._on_failure(failure)
         self._stopping.set()
-
-    def _launch(self, effect: StartWorker, path: str) -> Launch:
-        order = {
-            "worker": effect.worker,
-            "incarnation": effect.incarnation,
-            "swarm": self.spec.id,
-            "socket": path,
-            "blobs": str(self.store.blobs),
-            "folder": str(self.store.scratch),
-            "heartbeat_ms": self.spec.limits.heartbeat_ms,
-            "orphan_grace_ms": 0,
-            "memory_bytes": effect.memory_bytes,
-            "import_paths": list(self._import_paths),
-        }
-        env = dict(os.environ) | {"VISIONFLOW_WORKER": json.dumps(order)}
-        argv = (sys.executable, "-P", "-m", "visionflow.compose.worker")
-        return Launch(argv, env, str(self.store.workers))

@@ -156,7 +156,7 @@ async def _serve(order: WorkerOrder, secret: str) -> NoReturn:
 
 
 def _claim(identity: Identity, role: str) -> Claim:
-    return Claim(identity.worker, identity.incarnation, identity.secret, role)
+    return Claim(identity.worker, identity.incarnation, identity.secret, role, swarm=identity.swarm)
 
 
 def _sandbox_opener() -> Callable[[], Sandbox]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from visionflow.domain.errors import VisionFlowError
+from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.engine.effects import StartWorker
 from visionflow.engine.state import Answer
@@ -76,7 +77,7 @@ class Node:
         self.children = Children(self.control, ports.host, launch, ports.telemetry)
         self.liveness = Liveness(limits.heartbeat_ms, ports.host.monotonic_ms())
         self.sessions = Sessions(
-            spec.id,
+            one_word(spec.id),
             self.control,
             ports.bus,
             ports.host,

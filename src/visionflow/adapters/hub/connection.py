@@ -37,14 +37,16 @@ class Connection:
 
     def __init__(
         self,
-        exchange: Exchange,
+        room: Callable[[str], Exchange | None],
         counts: HubCounts,
         admit: Callable[[Claim], Grant | None],
         joined: Callable[["Connection"], None],
         left: Callable[["Connection"], None],
         send_bytes_max: int,
     ) -> None:
-        self._exchange = exchange
+        self._room = room
+        self._exchange: Exchange
+        """Of the room it was let into; not there before."""
         self._counts = counts
         self._admit = admit
         self._joined = joined
@@ -57,6 +59,7 @@ class Connection:
         self._patience: asyncio.TimerHandle | None = None
         self.number = 0
         self.sender: str | None = None
+        self.room = ""
         self.link = Link(self._introduced, self._lost, self._opened, send_bytes_max)
 
     def deliver(self, subject: str, payload: bytes, reply: str | None, sender: str | None) -> None:
@@ -98,12 +101,15 @@ class Connection:
             return
         claim = msgspec.structs.replace(told, pid=self._pid)
         grant = self._admit(claim)
-        if grant is None:
+        exchange = None if grant is None else self._room(grant.room)
+        if grant is None or exchange is None:
             self._turn_away("its worker, incarnation, secret or pid is not the expected one")
             return
         if self._patience is not None:
             self._patience.cancel()
-        self.number = self._exchange.add_end(self)
+        self._exchange = exchange
+        self.room = grant.room
+        self.number = exchange.add_end(self)
         self.sender = claim.sender
         self._may_publish = Patterns(grant.publish)
         self._may_subscribe = Patterns(grant.subscribe)

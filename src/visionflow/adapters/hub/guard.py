@@ -34,6 +34,8 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     role: str = "session"
     """`session` for the connection that works, `beat` for the one that only says it lives."""
     pid: int = 0
+    swarm: str = ""
+    """Whose worker it is, where several swarms share a hub: workers of two may have one name."""
 
     @property
     def sender(self) -> str:
@@ -47,6 +49,8 @@ class Grant(msgspec.Struct, frozen=True):
 
     publish: frozenset[str]
     subscribe: frozenset[str]
+    room: str = ""
+    """Where it may say and hear that. What is said in one room is not heard in another."""
 
 
 Verify: TypeAlias = Callable[[Claim], Grant | None]
@@ -55,13 +59,14 @@ Verify: TypeAlias = Callable[[Claim], Grant | None]
 EVERYTHING = Grant(publish=frozenset({">"}), subscribe=frozenset({">"}))
 
 
-def worker_grant(worker: str, swarm: str, role: str = "session") -> Grant:
+def worker_grant(worker: str, swarm: str, role: str = "session", room: str = "") -> Grant:
     """What a worker of a swarm needs: to report, to beat, and to hear what is meant for it."""
     if role == "beat":
-        return Grant(publish=frozenset({f"orch.{swarm}.hb"}), subscribe=frozenset())
+        return Grant(frozenset({f"orch.{swarm}.hb"}), frozenset(), room)
     return Grant(
         publish=frozenset({f"orch.{swarm}.cmd", f"orch.{swarm}.hb"}),
         subscribe=frozenset({f"worker.{worker}"}),
+        room=room,
     )
 
 

@@ -37,15 +37,18 @@ class Hub:
     ) -> None:
         """Without `verify` every process of this user may say and hear everything.
 
-        `on_disconnect` gets the sender name of each connection that was let in and is gone.
+        `on_disconnect` gets the sender name of each connection that was let in and is gone, and
+        was in no room of its own.
         """
         self.counts = HubCounts()
-        self._exchange = Exchange()
+        self._rooms: dict[str, Exchange] = {"": Exchange()}
         self._verify = verify
-        self._on_disconnect = on_disconnect
+        self._on_gone: dict[str, Callable[[str], None]] = {}
+        if on_disconnect is not None:
+            self._on_gone[""] = on_disconnect
         self._send_bytes_max = send_bytes_max
         self._loop = asyncio.get_running_loop()
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[Connection, None] = {}
         self._server: asyncio.AbstractServer | None = None
         self._path: str | None = None
 
@@ -65,11 +68,28 @@ class Hub:
 
     def local(self) -> LocalBus:
         """An end of the bus inside this process, without a socket."""
-        return LocalBus(self._exchange)
+        return LocalBus(self._rooms[""])
+
+    def open_room(self, name: str, on_disconnect: Callable[[str], None]) -> LocalBus:
+        """An end inside this process of a room: nothing said there is heard outside of it.
+
+        `on_disconnect` is as for the hub, for the connections in there.
+        """
+        exchange = self._rooms[name] = Exchange()
+        self._on_gone[name] = on_disconnect
+        return LocalBus(exchange)
+
+    def close_room(self, name: str) -> None:
+        """Cut off whoever is in there, and let nobody in any more."""
+        self._rooms.pop(name, None)
+        self._on_gone.pop(name, None)
+        for connection in list(self._connections):
+            if connection.room == name:
+                connection.link.close()
 
     def disconnect(self, sender: str) -> None:
         """Cut off the connections of this sender."""
-        for connection in list(self._connections.values()):
+        for connection in list(self._connections):
             if connection.sender == sender:
                 connection.link.drop("the orchestrator ended this connection")
 
@@ -82,7 +102,7 @@ class Hub:
                 with suppress(OSError):
                     place.parent.rmdir()
             self._path = None
-        for connection in list(self._connections.values()):
+        for connection in list(self._connections):
             connection.link.close()
         if self._server is not None:
             self._server.close()
@@ -90,7 +110,7 @@ class Hub:
 
     def _accept(self) -> asyncio.Protocol:
         return Connection(
-            self._exchange,
+            self._rooms.get,
             self.counts,
             self._admit,
             self._joined,
@@ -103,9 +123,10 @@ class Hub:
 
     def _joined(self, connection: Connection) -> None:
         self.counts.connections += 1
-        self._connections[connection.number] = connection
+        self._connections[connection] = None
 
     def _left(self, connection: Connection) -> None:
-        self._connections.pop(connection.number, None)
-        if self._on_disconnect is not None and connection.sender is not None:
-            self._on_disconnect(connection.sender)
+        self._connections.pop(connection, None)
+        gone = self._on_gone.get(connection.room)
+        if gone is not None and connection.sender is not None:
+            gone(connection.sender)
