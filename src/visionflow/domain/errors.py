@@ -5,6 +5,7 @@ happened, why, and what to do. `status` is the process exit code of a command th
 the numbers follow sysexits where one fits.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -36,10 +37,13 @@ class Refused(VisionFlowError):
         code: str | None = None,
         hint: str | None = None,
         retry_after_ms: int | None = None,
+        ids: Mapping[str, str] | None = None,
     ) -> None:
+        """`ids`: whom it concerns, as faces name it: `{"agentId": ...}`."""
         super().__init__(message, hint=hint)
         self.reason = code or self.code
         self.retry_after_ms = retry_after_ms
+        self.ids = dict(ids or {})
 
 
 class LimitReached(Refused):

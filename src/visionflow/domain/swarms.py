@@ -36,3 +36,6 @@ class SwarmSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     topology: Topology = Topology.HIERARCHICAL
     strategy: Strategy = Strategy.CENTRALIZED
     limits: Limits = Limits()
+    name: str = ""
+    workspace: str = ""
+    """The folder that its tasks work on where they name none; empty: the server's first."""

@@ -203,6 +203,11 @@ class SwarmState:
         """Votes that are over, oldest first."""
         self.answers: dict[str, Answer] = {}
         self.counters = Counters()
+        self.completion_ms = 0
+        """What all completed tasks took, from submission to completion. Like `revived` a sum over
+        the log that decides nothing, so it is no part of the hash."""
+        self.revived: dict[TaskStatus, int] = {}
+        """How many ended tasks were queued again, by what they had ended as."""
         self.matching = Matching()
         self.retries = Alarm()
         self.deadlines = Alarm()

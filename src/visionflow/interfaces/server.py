@@ -1,7 +1,8 @@
 """The server as tools and faces see it: one place that names its parts; `compose` fills it."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from visionflow.interfaces.connections import Connections
 from visionflow.interfaces.jobs import Jobs
@@ -46,5 +47,7 @@ class Server:
         self.connections = Connections(settings.connections_max)
         self.ready = False
         """Recovery is done and the ports are open."""
+        self.under_way: dict[str, asyncio.Future[Any]] = {}
+        """Changes that are being made, by the word for each: the same word joins in."""
         self.endpoints: dict[str, str] = {}
         """Where it listens, by the face's name."""

@@ -95,6 +95,7 @@ def _(state: SwarmState, event: e.PlanSubmitted) -> None:
 def _(state: SwarmState, event: e.TaskQueued) -> None:
     task = state.tasks[event.task]
     if task.status in TERMINAL:
+        state.revived[task.status] = state.revived.get(task.status, 0) + 1
         task.failures = task.crashes = task.kills = 0
         state.live += 1
         del state.ended[event.task]
@@ -232,6 +233,7 @@ def _(state: SwarmState, event: e.TaskCompleted) -> None:
     task = _move(state, event.task, e.TaskCompleted)
     task.result = event.result
     state.counters.completed += 1
+    state.completion_ms += state.now_ms - task.since_ms
     agent = _release(state, task) if task.plan is None else None
     if agent is not None:
         agent.completed += 1

@@ -72,8 +72,10 @@ def fault_of(error: BaseException, group: str = "") -> Fault:
     data: dict[str, Any] = {"code": code}
     if error.hint is not None:
         data["hint"] = error.hint
-    if isinstance(error, Refused) and error.retry_after_ms is not None:
-        data["retryAfterMs"] = error.retry_after_ms
+    if isinstance(error, Refused):
+        data.update(error.ids)
+        if error.retry_after_ms is not None:
+            data["retryAfterMs"] = error.retry_after_ms
     for kind, rpc, http in _TABLE:
         if isinstance(error, kind):
             return Fault(rpc, http, str(error), data)

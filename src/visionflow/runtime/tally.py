@@ -1,0 +1,77 @@
+"""How many tasks of a swarm stand where, kept as records close.
+
+An index over the live state for reads that come thousands of times a second: it is counted once
+when it is made, and from then on follows the events. Like every read of live state, what it tells
+may leave only once that is durable.
+"""
+
+from collections import OrderedDict
+
+from visionflow.domain.events import AnyEvent
+from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.runtime.control_plane import ControlPlane
+
+
+class Tally:
+    """Counts of tasks that have not ended. Belongs to the loop's thread."""
+
+    def __init__(self, control: ControlPlane) -> None:
+        self._state = control.state
+        self._seen: dict[str, tuple[TaskStatus, int]] = {}
+        self._queued: OrderedDict[str, int] = OrderedDict()
+        self.standing: dict[TaskStatus, int] = dict.fromkeys(TaskStatus, 0)
+        """Tasks by status; those that have ended are not in it."""
+        self.priorities: dict[int, int] = {}
+        """Queued tasks by priority."""
+        for name, _ in sorted(self._state.tasks.items(), key=lambda each: each[1].changed_ms):
+            self._look(name)
+        control.on_close.append(self._closed)
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """Since when the task is queued that has been so for the longest time."""
+        return next(iter(self._queued.values()), None)
+
+    def ended(self, status: TaskStatus) -> int:
+        """How many tasks are at this end now; those that were queued again are not."""
+        state, counters = self._state, self._state.counters
+        total = {
+            TaskStatus.COMPLETED: counters.completed,
+            TaskStatus.FAILED: counters.failed,
+            TaskStatus.CANCELLED: counters.cancelled,
+            TaskStatus.DEAD_LETTER: counters.dead_letter,
+        }[status]
+        return total - state.revived.get(status, 0)
+
+    def _closed(self, events: list[AnyEvent]) -> None:
+        for event in events:
+            name = getattr(event, "task", None) or getattr(getattr(event, "spec", None), "id", None)
+            if name is not None:
+                self._look(name)
+
+    def _look(self, name: str) -> None:
+        task = self._state.tasks.get(name)
+        before = self._seen.get(name)
+        if task is None or task.status in TERMINAL:
+            if before is not None:
+                self._leave(name, *before)
+                del self._seen[name]
+            return
+        after = (task.status, task.spec.priority)
+        if before is not None:
+            if before == after and self._queued.get(name, task.changed_ms) == task.changed_ms:
+                return
+            self._leave(name, *before)
+        self._seen[name] = after
+        self.standing[task.status] += 1
+        if task.status is TaskStatus.QUEUED:
+            self._queued[name] = task.changed_ms
+            self.priorities[after[1]] = self.priorities.get(after[1], 0) + 1
+
+    def _leave(self, name: str, status: TaskStatus, priority: int) -> None:
+        self.standing[status] -= 1
+        if status is TaskStatus.QUEUED:
+            del self._queued[name]
+            self.priorities[priority] -= 1
+            if not self.priorities[priority]:
+                del self.priorities[priority]
