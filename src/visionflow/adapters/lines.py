@@ -1,26 +1,195 @@
-"""Log lines for people: `DATE TIME LEVEL agent_ID|- CODE message`, one line each."""
+"""Log lines for people: `DATE TIME LEVEL agent_ID|- CODE message`, one line each; or JSON.
+
+The file is bounded: a full one steps aside, and only so many old ones are kept. Whoever wants to
+know what came last asks `tail`. What looks like a credential never reaches a line.
+"""
 
 import datetime
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+import msgspec
+
+LEVELS = ("debug", "info", "warning", "error")
+FILE_BYTES_MAX = 10 * 1024 * 1024
+FILES_KEPT = 4
+"""Old ones beside the one that is written."""
+BLOCK_BYTES = 65_536
+TAIL_BYTES_MAX = FILE_BYTES_MAX
+"""How far back `tail` looks."""
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
+_SECRETS = (
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 ***"),
+    (re.compile(r"\b(vf_[A-Za-z0-9]+)_[A-Za-z0-9_-]{8,}"), r"\1_***"),
+    (re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"), "sk-***"),
+)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line as JSON has it."""
+
+    at: str
+    """Date and time with the offset from UTC."""
+    level: str
+    agent: str | None
+    code: str
+    message: str
+
+
+def masked(text: str) -> str:
+    """The text without what looks like a credential."""
+    for pattern, shown in _SECRETS:
+        text = pattern.sub(shown, text)
+    return text
 
 
 class LineLog:
-    """Appends lines to a file. Satisfies `Telemetry`."""
+    """Appends lines to a file. Satisfies `Telemetry`; any thread may use it.
 
-    def __init__(self, path: Path) -> None:
-        self._file: TextIO = path.open("a", encoding="utf-8", errors="backslashreplace")
+    Lines are for people: a disk that takes no more costs lines, and nothing else.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        level: str = "debug",
+        form: str = "text",
+        echo: TextIO | None = None,
+        bytes_max: int = FILE_BYTES_MAX,
+        kept: int = FILES_KEPT,
+    ) -> None:
+        """Lines below `level` are left out. `form` is text or json; `echo` gets each line too."""
+        self._path = path
+        self._level = _rank(level)
+        self._json = form == "json"
+        self._echo = echo
+        self._bytes_max = bytes_max
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._file = _open(path)
+        self._bytes = path.stat().st_size
 
     def log(self, level: str, agent: str | None, code: str, message: str) -> None:
         """See `Telemetry`. Control characters in the message are written out."""
-        now = datetime.datetime.now().astimezone()
-        text = message.translate(_CONTROL)
-        stamp = now.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-        self._file.write(f"{stamp} {level.upper()} {agent or '-'} {code} {text}\n")
-        self._file.flush()
+        if _rank(level) < self._level:
+            return
+        line = self._formed(level, agent, "_".join(code.split()) or "-", masked(message))
+        with self._lock, suppress(OSError, ValueError):
+            self._write(line)
+        if self._echo is not None:
+            with suppress(OSError, ValueError):
+                self._echo.write(line)
+                self._echo.flush()
 
     def close(self) -> None:
         """Write nothing more."""
-        self._file.close()
+        with self._lock:
+            self._file.close()
+
+    def tail(
+        self, agent: str | None = None, level: str | None = None, limit: int = 100
+    ) -> list[str]:
+        """The last lines, oldest first; of one agent, and of at least this level. It blocks."""
+        least = 0 if level is None else _rank(level)
+        found: list[str] = []
+        for text in self._backwards():
+            if len(found) >= limit:
+                break
+            told = _told(text)
+            if told is None:
+                continue
+            rank, whose = told
+            if rank >= least and (agent is None or whose == agent):
+                found.append(text)
+        return found[::-1]
+
+    def _formed(self, level: str, agent: str | None, code: str, message: str) -> str:
+        now = datetime.datetime.now().astimezone()
+        if self._json:
+            line = Line(now.isoformat(timespec="milliseconds"), level, agent, code, message)
+            return msgspec.json.encode(line).decode() + "\n"
+        stamp = now.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        who = "_".join((agent or "").split()) or "-"
+        return f"{stamp} {level.upper()} {who} {code} {message.translate(_CONTROL)}\n"
+
+    def _write(self, line: str) -> None:
+        self._file.write(line)
+        self._file.flush()
+        self._bytes += len(line.encode(errors="backslashreplace"))
+        if self._bytes >= self._bytes_max:
+            self._file.close()
+            step_aside(self._path, self._kept)
+            self._file = _open(self._path)
+            self._bytes = 0
+
+    def _backwards(self) -> Iterator[str]:
+        """Lines of all files, the last one first, as far back as is looked."""
+        budget = TAIL_BYTES_MAX
+        for path in (self._path, *(_older(self._path, n) for n in range(1, self._kept + 1))):
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:
+                return
+            yield from _lines_backwards(path, size, budget)
+            budget -= size
+            if budget <= 0:
+                return
+
+
+def step_aside(path: Path, kept: int = FILES_KEPT) -> None:
+    """Let a file become the first of the old ones; the oldest of more than `kept` goes."""
+    _older(path, kept).unlink(missing_ok=True)
+    for number in range(kept - 1, 0, -1):
+        with suppress(FileNotFoundError):
+            _older(path, number).rename(_older(path, number + 1))
+    with suppress(FileNotFoundError):
+        path.rename(_older(path, 1))
+
+
+def _older(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}")
+
+
+def _open(path: Path) -> TextIO:
+    return path.open("a", encoding="utf-8", errors="backslashreplace")
+
+
+def _rank(level: str) -> int:
+    """Words that are no level count as information."""
+    return LEVELS.index(level) if level in LEVELS else LEVELS.index("info")
+
+
+def _told(text: str) -> tuple[int, str | None] | None:
+    """Level and agent of a line; `None` when it is none of ours."""
+    if text.startswith("{"):
+        try:
+            line = msgspec.json.decode(text, type=Line)
+        except msgspec.DecodeError:
+            return None
+        return _rank(line.level), line.agent
+    words = text.split(" ", 5)
+    if len(words) < 5:
+        return None
+    return _rank(words[2].lower()), None if words[3] == "-" else words[3]
+
+
+def _lines_backwards(path: Path, size: int, budget: int) -> Iterator[str]:
+    rest = b""
+    with path.open("rb") as file:
+        end = size
+        while end > max(0, size - budget):
+            start = max(0, end - BLOCK_BYTES)
+            file.seek(start)
+            parts = (file.read(end - start) + rest).split(b"\n")
+            rest = parts[0]
+            for part in reversed(parts[1:]):
+                if part:
+                    yield part.decode(errors="replace")
+            end = start
+    if rest and end == 0:
+        yield rest.decode(errors="replace")

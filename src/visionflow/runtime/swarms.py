@@ -5,14 +5,20 @@ a crash in between leaves a promise that `recover` keeps.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from visionflow.domain import commands as c
+from visionflow.domain import events as e
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import LimitReached, UnknownAgent, UnknownSwarm, refusal
+from visionflow.domain.errors import LimitReached, Refused, UnknownAgent, UnknownSwarm, refusal
+from visionflow.domain.events import AnyEvent
 from visionflow.domain.swarms import SwarmSpec
+from visionflow.domain.tasks import TERMINAL
 from visionflow.engine.state import AgentState, Answer, SwarmState
 from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
@@ -20,6 +26,7 @@ from visionflow.runtime.queries import Queries
 T = TypeVar("T")
 PROGRESS_MAX = 10_000
 """Tasks whose last word on their progress is kept."""
+_ENDINGS = (e.TaskCompleted, e.TaskFailed, e.TaskDeadLettered, e.TaskCancelled)
 
 
 class TaskSignal(msgspec.Struct, frozen=True, gc=False):
@@ -41,6 +48,8 @@ class LiveSwarm:
         self.signals: dict[str, TaskSignal] = {}
         """By task, the last of each while it runs."""
         self._waiting: dict[asyncio.Future[Any], None] = {}
+        self._reading: dict[asyncio.Future[Any], None] = {}
+        node.control.on_commit.append(self._committed)
         node.sessions.on_progress.append(self._hear)
         node.on_over.append(self._over)
 
@@ -91,7 +100,28 @@ class LiveSwarm:
 
     async def read(self, call: Callable[[Queries], T]) -> T:
         """Ask the read service, in a thread: it blocks on the disk."""
-        return await asyncio.get_running_loop().run_in_executor(None, call, self.queries)
+        reading = asyncio.get_running_loop().run_in_executor(None, call, self.queries)
+        # Who asked may go away; the thread goes on, and the file must stay open for it.
+        self._reading[reading] = None
+        reading.add_done_callback(lambda _: self._reading.pop(reading, None))
+        return await reading
+
+    async def read_out(self) -> None:
+        """Wait until nobody reads any more."""
+        await asyncio.gather(*self._reading, return_exceptions=True)
+
+    async def end(self, reason: str, command: str | None = None) -> None:
+        """Cancel what is open, end all agents, take nothing more; returns once that is durable.
+
+        Harmless when it was done before.
+        """
+        for name in [name for name, task in self.state.tasks.items() if task.spec.parent is None]:
+            if self.state.tasks[name].status not in TERMINAL:
+                cancel = c.CancelTask(now_ms=self.now_ms, task=name, reason=reason)
+                self.node.control.offer(cancel, bounded=False)
+        with suppress(Refused):  # It is closed already, which a retried call finds.
+            await self.ask(c.CloseSwarm(now_ms=self.now_ms, reason=reason, command=command))
+        await self.settled()
 
     async def _unless_over(self, asked: "asyncio.Future[T]") -> T:
         """Wait for it; a control plane that stopped for good answers nobody."""
@@ -109,6 +139,12 @@ class LiveSwarm:
             if not asked.done():
                 asked.set_exception(reason)
 
+    def _committed(self, _seq: int, _at_ms: int, events: list[AnyEvent]) -> None:
+        if self.signals:
+            for event in events:
+                if isinstance(event, _ENDINGS):
+                    self.signals.pop(event.task, None)
+
     def _hear(self, task: str, attempt: int, fraction: float | None, note: str) -> None:
         if task not in self.signals and len(self.signals) >= PROGRESS_MAX:
             self.signals.pop(next(iter(self.signals)))
@@ -118,6 +154,12 @@ class LiveSwarm:
 def _settle(future: "asyncio.Future[T]", value: T) -> None:
     if not future.done():
         future.set_result(value)
+
+
+def _hear_out(future: "asyncio.Future[Any]") -> None:
+    """Whoever waited for it may be gone; then nobody asks why it failed."""
+    if not future.cancelled():
+        future.exception()
 
 
 class Reservations(Protocol):
@@ -143,24 +185,35 @@ class Swarms:
         self,
         reservations: Reservations,
         open_swarm: Callable[[SwarmSpec], Awaitable[LiveSwarm]],
-        close_swarm: Callable[[LiveSwarm], Awaitable[None]],
+        close_swarm: Callable[[LiveSwarm, bool], Awaitable[None]],
         agents_max: int,
     ) -> None:
-        """`open_swarm` creates or takes up again; `agents_max` bounds all swarms together."""
+        """`open_swarm` creates or takes up again; `close_swarm` ends its workers, at once when
+        told to kill; `agents_max` bounds all swarms together."""
         self._reservations = reservations
         self._open = open_swarm
         self._close = close_swarm
         self._live: dict[str, LiveSwarm] = {}
         self._opening: dict[str, asyncio.Future[LiveSwarm]] = {}
+        self._ending: dict[str, asyncio.Future[None]] = {}
+        self._leaving: dict[str, LiveSwarm] = {}
+        """Over, with processes that may still run."""
         self._coming = 0
+        self._turns: deque[asyncio.Future[None]] = deque()
         self.agents_max = agents_max
         self.latest_of: dict[str, str] = {}
         """By client, the swarm that it last made or named."""
+        self.on_open: list[Callable[[LiveSwarm], None]] = []
+        """Called with each swarm that is taken up again or made, before anybody else sees it."""
 
     async def recover(self) -> None:
-        """Take up again every swarm that was promised and is not over."""
+        """Take up again every swarm that was promised and is not over.
+
+        One that was closed just before a crash, and not yet struck off, is there still, closed:
+        the retried call that closed it strikes it off.
+        """
         for spec in self._reservations.promised():
-            self._live[spec.id] = await self._open(spec)
+            self._admit(await self._open(spec))
 
     def all(self) -> list[LiveSwarm]:
         """Those that are open, oldest first."""
@@ -184,48 +237,87 @@ class Swarms:
         return self._live.get(swarm)
 
     def latest(self, client: str) -> LiveSwarm | None:
-        """The latest swarm of this client, else the latest of all."""
+        """The latest swarm of this client, else the latest of all; none that is closed."""
         own = self._live.get(self.latest_of.get(client, ""))
-        return own or next(reversed(self._live.values()), None)
+        for found in (own, *reversed(self._live.values())):
+            if found is not None and found.state.closed is None:
+                return found
+        return None
 
     async def create(self, spec: SwarmSpec, by: str, command: str | None = None) -> LiveSwarm:
         """A new swarm; the one of an earlier call when the command is known.
 
         Raises:
             Refused: the fleet does not take it.
+            UnknownSwarm: the command is known, and its swarm is over.
         """
         identity = await self._reservations.reserve(spec, by, command)
         found = self._live.get(identity)
         if found is not None:
             return found
+        if all(known.id != identity for known in self._reservations.promised()):
+            return self.get(identity)
         opening = self._opening.get(identity)
         if opening is None:
             chosen = msgspec.structs.replace(spec, id=identity)
             opening = self._opening[identity] = asyncio.ensure_future(self._opened(chosen))
+            opening.add_done_callback(_hear_out)
         return await asyncio.shield(opening)
 
     async def _opened(self, spec: SwarmSpec) -> LiveSwarm:
         try:
-            self._live[spec.id] = found = await self._open(spec)
+            found = await self._open(spec)
+            self._admit(found)
             return found
         finally:
             self._opening.pop(spec.id, None)
 
+    def _admit(self, swarm: LiveSwarm) -> None:
+        for call in self.on_open:
+            call(swarm)
+        self._live[swarm.id] = swarm
+
     async def destroy(self, swarm: str, reason: str, by: str, command: str | None = None) -> None:
-        """End a swarm: its workers, its node; its log stays.
+        """End a swarm: what is open in it, its workers, its node; its log stays.
+
+        Returns once no process of it is left. Again with the same command is harmless.
 
         Raises:
-            UnknownSwarm: it is not open.
+            UnknownSwarm: there is none, or it is over already.
         """
-        found = self.get(swarm)
-        await self._reservations.end(swarm, reason, by, command)
-        self._live.pop(swarm, None)
-        await self._close(found)
+        found = self._live.get(swarm)
+        ending = self._ending.get(swarm)
+        if found is None and ending is None:
+            # The fleet knows whether this is an earlier call come again.
+            await self._reservations.end(swarm, reason, by, command)
+            return
+        if found is not None and ending is None:
+            ended = self._ended(found, reason, by, command)
+            ending = self._ending[swarm] = asyncio.ensure_future(ended)
+            ending.add_done_callback(_hear_out)
+        assert ending is not None
+        await asyncio.shield(ending)
 
-    async def close(self) -> None:
+    async def _ended(self, swarm: LiveSwarm, reason: str, by: str, command: str | None) -> None:
+        try:
+            await swarm.end(reason, command)
+            await self._reservations.end(swarm.id, reason, by, command)
+            self._live.pop(swarm.id, None)
+            self._leaving[swarm.id] = swarm
+            await self._close(swarm, False)
+        finally:
+            self._leaving.pop(swarm.id, None)
+            self._ending.pop(swarm.id, None)
+
+    async def close(self, kill: bool = False) -> None:
         """Let go of all of them; they are taken up again another time."""
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
         live, self._live = self._live, {}
-        await asyncio.gather(*(self._close(each) for each in live.values()))
+        ending = [asyncio.shield(each) for each in self._ending.values()]
+        closing = (
+            self._close(each, kill) for name, each in live.items() if name not in self._ending
+        )
+        await asyncio.gather(*closing, *ending, return_exceptions=True)
 
     # Agents of all swarms ------------------------------------------------------------------
 
@@ -248,23 +340,39 @@ class Swarms:
 
     @property
     def agents(self) -> int:
-        """Agents of all swarms that are not terminated, and those being spawned."""
-        return self._coming + sum(len(each.state.agents) for each in self._live.values())
+        """Agents of all swarms that are not terminated."""
+        swarms = (*self._live.values(), *self._leaving.values())
+        return sum(len(each.state.agents) for each in swarms)
 
     async def spawning(self, count: int, spawn: Callable[[], Awaitable[T]]) -> T:
         """Spawn `count` agents within what all swarms together may have.
 
+        Who comes while others are being spawned waits until it is known how many they are.
+
         Raises:
             LimitReached: there would be too many.
         """
-        if self.agents + count > self.agents_max:
-            raise LimitReached(
-                f"This server has {self.agents} agents of at most {self.agents_max}; "
-                f"{count} more would be too many.",
-                hint="Terminate some with agent_terminate, or start the server with MAX_AGENTS.",
-            )
+        while self.agents + self._coming + count > self.agents_max:
+            if self.agents + count > self.agents_max or not self._coming:
+                await self._settled()
+                raise LimitReached(
+                    f"This server has {self.agents} agents of at most {self.agents_max}; "
+                    f"{count} more would be too many.",
+                    hint="End some with agent_terminate, or start the server with a higher "
+                    "MAX_AGENTS.",
+                )
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._turns.append(turn)
+            await turn
         self._coming += count
         try:
             return await spawn()
         finally:
             self._coming -= count
+            turns, self._turns = self._turns, deque()
+            for turn in turns:
+                _settle(turn, None)
+
+    async def _settled(self) -> None:
+        for each in self.all():
+            await each.settled()
