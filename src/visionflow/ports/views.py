@@ -8,7 +8,13 @@ from typing import Protocol
 
 import msgspec
 
+from visionflow.ports.figures import Figures
+
 Scalar = str | int | bytes | None
+
+
+OPEN_ATTEMPTS = "open_attempts"
+"""As the table of a change: the attempts of a task (its key) that have not ended, if any."""
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -37,6 +43,34 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     result: bytes | None
     """The result as MessagePack, when it is small."""
     result_blob: str | None
+    capabilities: tuple[str, ...] = ()
+    agent_type: str | None = None
+    wanted_agent: str | None = None
+    """The only agent that may have it."""
+    timeout_ms: int | None = None
+    deadline_ms: int | None = None
+    ended_ms: int | None = None
+    kind: str | None = None
+    """The kind of failure that it ended with."""
+    stepped_ms: int | None = None
+    """When a step of it was last finished."""
+    duration_us: int | None = None
+    """How long the attempt that completed it took."""
+
+
+class TaskFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tasks a list shows: those that meet all that is given."""
+
+    statuses: tuple[str, ...] = ()
+    """Any of these; none given: all."""
+    agent: str | None = None
+    """That this agent holds, held, or is the only one to have."""
+    parent: str | None = None
+    type: str | None = None
+    reason_begins: str | None = None
+
+
+EVERY_TASK = TaskFilter()
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +84,12 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_ms: int | None
     outcome: str | None
     reason: str | None
+    started_ms: int | None = None
+    """`None` also for an attempt that was over before its beginning was told."""
+    cancelled_ms: int | None = None
+    """When it was told to stop."""
+    duration_us: int | None = None
+    """What the agent took, of one that completed."""
 
 
 class AgentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +104,10 @@ class AgentRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     spawned_ms: int
     changed_ms: int
+    ready_ms: int | None = None
+    """When it was ready for the first time."""
+    ended_ms: int | None = None
+    """When it failed for good or was gone."""
 
 
 class Views(Protocol):
@@ -81,7 +125,7 @@ class Views(Protocol):
         """One task."""
         ...
 
-    def tasks(self, status: str | None, after: tuple[int, str], limit: int) -> list[TaskRow]:
+    def tasks(self, wanted: TaskFilter, after: tuple[int, str], limit: int) -> list[TaskRow]:
         """Tasks in the order of submission, those after (submitted_ms, id), at most `limit`."""
         ...
 
@@ -95,6 +139,15 @@ class Views(Protocol):
 
     def counts(self) -> dict[str, int]:
         """How many tasks there are by status."""
+        ...
+
+    def figures(self, from_ms: int, to_ms: int, recent: int, types: int) -> Figures:
+        """What happened after `from_ms`, up to and with `to_ms`, with so many of the latest
+        failures and so many of the most frequent types."""
+        ...
+
+    def durations(self, type: str, last: int) -> list[int]:
+        """How long the last completed tasks of a type took, in microseconds, latest first."""
         ...
 
     def close(self) -> None:

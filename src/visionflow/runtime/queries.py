@@ -5,16 +5,51 @@ that was acknowledged when it began, so it sees everything that its caller was e
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from visionflow.domain.errors import UnknownId
-from visionflow.domain.events import decode_record
+import msgspec
+
+from visionflow.domain.errors import UnknownTask
+from visionflow.domain.events import AnyEvent, decode_record
+from visionflow.ports.figures import Figures
 from visionflow.ports.log import Log
-from visionflow.ports.views import AgentRow, AttemptRow, Change, TaskRow, Views
+from visionflow.ports.views import (
+    EVERY_TASK,
+    AgentRow,
+    AttemptRow,
+    Change,
+    TaskFilter,
+    TaskRow,
+    Views,
+)
 from visionflow.runtime.views import changes
 
 RECORDS_PER_APPLY = 256
 PAGE_MAX = 1_000
+RECORDS_PER_PAGE = 5_000
+"""So many records are looked at for one page of events."""
+RECORD_OF = 200
+"""What a type of task took lately is the record of so many."""
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """An event and its place: the number of its record, and its own in that record, from 0."""
+
+    seq: int
+    index: int
+    at_ms: int
+    event: AnyEvent
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """A page of the log."""
+
+    events: list[EventRow]
+    after: tuple[int, int]
+    """Where the next page goes on: up to this event (record, index) nothing was left out."""
+    head: int
+    """The last record that there is."""
+    more: bool
 
 
 class Queries:
@@ -28,7 +63,7 @@ class Queries:
         self._stream = stream
         self._views = views
         self._acknowledged = acknowledged
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def catch_up(self) -> int:
         """Bring the views up to what is acknowledged; the record they reach."""
@@ -55,21 +90,43 @@ class Queries:
         """One task.
 
         Raises:
-            UnknownId: there never was such a task.
+            UnknownTask: there never was such a task.
         """
         self.catch_up()
         found = self._views.task(task)
         if found is None:
-            raise UnknownId(f"There is no task {task}.")
+            raise UnknownTask(f"There is no task {task}.")
         return found
 
     def tasks(
-        self, status: str | None = None, after: TaskRow | None = None, limit: int = PAGE_MAX
+        self,
+        status: str | None = None,
+        after: TaskRow | tuple[int, str] | None = None,
+        limit: int = PAGE_MAX,
+        wanted: TaskFilter = EVERY_TASK,
     ) -> list[TaskRow]:
-        """A page of tasks in the order of submission; pass the last row for the next page."""
+        """A page of tasks in the order of submission; pass the last row for the next page, or
+        its `submitted_ms` and `id`."""
+        if status is not None:
+            wanted = msgspec.structs.replace(wanted, statuses=(status,))
+        if isinstance(after, TaskRow):
+            after = (after.submitted_ms, after.id)
         self.catch_up()
-        start = (-1, "") if after is None else (after.submitted_ms, after.id)
-        return self._views.tasks(status, start, min(limit, PAGE_MAX))
+        return self._views.tasks(wanted, after or (-1, ""), min(limit, PAGE_MAX))
+
+    def story(self, task: str) -> tuple[TaskRow, list[AttemptRow]]:
+        """One task and all attempts at it, as they are at one time.
+
+        Raises:
+            UnknownTask: there never was such a task.
+        """
+        with self._lock:
+            self.catch_up()
+            found = self._views.task(task)
+            attempts = [] if found is None else self._views.attempts(task)
+        if found is None:
+            raise UnknownTask(f"There is no task {task}.")
+        return found, attempts
 
     def attempts(self, task: str) -> list[AttemptRow]:
         """All attempts at a task, first to last."""
@@ -85,3 +142,44 @@ class Queries:
         """How many tasks there are by status."""
         self.catch_up()
         return self._views.counts()
+
+    def figures(self, from_ms: int, to_ms: int, recent: int = 10, types: int = 0) -> Figures:
+        """What happened after `from_ms`, up to and with `to_ms`; see `Views.figures`."""
+        with self._lock:
+            self.catch_up()
+            return self._views.figures(from_ms, to_ms, recent, types)
+
+    def durations(self, type: str, last: int = RECORD_OF) -> list[int]:
+        """How long the last completed tasks of a type took, in microseconds, latest first: the
+        record of like tasks."""
+        self.catch_up()
+        return self._views.durations(type, last)
+
+    def events(
+        self,
+        after: tuple[int, int] = (0, -1),
+        limit: int = PAGE_MAX,
+        kinds: Collection[type[AnyEvent]] = (),
+    ) -> EventPage:
+        """A page of events straight from the log, of these kinds where any are given: those behind
+        this (record, index), or with index -1 those of later records. It may be short, or empty,
+        and say that there is more."""
+        head = self._acknowledged()
+        seq, index = after
+        found: list[EventRow] = []
+        looked = 0
+        for entry in self._log.read(self._stream, max(0, seq - 1 if index >= 0 else seq)):
+            if entry.seq > head:
+                break
+            record = decode_record(entry.body)
+            first = index + 1 if entry.seq == seq else 0
+            for place, event in enumerate(record.events[first:], first):
+                if len(found) == limit:
+                    return EventPage(found, (seq, index), head, True)
+                if not kinds or type(event) in kinds:
+                    found.append(EventRow(entry.seq, place, record.at_ms, event))
+                seq, index = entry.seq, place
+            looked += 1
+            if looked == RECORDS_PER_PAGE:
+                break
+        return EventPage(found, (seq, index), head, seq < head)

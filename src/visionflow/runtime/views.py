@@ -7,7 +7,7 @@ from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event, Record
 from visionflow.domain.tasks import Payload, TaskSpec, TaskStatus
-from visionflow.ports.views import Change, Scalar
+from visionflow.ports.views import OPEN_ATTEMPTS, Change, Scalar
 
 E = TypeVar("E", bound=Event)
 _TABLE: dict[type[Event], Callable[[Event, int], list[Change]]] = {}
@@ -36,19 +36,29 @@ def _task(task: str, at_ms: int, **columns: Scalar) -> Change:
 
 
 def _submitted(spec: TaskSpec, status: TaskStatus, at_ms: int) -> list[Change]:
-    return [
-        _task(
-            spec.id,
-            at_ms,
-            submitted_ms=at_ms,
-            type=spec.type,
-            description=spec.description,
-            status=status,
-            priority=spec.priority,
-            parent=spec.parent,
-            phase=spec.phase,
-        )
-    ]
+    found = _task(
+        spec.id,
+        at_ms,
+        submitted_ms=at_ms,
+        type=spec.type,
+        description=spec.description,
+        status=status,
+        priority=spec.priority,
+        parent=spec.parent,
+        phase=spec.phase,
+    )
+    # What most tasks do not have is not written: it costs as much as what they have.
+    rest: tuple[tuple[str, Scalar], ...] = (
+        ("capabilities", "\n".join(spec.capabilities) or None),
+        ("agent_type", spec.agent_type),
+        ("wanted_agent", spec.agent),
+        ("timeout_ms", spec.timeout_ms),
+        ("deadline_ms", spec.deadline_ms),
+    )
+    for name, value in rest:
+        if value is not None:
+            found.columns[name] = value
+    return [found]
 
 
 @_views(e.TaskSubmitted)
@@ -63,7 +73,17 @@ def _(event: e.PlanSubmitted, at_ms: int) -> list[Change]:
 
 @_views(e.TaskQueued)
 def _(event: e.TaskQueued, at_ms: int) -> list[Change]:
-    return [_task(event.task, at_ms, status=TaskStatus.QUEUED, agent=None, reason=None)]
+    return [
+        _task(
+            event.task,
+            at_ms,
+            status=TaskStatus.QUEUED,
+            agent=None,
+            reason=None,
+            ended_ms=None,
+            kind=None,
+        )
+    ]
 
 
 @_views(e.TaskBlocked)
@@ -88,55 +108,79 @@ def _(event: e.TaskAssigned, at_ms: int) -> list[Change]:
 
 @_views(e.TaskStarted)
 def _(event: e.TaskStarted, at_ms: int) -> list[Change]:
-    return [_task(event.task, at_ms, status=TaskStatus.RUNNING)]
+    return [
+        _task(event.task, at_ms, status=TaskStatus.RUNNING),
+        Change("attempts", (event.task, event.attempt), {"started_ms": at_ms}),
+    ]
 
 
-def _ended(task: str, attempt: int, at_ms: int, outcome: str, reason: str | None) -> Change:
-    return Change(
-        "attempts",
-        (task, attempt),
-        {"ended_ms": at_ms, "outcome": outcome, "reason": reason},
-    )
+@_views(e.StepFinished)
+def _(event: e.StepFinished, at_ms: int) -> list[Change]:
+    return [Change("tasks", (event.task,), {"stepped_ms": at_ms})]
+
+
+def _ended(task: str, attempt: int, at_ms: int, outcome: str, **columns: Scalar) -> Change:
+    return Change("attempts", (task, attempt), {"ended_ms": at_ms, "outcome": outcome, **columns})
 
 
 @_views(e.TaskCompleted)
 def _(event: e.TaskCompleted, at_ms: int) -> list[Change]:
     result: Payload = event.result
-    found = [
-        _task(
-            event.task,
-            at_ms,
-            status=TaskStatus.COMPLETED,
-            result=result.inline,
-            result_blob=result.blob,
-        )
-    ]
-    if event.attempt:
-        found.append(_ended(event.task, event.attempt, at_ms, "completed", None))
-    return found
+    task = _task(
+        event.task,
+        at_ms,
+        status=TaskStatus.COMPLETED,
+        ended_ms=at_ms,
+        result=result.inline,
+        result_blob=result.blob,
+    )
+    if not event.attempt:
+        return [task]
+    took_us = event.duration_us
+    task.columns["duration_us"] = took_us
+    return [task, _ended(event.task, event.attempt, at_ms, "completed", duration_us=took_us)]
 
 
 @_views(e.AttemptFailed)
 def _(event: e.AttemptFailed, at_ms: int) -> list[Change]:
     return [
         _task(event.task, at_ms, status=TaskStatus.PENDING, agent=None, reason=event.reason),
-        _ended(event.task, event.attempt, at_ms, event.kind, event.reason),
+        _ended(event.task, event.attempt, at_ms, event.kind, reason=event.reason),
     ]
 
 
 @_views(e.TaskFailed)
 def _(event: e.TaskFailed, at_ms: int) -> list[Change]:
-    return [_task(event.task, at_ms, status=TaskStatus.FAILED, reason=event.reason)]
+    return [_failed(event, at_ms, TaskStatus.FAILED)]
 
 
 @_views(e.TaskDeadLettered)
 def _(event: e.TaskDeadLettered, at_ms: int) -> list[Change]:
-    return [_task(event.task, at_ms, status=TaskStatus.DEAD_LETTER, reason=event.reason)]
+    return [_failed(event, at_ms, TaskStatus.DEAD_LETTER)]
+
+
+def _failed(event: e.TaskFailed | e.TaskDeadLettered, at_ms: int, status: TaskStatus) -> Change:
+    return _task(
+        event.task, at_ms, status=status, ended_ms=at_ms, reason=event.reason, kind=event.kind
+    )
+
+
+@_views(e.TaskCancelling)
+def _(event: e.TaskCancelling, at_ms: int) -> list[Change]:
+    return [Change(OPEN_ATTEMPTS, (event.task,), {"cancelled_ms": at_ms})]
 
 
 @_views(e.TaskCancelled)
 def _(event: e.TaskCancelled, at_ms: int) -> list[Change]:
-    return [_task(event.task, at_ms, status=TaskStatus.CANCELLED, reason=event.reason)]
+    return [
+        _task(
+            event.task,
+            at_ms,
+            status=TaskStatus.CANCELLED,
+            ended_ms=at_ms,
+            reason=event.reason,
+        )
+    ]
 
 
 @_views(e.AgentSpawned)
@@ -184,6 +228,10 @@ def _agent(event: Event, at_ms: int) -> list[Change]:
     columns: dict[str, Scalar] = {"status": _AGENT_STATUS[type(event)], "changed_ms": at_ms}
     if isinstance(event, (e.AgentErrored, e.AgentFailed)):
         columns["reason"] = event.reason
+    if isinstance(event, e.AgentReady):
+        columns["ready_ms"] = at_ms
+    elif isinstance(event, (e.AgentFailed, e.AgentTerminated)):
+        columns["ended_ms"] = at_ms
     return [Change("agents", (moved.agent,), columns)]
 
 

@@ -12,39 +12,65 @@ from typing import cast
 import apsw
 
 from visionflow.adapters.sqlite.database import Database, Rows, Value, connect
+from visionflow.adapters.sqlite.figures import durations_of, figures_of
 from visionflow.domain.errors import LogUnavailable
-from visionflow.ports.views import AgentRow, AttemptRow, Change, TaskRow
+from visionflow.ports.figures import Figures
+from visionflow.ports.views import (
+    OPEN_ATTEMPTS,
+    AgentRow,
+    AttemptRow,
+    Change,
+    TaskFilter,
+    TaskRow,
+)
 
-VERSION = 1
+VERSION = 2
 KEYS = {"tasks": ("id",), "attempts": ("task", "attempt"), "agents": ("id",)}
+FIRST = {"agents": ("ready_ms", "ended_ms")}
+"""Columns that keep the value they were given first."""
 SCHEMA = """
 CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
 INSERT INTO position VALUES (1, 0);
 CREATE TABLE tasks (
     id TEXT PRIMARY KEY, type TEXT, description TEXT, status TEXT, priority INTEGER,
     agent TEXT, attempt INTEGER NOT NULL DEFAULT 0, parent TEXT, phase TEXT, reason TEXT,
-    submitted_ms INTEGER, changed_ms INTEGER, result BLOB, result_blob TEXT
+    submitted_ms INTEGER, changed_ms INTEGER, result BLOB, result_blob TEXT, capabilities TEXT,
+    agent_type TEXT, wanted_agent TEXT, timeout_ms INTEGER, deadline_ms INTEGER,
+    ended_ms INTEGER, kind TEXT, stepped_ms INTEGER, duration_us INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_by_time ON tasks (submitted_ms, id);
 CREATE INDEX tasks_by_status ON tasks (status, submitted_ms, id);
+CREATE INDEX tasks_by_end ON tasks (status, ended_ms) WHERE ended_ms IS NOT NULL;
+CREATE INDEX tasks_by_type ON tasks (type, ended_ms, duration_us) WHERE duration_us IS NOT NULL;
+CREATE INDEX tasks_by_parent ON tasks (parent, submitted_ms, id) WHERE parent IS NOT NULL;
 CREATE TABLE attempts (
     task TEXT, attempt INTEGER, agent TEXT, score_bp INTEGER, assigned_ms INTEGER,
-    ended_ms INTEGER, outcome TEXT, reason TEXT, PRIMARY KEY (task, attempt)
+    ended_ms INTEGER, outcome TEXT, reason TEXT, started_ms INTEGER, cancelled_ms INTEGER,
+    duration_us INTEGER, PRIMARY KEY (task, attempt)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempts_open ON attempts (agent) WHERE ended_ms IS NULL;
+CREATE INDEX attempts_by_end ON attempts (ended_ms) WHERE ended_ms IS NOT NULL;
 CREATE TABLE agents (
     id TEXT PRIMARY KEY, type TEXT, name TEXT, status TEXT, worker TEXT, capabilities TEXT,
-    reason TEXT, spawned_ms INTEGER, changed_ms INTEGER
+    reason TEXT, spawned_ms INTEGER, changed_ms INTEGER, ready_ms INTEGER, ended_ms INTEGER
 ) STRICT, WITHOUT ROWID;
 """
 TASK = (
     "id, type, description, status, priority, agent, attempt, parent, phase, reason, "
-    "submitted_ms, changed_ms, result, result_blob"
+    "submitted_ms, changed_ms, result, result_blob, agent_type, wanted_agent, timeout_ms, "
+    "deadline_ms, ended_ms, kind, stepped_ms, duration_us, capabilities"
 )
+TASK_NAMES = TASK.split(", ")
 BUSY = "EXISTS (SELECT 1 FROM attempts WHERE agent = agents.id AND ended_ms IS NULL)"
 STATUS = f"CASE WHEN status = 'ready' AND {BUSY} THEN 'processing' ELSE status END"
-AGENT = "id, type, name, status, worker, capabilities, reason, spawned_ms, changed_ms"
-ATTEMPT = "task, attempt, agent, score_bp, assigned_ms, ended_ms, outcome, reason"
+AGENT = (
+    "id, type, name, status, worker, capabilities, reason, spawned_ms, changed_ms, ready_ms, "
+    "ended_ms"
+)
+ATTEMPT = (
+    "task, attempt, agent, score_bp, assigned_ms, ended_ms, outcome, reason, started_ms, "
+    "cancelled_ms, duration_us"
+)
 
 
 class SqliteViews:
@@ -113,15 +139,7 @@ class SqliteViews:
         names = tuple(change.columns)
         statement = self._statements.get((change.table, names))
         if statement is None:
-            key = KEYS[change.table]
-            columns = ", ".join((*key, *names))
-            marks = ", ".join("?" * (len(key) + len(names)))
-            update = ", ".join(f"{name} = excluded.{name}" for name in names)
-            statement = (
-                f"INSERT INTO {change.table} ({columns}) VALUES ({marks}) "
-                f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {update}"
-            )
-            self._statements[change.table, names] = statement
+            statement = self._statements[change.table, names] = _statement(change.table, names)
         return statement
 
     def task(self, task: str) -> TaskRow | None:
@@ -129,14 +147,13 @@ class SqliteViews:
         rows = self._rows(f"SELECT {TASK} FROM tasks WHERE id = ?", (task,))
         return _task(rows[0]) if rows else None
 
-    def tasks(self, status: str | None, after: tuple[int, str], limit: int) -> list[TaskRow]:
+    def tasks(self, wanted: TaskFilter, after: tuple[int, str], limit: int) -> list[TaskRow]:
         """See `Views`."""
-        where, bindings = "(submitted_ms, id) > (?, ?)", cast("tuple[Value, ...]", after)
-        if status is not None:
-            where, bindings = f"status = ? AND {where}", (status, *bindings)
+        where, bindings = _conditions(wanted)
         rows = self._rows(
-            f"SELECT {TASK} FROM tasks WHERE {where} ORDER BY submitted_ms, id LIMIT ?",
-            (*bindings, limit),
+            f"SELECT {TASK} FROM tasks WHERE {where}(submitted_ms, id) > (?, ?) "
+            "ORDER BY submitted_ms, id LIMIT ?",
+            (*bindings, *after, limit),
         )
         return [_task(row) for row in rows]
 
@@ -164,11 +181,66 @@ class SqliteViews:
         rows = self._rows("SELECT status, count(*) FROM tasks GROUP BY status ORDER BY status")
         return {cast(str, row[0]): cast(int, row[1]) for row in rows}
 
+    def figures(self, from_ms: int, to_ms: int, recent: int, types: int) -> Figures:
+        """See `Views`."""
+        return figures_of(self._rows, from_ms, to_ms, recent, types)
+
+    def durations(self, type: str, last: int) -> list[int]:
+        """See `Views`."""
+        return durations_of(self._rows, type, last)
+
     def close(self) -> None:
         """See `Views`."""
         with self._lock:
             self._connection.close()
 
 
+def _statement(table: str, names: tuple[str, ...]) -> str:
+    """What changes these columns of a row; bound are its key, then they."""
+    if table == OPEN_ATTEMPTS:
+        update = ", ".join(f"{name} = ?{place}" for place, name in enumerate(names, 2))
+        return f"UPDATE attempts SET {update} WHERE task = ?1 AND ended_ms IS NULL"
+    key = KEYS[table]
+    columns = ", ".join((*key, *names))
+    marks = ", ".join("?" * (len(key) + len(names)))
+    kept = FIRST.get(table, ())
+    update = ", ".join(
+        f"{name} = coalesce({name}, excluded.{name})"
+        if name in kept
+        else f"{name} = excluded.{name}"
+        for name in names
+    )
+    return (
+        f"INSERT INTO {table} ({columns}) VALUES ({marks}) "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {update}"
+    )
+
+
+def _conditions(wanted: TaskFilter) -> tuple[str, tuple[Value, ...]]:
+    """A filter as conditions, each followed by AND, and what is bound in them."""
+    found: list[str] = []
+    bindings: list[Value] = []
+    if wanted.statuses:
+        found.append(f"status IN ({', '.join('?' * len(wanted.statuses))})")
+        bindings.extend(wanted.statuses)
+    if wanted.agent is not None:
+        found.append(
+            "(wanted_agent = ? OR EXISTS "
+            "(SELECT 1 FROM attempts WHERE task = tasks.id AND agent = ?))"
+        )
+        bindings.extend((wanted.agent, wanted.agent))
+    for column, value in (("parent", wanted.parent), ("type", wanted.type)):
+        if value is not None:
+            found.append(f"{column} = ?")
+            bindings.append(value)
+    if wanted.reason_begins is not None:
+        found.append("substr(reason, 1, ?) = ?")
+        bindings.extend((len(wanted.reason_begins), wanted.reason_begins))
+    return "".join(f"{each} AND " for each in found), tuple(bindings)
+
+
 def _task(row: tuple[object, ...]) -> TaskRow:
-    return TaskRow(**dict(zip(TASK.split(", "), row, strict=True)))  # pyright: ignore[reportArgumentType]
+    words = cast("str | None", row[-1])
+    columns = dict(zip(TASK_NAMES, row[:-1], strict=False))
+    capabilities = tuple(words.split("\n")) if words else ()
+    return TaskRow(capabilities=capabilities, **columns)  # pyright: ignore[reportArgumentType]
