@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from visionflow.cli.answering import calls
 from visionflow.cli.applying import APPLY_EXAMPLES, apply
 from visionflow.cli.demo import DEMO_EXAMPLES, demo
 from visionflow.cli.gating import GATE_EXAMPLES, gate
@@ -74,6 +75,7 @@ def make_app() -> App:
     app.command(runs, help_epilogue=RUNS_EXAMPLES)
     app.command(show, help_epilogue=SHOW_EXAMPLES)
     app.command(demo, help_epilogue=DEMO_EXAMPLES)
+    calls(app)
     app.command(simulate, help_epilogue=SIMULATE_EXAMPLES)
 
     def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:

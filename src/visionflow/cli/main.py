@@ -6,7 +6,7 @@ with VISIONFLOW_DEBUG=1. A reader that goes away (`| head`) is no error.
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
@@ -26,10 +26,15 @@ NOBODY_READS = 141
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command line, `sys.argv` when none is given, and end the process with its code."""
+    ending(lambda: _command(sys.argv[1:] if argv is None else argv))
+
+
+def ending(command: Callable[[], int]) -> NoReturn:
+    """Run a command and end the process with its code; errors are told as the module says."""
     code = INTERNAL
     _open_what_is_closed()
     try:
-        code = _command(sys.argv[1:] if argv is None else argv)
+        code = command()
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
         # Rich, which prints the help, turns a broken pipe into an exit; no command of ours exits.

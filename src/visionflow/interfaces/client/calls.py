@@ -88,6 +88,11 @@ class MCPClient:
         return self._pool
 
     @property
+    def address(self) -> str:
+        """Where the server is: HOST:PORT, or the path of its socket."""
+        return str(self._address)
+
+    @property
     def connections(self) -> int:
         """Connections that are open."""
         return 0 if self._pool is None else self._pool.connections

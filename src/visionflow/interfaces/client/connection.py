@@ -5,6 +5,7 @@ It neither connects again nor asks again: when it is lost, every request under w
 
 import asyncio
 import itertools
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -90,7 +91,7 @@ class LineConnection:
                 )
         except OSError as error:
             raise ServerUnreachable(
-                f"No server answers at {address}: {error.strerror or error}.",
+                f"No server answers at {address}: {_why(error)}.",
                 hint="Start one with `visionflow serve`.",
             ) from error
         made = cls(address, *streams)
@@ -209,6 +210,11 @@ class LineConnection:
             if not reply.done():
                 reply.set_exception(self._lost)
         return self._lost
+
+
+def _why(error: OSError) -> str:
+    """The system's word for it: asyncio puts its own in the place of it."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
 def _share(done: object, total: object) -> float | None:
