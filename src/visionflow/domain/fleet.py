@@ -61,6 +61,8 @@ class RecordCall(Command, frozen=True, tag="record_call"):
     swarm: str | None = None
     call: str | None = None
     """The id of the command in the swarm's own log."""
+    count: int = 1
+    """Refusals of one kind that came close together are one record."""
 
 
 class RecordAccess(Command, frozen=True, tag="record_access"):
@@ -70,13 +72,29 @@ class RecordAccess(Command, frozen=True, tag="record_access"):
     face: str
     code: str
     message: str = ""
+    count: int = 1
+
+
+class AnchorStreams(Command, frozen=True, tag="anchor_streams"):
+    """Note where the other streams of this log end."""
+
+    heads: tuple[tuple[str, int, str], ...]
+    """Of each: its name, the number of its last record, and that one's hash in hex."""
 
 
 class TickFleet(Command, frozen=True, tag="tick_fleet"):
     """Time has passed: memory may have expired."""
 
 
-FleetCommand = ReserveSwarm | EndSwarm | StoreMemory | RecordCall | RecordAccess | TickFleet
+FleetCommand = (
+    ReserveSwarm
+    | EndSwarm
+    | StoreMemory
+    | RecordCall
+    | RecordAccess
+    | AnchorStreams
+    | TickFleet
+)
 
 
 # Events --------------------------------------------------------------------------------------
@@ -107,6 +125,7 @@ class MemoryStored(Event, frozen=True, tag="memory_stored"):
     value: Payload = NOTHING
     size_bytes: int = 0
     text: str = ""
+    stored_ms: int = 0
     expires_ms: int | None = None
     by: str = ""
     command: str | None = None
@@ -130,6 +149,7 @@ class CallRecorded(Event, frozen=True, tag="call_recorded"):
     subject: str | None = None
     swarm: str | None = None
     call: str | None = None
+    count: int = 1
 
 
 class AccessRecorded(Event, frozen=True, tag="access_recorded"):
@@ -139,6 +159,13 @@ class AccessRecorded(Event, frozen=True, tag="access_recorded"):
     face: str
     code: str
     message: str = ""
+    count: int = 1
+
+
+class StreamsAnchored(Event, frozen=True, tag="streams_anchored"):
+    """Where other streams of this log ended: whoever knows this record's hash knows theirs."""
+
+    heads: tuple[tuple[str, int, str], ...]
 
 
 class FleetRefused(Event, frozen=True, tag="fleet_refused"):
@@ -156,6 +183,7 @@ FleetEvent = (
     | MemoryExpired
     | CallRecorded
     | AccessRecorded
+    | StreamsAnchored
     | FleetRefused
 )
 
@@ -165,3 +193,21 @@ class FleetRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     at_ms: int
     events: list[FleetEvent]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(FleetRecord)
+
+
+def encode_fleet_record(at_ms: int, events: list[FleetEvent]) -> bytes:
+    """The bytes that the log keeps."""
+    return _encoder.encode((at_ms, events))
+
+
+def decode_fleet_record(body: bytes) -> FleetRecord:
+    """The record in these bytes.
+
+    Raises:
+        msgspec.ValidationError: an event of this log is unknown to this version.
+    """
+    return _decoder.decode(body)

@@ -45,6 +45,20 @@ RESTARTS_MAX = 3
 RESTART_PERIOD_MS = 60_000
 RESTART_BACKOFF_MS = 1_000
 """The second restart in a period waits this long, each further one twice as long."""
+SWARMS_MAX = 1_000
+"""Swarms of one server that are not over."""
+SWARMS_ENDED_MAX = 1_000
+"""Swarms that are over and whose ids the fleet still knows."""
+MEMORY_KEYS_MAX = 100_000
+MEMORY_VALUE_BYTES_MAX = 1_048_576
+"""One value of shared memory, as MessagePack."""
+MEMORY_TOTAL_BYTES_MAX = 1_073_741_824
+MEMORY_TEXT_CHARS_MAX = 65_536
+"""What a search looks at of one value."""
+MEMORY_EXPIRED_MAX = 1_000
+"""Keys that leave at one tick."""
+AUDIT_CHARS_MAX = 1_000
+"""Of one text in the audit."""
 TIMEOUT_GRACE_MS = 5_000
 """A worker ends an attempt at its wall-clock limit; this much later the engine does without it."""
 

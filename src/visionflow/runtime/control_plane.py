@@ -9,11 +9,14 @@ load. What a record makes necessary is worked out when it closes, when the state
 the log up to and including it amounts to, and leaves when it is durable.
 
 A failed append is final: nothing of it or after it is answered, and whoever made this is told.
+
+`Turns` is the shell for any machine that decides and folds; `ControlPlane` is the one of a swarm.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import MailboxFull, VisionFlowError
@@ -25,24 +28,45 @@ from visionflow.engine.state import Answer, SwarmState
 from visionflow.ports.host import Host
 from visionflow.ports.log import Head, Log
 
-Committed = Callable[[int, int, list[AnyEvent]], None]
-"""Called with number, time and events of each durable record, in order."""
-Closing = Callable[[list[AnyEvent]], Callable[[], None] | None]
-"""Called when a record closes; what it returns is called once that record is durable."""
-Asked = tuple[AnyCommand | None, Callable[[Answer], None] | None]
+
+class Timed(Protocol):
+    """A state that knows the time of its last record."""
+
+    now_ms: int
+
+
+S = TypeVar("S", bound=Timed)
+C = TypeVar("C")
+E = TypeVar("E")
+
+
+class Machine(NamedTuple, Generic[S, C, E]):
+    """What decides and folds: nothing in it has a clock, makes an id or does I/O."""
+
+    handle: Callable[[S, C], tuple[list[E], Answer]]
+    """Events to fold, in order, and the answer to give once they are durable."""
+    next_event: Callable[[S], E | None]
+    """What follows from the state alone. It is folded before this is asked again."""
+    evolve: Callable[[S, E], None]
+    open_record: Callable[[S, int], None]
+    encode_record: Callable[[int, list[E]], bytes]
+
+
+SWARM = Machine(handle, next_assignment, evolve, open_record, encode_record)
 
 
 class Fault(VisionFlowError):
     """Deciding or answering broke off, so the state can be trusted no more."""
 
 
-class ControlPlane:
+class Turns(Generic[S, C, E]):
     """Decides on commands for one stream. Every method belongs to the loop's thread."""
 
     def __init__(
         self,
+        machine: Machine[S, C, E],
         stream: str,
-        state: SwarmState,
+        state: S,
         head: Head,
         log: Log,
         host: Host,
@@ -52,13 +76,15 @@ class ControlPlane:
         self.state = state
         self.head = head
         """The last record that is durable."""
+        self._machine = machine
+        self._evolve = machine.evolve
         self._stream = stream
         self._log = log
         self._host = host
         self._mailbox_max = mailbox_max
         self._on_failure = on_failure
-        self._mailbox: deque[Asked] = deque()
-        self._events: list[AnyEvent] = []
+        self._mailbox: deque[tuple[C | None, Callable[[Answer], None] | None]] = deque()
+        self._events: list[E] = []
         self._opened_ms = 0
         self._outbox: list[Callable[[], None]] = []
         self._in_flight: list[Callable[[], None]] | None = None
@@ -66,14 +92,16 @@ class ControlPlane:
         self._scheduled = False
         self._failed: BaseException | None = None
         self._loop = asyncio.get_running_loop()
-        self.on_close: list[Closing] = []
-        self.on_commit: list[Committed] = []
+        self.on_close: list[Callable[[list[E]], Callable[[], None] | None]] = []
+        """Called when a record closes; what it returns is called once that record is durable."""
+        self.on_commit: list[Callable[[int, int, list[E]], None]] = []
+        """Called with number, time and events of each durable record, in order."""
 
     # Asking --------------------------------------------------------------------------------
 
     def offer(
         self,
-        command: AnyCommand,
+        command: C,
         answered: Callable[[Answer], None] | None = None,
         *,
         bounded: bool = True,
@@ -153,7 +181,7 @@ class ControlPlane:
             self._fail(fault)
 
     def _decide(self) -> None:
-        mailbox, state = self._mailbox, self.state
+        mailbox, state, handle = self._mailbox, self.state, self._machine.handle
         for _ in range(COMMANDS_PER_TURN_MAX):
             if not mailbox or len(self._events) >= EVENTS_PER_RECORD_MAX:
                 break
@@ -165,25 +193,26 @@ class ControlPlane:
                     self._happen(event)
             if answered is not None:
                 self._outbox.append(_bind(answered, answer))
-        self._assign()
+        self._go_on()
         if mailbox and len(self._events) < EVENTS_PER_RECORD_MAX:
             self._schedule()
         if self._in_flight is None:
             self._flush()
 
-    def _happen(self, event: AnyEvent) -> None:
+    def _happen(self, event: E) -> None:
         if not self._events:
             self._opened_ms = max(self._host.now_ms(), self.state.now_ms)
-            open_record(self.state, self._opened_ms)
-        evolve(self.state, event)
+            self._machine.open_record(self.state, self._opened_ms)
+        self._evolve(self.state, event)
         self._events.append(event)
 
-    def _assign(self) -> None:
+    def _go_on(self) -> None:
+        next_event = self._machine.next_event
         while len(self._events) < EVENTS_PER_RECORD_MAX:
-            assigned = next_assignment(self.state)
-            if assigned is None:
+            event = next_event(self.state)
+            if event is None:
                 return
-            self._happen(assigned)
+            self._happen(event)
 
     def _flush(self) -> None:
         if self._events:
@@ -194,18 +223,19 @@ class ControlPlane:
         for call in (*leaving, *outbox):
             call()
 
-    def _append(self) -> tuple[int, int, list[AnyEvent]]:
+    def _append(self) -> tuple[int, int, list[E]]:
         """Hand the open record to the disk; returns its number, time and events."""
         events, self._events = self._events, []
         outbox, self._outbox = self._outbox, []
         at_ms, seq = self._opened_ms, self._sent_seq + 1
-        appended = self._log.append(self._stream, self._sent_seq, encode_record(at_ms, events))
+        body = self._machine.encode_record(at_ms, events)
+        appended = self._log.append(self._stream, self._sent_seq, body)
         self._sent_seq = seq
         self._in_flight = outbox
         appended.add_done_callback(self._durable)
         return seq, at_ms, events
 
-    def _close(self, seq: int, at_ms: int, events: list[AnyEvent]) -> None:
+    def _close(self, seq: int, at_ms: int, events: list[E]) -> None:
         """Work out what a record makes necessary; it leaves with the record's answers."""
         outbox = [] if self._in_flight is None else self._in_flight
         for close in self.on_close:
@@ -258,11 +288,27 @@ class ControlPlane:
         self._outbox.clear()
 
 
+class ControlPlane(Turns[SwarmState, AnyCommand, AnyEvent]):
+    """Decides on commands for a swarm."""
+
+    def __init__(
+        self,
+        stream: str,
+        state: SwarmState,
+        head: Head,
+        log: Log,
+        host: Host,
+        mailbox_max: int,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(SWARM, stream, state, head, log, host, mailbox_max, on_failure)
+
+
 def _bind(answered: Callable[[Answer], None], answer: Answer) -> Callable[[], None]:
     return lambda: answered(answer)
 
 
 def _bind_record(
-    committed: Committed, seq: int, at_ms: int, events: list[AnyEvent]
+    committed: Callable[[int, int, list[E]], None], seq: int, at_ms: int, events: list[E]
 ) -> Callable[[], None]:
     return lambda: committed(seq, at_ms, events)

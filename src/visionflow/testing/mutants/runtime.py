@@ -32,7 +32,7 @@ CONTROL_PLANE = (
             if answered is not None:
                 self._outbox.append(_bind(answered, answer))
 """,
-        """        decided: list[AnyEvent] = []
+        """        decided: list[E] = []
         for _ in range(COMMANDS_PER_TURN_MAX):
             if not mailbox or len(self._events) >= EVENTS_PER_RECORD_MAX:
                 break
