@@ -176,9 +176,19 @@ def test_a_setting_that_makes_no_sense_is_refused(
 
 def test_a_task_without_a_workspace_or_of_another_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PermanentFailure, match="workspace"):
-        do(ResearcherAgent, tmp_path, Task(id="t", type="research", description=GOAL))
+        task = Task(id="t", type="research", description=GOAL, input={"goal": GOAL})
+        do(ResearcherAgent, tmp_path, task)
     with pytest.raises(PermanentFailure, match="cannot do tasks of type 'market_research'"):
         do(ResearcherAgent, tmp_path, Task(id="t", type="market_research"))
+
+
+def test_a_task_without_any_input_is_about_the_folder_of_the_program(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    task = Task(id="t", type="requirements_analysis", description=GOAL)
+    there = do(ResearcherAgent, tmp_path / "own", task)["research"]
+    assert there == research(project, tmp_path / "named", {})["research"]
 
 
 def test_a_goal_beyond_the_repository_is_told_to_be(project: Path, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_task_that_no_tool_can_do_fails_for_good(tmp_path: Path, role: type[Ba
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (None, "is a map with a workspace"),
+        ("a text", "is a map with a workspace"),
         ({}, "missing required field `workspace`"),
         ({"workspace": "here"}, "no absolute path"),
         ({"workspace": "/x", "wrkspace": "/y"}, "unknown field `wrkspace`"),

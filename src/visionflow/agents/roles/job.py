@@ -3,6 +3,7 @@
 Values only; the ground itself is made by `ground`.
 """
 
+import os
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -57,15 +58,18 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a review looks at; `None`: at everything."""
     change: str | None = None
     """Of a vote: the id of the task whose change is voted on."""
+    member: str | None = None
+    """Of a vote: whose ballot it is; `None`: the agent's own."""
 
 
 def job_input(task: Task, folder: Path) -> JobInput:
-    """The task's input; what it leaves out lies under `folder`, the agent's own.
+    """The task's input; what it leaves out lies under `folder`, the agent's own. A task without
+    any input is about the folder that the program was started in.
 
     Raises:
         PermanentFailure: it does not say what must be known.
     """
-    written = cast(object, task.input)
+    written = {"workspace": os.getcwd()} if task.input is None else cast(object, task.input)
     if not isinstance(written, dict):
         raise PermanentFailure(
             f"The input of a task of type {task.type!r} is a map with a workspace.",
