@@ -56,6 +56,8 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     """When a step of it was last finished."""
     duration_us: int | None = None
     """How long the attempt that completed it took."""
+    phases: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Of a plan: its phases in order, each with the ids of its tasks."""
 
 
 class TaskFilter(msgspec.Struct, frozen=True, kw_only=True):

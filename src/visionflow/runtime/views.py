@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar, cast
 
+import msgspec
+
 from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event, Record
@@ -68,7 +70,10 @@ def _(event: e.TaskSubmitted, at_ms: int) -> list[Change]:
 
 @_views(e.PlanSubmitted)
 def _(event: e.PlanSubmitted, at_ms: int) -> list[Change]:
-    return _submitted(event.spec, TaskStatus.ORCHESTRATING, at_ms)
+    found = _submitted(event.spec, TaskStatus.ORCHESTRATING, at_ms)
+    phases = [phase[:2] for phase in event.phases]
+    found[0].columns["phases"] = msgspec.json.encode(phases).decode()
+    return found
 
 
 @_views(e.TaskQueued)

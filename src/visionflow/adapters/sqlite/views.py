@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 import apsw
+import msgspec
 
 from visionflow.adapters.sqlite.database import Database, Rows, Value, connect
 from visionflow.adapters.sqlite.figures import durations_of, figures_of
@@ -24,7 +25,7 @@ from visionflow.ports.views import (
     TaskRow,
 )
 
-VERSION = 2
+VERSION = 3
 KEYS = {"tasks": ("id",), "attempts": ("task", "attempt"), "agents": ("id",)}
 FIRST = {"agents": ("ready_ms", "ended_ms")}
 """Columns that keep the value they were given first."""
@@ -36,7 +37,7 @@ CREATE TABLE tasks (
     agent TEXT, attempt INTEGER NOT NULL DEFAULT 0, parent TEXT, phase TEXT, reason TEXT,
     submitted_ms INTEGER, changed_ms INTEGER, result BLOB, result_blob TEXT, capabilities TEXT,
     agent_type TEXT, wanted_agent TEXT, timeout_ms INTEGER, deadline_ms INTEGER,
-    ended_ms INTEGER, kind TEXT, stepped_ms INTEGER, duration_us INTEGER
+    ended_ms INTEGER, kind TEXT, stepped_ms INTEGER, duration_us INTEGER, phases TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_by_time ON tasks (submitted_ms, id);
 CREATE INDEX tasks_by_status ON tasks (status, submitted_ms, id);
@@ -58,7 +59,7 @@ CREATE TABLE agents (
 TASK = (
     "id, type, description, status, priority, agent, attempt, parent, phase, reason, "
     "submitted_ms, changed_ms, result, result_blob, agent_type, wanted_agent, timeout_ms, "
-    "deadline_ms, ended_ms, kind, stepped_ms, duration_us, capabilities"
+    "deadline_ms, ended_ms, kind, stepped_ms, duration_us, capabilities, phases"
 )
 TASK_NAMES = TASK.split(", ")
 BUSY = "EXISTS (SELECT 1 FROM attempts WHERE agent = agents.id AND ended_ms IS NULL)"
@@ -71,6 +72,7 @@ ATTEMPT = (
     "task, attempt, agent, score_bp, assigned_ms, ended_ms, outcome, reason, started_ms, "
     "cancelled_ms, duration_us"
 )
+_phases = msgspec.json.Decoder(tuple[tuple[str, tuple[str, ...]], ...])
 
 
 class SqliteViews:
@@ -240,7 +242,8 @@ def _conditions(wanted: TaskFilter) -> tuple[str, tuple[Value, ...]]:
 
 
 def _task(row: tuple[object, ...]) -> TaskRow:
-    words = cast("str | None", row[-1])
-    columns = dict(zip(TASK_NAMES, row[:-1], strict=False))
-    capabilities = tuple(words.split("\n")) if words else ()
-    return TaskRow(capabilities=capabilities, **columns)  # pyright: ignore[reportArgumentType]
+    words, phases = cast("tuple[str | None, str | None]", row[-2:])
+    columns: dict[str, object] = dict(zip(TASK_NAMES, row, strict=True))
+    columns["capabilities"] = tuple(words.split("\n")) if words else ()
+    columns["phases"] = _phases.decode(phases) if phases else ()
+    return TaskRow(**columns)  # pyright: ignore[reportArgumentType]
