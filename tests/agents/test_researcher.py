@@ -202,7 +202,7 @@ def test_a_goal_beyond_the_repository_is_told_to_be(project: Path, tmp_path: Pat
 def test_it_offers_no_capability_that_needs_a_network() -> None:
     offered = set(ResearcherAgent.capabilities)
     assert {"research", "information_gathering", "documentation_analysis"} <= offered
-    assert not offered & {"market_research", "competitive_analysis", "web_search", "security"}
+    assert not offered & {"market_research", "competitive_analysis", "web_search"}
 
 
 def test_a_hostile_goal_and_hostile_names_change_nothing(project: Path, tmp_path: Path) -> None:
