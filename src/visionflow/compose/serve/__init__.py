@@ -1,0 +1,1 @@
+"""The server: `opening` has the running core, `ports` its faces."""

@@ -1,0 +1,94 @@
+"""The parts of a running server that those who are wired here share; and where it keeps things."""
+
+from pathlib import Path
+
+import msgspec
+
+from visionflow.adapters.files import FileBlobs
+from visionflow.adapters.host_os import OsHost
+from visionflow.adapters.lines import LineLog
+from visionflow.adapters.sqlite.log import SqliteLog
+from visionflow.runtime.fleet import FleetLog
+from visionflow.runtime.swarms import Swarms
+from visionflow.settings.agents import AgentSettings
+from visionflow.settings.server import ServerSettings
+
+
+class ServerStore(msgspec.Struct, frozen=True):
+    """Where a server keeps what it must not lose: `HOME/server`."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, home: str) -> "ServerStore":
+        """That of this VISIONFLOW_HOME."""
+        return cls(Path(home) / "server")
+
+    @property
+    def log(self) -> Path:
+        """The log with the streams of all swarms and of the fleet."""
+        return self.folder / "log.db"
+
+    @property
+    def blobs(self) -> Path:
+        """Values too large for the log."""
+        return self.folder / "blobs"
+
+    @property
+    def views(self) -> Path:
+        """What lists are read from, a file for each swarm; all can be made anew from the log."""
+        return self.folder / "views"
+
+    @property
+    def fleet_views(self) -> Path:
+        """The same for shared memory and the audit."""
+        return self.folder / "fleet.db"
+
+    @property
+    def lock(self) -> Path:
+        """Names the living owner."""
+        return self.folder / "owner.lock"
+
+    @property
+    def front_lock(self) -> Path:
+        """Names the living `visionflow serve`."""
+        return self.folder / "front.lock"
+
+    @property
+    def lines(self) -> Path:
+        """Log lines for people."""
+        return self.folder / "visionflow.log"
+
+    @property
+    def workers(self) -> Path:
+        """What worker processes print."""
+        return self.folder / "workers.log"
+
+    @property
+    def scratch(self) -> Path:
+        """Folders of agents, by swarm."""
+        return self.folder / "agents"
+
+    @property
+    def runs(self) -> Path:
+        """Folders of runs."""
+        return self.folder / "runs"
+
+    @property
+    def socket(self) -> Path:
+        """Where programs of this user on this machine may dial."""
+        return self.folder / "mcp.sock"
+
+
+class Core(msgspec.Struct, frozen=True):
+    """What a running server works with."""
+
+    settings: ServerSettings
+    store: ServerStore
+    templates: AgentSettings
+    log: SqliteLog
+    blobs: FileBlobs
+    host: OsHost
+    lines: LineLog
+    fleet: FleetLog
+    swarms: Swarms

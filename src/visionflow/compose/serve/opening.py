@@ -1,0 +1,207 @@
+"""Opens the server's core in the running loop: the store, the fleet, every swarm, the jobs.
+
+No port is opened here; `ports` does that once this is done. Nothing goes on when one part can
+answer nothing more: `OpenServer.failure` tells, and whoever opened it closes it.
+"""
+
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack, closing, suppress
+from pathlib import Path
+from typing import TextIO
+
+from visionflow.adapters.files import FileBlobs, make_folders
+from visionflow.adapters.host_os import OsHost
+from visionflow.adapters.hub.guard import make_private
+from visionflow.adapters.lines import FILE_BYTES_MAX, LineLog, step_aside
+from visionflow.adapters.lock import Lock, acquire, owner
+from visionflow.adapters.sqlite.fleet_views import SqliteFleetViews
+from visionflow.adapters.sqlite.log import SqliteLog
+from visionflow.adapters.sqlite.views import SqliteViews
+from visionflow.compose.ground import Ground, Places, last_ms
+from visionflow.compose.serve.core import Core, ServerStore
+from visionflow.compose.serve.jobs import ServerJobs
+from visionflow.domain.errors import LogUnavailable, StoreInUse
+from visionflow.domain.ids import one_word
+from visionflow.domain.swarms import SwarmSpec
+from visionflow.interfaces.server import Server
+from visionflow.runtime.fleet import FleetLog
+from visionflow.runtime.queries import Queries
+from visionflow.runtime.swarms import LiveSwarm, Swarms
+from visionflow.settings.agents import AgentSettings, load_agents
+from visionflow.settings.origins import completed
+from visionflow.settings.server import ServerSettings
+
+
+class OpenServer:
+    """A running core. Every method belongs to its loop."""
+
+    def __init__(
+        self,
+        server: Server,
+        core: Core,
+        jobs: ServerJobs,
+        held: AsyncExitStack,
+        failure: "asyncio.Future[BaseException]",
+    ) -> None:
+        self.server = server
+        self.core = core
+        self._jobs = jobs
+        self._held = held
+        self._failure = failure
+        self._closing: asyncio.Future[None] | None = None
+
+    async def failed(self) -> BaseException:
+        """Wait until it can answer nothing more, and say why."""
+        return await asyncio.shield(self._failure)
+
+    async def close(self, kill: bool = False) -> None:
+        """End the workers, then everything; what is not finished stays in the log.
+
+        Workers are asked first and killed after eight seconds; with `kill` at once. Again is
+        harmless, and waits for the first.
+        """
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close(kill))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, kill: bool) -> None:
+        self.server.ready = False
+        try:
+            await self._jobs.close()
+            await self.core.swarms.close(kill)
+        finally:
+            await self._held.aclose()
+
+
+async def open_server(
+    settings: ServerSettings | None = None, *, echo: TextIO | None = None
+) -> OpenServer:
+    """Recover what the store of `settings.home` holds, or create it; returns once that is durable.
+
+    Log lines go to `echo` too. `server.ready` is true from then on.
+
+    Raises:
+        StoreInUse: another process owns the store; the message has its pid.
+        ConfigError: the agents.yaml has a fault.
+        VisionFlowError: the store is corrupt, or cannot be written.
+    """
+    settings = completed(settings or ServerSettings(), os.environ)
+    templates = load_agents(Path(settings.agents_file) if settings.agents_file else None)
+    failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    async with AsyncExitStack() as opening:
+        core = await _core(settings, templates, opening, failure, echo)
+        jobs = ServerJobs(core)
+        opening.push_async_callback(jobs.close)
+        server = Server(
+            settings=settings,
+            templates=templates,
+            swarms=core.swarms,
+            fleet=core.fleet,
+            jobs=jobs,
+            lines=core.lines,
+            now_ms=core.host.now_ms,
+        )
+        await core.swarms.recover()
+        await jobs.recover()
+        if failure.done():
+            raise failure.result()
+        server.ready = True
+        told = f"{len(core.swarms.all())} swarms with {core.swarms.agents} agents"
+        core.lines.log("info", None, "recovered", told)
+        return OpenServer(server, core, jobs, opening.pop_all(), failure)
+
+
+async def _core(
+    settings: ServerSettings,
+    templates: AgentSettings,
+    opening: AsyncExitStack,
+    failure: "asyncio.Future[BaseException]",
+    echo: TextIO | None,
+) -> Core:
+    """All but the jobs; what has to be closed again is on the stack, swarms on top."""
+    store = ServerStore.of(settings.home)
+    opening.enter_context(_owned(store))
+    form, level = settings.log_format, settings.log_level
+    lines = opening.enter_context(closing(LineLog(store.lines, level=level, form=form, echo=echo)))
+
+    def failed(error: BaseException) -> None:
+        lines.log("error", None, "failed", f"nothing more is answered: {error}")
+        if not failure.done():
+            failure.set_result(error)
+
+    log = opening.enter_context(closing(SqliteLog.open(store.log)))
+    blobs = FileBlobs(store.blobs)
+    host = OsHost(asyncio.get_running_loop(), floor_ms=last_ms(log, log.streams()))
+    places = Places(store.folder, store.blobs, store.workers)
+    ground = Ground(places, log, blobs, host, lines, failed, _import_paths(settings))
+    opening.push_async_callback(ground.close)
+    await ground.listen()
+    fleet_views = opening.enter_context(closing(SqliteFleetViews(store.fleet_views)))
+    fleet = FleetLog.open(log, host, blobs, fleet_views, failed)
+    opening.push_async_callback(fleet.close)
+    opened = _Opened(ground, store)
+    swarms = Swarms(fleet, opened.open, opened.close, settings.agents_max)
+    opening.push_async_callback(swarms.close, True)
+    return Core(settings, store, templates, log, blobs, host, lines, fleet, swarms)
+
+
+class _Opened:
+    """Opens swarms on the ground, each with its views, and closes them."""
+
+    def __init__(self, ground: Ground, store: ServerStore) -> None:
+        self._ground = ground
+        self._store = store
+        self._views: dict[str, SqliteViews] = {}
+
+    async def open(self, spec: SwarmSpec) -> LiveSwarm:
+        word = one_word(spec.id)
+        node = await self._ground.open(spec, self._store.scratch / word)
+        views = SqliteViews(self._store.views / f"{word}.db")
+        control = node.control
+        self._views[spec.id] = views
+        queries = Queries(self._ground.log, spec.id, views, lambda: control.head.seq)
+        return LiveSwarm(spec, node, queries)
+
+    async def close(self, swarm: LiveSwarm, kill: bool) -> None:
+        await self._ground.close_swarm(swarm.id, kill)
+        await swarm.read_out()
+        views = self._views.pop(swarm.id, None)
+        if views is not None:
+            views.close()
+
+
+def _owned(store: ServerStore) -> Lock:
+    """Become the owner of a store whose folders are there, and closed to other users."""
+    try:
+        make_folders(store.folder)
+        make_private(store.folder)
+        for folder in (store.views, store.scratch, store.runs):
+            folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise LogUnavailable(
+            f"The store {store.folder} cannot be made: {error.strerror or error}.",
+            hint="Name a folder that you may write with --home or VISIONFLOW_HOME.",
+        ) from error
+    try:
+        lock = acquire(store.lock)
+    except StoreInUse as error:
+        who = owner(store.lock)
+        named = "another process" if who is None else f"process {who.pid}"
+        stop = "" if who is None else f", stop it with `kill {who.pid}`,"
+        raise StoreInUse(
+            f"The store {store.folder} is in use by {named}.",
+            hint=f"Talk to that server{stop} or give this one another --home.",
+        ) from error
+    with suppress(FileNotFoundError):
+        if store.workers.stat().st_size > FILE_BYTES_MAX:
+            step_aside(store.workers)
+    return lock
+
+
+def _import_paths(settings: ServerSettings) -> tuple[str, ...]:
+    """Where workers look for classes that a file of templates names."""
+    if settings.agents_file is None:
+        return ()
+    return tuple(os.path.abspath(entry or ".") for entry in sys.path)
