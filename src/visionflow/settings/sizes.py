@@ -34,3 +34,11 @@ def cpu_millis(text: str | int | float) -> int | None:
         return None
     millis = int(found[1]) if found[1] else round(float(found[2]) * 1000)
     return millis or None
+
+
+def memory_text(size: int) -> str:
+    """Bytes as one of the forms that `memory_bytes` reads back to the same number."""
+    for unit, factor in (("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
+        if size % factor == 0 and size:
+            return f"{size // factor}{unit}"
+    return str(size)

@@ -6,7 +6,7 @@ that it cannot honour with the reason. Any other key is context for the agent: i
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -79,12 +79,19 @@ def fault_in(given: Mapping[str, Any], kind: type[RoleSettings]) -> str | None:
 def _warnings(
     agent: BaseAgent, given: Mapping[str, Any], known: set[str], kind: type[RoleSettings]
 ) -> list[str]:
+    return warnings_of(agent.type, given, known, kind.UNUSED)
+
+
+def warnings_of(
+    agent_type: str, given: Iterable[str], known: set[str], unused: Mapping[str, str]
+) -> list[str]:
+    """What to say of each given key that is none of the `known` ones, sorted by key."""
     told: list[str] = []
     for key in sorted(set(given) - known):
-        if key in kind.UNUSED:
-            told.append(f"{agent.type}: {key} has no effect: {kind.UNUSED[key]}")
+        if key in unused:
+            told.append(f"{agent_type}: {key} has no effect: {unused[key]}")
             continue
         near = get_close_matches(key, known, 1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
-        told.append(f"{agent.type}: {key} is no setting and is only context{meant}")
+        told.append(f"{agent_type}: {key} is no setting and is only context{meant}")
     return told

@@ -1,0 +1,102 @@
+"""Changes as they are made for a caller: once for each key, to the end, and on record.
+
+A change goes on when whoever asked is gone: half of it would be worse than all of it.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from visionflow.domain.errors import Refused
+from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.tool import Call
+from visionflow.runtime.swarms import LiveSwarm
+
+T = TypeVar("T")
+_numbers = itertools.count(1)
+
+
+def command_id(call: Call, tool: str, part: str = "") -> str | None:
+    """The id of the command that a call with a key makes, `None` without a key.
+
+    The same caller's same key for the same tool is the same command, whatever connection it comes
+    over and however often the server was started in between. `part` tells the commands of one
+    call apart.
+    """
+    if call.key is None:
+        return None
+    return f"{call.caller.name}/{tool}/{call.key}{'/' if part else ''}{part}"
+
+
+async def once(server: Server, word: str, make: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+    """Make a change, or join in where one of the same word is being made; and whether it was this
+    call that began it. Cancelling ends the waiting, not the change."""
+    under_way = server.under_way
+    found = under_way.get(word)
+    first = found is None
+    if found is None:
+        found = under_way[word] = asyncio.ensure_future(make())
+        found.add_done_callback(lambda done: _over(server, word, done))
+    return await asyncio.shield(found), first
+
+
+def _over(server: Server, word: str, done: "asyncio.Future[T]") -> None:
+    server.under_way.pop(word, None)
+    if not done.cancelled():
+        done.exception()  # Whoever waits is told; when nobody does any more, that is no fault.
+
+
+async def recorded(
+    server: Server,
+    call: Call,
+    tool: str,
+    make: Callable[[], Awaitable[T]],
+    *,
+    swarm: LiveSwarm | str | None = None,
+    subject: str | Callable[[T], str] | None = None,
+    command: str | None = None,
+) -> T:
+    """Make a change and have the audit know of it, or that it was refused; returns once both are
+    durable. `subject`: the id of what is changed, or how it is found in what was made. Calls with
+    the same `command` that come meanwhile get the same outcome.
+
+    Raises:
+        Refused: as `make`; that is on record too.
+    """
+    where = swarm.id if isinstance(swarm, LiveSwarm) else swarm
+    caller = call.caller
+
+    async def change() -> T:
+        known = subject if isinstance(subject, str) else None
+        try:
+            made = await make()
+        except Refused as error:
+            await server.fleet.record_call(
+                by=caller.name,
+                role=caller.role,
+                face=caller.face,
+                tool=tool,
+                code=error.reason,
+                message=error.message,
+                subject=known,
+                swarm=where,
+                call=command,
+            )
+            raise
+        if callable(subject):
+            known = subject(made)
+        # After the change: until then nobody knows that it was accepted.
+        await server.fleet.record_call(
+            by=caller.name,
+            role=caller.role,
+            face=caller.face,
+            tool=tool,
+            subject=known,
+            swarm=where,
+            call=command,
+        )
+        return made
+
+    made, _ = await once(server, command or f"{tool}/{next(_numbers)}", change)
+    return made

@@ -1,0 +1,105 @@
+"""Agents as replies show them. Every value is from the state, the log or the system; else null."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+
+from visionflow.domain.agents import AgentSpec, AgentStatus
+from visionflow.domain.tasks import Payload
+from visionflow.engine.state import AgentState, SwarmState
+from visionflow.interfaces.tools.arguments import Result
+from visionflow.interfaces.tools.casting import held_by
+from visionflow.ports.views import AgentRow
+from visionflow.runtime.swarms import LiveSwarm
+from visionflow.settings.sizes import memory_text
+
+SPAWNING = "spawning"
+
+
+class AgentShown(Result, frozen=True, kw_only=True):
+    """An agent in a list."""
+
+    id: str
+    type: str
+    name: str
+    status: str
+    current_task: str | None
+    pid: int | None
+    """The worker process that hosts it."""
+    swarm_id: str
+
+
+class Allocated(Result, frozen=True, kw_only=True):
+    """What an agent is held to."""
+
+    allocated: bool
+    cpu: str | None = None
+    memory: str | None
+    gpu_device: int | None = None
+    enforced_by: str | None
+
+
+def shown(swarm: LiveSwarm, agent: AgentState) -> AgentShown:
+    """A living agent."""
+    spec = agent.spec
+    return AgentShown(
+        id=spec.id,
+        type=spec.type,
+        name=spec.name,
+        status=agent.status,
+        current_task=next(iter(agent.open), None),
+        pid=pid_of(swarm.state, agent),
+        swarm_id=swarm.id,
+    )
+
+
+def row_shown(swarm: str, row: AgentRow) -> AgentShown:
+    """One that has left, as the log has it."""
+    return AgentShown(
+        id=row.id,
+        type=row.type,
+        name=row.name,
+        status=row.status,
+        current_task=None,
+        pid=None,
+        swarm_id=swarm,
+    )
+
+
+def pid_of(state: SwarmState, agent: AgentState) -> int | None:
+    """The process that hosts it, while there is one."""
+    worker = state.workers.get(agent.worker)
+    return None if worker is None else worker.pid
+
+
+def spawn_word(status: AgentStatus) -> str:
+    """The status in a reply to a spawn."""
+    return SPAWNING if status in (AgentStatus.CREATED, AgentStatus.INITIALISING) else status
+
+
+def allocated(spec: AgentSpec) -> Allocated:
+    """The ceiling of an agent, and what holds it."""
+    ceiling = spec.limits.memory_bytes
+    means = None if ceiling is None else held_by()
+    return Allocated(
+        allocated=means is not None,
+        memory=None if ceiling is None or means is None else memory_text(ceiling),
+        enforced_by=means,
+    )
+
+
+def config_of(config: Payload) -> dict[str, Any] | None:
+    """An agent's settings; `None` when they are so large that they are in a blob."""
+    if config.blob is not None:
+        return None
+    if config.inline is None:
+        return {}
+    found = msgspec.msgpack.decode(config.inline)
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def iso(at_ms: int) -> str:
+    """A time, as ISO 8601 in UTC to the millisecond."""
+    at = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
