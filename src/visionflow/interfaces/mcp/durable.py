@@ -1,0 +1,96 @@
+"""VisionFlow's own tasks as MCP tasks, under their own ids.
+
+Such a task stands in the log: nothing of it is held here, and it can be asked for after a restart,
+by any caller whose role may read it. A client that declares the extension and calls a long tool
+with `wait: true` gets the task to ask for in place of a response that is open for minutes.
+"""
+
+from typing import Any, cast
+
+import msgspec
+from mcp_types import CallToolRequestParams
+
+from visionflow.domain.errors import UnknownTask, VisionFlowError
+from visionflow.interfaces.mcp.calls import Calls
+from visionflow.interfaces.mcp.links import Context
+from visionflow.interfaces.mcp.tasks import POLL_MS, declared
+from visionflow.interfaces.mcp.wording import failure, success
+from visionflow.interfaces.tools.faults import fault_of
+
+WAITING = ("wait", "waitTimeout")
+"""Arguments of a long tool that say to wait, which the task is in place of."""
+_WORDS = {
+    "completed": "completed",
+    "failed": "completed",
+    "dead_letter": "completed",
+    "cancelled": "cancelled",
+}
+"""Status words; any other is of a task under way. A task that failed has a result that says so:
+MCP's own word `failed` is for errors of the protocol."""
+
+
+class Durable:
+    """A source of MCP tasks."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def fits(self, ctx: Context, params: CallToolRequestParams) -> bool:
+        """Whether to answer this call with a task."""
+        tool = self._calls.registry.tools.get(params.name)
+        wanted = (params.arguments or {}).get("wait") in (True, "true")
+        return tool is not None and tool.long and wanted and declared(ctx)
+
+    async def begin(self, ctx: Context, params: CallToolRequestParams) -> dict[str, Any]:
+        """Do what the call asks for but the waiting; what to answer its request with."""
+        given = params.arguments or {}
+        plain = {name: value for name, value in given.items() if name not in WAITING}
+        first = await self._calls.call(ctx, params.model_copy(update={"arguments": plain}))
+        told = cast("dict[str, Any]", first.get("structuredContent") or {})
+        task = cast("str | None", told.get("taskId"))
+        found = None if first["isError"] or task is None else await self._told(ctx, task)
+        return first if found is None else {"resultType": "task", **found}
+
+    async def get(self, ctx: Context, task: str) -> dict[str, Any] | None:
+        """See `Source`."""
+        found = await self._told(ctx, task)
+        if found is None or found["status"] != "completed":
+            return found
+        try:
+            result = success(await self._calls.read(ctx, "task_results", {"taskId": task}))
+        except VisionFlowError as error:
+            result = failure(fault_of(error, "tasks"))
+        return {**found, "result": result}
+
+    async def cancel(self, ctx: Context, task: str) -> bool:
+        """See `Source`."""
+        found = await self._told(ctx, task)
+        if found is not None and found["status"] == "working":
+            await self._calls.read(
+                ctx, "task_cancel", {"taskId": task, "reason": "taken back by its client"}
+            )
+        return found is not None
+
+    async def update(self, ctx: Context, task: str, answers: dict[str, Any]) -> bool:
+        """See `Source`. No task of ours asks its client for anything."""
+        return await self._told(ctx, task) is not None
+
+    async def _told(self, ctx: Context, task: str) -> dict[str, Any] | None:
+        if "task_status" not in self._calls.registry.tools or not task.startswith("task_"):
+            return None
+        try:
+            result = await self._calls.read(ctx, "task_status", {"taskId": task})
+        except UnknownTask:
+            return None
+        status: dict[str, Any] = msgspec.to_builtins(result)
+        word = _WORDS.get(status["status"], "working")
+        waits = status.get("reason") or status.get("missing")
+        return {
+            "taskId": task,
+            "status": word,
+            "statusMessage": status["status"] + (f": {waits}" if waits else ""),
+            "createdAt": status.get("createdAt"),
+            "lastUpdatedAt": status.get("updatedAt"),
+            "ttlMs": None,
+            "pollIntervalMs": POLL_MS,
+        }

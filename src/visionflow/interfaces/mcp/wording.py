@@ -1,0 +1,79 @@
+"""Tools, results and faults in MCP's form.
+
+The JSON stands in the text block too, because assistants show the model nothing else. A fault has
+no structured content: it would have to satisfy the tool's output schema, and some clients check.
+"""
+
+from typing import Any
+
+import msgspec
+
+from visionflow.interfaces.tools.arguments import Result
+from visionflow.interfaces.tools.faults import Fault
+from visionflow.interfaces.tools.tool import AnyTool
+
+FAULT = "visionflow/error"
+"""Where a fault stands for programs, in `_meta`."""
+COMPLETE: dict[str, Any] = {"resultType": "complete"}
+"""What 2026-07-28 wants in every result; earlier revisions do without."""
+DESTRUCTIVE = frozenset(
+    {
+        "swarm_destroy",
+        "swarm_reset",
+        "agent_terminate",
+        "agent_restart",
+        "task_cancel",
+        "task_queue_clear",
+    }
+)
+"""Tools that end or throw away what is there."""
+REPEATABLE = frozenset(
+    {
+        "swarm_destroy",
+        "swarm_scale",
+        "agent_scale",
+        "agent_terminate",
+        "agent_update",
+        "task_cancel",
+        "memory_store",
+    }
+)
+"""Tools that change nothing more when they are called again with the same arguments."""
+
+
+def tool_entry(tool: AnyTool) -> dict[str, Any]:
+    """A tool as `tools/list` has it."""
+    return {
+        "name": tool.name,
+        "description": tool.summary,
+        "inputSchema": tool.input_schema,
+        "outputSchema": tool.output_schema,
+        "annotations": {
+            "readOnlyHint": tool.reads,
+            "destructiveHint": tool.name in DESTRUCTIVE,
+            "idempotentHint": tool.reads or tool.name in REPEATABLE,
+            "openWorldHint": False,
+        },
+    }
+
+
+def success(result: Result) -> dict[str, Any]:
+    """What a tool gave."""
+    raw = msgspec.json.encode(result)
+    return {
+        "content": [{"type": "text", "text": raw.decode()}],
+        "structuredContent": msgspec.json.decode(raw),
+        "isError": False,
+        **COMPLETE,
+    }
+
+
+def failure(fault: Fault) -> dict[str, Any]:
+    """Why a tool gave nothing."""
+    error = {"message": fault.message, **fault.data}
+    return {
+        "content": [{"type": "text", "text": msgspec.json.encode({"error": error}).decode()}],
+        "isError": True,
+        **COMPLETE,
+        "_meta": {FAULT: error},
+    }
