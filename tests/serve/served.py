@@ -94,12 +94,12 @@ async def ended(swarm: LiveSwarm, task: str) -> Ended:
     loop = asyncio.get_running_loop()
     over: asyncio.Future[Ended] = loop.create_future()
 
-    def hear(found: Ended | None, error: BaseException | None = None) -> None:
+    def hear(ended: Ended | None, error: BaseException | None = None) -> None:
         if not over.done():
-            if found is None:
+            if ended is None:
                 over.set_exception(error or RuntimeError("no ending"))
             else:
-                over.set_result(found)
+                over.set_result(ended)
 
     swarm.node.completions.wait(task, hear)
     return await asyncio.wait_for(over, PATIENCE_S)

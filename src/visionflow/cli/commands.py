@@ -8,8 +8,10 @@ from cyclopts import App, Parameter
 
 from visionflow.cli.answering import calls
 from visionflow.cli.applying import APPLY_EXAMPLES, apply
+from visionflow.cli.configuring import CONFIG_EXAMPLES, config
 from visionflow.cli.demo import DEMO_EXAMPLES, demo
 from visionflow.cli.gating import GATE_EXAMPLES, gate
+from visionflow.cli.serving import SERVE_EXAMPLES, serve
 from visionflow.domain.errors import UsageError
 
 DEFAULT_OUT = Path(".visionflow/runs")
@@ -72,6 +74,8 @@ def make_app() -> App:
     app.command(run, help_epilogue=RUN_EXAMPLES)
     app.command(gate, help_epilogue=GATE_EXAMPLES)
     app.command(apply, help_epilogue=APPLY_EXAMPLES)
+    app.command(serve, help_epilogue=SERVE_EXAMPLES)
+    app.command(config, help_epilogue=CONFIG_EXAMPLES)
     app.command(runs, help_epilogue=RUNS_EXAMPLES)
     app.command(show, help_epilogue=SHOW_EXAMPLES)
     app.command(demo, help_epilogue=DEMO_EXAMPLES)

@@ -88,6 +88,7 @@ def end_recorded(log: Path) -> int:
     """
     from visionflow.adapters.sqlite.log import SqliteLog
     from visionflow.domain.events import WorkerStarted, decode_record
+    from visionflow.domain.fleet import STREAM
 
     if not log.exists():
         return 0
@@ -96,6 +97,7 @@ def end_recorded(log: Path) -> int:
         recorded = {
             Identity(event.pid, event.started)
             for stream in reader.streams()
+            if stream != STREAM
             for entry in reader.read(stream)
             for event in decode_record(entry.body).events
             if isinstance(event, WorkerStarted)

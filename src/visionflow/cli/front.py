@@ -62,12 +62,17 @@ class Front:
         *,
         restarts_max: int = RESTARTS_MAX,
         stop_s_max: float = STOP_S_MAX,
+        stdout: int = 2,
+        what: str = "orchestrator",
     ) -> None:
-        """Nothing is started yet. `env` is the whole environment of the orchestrator."""
+        """Nothing is started yet. `env` is the whole environment of the orchestrator, `stdout` the
+        descriptor that it prints on, and `what` how it is called here."""
         self._argv = list(argv)
         self._env = dict(env)
         self._restarts_max = restarts_max
         self._stop_s_max = stop_s_max
+        self._stdout = stdout
+        self._what = what
         self._restarts: list[float] = []
         self._asked: int | None = None
         self._asked_at = 0.0
@@ -113,7 +118,7 @@ class Front:
             if not self._may_restart():
                 return Ending(code, None, True, left)
             again = f"again ({len(self._restarts)} of {self._restarts_max} a minute)"
-            say(f"The orchestrator {how_it_ended(code)}; it goes on from its log {again}.")
+            say(f"The {self._what} {how_it_ended(code)}; it goes on from its log {again}.")
 
     def _may_restart(self) -> bool:
         now = time.monotonic()
@@ -149,8 +154,8 @@ class Front:
                 self._argv,
                 env={**self._env, FRONT_FD: str(told)},
                 stdin=subprocess.DEVNULL,
-                # Standard output is for the result alone, which this process prints.
-                stdout=2,
+                # Of a run, standard output is for the result alone, which this process prints.
+                stdout=self._stdout,
                 pass_fds=(told,),
             )
         except BaseException:

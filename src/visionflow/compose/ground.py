@@ -137,6 +137,10 @@ class Ground:
         if bus is not None:
             await bus.close()
 
+    def worker_pids(self) -> list[int]:
+        """Of the living worker processes of all swarms."""
+        return [pid for node in self._nodes.values() for pid in node.children.pids()]
+
     async def close(self) -> None:
         """Close the hub, once every swarm is closed."""
         await self._hub.close()

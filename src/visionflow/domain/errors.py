@@ -173,6 +173,13 @@ class StoreInUse(VisionFlowError):
     status: ClassVar[int] = 75
 
 
+class PortInUse(VisionFlowError):
+    """Another process listens on this port."""
+
+    code: ClassVar[str] = "port_in_use"
+    status: ClassVar[int] = 75
+
+
 class BlobMissing(VisionFlowError):
     """No blob with this hash is stored, or its content does not match."""
 

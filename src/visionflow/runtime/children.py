@@ -75,6 +75,10 @@ class Children:
         """The living process of a worker, if there is one."""
         return self._children.get(worker)
 
+    def pids(self) -> list[int]:
+        """Of all living processes."""
+        return [child.process.pid for child in self._children.values()]
+
     def start(self, effect: StartWorker) -> None:
         """Start a process when its time has come."""
         if self._closed:

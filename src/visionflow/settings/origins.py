@@ -275,6 +275,13 @@ class Resolved(msgspec.Struct, frozen=True):
     read: bool
     """Whether it is there."""
 
+    def shown(self, setting: Setting) -> object:
+        """A setting's value as it is written in a file."""
+        value: object = getattr(self.settings, setting.field)
+        if isinstance(value, int) and setting.read is _seconds:
+            return value // 1_000 if value % 1_000 == 0 else f"{value}ms"
+        return list(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value
+
 
 def home_of(environment: Mapping[str, str]) -> Path:
     """VISIONFLOW_HOME, or the platform's folder for state."""
@@ -317,8 +324,9 @@ def resolve(
     found = read_yaml(file) if config is not None or file.exists() else None
     if found is not None:
         for setting, item, line in _written(found):
+            value = _read_item(setting, item, line, file.parent)
             if setting.field not in values:
-                values[setting.field] = _read_item(setting, item, line)
+                values[setting.field] = value
                 origins[setting.key] = f"{found.file}:{line}"
     settings = completed(ServerSettings(**values), environment)
     return Resolved(settings, origins, str(file), found is not None)
@@ -367,13 +375,25 @@ def _written(file: Located) -> list[tuple[Setting, Located, int]]:
     return found
 
 
-def _read_item(setting: Setting, item: Located, line: int) -> Any:
+def _read_item(setting: Setting, item: Located, line: int, folder: Path) -> Any:
+    value = item.value
+    if setting.read in (_file, _folders):
+        value = _beside(value, folder)
     try:
-        return setting.read(item.value)
+        return setting.read(value)
     except ValueError as error:
         raise item.fault(
             f"{setting.key} is {_shown(item.value)}, and takes {error}.", line=line
         ) from error
+
+
+def _beside(value: object, folder: Path) -> object:
+    """Paths of a file are meant from where it lies."""
+    if isinstance(value, list):
+        return [_beside(each, folder) for each in cast("list[object]", value)]
+    if isinstance(value, str) and value.strip():
+        return str(folder / os.path.expanduser(value.strip()))
+    return value
 
 
 def _shown(value: object) -> str:

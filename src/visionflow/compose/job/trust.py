@@ -1,7 +1,6 @@
 """Which workspaces the user trusts: their code may run also where nothing confines it."""
 
 import os
-import sys
 from pathlib import Path
 
 import msgspec
@@ -9,6 +8,7 @@ import msgspec
 from visionflow.agents.tools.text import write_whole
 from visionflow.compose.job.exits import OutputError
 from visionflow.domain.errors import ConfigError
+from visionflow.settings.origins import home_of
 
 
 class _Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,13 +20,7 @@ class _Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def home() -> Path:
     """VISIONFLOW_HOME, or the platform's folder for state."""
-    named = os.environ.get("VISIONFLOW_HOME")
-    if named:
-        return Path(os.path.abspath(named))
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "visionflow"
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "visionflow"
+    return home_of(os.environ)
 
 
 def trusted(workspace: str | os.PathLike[str]) -> bool:

@@ -8,6 +8,7 @@ from visionflow.adapters.files import FileBlobs
 from visionflow.adapters.host_os import OsHost
 from visionflow.adapters.lines import LineLog
 from visionflow.adapters.sqlite.log import SqliteLog
+from visionflow.compose.ground import Ground
 from visionflow.runtime.fleet import FleetLog
 from visionflow.runtime.swarms import Swarms
 from visionflow.settings.agents import AgentSettings
@@ -90,5 +91,6 @@ class Core(msgspec.Struct, frozen=True):
     blobs: FileBlobs
     host: OsHost
     lines: LineLog
+    ground: Ground
     fleet: FleetLog
     swarms: Swarms

@@ -144,7 +144,7 @@ async def _core(
     opened = _Opened(ground, store)
     swarms = Swarms(fleet, opened.open, opened.close, settings.agents_max)
     opening.push_async_callback(swarms.close, True)
-    return Core(settings, store, templates, log, blobs, host, lines, fleet, swarms)
+    return Core(settings, store, templates, log, blobs, host, lines, ground, fleet, swarms)
 
 
 class _Opened:

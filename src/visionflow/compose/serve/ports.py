@@ -1,0 +1,173 @@
+"""Opens the server's ports once its core is there, and closes them before it goes.
+
+Which bytes mean what on a port is each face's business.
+"""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from visionflow.compose.serve.opening import OpenServer
+from visionflow.domain.errors import ConfigError, PortInUse, VisionFlowError
+from visionflow.settings.server import ServerSettings
+
+Message = MutableMapping[str, Any]
+App = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
+    Awaitable[None],
+]
+BACKLOG = 1_024
+CLOSE_S_MAX = 2.0
+"""What requests under way on port 3000 have, to end by themselves."""
+STARTED_POLL_S = 0.005
+
+
+class OpenPorts:
+    """Where a server listens."""
+
+    def __init__(self, endpoints: dict[str, str], held: AsyncExitStack) -> None:
+        self.endpoints = endpoints
+        """By face: `tcp` and `web` as HOST:PORT, `socket` as a path."""
+        self._held = held
+
+    async def close(self) -> None:
+        """Take no more connections, end those that are open."""
+        await self._held.aclose()
+
+
+async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPorts:
+    """Listen where the settings say.
+
+    `roots`: pids of processes beside this one that adopt what agents leave behind.
+
+    Raises:
+        PortInUse: another process listens there.
+        ConfigError: this address is none of ours, or nobody could use it (see the gate).
+    """
+    from visionflow.interfaces.access.gate import Gate
+    from visionflow.interfaces.access.lookups import Lookups
+    from visionflow.interfaces.access.tokens import Tokens
+    from visionflow.interfaces.mcp.http import app as mcp_app
+    from visionflow.interfaces.tools.all import all_tools
+    from visionflow.interfaces.web.app import app as web_app
+    from visionflow.interfaces.wire.listening import start, start_unix
+
+    server, core = opened.server, opened.core
+    settings = server.settings
+    registry = all_tools(server)
+    async with AsyncExitStack() as opening:
+        lookups = Lookups(core.ground.worker_pids, (os.getpid(), *roots))
+        tokens = Tokens(settings.home, core.host.now_ms)
+        gate = Gate(settings, tokens, lookups, core.fleet)
+        opening.callback(gate.close)
+        gate.may_bind()
+        web_sockets = listen(settings.host, settings.web_port, "--web-port")
+        for each in web_sockets:
+            opening.callback(each.close)
+        path = str(core.store.socket)
+        unix = await start_unix(path, server, registry, gate, settings)
+        opening.push_async_callback(unix.aclose)
+        mounted = mcp_app(server, registry, gate)
+        listening = await start(server, registry, gate, settings, mounted)
+        opening.push_async_callback(listening.aclose)
+        await _serve_web(web_app(server, registry, gate), web_sockets, opening)
+        server.endpoints.update(
+            tcp=place(settings.host, listening.port),
+            web=place(settings.host, web_sockets[0].getsockname()[1]),
+            socket=path,
+        )
+        return OpenPorts(dict(server.endpoints), opening.pop_all())
+
+
+def place(host: str, port: int) -> str:
+    """An address as people and URLs write it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def listen(host: str, port: int, flag: str) -> list[socket.socket]:
+    """Sockets that listen on all addresses of this host, on one port.
+
+    Raises:
+        PortInUse: another process has the port; the message says which, and what to do.
+        ConfigError: the host is none of this machine's, or the port is not for us.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ConfigError(
+            f"The host {host!r} is no address of this machine: {error.strerror}.",
+            hint="Use --host 127.0.0.1 for this machine alone.",
+        ) from error
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in dict.fromkeys((info[0], info[4]) for info in found):
+            at = port if port or not sockets else sockets[0].getsockname()[1]
+            sockets.append(socket.create_server((address[0], at), family=family, backlog=BACKLOG))
+    except OSError as error:
+        for each in sockets:
+            each.close()
+        raise refused(host, port, flag, error) from error
+    return sockets
+
+
+def refused(host: str, port: int, flag: str, error: OSError) -> VisionFlowError:
+    """Why a port could not be listened on, and what to do."""
+    where = place(host, port)
+    if error.errno == errno.EADDRINUSE:
+        return PortInUse(
+            f"{where} is in use by another process.",
+            hint=f"Stop that one, or take another port with {flag} (0: any that is free).",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ConfigError(
+            f"This user may not listen on {where}.", hint=f"Take a port above 1023 with {flag}."
+        )
+    return ConfigError(
+        f"{where} cannot be listened on: {error.strerror or error}.",
+        hint="Use --host 127.0.0.1 for this machine alone.",
+    )
+
+
+def probe(settings: ServerSettings) -> None:
+    """See early whether the ports are free; they are opened only when recovery is done.
+
+    Raises:
+        PortInUse, ConfigError: see `listen`.
+    """
+    for port, flag in ((settings.tcp_port, "--port"), (settings.web_port, "--web-port")):
+        for each in listen(settings.host, port, flag):
+            each.close()
+
+
+async def _serve_web(app: App, sockets: list[socket.socket], opening: AsyncExitStack) -> None:
+    """Serve an app with uvicorn on this loop; the signals stay those of the program."""
+    import uvicorn
+
+    class Quiet(uvicorn.Server):
+        async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+            await self._serve(sockets)
+
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=round(CLOSE_S_MAX),
+    )
+    web = Quiet(config)
+    serving = asyncio.ensure_future(web.serve(sockets))
+
+    async def close() -> None:
+        web.should_exit = True
+        await serving
+
+    opening.push_async_callback(close)
+    while not web.started and not serving.done():
+        await asyncio.sleep(STARTED_POLL_S)
+    if serving.done():
+        await serving
