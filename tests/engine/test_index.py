@@ -12,8 +12,10 @@ from visionflow.engine.scoring import level_of, score_bp, slots
 from visionflow.engine.state import AgentState, SwarmState
 
 
-def level(agent: AgentState) -> int:
+def level(state: SwarmState, agent: AgentState) -> int:
     """Where an agent must stand, by its record and load."""
+    if any(agent.spec.id in held for held in (state.draining, state.updating, state.moving)):
+        return -1
     held, tasks_max = len(agent.open), agent.spec.tasks_max
     able = agent.status in (AgentStatus.READY, AgentStatus.PROCESSING)
     if not able or held >= slots(agent.completed, agent.mean_us, tasks_max):
@@ -27,7 +29,7 @@ def rebuilt(state: SwarmState) -> Matching:
     for name, agent in state.agents.items():
         if agent.status not in (AgentStatus.TERMINATING, AgentStatus.FAILED):
             matching.join(name, offers(agent.spec.capabilities, agent.spec.type))
-            matching.place(name, level(agent))
+            matching.place(name, level(state, agent))
     for name, task in state.tasks.items():
         if task.status is TaskStatus.QUEUED:
             spec = task.spec

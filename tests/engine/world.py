@@ -436,7 +436,8 @@ class World:
     def _terminate(self) -> None:
         if len(self.state.agents) > 3:
             name = self.random.choice(list(self.state.agents))
-            self.send(c.TerminateAgent(now_ms=self.now_ms, agent=name))
+            drain = self.random.random() < 0.5
+            self.send(c.TerminateAgent(now_ms=self.now_ms, agent=name, drain=drain))
 
     def _sleep(self) -> None:
         self.now_ms += 30_000

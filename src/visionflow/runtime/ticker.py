@@ -10,6 +10,7 @@ from visionflow.domain import commands as c
 from visionflow.domain.limits import TIMEOUT_GRACE_MS
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.audit import audit
+from visionflow.engine.decide.draining import drained
 from visionflow.engine.state import SwarmState
 from visionflow.ports.host import Host, Timer
 from visionflow.ports.telemetry import Telemetry
@@ -32,6 +33,7 @@ def is_due(state: SwarmState, now_ms: int) -> bool:
         (retry_ms is not None and retry_ms <= now_ms)
         or (deadline_ms is not None and deadline_ms <= now_ms)
         or bool(state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS))
+        or bool(state.draining and drained(state))
     )
 
 

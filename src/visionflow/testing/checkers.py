@@ -57,6 +57,7 @@ AGENT_TABLE: dict[str, dict[str, str]] = {
     "processing": {
         "busy": "processing",
         "idle": "ready",
+        "agent_draining": "processing",
         "agent_errored": "error",
         "agent_terminating": "terminating",
     },
@@ -120,6 +121,7 @@ class AgentLine:
         self.spec = spec
         self.worker = worker
         self.status = "created"
+        self.draining = False
         self.open: dict[str, int] = {}
         self.offers = frozenset(spec.get("capabilities", ()))
 
@@ -326,6 +328,8 @@ class LogCheck:
             status = "gone" if agent is None else agent.status
             self._wrong(f"{name} is given to {event['agent']}, which is {status}")
             return
+        if agent.draining:
+            self._wrong(f"{name} is given to {event['agent']}, which is draining")
         missing = set(task.spec.get("capabilities", ())) - agent.offers
         if missing:
             self._wrong(f"{name} is given to {event['agent']}, which lacks {sorted(missing)}")
@@ -384,6 +388,7 @@ class LogCheck:
             self._wrong(f"{kind} of {event['agent']}, which is not there")
             return
         self._move(agent, kind, event["agent"])
+        agent.draining = agent.draining or kind == "agent_draining"
         if kind == "agent_terminated":
             del self.agents[event["agent"]]
             if agent.open:

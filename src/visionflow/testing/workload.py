@@ -142,7 +142,9 @@ class _Maker:
         if number > 2 and self.chance(0.4):
             self.act(
                 at_ms + self.random.randint(100, self.span_ms),
-                lambda now, i: c.TerminateAgent(now_ms=now, command=i, agent=name),
+                lambda now, i: c.TerminateAgent(
+                    now_ms=now, command=i, agent=name, drain=number % 2 == 1
+                ),
                 needs=(command,),
                 refusals=("unknown_id",),
             )
