@@ -128,6 +128,16 @@ class Queries:
             raise UnknownTask(f"There is no task {task}.")
         return found, attempts
 
+    def parts(self, root: str) -> dict[str, TaskRow]:
+        """The parts of a plan, by id."""
+        wanted = TaskFilter(parent=root)
+        found: dict[str, TaskRow] = {}
+        page = self.tasks(wanted=wanted)
+        while page:
+            found.update((row.id, row) for row in page)
+            page = self.tasks(after=page[-1], wanted=wanted) if len(page) == PAGE_MAX else []
+        return found
+
     def attempts(self, task: str) -> list[AttemptRow]:
         """All attempts at a task, first to last."""
         self.catch_up()

@@ -1,0 +1,215 @@
+"""Tools for memory that agents and clients share: memory_store, memory_retrieve, memory_search.
+
+It is durable, in the fleet's log; what is kept how long is decided there.
+"""
+
+from collections.abc import Awaitable
+from typing import Annotated, Any
+
+from visionflow.domain.access import MEMBERS, READERS
+from visionflow.domain.errors import UsageError
+from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.arguments import Arguments, Result
+from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.moments import iso, iso_or_none
+from visionflow.interfaces.tools.recording import command_id, recorded
+from visionflow.interfaces.tools.tasks import CURSOR, checked_limit
+from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+from visionflow.runtime.fleet import StoredMemory
+
+DEFAULT = "default"
+PAGE_BYTES_MAX = 1_048_576
+"""Of the values of one page."""
+
+
+class StoreArguments(Arguments, frozen=True, kw_only=True):
+    key: str
+    value: Annotated[Any, about("Any JSON.")]
+    namespace: str = DEFAULT
+    ttl: Annotated[int | None, form("seconds", "It is forgotten after so many seconds.")] = None
+
+
+class RetrieveArguments(Arguments, frozen=True, kw_only=True):
+    key: str
+    namespace: str = DEFAULT
+
+
+class SearchArguments(Arguments, frozen=True, kw_only=True):
+    query: Annotated[str, about("Beginnings of words in keys and values; all must be there.")] = ""
+    namespace: Annotated[str | None, about("All, where none is given.")] = None
+    limit: Annotated[int, about("1 to 1000.")] = 50
+    cursor: Annotated[str | None, about(CURSOR)] = None
+
+
+class Stored(Result, frozen=True, kw_only=True):
+    namespace: str
+    key: str
+    size_bytes: int
+    stored_at: str
+    expires_at: str | None
+
+
+class Retrieved(Result, frozen=True, kw_only=True):
+    namespace: str
+    key: str
+    found: bool
+    value: Any
+    size_bytes: int | None
+    stored_at: str | None
+    stored_by: str | None
+    expires_at: str | None
+
+
+class Found(Result, frozen=True, kw_only=True):
+    namespace: str
+    key: str
+    value: Annotated[Any, about("Null when it is in `truncated`: retrieve it.")]
+    size_bytes: int
+    stored_at: str
+    expires_at: str | None
+
+
+class Searched(Result, frozen=True, kw_only=True):
+    entries: list[Found]
+    truncated: Annotated[list[str], about("namespace/key of values that are left out.")]
+    next_cursor: str | None
+
+
+class MemoryTools:
+    """The tools of one server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def store(self, call: Call, given: StoreArguments) -> Stored:
+        """Keep a value, in the place of an earlier one."""
+        if given.ttl is not None and given.ttl <= 0:
+            raise UsageError("ttl is 0; it is above 0.", hint="Leave it out to keep the value.")
+        command = command_id(call, "memory_store")
+
+        def make() -> Awaitable[StoredMemory]:
+            return self._server.fleet.store_memory(
+                given.namespace,
+                given.key,
+                given.value,
+                ttl_ms=given.ttl,
+                by=call.caller.name,
+                command=command,
+            )
+
+        kept = await recorded(
+            self._server,
+            call,
+            "memory_store",
+            make,
+            subject=f"{given.namespace}/{given.key}",
+            command=command,
+        )
+        return Stored(
+            namespace=kept.namespace,
+            key=kept.key,
+            size_bytes=kept.size_bytes,
+            stored_at=iso(kept.stored_ms),
+            expires_at=iso_or_none(kept.expires_ms),
+        )
+
+    async def retrieve(self, call: Call, given: RetrieveArguments) -> Retrieved:
+        """The value under a key, or that there is none."""
+        del call
+        row = await self._server.fleet.memory(given.namespace, given.key)
+        return Retrieved(
+            namespace=given.namespace,
+            key=given.key,
+            found=row is not None,
+            value=None if row is None else row.value,
+            size_bytes=None if row is None else row.size_bytes,
+            stored_at=None if row is None else iso(row.stored_ms),
+            stored_by=None if row is None else row.by,
+            expires_at=None if row is None else iso_or_none(row.expires_ms),
+        )
+
+    async def search(self, call: Call, given: SearchArguments) -> Searched:
+        """A page of keys, in the order of namespace and key."""
+        del call
+        limit = checked_limit(given.limit)
+        rows = await self._server.fleet.search_memory(
+            given.namespace, given.query, limit, _after(given.cursor)
+        )
+        last = rows[-1] if len(rows) == limit else None
+        entries: list[Found] = []
+        truncated: list[str] = []
+        shown = 0
+        for row in rows:
+            left_out = row.is_large or shown + row.size_bytes > PAGE_BYTES_MAX
+            if left_out:
+                truncated.append(f"{row.namespace}/{row.key}")
+            else:
+                shown += row.size_bytes
+            entries.append(
+                Found(
+                    namespace=row.namespace,
+                    key=row.key,
+                    value=None if left_out else row.value,
+                    size_bytes=row.size_bytes,
+                    stored_at=iso(row.stored_ms),
+                    expires_at=iso_or_none(row.expires_ms),
+                )
+            )
+        return Searched(
+            entries=entries,
+            truncated=truncated,
+            next_cursor=None
+            if last is None
+            else f"{len(last.namespace)}:{last.namespace}{last.key}",
+        )
+
+
+def _after(cursor: str | None) -> tuple[str, str] | None:
+    if cursor is None:
+        return None
+    length, colon, rest = cursor.partition(":")
+    if not colon or not length.isdigit() or int(length[:9]) > len(rest):
+        raise UsageError(f"cursor is {cursor[:60]!r}; it is the nextCursor of an earlier page.")
+    return rest[: int(length)], rest[int(length) :]
+
+
+def memory_tools(server: Server) -> list[AnyTool]:
+    """memory_store, memory_retrieve and memory_search."""
+    tools = MemoryTools(server)
+    return [
+        Tool(
+            name="memory_store",
+            group="memory",
+            summary="Keep a JSON value under a key, durably, for agents and clients.",
+            arguments=StoreArguments,
+            result=Stored,
+            roles=MEMBERS,
+            run=tools.store,
+            example={"key": "decision", "value": {"db": "sqlite"}, "ttl": "1h"},
+            positional=("key", "value"),
+        ),
+        Tool(
+            name="memory_retrieve",
+            group="memory",
+            summary="The value under a key; `found` says whether there is one.",
+            arguments=RetrieveArguments,
+            result=Retrieved,
+            roles=READERS,
+            run=tools.retrieve,
+            example={"key": "decision"},
+            positional=("key",),
+            reads=True,
+        ),
+        Tool(
+            name="memory_search",
+            group="memory",
+            summary="Keys whose name or value has all the words of a query, by pages.",
+            arguments=SearchArguments,
+            result=Searched,
+            roles=READERS,
+            run=tools.search,
+            example={"query": "sqlite"},
+            positional=("query",),
+            reads=True,
+        ),
+    ]

@@ -1,0 +1,271 @@
+"""The tool task_results: what came of a task, whole or in pieces, now or once it has ended.
+
+Of a plan the result is, by phase, the results of its parts in order, with null where one has
+none; of a playbook's run it is the summary of the report. A value above `RESULT_BYTES_MAX` is left
+out and named in `truncated`; with a cursor its JSON text is read piece by piece.
+"""
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+
+from visionflow.domain.access import READERS
+from visionflow.domain.errors import UsageError
+from visionflow.domain.tasks import Payload, TaskStatus
+from visionflow.interfaces.jobs import Report
+from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.arguments import Result
+from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.locating import parts_of, place_of, story_of
+from visionflow.interfaces.tools.moments import iso_or_none, seconds
+from visionflow.interfaces.tools.tasks import CURSOR, EXAMPLE, TaskArguments
+from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+from visionflow.ports.blobs import Blobs
+from visionflow.ports.views import TaskRow
+from visionflow.runtime.completions import Ended
+from visionflow.runtime.intake import unpack
+from visionflow.runtime.swarms import LiveSwarm
+
+RESULT_BYTES_MAX = 1_048_576
+"""Of the JSON of one result."""
+PIECE_CHARS = 40_000
+PARTS_SHOWN_MAX = 500
+
+
+class ResultsArguments(TaskArguments, frozen=True, kw_only=True):
+    wait: Annotated[bool, about("Answer once it has ended.")] = False
+    wait_timeout: Annotated[
+        int | None, form("seconds", "Answer after so many seconds, ended or not.")
+    ] = None
+    part: Annotated[str | None, about("Of a plan: only this phase, or the task of this id.")] = None
+    cursor: Annotated[str | None, about(f"{CURSOR} Gives the result's JSON text by pieces.")] = None
+
+
+class Part(Result, frozen=True, kw_only=True):
+    task_id: str
+    phase: str | None
+    type: str
+    status: str
+    agent_id: str | None
+    reason: str | None
+    duration: float | None
+
+
+class RunReport(Result, frozen=True, kw_only=True):
+    run_id: str
+    folder: str
+    status: str
+    files: list[str]
+
+
+class Results(Result, frozen=True, kw_only=True):
+    task_id: str
+    swarm_id: str
+    status: str
+    reason: str | None
+    result: Annotated[Any, about("Of a plan, by phase; of a playbook, the report's summary.")]
+    text: Annotated[str | None, about("A piece of the result's JSON text, asked for by cursor.")]
+    truncated: Annotated[list[str], about("Fields that are left out: go on with nextCursor.")]
+    next_cursor: str | None
+    parts: list[Part]
+    parts_total: int
+    report: RunReport | None
+    agent_id: str | None
+    duration: float | None
+    ended_at: str | None
+
+
+class Value(msgspec.Struct, frozen=True):
+    """A result that can leave as JSON."""
+
+    value: Any
+    text: str | None
+    """Its JSON, where it was asked for or is too long."""
+    run: RunReport | None
+
+
+class ResultTools:
+    """The tool of one server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def results(self, call: Call, given: ResultsArguments) -> Results:
+        """What came of a task."""
+        start = _start(given.cursor)
+        swarm = await place_of(self._server, call, given.task_id, given.swarm_id)
+        if given.wait:
+            call.took_effect()
+            await _ended(self._server, swarm, given.task_id, call, given.wait_timeout)
+        row, _ = await story_of(swarm, given.task_id)
+        parts: list[TaskRow] = []
+        if row.phases:
+            parts = _chosen(await parts_of(swarm, row), row, given.part)
+        elif given.part not in (None, row.id):
+            raise UsageError(f"{row.id} is no plan, so it has no part {given.part!r:.100}.")
+        report = self._server.jobs.report(row.id)
+        found = await _value(swarm, row, parts, report, given.part, start is not None)
+        text, cursor = found.text, None
+        if text is not None:
+            place = start or 0
+            piece = text[place : place + PIECE_CHARS] if start is not None else None
+            shown = 0 if piece is None else len(piece)
+            cursor = str(place + shown) if place + shown < len(text) else None
+            text = piece
+        left_out = found.text is not None
+        return Results(
+            task_id=row.id,
+            swarm_id=swarm.id,
+            status=row.status,
+            reason=row.reason,
+            result=None if left_out else found.value,
+            text=text,
+            truncated=["result"] if left_out else [],
+            next_cursor=cursor,
+            parts=[_part(each) for each in parts[:PARTS_SHOWN_MAX]],
+            parts_total=len(parts),
+            report=found.run,
+            agent_id=row.agent,
+            duration=seconds(row.duration_us),
+            ended_at=iso_or_none(row.ended_ms),
+        )
+
+
+async def _value(
+    swarm: LiveSwarm,
+    row: TaskRow,
+    parts: list[TaskRow],
+    report: Report | None,
+    part: str | None,
+    as_text: bool,
+) -> Value:
+    """The result that is asked for, read in a thread: it may be large."""
+    blobs = swarm.node.intake.blobs
+
+    def read() -> Value:
+        run = None if report is None else _run(report)
+        if report is not None and report.summary is not None and part is None:
+            return _told(report.summary, as_text, run)
+        if not row.phases:
+            return _told(_result(row, blobs), as_text, run)
+        if len(parts) == 1 and parts[0].id == part:
+            return _told(_result(parts[0], blobs), as_text, run)
+        phases: dict[str, list[Any]] = {}
+        for each in parts:
+            phases.setdefault(each.phase or "", []).append(_result(each, blobs))
+        return _told(phases, as_text, run)
+
+    return await asyncio.get_running_loop().run_in_executor(None, read)
+
+
+async def _ended(
+    server: Server, swarm: LiveSwarm, task: str, call: Call, timeout_ms: int | None
+) -> None:
+    """Wait until a task has ended, the time is over, or nobody waits any more."""
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def hear(ended: Ended | None, error: BaseException | None = None) -> None:
+        if not over.done():
+            if ended is None and error is not None:
+                over.set_exception(error)
+            else:
+                over.set_result(None)
+
+    live = swarm.state.tasks.get(task)
+    if live is None:
+        return
+    swarm.node.completions.wait(task, hear)
+    gone = asyncio.ensure_future(call.cancelled.wait())
+    try:
+        timeout = None if timeout_ms is None else timeout_ms / 1_000
+        await asyncio.wait((over, gone), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        swarm.node.completions.forget(task, hear)
+    if over.done():
+        over.result()
+        await server.jobs.concluded(task)
+
+
+def _start(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not cursor.isdigit() or len(cursor) > 12:
+        raise UsageError(f"cursor is {cursor[:60]!r}; it is the nextCursor of an earlier piece.")
+    return int(cursor)
+
+
+def _chosen(parts: list[TaskRow], root: TaskRow, part: str | None) -> list[TaskRow]:
+    if part is None:
+        return parts
+    found = [each for each in parts if part in (each.phase, each.id)]
+    if not found:
+        names = ", ".join(name for name, _ in root.phases)
+        raise UsageError(
+            f"Plan {root.id} has no part {part[:100]!r}.",
+            hint=f"Its phases are {names}; or give the id of one of its tasks.",
+        )
+    return found
+
+
+def _result(row: TaskRow, blobs: Blobs) -> Any:
+    if row.status != TaskStatus.COMPLETED:
+        return None
+    return unpack(Payload(row.result, row.result_blob), blobs)
+
+
+def _told(value: Any, as_text: bool, run: RunReport | None) -> Value:
+    """As plain JSON values: bytes as base64, keys as texts.
+
+    Raises:
+        UsageError: it holds what JSON cannot carry.
+    """
+    try:
+        plain = msgspec.to_builtins(value, str_keys=True)
+        encoded = msgspec.json.encode(plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"The result cannot be told as JSON: {error}.") from error
+    if as_text or len(encoded) > RESULT_BYTES_MAX:
+        return Value(None, encoded.decode(), run)
+    return Value(plain, None, run)
+
+
+def _part(row: TaskRow) -> Part:
+    return Part(
+        task_id=row.id,
+        phase=row.phase,
+        type=row.type,
+        status=row.status,
+        agent_id=row.agent,
+        reason=row.reason,
+        duration=seconds(row.duration_us),
+    )
+
+
+def _run(report: Report) -> RunReport:
+    files: list[str] = []
+    if report.folder.is_dir():
+        files = sorted(each.name for each in report.folder.iterdir() if each.is_file())
+    return RunReport(
+        run_id=report.run, folder=str(report.folder), status=report.status, files=files
+    )
+
+
+def result_tools(server: Server) -> list[AnyTool]:
+    """task_results."""
+    return [
+        Tool(
+            name="task_results",
+            group="tasks",
+            summary="What came of a task; of a plan by parts, of a playbook the report's summary.",
+            arguments=ResultsArguments,
+            result=Results,
+            roles=READERS,
+            run=ResultTools(server).results,
+            example={"taskId": EXAMPLE, "wait": True, "waitTimeout": 600},
+            positional=("taskId",),
+            reads=True,
+            long=True,
+        )
+    ]

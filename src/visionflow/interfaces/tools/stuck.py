@@ -1,0 +1,48 @@
+"""Which tasks are stuck: without progress for too long, or queued that long with nobody able.
+
+Too long is twice what tasks of its type took on average, and where there is no record of those,
+the server's AGENT_TIMEOUT; never less than `STUCK_MS_MIN`, so that one slow run of a quick type
+is not taken for a hung one.
+"""
+
+from visionflow.domain.tasks import TaskStatus
+from visionflow.interfaces.tools.standing import nobody_can
+from visionflow.ports.views import TaskRow
+from visionflow.runtime.swarms import LiveSwarm
+
+STUCK_MS_MIN = 10_000
+
+
+class Stuck:
+    """Judges tasks of one swarm as they are now."""
+
+    def __init__(self, swarm: LiveSwarm, timeout_ms: int) -> None:
+        """`timeout_ms` holds for a type without a record."""
+        self._swarm = swarm
+        self._timeout_ms = timeout_ms
+        self._patience: dict[str, int] = {}
+
+    async def is_so(self, row: TaskRow, now_ms: int) -> bool:
+        """Whether a task is stuck."""
+        if row.status in (TaskStatus.ASSIGNED, TaskStatus.RUNNING):
+            signal = self._swarm.signals.get(row.id)
+            heard_ms = signal.at_ms if signal is not None and signal.attempt == row.attempt else 0
+            since_ms = max(row.changed_ms, row.stepped_ms or 0, heard_ms)
+        elif row.status == TaskStatus.QUEUED:
+            state = self._swarm.state
+            if nobody_can(state, row.capabilities, row.agent_type, row.wanted_agent) is None:
+                return False
+            since_ms = row.changed_ms
+        else:
+            return False
+        return now_ms - since_ms > await self._patience_ms(row.type)
+
+    async def _patience_ms(self, type: str) -> int:
+        found = self._patience.get(type)
+        if found is None:
+            took = await self._swarm.read(lambda queries: queries.durations(type))
+            found = self._timeout_ms
+            if took:
+                found = max(STUCK_MS_MIN, 2 * sum(took) // len(took) // 1_000)
+            self._patience[type] = found
+        return found
