@@ -11,17 +11,15 @@ from typing import ClassVar
 import msgspec
 
 from visionflow.adapters.files import FileBlobs
-from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.agents.report.commands import run_command
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.workspace import PrivateRepository
 from visionflow.agents.workspace.applying import Brought, bring_branch, change_files
+from visionflow.compose.job.events import story_in
 from visionflow.compose.job.exits import ExitCode
 from visionflow.compose.job.folder import FINISHED, RunFolder
 from visionflow.compose.job.outputs import facts_of
-from visionflow.compose.job.story import Story
 from visionflow.domain.errors import Refused, UnknownId
-from visionflow.domain.events import decode_record
 
 
 class NotAccepted(Refused):
@@ -118,14 +116,7 @@ def facts_in(folder: RunFolder) -> RunFacts:
         UnknownId: there is no run here, or it has no log yet.
     """
     order = folder.read_order()
-    path = folder.state / "log.db"
-    if not path.is_file():
+    if not folder.log_of(order)[0].is_file():
         raise UnknownId(f"Nothing is recorded of the run {folder.run} yet.")
-    story = Story(order.plan)
-    log = SqliteLog.open(path, read_only=True)
-    try:
-        for entry in log.read(order.run, 0):
-            story.take(entry.seq, decode_record(entry.body))
-    finally:
-        log.close()
-    return facts_of(folder, order, story, folder.status(), FileBlobs(folder.state / "blobs"))
+    story = story_in(folder, order)
+    return facts_of(folder, order, story, folder.status(), FileBlobs(folder.blobs_of(order)))

@@ -52,3 +52,5 @@ class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     tasks_max: int = 1
     """Tasks it works on at once."""
     limits: ResourceLimits = ResourceLimits()
+    formed: bool = False
+    """It was spawned for a plan, not by a client: a later plan adds the roles that it lacks."""

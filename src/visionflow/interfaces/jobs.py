@@ -48,9 +48,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: int | None = None
     capabilities: tuple[str, ...] = ()
     """The plan's agents together must cover these."""
-    failure_threshold: float = 0.0
+    failure_threshold: float | None = None
+    """Of a phase, the share of failed tasks that is borne; `None`: all of a playbook's, none of
+    others."""
     retry: RetryPolicy = DEFAULT_RETRY
     agent: str | None = None
+    """Only this agent, by id."""
+    agent_type: str | None = None
     form_team: bool | None = None
     """Spawn the agents that the plan needs; `None`: when the swarm has none."""
     key: str | None = None
@@ -89,6 +93,10 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     """Capabilities that were asked for and nobody here covers."""
     run: str | None = None
     """The run whose folder gets the report."""
+    electorate: tuple[str, ...] = ()
+    """Members of the plan that vote on its change; nobody where no vote is planned."""
+    estimated_ms: int | None = None
+    """How long all of it takes, from the record of like tasks; `None` without one."""
     warnings: tuple[str, ...] = ()
 
 
@@ -116,7 +124,9 @@ class Jobs(Protocol):
         ...
 
     def report(self, task: str) -> Report | None:
-        """What the run of this root task has left by now; `None` when it is no playbook's."""
+        """What the run of this root task has left by now; `None` when it is no playbook's.
+
+        Blocks on the disk; from any thread."""
         ...
 
     async def concluded(self, task: str) -> None:
@@ -124,5 +134,7 @@ class Jobs(Protocol):
         ...
 
     def runs(self) -> list[Report]:
-        """All runs of this server that are still on disk, newest first."""
+        """All runs of this server that are still on disk, newest first, without their summaries.
+
+        Blocks on the disk; from any thread."""
         ...

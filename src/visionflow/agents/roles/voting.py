@@ -59,7 +59,7 @@ async def ballot_of(agent: BaseAgent, task: Task) -> Any:
             f"There is no change to vote on: no result of task {job.change!r} is here.",
             hint="Let the vote depend on a task of type 'fix'.",
         )
-    member, evidence = agent.id, _EVIDENCE[job.focus]
+    member, evidence = job.member or agent.id, _EVIDENCE[job.focus]
     tests = gather(task.dependencies).tests
     needed, why = vote_needed(change, tests)
     if not needed or change.tip is None:

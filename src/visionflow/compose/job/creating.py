@@ -64,8 +64,8 @@ def make_plan(
     """
     if not goal.strip() or len(goal) > GOAL_CHARS_MAX:
         raise UsageError(f"A goal has 1 to {GOAL_CHARS_MAX} characters.")
-    source = _readable(workspace)
-    choice = choose(goal) if playbook is None else _named(playbook)
+    source = readable(workspace)
+    choice = choose(goal) if playbook is None else named(playbook)
     if choice.missing is not None:
         return Planned(goal, source, None, choice.missing)
     if choice.playbook is None:
@@ -78,7 +78,12 @@ def make_plan(
     return Planned(goal, source, plan, choice.why)
 
 
-def _named(playbook: str) -> Choice:
+def named(playbook: str) -> Choice:
+    """The choice of somebody who says which playbook it is.
+
+    Raises:
+        UsageError: there is no such playbook.
+    """
     found: Playbook | None = next((each for each in PLAYBOOKS if each == playbook), None)
     if found is None:
         raise UsageError(
@@ -115,26 +120,28 @@ def create_run(
     if plan is None:
         planned = make_plan(goal, workspace, playbook=playbook, agents=agents)
     else:
-        planned = Planned(goal, _readable(workspace), plan, plan.why)
+        planned = Planned(goal, readable(workspace), plan, plan.why)
         _check_parts(plan, planned.workspace)
     settings = load_agents(None if agents is None else Path(agents))
     place = Path(os.path.abspath(DEFAULT_OUT if out is None else out))
     now_ms = int(time.time() * 1000)
     folder = RunFolder(place / make_id("run", now_ms, secrets.randbits(48)))
-    order = _order(folder, planned, settings, trust, iso(now_ms), (place, folder.path))
+    order = order_of(folder, planned, settings, trust, iso(now_ms), (place, folder.path))
     order = msgspec.structs.replace(
         order,
+        agents={} if planned.plan is None else agents_of(planned.plan.agents, settings),
+        workers=_workers(planned.plan, settings),
         cache=str(home() / "cache") if cache else None,
         import_paths=() if agents is None else _import_paths(),
     )
-    try:
-        _write(folder, place, order)
-    except OSError as error:
-        raise OutputError(
-            f"The run cannot be written under {place}: {error.strerror or error}.",
-            hint="Name a folder that you may write with --out DIR.",
-        ) from error
+    write_run(folder, order)
     return folder
+
+
+def _workers(plan: Plan | None, settings: AgentSettings) -> int:
+    most = coordination_of(settings).max_workers
+    agents = 0 if plan is None else len(plan.agents)
+    return max(1, min(most, max(2, os.cpu_count() or 1), agents))
 
 
 def _check_parts(plan: Plan, workspace: str) -> None:
@@ -154,36 +161,55 @@ def _check_parts(plan: Plan, workspace: str) -> None:
                 )
 
 
-def _order(
+def order_of(
     folder: RunFolder,
     planned: Planned,
     settings: AgentSettings,
     trust: bool,
     started: str,
-    ours: tuple[Path, Path],
+    ours: tuple[Path, ...],
 ) -> Order:
+    """The order of a run, without its agents. `started`: ISO 8601; `ours`: folders that are no part
+    of the workspace where they lie in it.
+
+    Raises:
+        ConfigError: a setting of the coordinator's template cannot be used.
+    """
     plan = planned.plan
-    agents = {} if plan is None else agents_of(plan, settings)
     coordination = coordination_of(settings)
-    processors = os.cpu_count() or 1
     return Order(
         run=folder.run,
         goal=planned.goal,
         workspace=planned.workspace,
-        exclude=_own_folders(ours, planned.workspace),
+        exclude=own_folders(ours, planned.workspace),
         trusted=trust,
         virtual_env=os.environ.get("VIRTUAL_ENV"),
-        agents=agents,
+        agents={},
         started=started,
         plan=plan,
         why=planned.why,
         digest="" if plan is None else plan.digest,
-        workers=max(1, min(coordination.max_workers, max(2, processors), len(agents))),
         supervision_ms=coordination.supervision_interval,
         escalation_threshold=coordination.escalation_threshold,
         warnings=() if plan is None else not_held(plan, settings),
         own_roles=own_roles(settings),
     )
+
+
+def write_run(folder: RunFolder, order: Order) -> None:
+    """Make the folder of a run, which is listed from now on.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    place = folder.path.parent
+    try:
+        _write(folder, place, order)
+    except OSError as error:
+        raise OutputError(
+            f"The run cannot be written under {place}: {error.strerror or error}.",
+            hint="Name a folder that you may write with --out DIR.",
+        ) from error
 
 
 def _write(folder: RunFolder, place: Path, order: Order) -> None:
@@ -201,7 +227,12 @@ def _write(folder: RunFolder, place: Path, order: Order) -> None:
     )
 
 
-def _readable(workspace: str | os.PathLike[str]) -> str:
+def readable(workspace: str | os.PathLike[str]) -> str:
+    """The real path of a workspace.
+
+    Raises:
+        WorkspaceError: it is no folder that can be read.
+    """
     try:
         real = os.path.realpath(workspace, strict=True)
         with os.scandir(real):
@@ -253,7 +284,7 @@ def _ignore(folder: Path) -> None:
         file.write("*\n")
 
 
-def _own_folders(ours: tuple[Path, ...], source: str) -> tuple[str, ...]:
-    """What lies in the workspace and is ours."""
+def own_folders(ours: tuple[Path, ...], source: str) -> tuple[str, ...]:
+    """What of our folders lies in a workspace, by its real path."""
     real = (os.path.realpath(path) for path in ours)
     return tuple(path for path in real if path.startswith(source.rstrip("/") + "/"))

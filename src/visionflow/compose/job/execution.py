@@ -13,9 +13,9 @@ from visionflow.adapters.files import FileBlobs
 from visionflow.agents.plans import Plan
 from visionflow.agents.report.view import RunView
 from visionflow.agents.tools.text import write_whole
-from visionflow.agents.workspace.files import remove_tree
 from visionflow.compose.embedded import Embedded, Store
-from visionflow.compose.job.events import Follower, write_events
+from visionflow.compose.job.concluding import conclude
+from visionflow.compose.job.events import Follower, source_of
 from visionflow.compose.job.folder import FINISHED, Order, RunFolder
 from visionflow.compose.job.outputs import (
     Outcome,
@@ -26,18 +26,22 @@ from visionflow.compose.job.outputs import (
 )
 from visionflow.compose.job.plan import spawns, submission, swarm_of
 from visionflow.compose.job.planfile import plan_text, read_plan
-from visionflow.compose.job.progress import JobProgress, OnProgress, Signals, first_lines
+from visionflow.compose.job.progress import (
+    FIRST_S,
+    JobProgress,
+    OnProgress,
+    Signals,
+    first_lines,
+)
 from visionflow.compose.job.secrecy import Secrecy
 from visionflow.compose.job.story import Story
 from visionflow.compose.job.votes import due
 from visionflow.domain import commands as c
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import ConfigError, Refused, VisionFlowError, WorkspaceError
+from visionflow.domain.errors import ConfigError, Refused, UsageError, VisionFlowError
 from visionflow.engine.state import Answer
 
 POLL_S = 0.1
-FIRST_S = 0.5
-"""How often the run's outputs are written until the first findings are in them."""
 CLOSING_S_MAX = 12.0
 """Workers are given this long to end by themselves once the swarm is closed."""
 
@@ -53,12 +57,18 @@ def execute(
     Raises:
         StoreInUse: another process is working on it.
         ConfigError: its plan.yaml is not the plan that it began with.
+        UsageError: a server carries it out.
         VisionFlowError: the log failed. Nothing that was acknowledged is lost.
     """
     stored = folder.read_summary() if folder.read_record().status in FINISHED else None
     if stored is not None:
         return outcome_of(stored)
     order = folder.read_order()
+    if order.served is not None:
+        raise UsageError(
+            f"The run {folder.run} belongs to the server of {order.served.store}.",
+            hint="It goes on when that server runs: visionflow serve.",
+        )
     if order.plan is None:
         return _blocked(folder, order)
     _check_plan(folder, order, order.plan)
@@ -150,10 +160,8 @@ class _Execution:
         return follower.story
 
     def _follow(self) -> Follower:
-        store = self._embedded.store
-        follower = Follower(
-            store.log, self._order.run, self._folder.events, self._plan, self._secrecy
-        )
+        source = source_of(self._folder, self._order)
+        follower = Follower(source, self._folder.events, self._plan, self._secrecy)
         follower.catch_up()
         self._post(lambda: self._embedded.node.sessions.on_progress.append(self._signals.hear))
         self._write(follower.story)
@@ -182,7 +190,7 @@ class _Execution:
             if grown:
                 self._vote(story)
             self._show(story)
-            if story.ended and (story.vote_ended or story.closed):
+            if story.over:
                 return
             if time.monotonic() - looked >= interval_s:
                 looked = time.monotonic()
@@ -244,19 +252,8 @@ class _Execution:
                 return
 
     def _conclude(self, story: Story) -> Outcome:
-        status = status_of(story)
         blobs = self._embedded.blobs
-        view = write_outputs(self._folder, self._order, story, status, blobs, self._secrecy)
-        self._secrecy.clean_files()
-        write_events(
-            self._embedded.store.log, self._order.run, self._folder.events, self._secrecy.known
-        )
-        outcome = outcome_of(summary_of(view))
-        self._folder.write_summary(outcome.summary)
-        if status in FINISHED:
-            _clear(self._folder)
-        self._folder.mark(status)
-        return outcome
+        return conclude(self._folder, self._order, story, status_of(story), blobs, self._secrecy)
 
     def _write(self, story: Story) -> None:
         """Write what is known by now, for whoever looks while the run goes on."""
@@ -316,13 +313,6 @@ class _Execution:
         if found.code is not None:
             raise Refused(found.message or found.code, code=found.code)
         return found
-
-
-def _clear(folder: RunFolder) -> None:
-    """Remove copies of the workspace and tools' scratch; log and repository stay."""
-    for left in (folder.state / "scratch", folder.state / "repository" / "worktrees"):
-        with suppress(WorkspaceError, OSError):
-            remove_tree(left)
 
 
 def _nothing() -> None:

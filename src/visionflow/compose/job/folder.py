@@ -15,7 +15,9 @@ from visionflow.adapters.lock import owner
 from visionflow.adapters.os_processes import Identity, identity, is_alive
 from visionflow.agents.plans import Plan
 from visionflow.agents.tools.text import write_whole
+from visionflow.compose.job.naming import ALONE, Names, Shared
 from visionflow.domain.errors import UnknownId
+from visionflow.domain.tasks import DEFAULT_RETRY, Priority, RetryPolicy
 
 FINISHED = ("completed", "failed", "blocked", "cancelled")
 """Status words after which nothing of a run changes; the others are running and interrupted."""
@@ -55,6 +57,36 @@ class AgentOrder(msgspec.Struct, frozen=True):
     memory_bytes: int | None = None
 
 
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a run in a swarm of a server: where it is, and what was asked for beside the goal."""
+
+    swarm: str
+    root: str
+    """The id of its root task; those of its parts begin with it."""
+    store: str
+    """The server's folder, with the log and the blobs."""
+    after: int
+    """The record of the swarm's log after which everything of it stands."""
+    command: str
+    """The id of the command that hands the plan in."""
+    by: str
+    """Who asked for it."""
+    priority: int = Priority.MEDIUM
+    timeout_ms: int | None = None
+    """Of each attempt; `None`: as the plan has it."""
+    deadline_ms: int | None = None
+    capabilities: tuple[str, ...] = ()
+    """Those of its agents together."""
+    needs: dict[str, tuple[str, ...]] = {}
+    """Which of them the tasks of a role ask for."""
+    failure_threshold: float | None = None
+    retry: RetryPolicy = DEFAULT_RETRY
+    width: int = 0
+    """At most so many tasks of a phase at once; 0: all."""
+    forming: dict[str, str] = {}
+    """Agents of the plan that are spawned for it, with the ids that they get."""
+
+
 class Order(msgspec.Struct, frozen=True):
     """What was asked for."""
 
@@ -85,6 +117,13 @@ class Order(msgspec.Struct, frozen=True):
     """Roles whose template is of the user's own file."""
     warnings: tuple[str, ...] = ()
     """What the templates ask for and nothing holds."""
+    served: Served | None = None
+    """`None`: the run has a swarm, a log and agents of its own."""
+
+    @property
+    def names(self) -> Names:
+        """How its tasks are named in the log."""
+        return ALONE if self.served is None else Shared(self.served.root)
 
 
 class RunFolder:
@@ -150,6 +189,17 @@ class RunFolder:
     def state(self) -> Path:
         """Log, blobs, private repository, worktrees and scratch."""
         return self.path / "state"
+
+    def log_of(self, order: Order) -> tuple[Path, str, int]:
+        """The log that has the events of the run, its stream, and the record that they follow."""
+        served = order.served
+        if served is None:
+            return self.state / "log.db", order.run, 0
+        return Path(served.store, "log.db"), served.swarm, served.after
+
+    def blobs_of(self, order: Order) -> Path:
+        """The folder that has the large values of the run."""
+        return (self.state if order.served is None else Path(order.served.store)) / "blobs"
 
     @property
     def _record(self) -> Path:

@@ -3,10 +3,12 @@
 Ids are fixed, so that handing the same plan in again after a crash is the same command.
 """
 
+import msgspec
+
 from visionflow.agents.evidence import Part
 from visionflow.agents.plans import Plan, PlanTask
 from visionflow.agents.roles.job import storable
-from visionflow.compose.job.folder import Order, RunFolder
+from visionflow.compose.job.folder import AgentOrder, Order, RunFolder
 from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.limits import Limits
@@ -15,7 +17,6 @@ from visionflow.domain.tasks import Phase, Priority, TaskSpec
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack
 
-PLAN = "plan"
 USUAL_S = 1_200
 _FIRST = ("survey", "review_code")
 """What is short and shows first findings goes before what takes its time."""
@@ -29,22 +30,43 @@ def swarm_of(order: Order) -> SwarmSpec:
 
 def spawns(order: Order, now_ms: int, blobs: Blobs) -> list[c.SpawnAgent]:
     """The commands that bring the agents in."""
-    return [
-        c.SpawnAgent(
-            now_ms=now_ms,
-            command=f"spawn-{name}",
-            spec=AgentSpec(
-                id=name,
-                type=agent.role,
-                name=name,
-                class_path=agent.class_path,
-                capabilities=agent.capabilities,
-                config=pack(agent.config or None, f"the configuration of {name}", blobs),
-                limits=ResourceLimits(memory_bytes=agent.memory_bytes),
-            ),
-        )
+    served = order.served
+    if served is None:
+        return [
+            spawn_of(name, agent, name, f"spawn-{name}", now_ms, blobs)
+            for name, agent in order.agents.items()
+        ]
+    made = [
+        spawn_of(name, agent, served.forming[name], f"{served.command}/spawn-{name}", now_ms, blobs)
         for name, agent in order.agents.items()
     ]
+    return [
+        msgspec.structs.replace(each, spec=msgspec.structs.replace(each.spec, formed=True))
+        for each in made
+    ]
+
+
+def spawn_of(
+    name: str, agent: AgentOrder, identity: str, command: str, now_ms: int, blobs: Blobs
+) -> c.SpawnAgent:
+    """The command that brings one agent in.
+
+    Raises:
+        NotPersistable: its configuration cannot be written down.
+    """
+    return c.SpawnAgent(
+        now_ms=now_ms,
+        command=command,
+        spec=AgentSpec(
+            id=identity,
+            type=agent.role,
+            name=name,
+            class_path=agent.class_path,
+            capabilities=agent.capabilities,
+            config=pack(agent.config or None, f"the configuration of {name}", blobs),
+            limits=ResourceLimits(memory_bytes=agent.memory_bytes),
+        ),
+    )
 
 
 def submission(
@@ -52,6 +74,7 @@ def submission(
 ) -> c.SubmitPlan:
     """The command that hands the plan in. A part that fails does not take the others with it."""
     parts = {part.name: part for part in plan.parts}
+    names, served = order.names, order.served
 
     def work(task: PlanTask, phase: str) -> TaskSpec:
         given: dict[str, object] = {
@@ -80,34 +103,55 @@ def submission(
                 "gates": list(plan.gates),
             }
         if task.type == "vote":
-            given["change"] = next((t.id for _, t in plan.tasks() if t.type == "fix"), None)
-        return TaskSpec(
-            id=task.id,
+            change = next((t.id for _, t in plan.tasks() if t.type == "fix"), None)
+            given |= {"change": change and names.task(change), "member": task.agent}
+        first = Priority.MEDIUM - Priority.HIGH if task.type in _FIRST else 0
+        spec = TaskSpec(
+            id=names.task(task.id),
             type=task.type,
             description=task.title or task.id,
             input=pack(given, f"the input of {task.id}", blobs),
             agent=task.agent,
             agent_type=task.role,
-            priority=Priority.HIGH if task.type in _FIRST else Priority.MEDIUM,
+            priority=max(0, Priority.MEDIUM - first),
             timeout_ms=1_000 * (task.timeout_s or USUAL_S),
-            parent=PLAN,
+            parent=names.root,
             phase=phase,
         )
+        if served is None:
+            return spec
+        # Whoever of the swarm has the role does it: a name of the plan is nobody's there.
+        return msgspec.structs.replace(
+            spec,
+            agent=None,
+            capabilities=served.needs.get(task.role, ()),
+            priority=max(0, served.priority - first),
+            timeout_ms=served.timeout_ms or spec.timeout_ms,
+            retry=served.retry,
+        )
 
+    root = TaskSpec(id=names.root, type="plan", description=order.goal)
+    command, threshold = "submit-plan", None
+    if served is not None:
+        command, threshold = served.command, served.failure_threshold
+        root = msgspec.structs.replace(
+            root, priority=served.priority, deadline_ms=served.deadline_ms
+        )
     return c.SubmitPlan(
         now_ms=now_ms,
-        command="submit-plan",
-        spec=TaskSpec(id=PLAN, type="plan", description=order.goal),
+        command=command,
+        spec=root,
         phases=tuple(
             Phase(
                 phase.name,
                 tuple(work(task, phase.name) for task in phase.tasks),
                 sequential=phase.sequential,
                 uses=phase.uses,
+                width=0 if served is None else served.width,
             )
             for phase in plan.phases
         ),
-        failure_threshold_bp=10_000,
+        failure_threshold_bp=10_000 if threshold is None else round(10_000 * threshold),
     )
 
 

@@ -36,6 +36,8 @@ class JobProgress(msgspec.Struct, frozen=True):
 
 OnProgress = Callable[[JobProgress], None]
 FIRST = 3
+FIRST_S = 0.5
+"""How often a run's outputs are written until the first findings are in them."""
 
 
 def first_lines(view: RunView) -> tuple[str, ...]:

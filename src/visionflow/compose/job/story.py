@@ -7,7 +7,7 @@ and those of a resumed run cannot differ in what they are based on.
 import msgspec
 
 from visionflow.agents.plans import Plan, PlanTask
-from visionflow.compose.job.plan import PLAN
+from visionflow.compose.job.naming import PLAN
 from visionflow.domain import events as e
 from visionflow.domain.events import AnyEvent, Record
 from visionflow.domain.tasks import NOTHING, TERMINAL, Payload, TaskStatus
@@ -145,6 +145,11 @@ class Story:
     def ended(self) -> bool:
         """Whether the plan has ended."""
         return self.plan is not None and self.plan.ended
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come: plan and vote have ended, or nobody goes on."""
+        return self.ended and (self.vote_ended or self.closed)
 
     @property
     def phase(self) -> str:

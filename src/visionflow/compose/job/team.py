@@ -1,5 +1,7 @@
 """Who works on a run: from templates to the agents of a plan, checked before anything starts."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from visionflow.agents.base import BaseAgent
@@ -15,15 +17,15 @@ MEMORY_BYTES_MIN = 64 * 1024 * 1024
 """A worker's process alone takes about half of this."""
 
 
-def agents_of(plan: Plan, settings: AgentSettings) -> dict[str, AgentOrder]:
-    """The agents of a plan, by their ids.
+def agents_of(roles: Mapping[str, str], settings: AgentSettings) -> dict[str, AgentOrder]:
+    """Agents of a plan by their ids, from the role of each.
 
     Raises:
         ConfigError: a class cannot be imported, a setting is not of its kind, or a ceiling is too
             low for any process.
     """
     found: dict[str, AgentOrder] = {}
-    for agent, role in plan.agents.items():
+    for agent, role in roles.items():
         template = settings.template(role)
         made = class_of(template)
         _check(template, made)

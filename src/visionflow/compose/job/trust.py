@@ -23,13 +23,13 @@ def home() -> Path:
     return home_of(os.environ)
 
 
-def trusted(workspace: str | os.PathLike[str]) -> bool:
-    """Whether the user said so of this very folder.
+def trusted(workspace: str | os.PathLike[str], at: Path | None = None) -> bool:
+    """Whether the user said so of this very folder. `at`: another VISIONFLOW_HOME than ours.
 
     Raises:
         ConfigError: trust.json is not what we wrote.
     """
-    return os.path.realpath(workspace) in _read(home() / "trust.json").workspaces
+    return os.path.realpath(workspace) in _read((at or home()) / "trust.json").workspaces
 
 
 def remember_trust(workspace: str | os.PathLike[str]) -> None:

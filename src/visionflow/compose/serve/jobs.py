@@ -1,35 +1,269 @@
-"""Takes on goals: not wired yet."""
+"""Takes on goals and work in the swarms of a server, and sees each run to its report.
 
+A run is promised on disk before its plan is handed in; whatever is killed when, the next start
+hands in what was promised, goes on with what is under way, and writes what was not written.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from visionflow.compose.job.folder import Order as RunOrder
+from visionflow.compose.job.folder import RunFolder
+from visionflow.compose.job.plan import submission
 from visionflow.compose.serve.core import Core
+from visionflow.compose.serve.jobs_orders import Hand, Planner, reason_of, roles_of
+from visionflow.compose.serve.jobs_runs import ServedRun
+from visionflow.compose.serve.jobs_store import RunStore
+from visionflow.compose.serve.jobs_team import covered
+from visionflow.compose.serve.jobs_told import told
+from visionflow.domain import commands as c
+from visionflow.domain import events as e
 from visionflow.domain.access import Caller
-from visionflow.domain.errors import NotBuilt
+from visionflow.domain.errors import LimitReached, Refused, UnknownTask, VisionFlowError, refusal
+from visionflow.domain.events import AnyEvent
+from visionflow.domain.tasks import TaskStatus
 from visionflow.interfaces.jobs import Order, Report, Started
 from visionflow.runtime.swarms import LiveSwarm
 
+T = TypeVar("T")
+THREADS = 2
+"""For all that jobs do on the disk: they must not keep others from theirs."""
+
 
 class ServerJobs:
-    """Satisfies `Jobs`."""
+    """Satisfies `Jobs`. One for each server."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._store = RunStore(core.store.runs, core.store.folder / "open_runs")
+        self._threads = ThreadPoolExecutor(THREADS, "visionflow-jobs")
+        self._planner = Planner(core, self._store, self._threads)
+        self._runs: dict[str, ServedRun] = {}
+        """Those under way, by their root task."""
+        self._following: dict[str, asyncio.Task[None]] = {}
+        self._starting: dict[str, asyncio.Future[Started]] = {}
+        """Orders that are being taken on, by the id of their command."""
+        self._watched: dict[str, LiveSwarm] = {}
+        self._closed = False
+
+    # From start to end of the server ---------------------------------------------------------
 
     async def recover(self) -> None:
         """Go on with what was under way. Called once the swarms are open."""
+        for folder, order in await self._in_thread(self._store.unfinished):
+            served = order.served
+            if served is None:
+                continue
+            swarm = self._core.swarms.find(served.swarm)
+            if swarm is None or await self._is_known(swarm, served.root):
+                self._take_up(folder, order, swarm)
+                continue
+            with suppress(Refused):
+                await self._hand_in(folder, order, swarm)
+        for swarm in self._core.swarms.all():
+            await self._let_go_on(swarm)
 
     async def close(self) -> None:
-        """Follow nothing more. Again is harmless."""
+        """Follow nothing more; what is not finished is taken up again. Again is harmless."""
+        self._closed = True
+        for run in self._runs.values():
+            run.stop()
+        await asyncio.gather(*self._starting.values(), return_exceptions=True)
+        await asyncio.gather(*self._following.values(), return_exceptions=True)
+        await asyncio.to_thread(self._threads.shutdown)
+
+    # Jobs ------------------------------------------------------------------------------------
 
     async def start(self, order: Order, swarm: LiveSwarm, caller: Caller) -> Started:
-        """See `Jobs.start`."""
-        raise NotBuilt("The server takes on no goals yet.")
+        """See `Jobs.start`. What has begun is done to its end, whoever waits for it."""
+        root = swarm.node.intake.new_id("task")
+        word = order.key or root
+        found = self._starting.get(word)
+        if found is None:
+            found = asyncio.ensure_future(self._start(order, swarm, caller, root))
+            self._starting[word] = found
+            found.add_done_callback(partial(self._started, word))
+        return await asyncio.shield(found)
+
+    def _started(self, word: str, done: "asyncio.Future[Started]") -> None:
+        self._starting.pop(word, None)
+        if not done.cancelled():
+            done.exception()  # Whoever still waits is told.
+
+    async def _start(self, order: Order, swarm: LiveSwarm, caller: Caller, root: str) -> Started:
+        answer = None if order.key is None else swarm.state.answers.get(order.key)
+        if answer is not None:
+            await swarm.settled()
+            if answer.code is not None:
+                raise refusal(answer.code, answer.message or answer.code)
+            root = answer.subject or root
+            return await self._told(swarm, root, Started(task=root, status=""))
+        hand = await self._planner.hand(order, swarm, caller, root)
+        if hand.order is None:
+            await self._form(swarm, hand)
+            assert hand.command is not None
+            answer = await swarm.ask(hand.command)
+            root = answer.subject or root
+        else:
+            try:
+                await self._hand_in(self._store.place(root), hand.order, swarm)
+            except Refused:
+                await self._in_thread(lambda: self._store.drop(self._store.place(root)))
+                raise
+        return await self._told(swarm, root, hand.known)
+
+    async def _told(self, swarm: LiveSwarm, root: str, known: Started) -> Started:
+        folder = await self._in_thread(lambda: self._store.folder(root))
+        order = None if folder is None else await self._in_thread(folder.read_order)
+        if folder is not None and order is not None:
+            known = self._planner.known(folder, order, swarm, known)
+        return await told(swarm, root, known)
 
     def report(self, task: str) -> Report | None:
         """See `Jobs.report`."""
-        return None
+        return self._store.report(task)
 
     async def concluded(self, task: str) -> None:
         """See `Jobs.concluded`."""
+        run = self._runs.get(task)
+        if run is not None:
+            await asyncio.shield(run.done)
 
     def runs(self) -> list[Report]:
         """See `Jobs.runs`."""
-        return []
+        return self._store.all()
+
+    # Into the swarm --------------------------------------------------------------------------
+
+    async def _hand_in(self, folder: RunFolder, order: RunOrder, swarm: LiveSwarm) -> None:
+        """Spawn what is to be spawned, and hand the plan in; follow it from then on.
+
+        Raises:
+            Refused: the swarm does not take it.
+        """
+        served, plan = order.served, order.plan
+        assert served is not None and plan is not None
+        await self._form(swarm, self._planner.again(order, swarm))
+        blobs, now_ms = self._core.blobs, swarm.now_ms
+        command = await self._in_thread(lambda: submission(folder, order, plan, now_ms, blobs))
+        if not covered(served.capabilities, roles_of(plan), swarm.state):
+            command = msgspec.structs.replace(
+                command, blocked=reason_of(served.capabilities, plan, swarm.state)
+            )
+        self._take_up(folder, order, swarm)
+        try:
+            await swarm.ask(command)
+        except Refused:
+            self._runs[served.root].stop()
+            await self._following[served.root]
+            raise
+
+    async def _form(self, swarm: LiveSwarm, hand: Hand) -> None:
+        """Spawn the agents that an order needs, as far as there is room."""
+        spawns = [each for each in hand.spawns if each.spec.id not in swarm.state.agents]
+        if not spawns:
+            return
+
+        async def spawn() -> None:
+            for each in spawns:
+                with suppress(LimitReached):
+                    await swarm.ask(each)
+
+        with suppress(LimitReached):  # The parts wait, which the answer tells.
+            await self._core.swarms.spawning(len(spawns), spawn)
+
+    async def _is_known(self, swarm: LiveSwarm, root: str) -> bool:
+        if root in swarm.state.tasks or root in swarm.state.finished:
+            return True
+        try:
+            await swarm.read(lambda queries: queries.task(root))
+        except UnknownTask:
+            return False
+        return True
+
+    # Following -------------------------------------------------------------------------------
+
+    def _take_up(self, folder: RunFolder, order: RunOrder, swarm: LiveSwarm | None) -> None:
+        run = ServedRun(folder, order, swarm, self._core.blobs, self._threads)
+        root = run.served.root
+        self._runs[root] = run
+        if swarm is not None:
+            self._watch(swarm)
+        following = asyncio.ensure_future(self._follow(root, run))
+        self._following[root] = following
+        following.add_done_callback(lambda _: self._following.pop(root, None))
+
+    async def _follow(self, root: str, run: ServedRun) -> None:
+        try:
+            if await run.follow():
+                await self._in_thread(lambda: self._store.concluded(run.folder))
+        except (VisionFlowError, OSError) as error:
+            text = f"the run {run.folder.run} cannot be followed: {error}"
+            self._core.lines.log("error", None, "run_lost", text)
+        finally:
+            self._runs.pop(root, None)
+            if not run.done.done():
+                run.done.set_result(None)
+
+    def _watch(self, swarm: LiveSwarm) -> None:
+        if self._watched.get(swarm.id) is swarm:
+            return
+        self._watched[swarm.id] = swarm
+
+        def committed(_seq: int, _at_ms: int, events: list[AnyEvent]) -> None:
+            self._committed(swarm, events)
+
+        swarm.node.control.on_commit.append(committed)
+        swarm.node.on_over.append(lambda _: self._over(swarm))
+
+    def _committed(self, swarm: LiveSwarm, events: list[AnyEvent]) -> None:
+        runs = self._runs
+        if not runs:
+            return
+        for event in events:
+            name = getattr(event, "task", None) or getattr(event, "vote", None)
+            if name is not None:
+                run = runs.get(name.partition(".")[0])
+                if run is not None:
+                    run.wake()
+            elif isinstance(event, e.SwarmClosed):
+                for run in runs.values():
+                    if run.swarm is swarm:
+                        run.wake()
+            elif isinstance(event, e.AgentReady) and any(
+                each.swarm is swarm and each.served.capabilities for each in runs.values()
+            ):
+                asyncio.ensure_future(self._let_go_on(swarm)).add_done_callback(_hear)
+
+    def _over(self, swarm: LiveSwarm) -> None:
+        self._watched.pop(swarm.id, None)
+        for run in self._runs.values():
+            if run.swarm is swarm:
+                run.swarm_over()
+
+    async def _let_go_on(self, swarm: LiveSwarm) -> None:
+        """Have plans go on that waited for capabilities which agents have by now."""
+        for run in list(self._runs.values()):
+            plan = run.order.plan
+            if run.swarm is not swarm or plan is None or not run.served.capabilities:
+                continue
+            task = swarm.state.tasks.get(run.served.root)
+            if task is None or task.status is not TaskStatus.BLOCKED:
+                continue
+            if covered(run.served.capabilities, roles_of(plan), swarm.state):
+                with suppress(Refused):  # Somebody else was quicker.
+                    await swarm.ask(c.UnblockTask(now_ms=swarm.now_ms, task=run.served.root))
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _hear(done: "asyncio.Future[None]") -> None:
+    if not done.cancelled():
+        done.exception()  # The swarm is over: its own failure is told elsewhere.

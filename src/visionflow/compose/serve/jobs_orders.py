@@ -1,0 +1,352 @@
+"""From what a client asks for to what a swarm is given: the command, and the agents to spawn.
+
+Nothing is written and nothing is asked here: `jobs` does that, in an order that a crash may cut
+anywhere.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from visionflow.agents.plans import Plan
+from visionflow.compose.job.creating import Planned, order_of
+from visionflow.compose.job.folder import AgentOrder, RunFolder, Served, iso
+from visionflow.compose.job.folder import Order as RunOrder
+from visionflow.compose.job.plan import spawn_of, spawns
+from visionflow.compose.job.team import agents_of
+from visionflow.compose.serve.core import Core
+from visionflow.compose.serve.jobs_aims import Aim, Ground, aim_of, role_types
+from visionflow.compose.serve.jobs_store import RunStore
+from visionflow.compose.serve.jobs_team import Offer, alive, forming, offers_of, shares
+from visionflow.domain import commands as c
+from visionflow.domain.access import Caller
+from visionflow.domain.errors import ConfigError, Refused, UsageError
+from visionflow.domain.limits import INLINE_BYTES_MAX
+from visionflow.domain.tasks import Phase, TaskSpec
+from visionflow.engine.state import SwarmState
+from visionflow.interfaces.jobs import Order, Started, Work
+from visionflow.interfaces.templates import class_of
+from visionflow.runtime.intake import pack, sound
+from visionflow.runtime.swarms import LiveSwarm
+from visionflow.settings.agents import AgentSettings
+
+T = TypeVar("T")
+GOAL = "goal"
+"""The type of a task that waits for somebody who can do what its words say."""
+
+
+class Hand(msgspec.Struct, frozen=True, kw_only=True):
+    """What a swarm is given for an order."""
+
+    known: Started
+    order: RunOrder | None = None
+    """Of a playbook: it is promised on disk, and its plan is handed in from there."""
+    command: c.SubmitTask | c.SubmitPlan | None = None
+    """Of anything else."""
+    spawns: tuple[c.SpawnAgent, ...] = ()
+
+
+def roles_of(plan: Plan) -> tuple[str, ...]:
+    """The types of agents that do its tasks."""
+    return tuple(dict.fromkeys(plan.agents.values()))
+
+
+def electorate_of(plan: Plan) -> tuple[str, ...]:
+    """Members that vote on the change of a plan."""
+    return tuple(task.agent for _, task in plan.tasks() if task.type == "vote")
+
+
+def unmet_by(capabilities: Iterable[str], plan: Plan, state: SwarmState) -> tuple[str, ...]:
+    """Those that no agent that the plan can use has."""
+    return shares(capabilities, roles_of(plan), offers_of(state), {})[1]
+
+
+def reason_of(capabilities: Iterable[str], plan: Plan, state: SwarmState) -> str:
+    """Why a plan waits that asks for what nobody covers."""
+    unmet = ", ".join(unmet_by(capabilities, plan, state))
+    return (
+        f"needs_capabilities: no agent of this swarm that the plan can use has {unmet}. It goes on "
+        f"when one is spawned that has, of one of the types {', '.join(roles_of(plan))}."
+    )
+
+
+class Planner:
+    """Reads orders. Its methods belong to the loop's thread; what blocks is done in `threads`."""
+
+    def __init__(self, core: Core, store: RunStore, threads: ThreadPoolExecutor) -> None:
+        self._core = core
+        self._store = store
+        self._threads = threads
+
+    async def hand(self, order: Order, swarm: LiveSwarm, caller: Caller, root: str) -> Hand:
+        """What to give to the swarm; `root`: the id that the root task gets.
+
+        Raises:
+            UsageError: the order cannot be understood.
+            WorkspaceError: its workspace cannot be used.
+            Refused: it holds what cannot be written down.
+        """
+        _check(order)
+        types = tuple(dict.fromkeys(agent.spec.type for agent in alive(swarm.state)))
+        ground = Ground(self._core.settings, self._core.templates, types)
+        aim = await self._in_thread(lambda: aim_of(order, ground))
+        if aim.missing is not None:
+            return self._missing(order, aim, aim.missing, swarm, root)
+        if aim.plan is not None:
+            return await self._run(order, aim, aim.plan, swarm, root, caller)
+        return await self._work(order, aim, swarm, root)
+
+    def again(self, order: RunOrder, swarm: LiveSwarm) -> Hand:
+        """The agents to spawn for a run that was promised."""
+        made = spawns(order, swarm.now_ms, self._core.blobs)
+        return Hand(known=Started(task="", status=""), spawns=tuple(made))
+
+    def known(
+        self, folder: RunFolder, order: RunOrder, swarm: LiveSwarm, known: Started
+    ) -> Started:
+        """What is told of a run beside how it stands."""
+        served, plan = order.served, order.plan
+        if served is None or plan is None:
+            return known
+        formed = [each for each in served.forming.values() if each in swarm.state.agents]
+        warnings = [*known.warnings, *order.warnings]
+        if len(formed) < len(served.forming):
+            missing = [name for name, each in served.forming.items() if each not in formed]
+            warnings.append(f"Not spawned, or ended by now: {', '.join(missing)}.")
+        members = electorate_of(plan)
+        voters = sum(agent.spec.type == "reviewer" for agent in alive(swarm.state))
+        if members and voters < len(members):
+            warnings.append(
+                f"{len(members)} members vote on the change ({', '.join(members)}), and {voters} "
+                f"agent{'' if voters == 1 else 's'} of type reviewer stand behind them."
+            )
+        return msgspec.structs.replace(
+            known,
+            task=served.root,
+            playbook=plan.playbook,
+            why=order.why,
+            run=folder.run,
+            formed=tuple(formed),
+            unmet=unmet_by(served.capabilities, plan, swarm.state),
+            electorate=members,
+            warnings=tuple(warnings),
+        )
+
+    # Kinds of orders -------------------------------------------------------------------------
+
+    def _missing(self, order: Order, aim: Aim, missing: str, swarm: LiveSwarm, root: str) -> Hand:
+        spec = TaskSpec(
+            id=root,
+            type=GOAL,
+            description=order.description,
+            priority=order.priority,
+            timeout_ms=order.timeout_ms,
+            deadline_ms=order.deadline_ms,
+            capabilities=order.capabilities,
+            retry=order.retry,
+        )
+        command = c.SubmitTask(
+            now_ms=swarm.now_ms, command=order.key, spec=sound(spec), blocked=missing
+        )
+        return Hand(known=Started(task=root, status="", why=aim.why), command=command)
+
+    async def _run(
+        self,
+        order: Order,
+        aim: Aim,
+        plan: Plan,
+        swarm: LiveSwarm,
+        root: str,
+        caller: Caller,
+    ) -> Hand:
+        chosen = forming(plan.agents, swarm.state, order.form_team, self._room(swarm))
+        ids = {name: swarm.node.intake.new_id("agent") for name in chosen}
+        templates = self._core.templates
+        made = await self._in_thread(lambda: agents_of(chosen, templates))
+        classes = await self._in_thread(lambda: _classes(roles_of(plan), templates))
+        offers = [*offers_of(swarm.state), *_offers(ids, made)]
+        needs, _ = shares(order.capabilities, roles_of(plan), offers, classes)
+        served = Served(
+            swarm=swarm.id,
+            root=root,
+            store=str(self._core.store.folder),
+            after=swarm.node.control.head.seq,
+            command=order.key or f"{root}/submit",
+            by=caller.name,
+            priority=order.priority,
+            timeout_ms=order.timeout_ms,
+            deadline_ms=order.deadline_ms,
+            capabilities=order.capabilities,
+            needs=needs,
+            failure_threshold=order.failure_threshold,
+            retry=order.retry,
+            width=order.parallelism or 0,
+            forming=ids,
+        )
+        folder = self._store.place(root)
+        home = Path(self._core.settings.home)
+        planned = Planned(order.description, aim.workspace, plan, aim.why)
+        started = iso(swarm.now_ms)
+
+        def promise() -> RunOrder:
+            trust = Ground(self._core.settings, templates, ()).trusts(aim.workspace)
+            made_up = order_of(folder, planned, templates, trust, started, (home,))
+            whole = msgspec.structs.replace(
+                made_up, agents=made, cache=str(home / "cache"), served=served
+            )
+            self._store.write(folder, whole)
+            return whole
+
+        return Hand(known=Started(task=root, status=""), order=await self._in_thread(promise))
+
+    async def _work(self, order: Order, aim: Aim, swarm: LiveSwarm, root: str) -> Hand:
+        works = [aim.work] if aim.work is not None else [w for g in aim.groups for w in g.works]
+        wanted = _wanted(works, self._core.templates)
+        chosen = forming(wanted, swarm.state, order.form_team, self._room(swarm))
+        ids = {name: swarm.node.intake.new_id("agent") for name in chosen}
+        word, now_ms, blobs = order.key or root, swarm.now_ms, self._core.blobs
+
+        def make() -> tuple[c.SubmitTask | c.SubmitPlan, tuple[c.SpawnAgent, ...], list[Offer]]:
+            made = agents_of(chosen, self._core.templates)
+            found = [
+                spawn_of(name, agent, ids[name], f"{word}/spawn-{name}", now_ms, blobs)
+                for name, agent in made.items()
+            ]
+            formed = tuple(
+                msgspec.structs.replace(each, spec=msgspec.structs.replace(each.spec, formed=True))
+                for each in found
+            )
+            return self._submission(order, aim, root, now_ms), formed, _offers(ids, made)
+
+        command, formed, offered = await self._in_thread(make)
+        offers = [*offers_of(swarm.state), *offered]
+        known = Started(
+            task=root,
+            status="",
+            why=aim.why or None,
+            formed=tuple(ids.values()),
+            unmet=tuple(dict.fromkeys(word for work in works for word in _unmet(work, offers))),
+        )
+        return Hand(known=known, command=command, spawns=formed)
+
+    def _submission(
+        self, order: Order, aim: Aim, root: str, now_ms: int
+    ) -> c.SubmitTask | c.SubmitPlan:
+        if aim.work is not None:
+            spec = self._spec(order, aim.work, root, deadline_ms=order.deadline_ms)
+            return c.SubmitTask(now_ms=now_ms, command=order.key, spec=spec)
+        numbers = iter(range(1, 1 + sum(len(group.works) for group in aim.groups)))
+        phases = tuple(
+            Phase(
+                group.name,
+                tuple(
+                    self._spec(order, work, f"{root}.{next(numbers)}", root, group.name)
+                    for work in group.works
+                ),
+                sequential=group.sequential,
+                width=order.parallelism or 0,
+                uses=tuple(each.name for each in aim.groups[: max(0, place - 1)]),
+            )
+            for place, group in enumerate(aim.groups)
+        )
+        whole = TaskSpec(
+            id=root,
+            type="plan",
+            description=order.description,
+            priority=order.priority,
+            deadline_ms=order.deadline_ms,
+        )
+        return c.SubmitPlan(
+            now_ms=now_ms,
+            command=order.key,
+            spec=sound(whole),
+            phases=phases,
+            failure_threshold_bp=round(10_000 * (order.failure_threshold or 0.0)),
+        )
+
+    def _spec(
+        self,
+        order: Order,
+        work: Work,
+        identity: str,
+        parent: str | None = None,
+        phase: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> TaskSpec:
+        blobs = self._core.blobs
+        return sound(
+            TaskSpec(
+                id=identity,
+                type=work.type,
+                description=work.description,
+                input=pack(work.input, f"the input of {work.type}", blobs),
+                config=pack(work.config or None, f"the config of {work.type}", blobs),
+                capabilities=tuple(sorted(set(work.capabilities))),
+                agent_type=work.agent_type,
+                agent=work.agent,
+                priority=order.priority,
+                timeout_ms=order.timeout_ms,
+                deadline_ms=deadline_ms,
+                retry=order.retry,
+                parent=parent,
+                phase=phase,
+            )
+        )
+
+    def _room(self, swarm: LiveSwarm) -> int:
+        own = swarm.spec.limits.agents_max - len(swarm.state.agents)
+        return min(own, self._core.swarms.agents_max - self._core.swarms.agents)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _check(order: Order) -> None:
+    if not order.description.strip() and not order.subtasks and order.task_type is None:
+        raise UsageError("The task says nothing.", hint="Say what is to be done in description.")
+    if len(order.description) > INLINE_BYTES_MAX:
+        raise Refused(
+            f"The description has {len(order.description)} characters; {INLINE_BYTES_MAX} are the "
+            "most.",
+            code="payload_too_large",
+            hint="Put the rest into input.",
+        )
+    if order.parallelism is not None and order.parallelism < 1:
+        raise UsageError(f"parallelism is {order.parallelism}; it is at least 1.")
+    if order.failure_threshold is not None and not 0 <= order.failure_threshold <= 1:
+        raise UsageError(f"failureThreshold is {order.failure_threshold}; it is 0 to 1.")
+
+
+def _offers(ids: Mapping[str, str], made: Mapping[str, AgentOrder]) -> list[Offer]:
+    return [Offer(ids[name], agent.role, agent.capabilities) for name, agent in made.items()]
+
+
+def _wanted(works: Iterable[Work], templates: AgentSettings) -> dict[str, str]:
+    """Types of agents that the work is for, where a template makes them."""
+    found: dict[str, str] = {}
+    for work in works:
+        kind = work.agent_type or role_types().get(work.type)
+        if work.agent is None and kind is not None and kind in templates.templates:
+            found[kind] = kind
+    return found
+
+
+def _unmet(work: Work, offers: Iterable[Offer]) -> list[str]:
+    pool = [o for o in offers if work.agent_type is None or o.type == work.agent_type]
+    had = {word for offer in pool for word in offer.capabilities}
+    return [word for word in work.capabilities if word not in had]
+
+
+def _classes(kinds: Iterable[str], templates: AgentSettings) -> dict[str, tuple[str, ...]]:
+    """What the class behind each type can do."""
+    found: dict[str, tuple[str, ...]] = {}
+    for kind in kinds:
+        try:
+            found[kind] = tuple(class_of(templates.template(kind)).capabilities)
+        except (ConfigError, UsageError):
+            continue  # Whoever spawns one is told.
+    return found

@@ -1,0 +1,136 @@
+"""Who does a job in a swarm: the agents that are there, those that are spawned for it, and what
+nobody can do. It looks at the state and decides; spawning is done elsewhere.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from visionflow.domain.agents import AgentStatus
+from visionflow.engine.state import AgentState, SwarmState
+
+_GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
+
+
+class Need(msgspec.Struct, frozen=True):
+    """A piece of the job, as far as it matters who does it."""
+
+    title: str
+    agent_type: str | None
+    capabilities: tuple[str, ...] = ()
+    agent: str | None = None
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What an agent can do, whether it is there or to be spawned."""
+
+    agent: str
+    type: str
+    capabilities: tuple[str, ...]
+
+    def meets(self, need: Need) -> bool:
+        """Whether it can do this."""
+        if need.agent is not None and need.agent != self.agent:
+            return False
+        if need.agent_type is not None and need.agent_type != self.type:
+            return False
+        return set(need.capabilities) <= set(self.capabilities)
+
+
+def alive(state: SwarmState) -> list[AgentState]:
+    """Agents that work or will, oldest first."""
+    return [agent for agent in state.agents.values() if agent.status not in _GONE]
+
+
+def offers_of(state: SwarmState) -> list[Offer]:
+    """What the agents of a swarm can do."""
+    return [Offer(a.spec.id, a.spec.type, a.spec.capabilities) for a in alive(state)]
+
+
+def forming(
+    wanted: Mapping[str, str], state: SwarmState, asked: bool | None, room: int
+) -> dict[str, str]:
+    """Agents to spawn for a job, by the job's names for them: the type of each.
+
+    `wanted`: the agents that it has, with their types. `asked`: `None` spawns none where a client
+    has agents of its own. `room`: at most so many; then one of each type comes first.
+    """
+    there = alive(state)
+    if asked is False or (asked is None and not all(agent.spec.formed for agent in there)):
+        return {}
+    spare: dict[str, int] = {}
+    for agent in there:
+        spare[agent.spec.type] = spare.get(agent.spec.type, 0) + 1
+    first: dict[str, str] = {}
+    more: dict[str, str] = {}
+    for name, kind in wanted.items():
+        if spare.get(kind, 0) > 0:
+            spare[kind] -= 1
+        elif kind not in spare and kind not in first.values():
+            first[name] = kind
+        else:
+            more[name] = kind
+    chosen = list((first | more).items())[: max(0, room)]
+    return {name: kind for name, kind in wanted.items() if (name, kind) in chosen}
+
+
+def shares(
+    capabilities: Iterable[str],
+    types: Iterable[str],
+    offers: Iterable[Offer],
+    classes: Mapping[str, tuple[str, ...]],
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Which types of agents answer for which capabilities that a plan as a whole has to have, and
+    which of them nobody here covers.
+
+    Where an agent of a type has one, the tasks for that type ask for it; where none has, those of
+    the types whose class would. `classes`: the capabilities of the class behind each type.
+    """
+    named = list(dict.fromkeys(types))
+    found: dict[str, set[str]] = {}
+    unmet: list[str] = []
+    pool = [each for each in offers if each.type in named]
+    for capability in dict.fromkeys(capabilities):
+        having = {each.type for each in pool if capability in each.capabilities}
+        if not having:
+            unmet.append(capability)
+            having = {kind for kind in named if capability in classes.get(kind, ())}
+        for kind in having:
+            found.setdefault(kind, set()).add(capability)
+    needs = {kind: tuple(sorted(found[kind])) for kind in named if kind in found}
+    return needs, tuple(unmet)
+
+
+def covered(capabilities: Iterable[str], types: Iterable[str], state: SwarmState) -> bool:
+    """Whether agents of these types have all of these by now."""
+    named = set(types)
+    had = {word for each in offers_of(state) if each.type in named for word in each.capabilities}
+    return had.issuperset(capabilities)
+
+
+def waiting(needs: Iterable[Need], offers: Iterable[Offer]) -> list[str]:
+    """What no agent can take, and what would mend it, a sentence for each kind of work."""
+    pool = list(offers)
+    kinds: dict[tuple[str | None, tuple[str, ...], str | None], list[str]] = {}
+    for need in needs:
+        if not any(offer.meets(need) for offer in pool):
+            key = (need.agent_type, need.capabilities, need.agent)
+            kinds.setdefault(key, []).append(need.title)
+    return [_told(*key, titles) for key, titles in kinds.items()]
+
+
+def _told(
+    kind: str | None, capabilities: tuple[str, ...], agent: str | None, titles: list[str]
+) -> str:
+    some = ", ".join(titles[:5]) + (f" and {len(titles) - 5} more" if len(titles) > 5 else "")
+    verb = "waits" if len(titles) == 1 else "wait"
+    words = ", ".join(capabilities)
+    if agent is not None:
+        return f"{some} {verb}: {agent} cannot take it" + (f" without {words}." if words else ".")
+    if kind is None:
+        what = f"agent of this swarm has {words}" if words else "agent is in this swarm"
+        mend = f"agent_spawn an agent that has {words}" if words else "agent_spawn one"
+    else:
+        what = f"{kind} of this swarm has {words}" if words else f"{kind} is in this swarm"
+        mend = f"agent_spawn with agentType {kind}" + (f" and {words}" if words else "")
+    return f"{some} {verb}, because no {what}. {mend} mends it."

@@ -1,0 +1,100 @@
+"""What is told of a job that was taken on, read from the state of its swarm.
+
+The first answer and the answer to a call that comes again are made alike. Nothing is guessed: an
+estimate is what like tasks took in this swarm, or unknown.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from visionflow.compose.serve.jobs_team import Need, offers_of, waiting
+from visionflow.domain.errors import UnknownTask
+from visionflow.domain.tasks import TaskSpec
+from visionflow.engine.state import TaskState
+from visionflow.interfaces.jobs import PhasePlan, Started
+from visionflow.runtime.queries import Queries
+from visionflow.runtime.swarms import LiveSwarm
+
+
+def need_of(spec: TaskSpec) -> Need:
+    """Who may do this task."""
+    return Need(spec.description[:100], spec.agent_type, spec.capabilities, spec.agent)
+
+
+async def told(swarm: LiveSwarm, root: str, known: Started) -> Started:
+    """How the job stands: `known` with its status, phases, agents, estimates and warnings."""
+    task = swarm.state.tasks.get(root)
+    if task is None:
+        return msgspec.structs.replace(known, status=await _past(swarm, root))
+    parts = _parts(swarm, task)
+    kinds = sorted({part.spec.type for _, found in parts for part in found})
+    took_ms = await swarm.read(lambda queries: _record(queries, kinds))
+    offers = offers_of(swarm.state)
+    phases: list[PhasePlan] = []
+    before: tuple[str, ...] = ()
+    plan = task.plan
+    for place, (name, found) in enumerate(parts):
+        able = [offer.agent for offer in offers if any(offer.meets(need_of(p.spec)) for p in found)]
+        one_by_one = plan is not None and plan.phases[place].sequential
+        uses = () if plan is None else tuple(plan.phases[u].name for u in plan.phases[place].uses)
+        phases.append(
+            PhasePlan(
+                name=name,
+                tasks=tuple(part.spec.id for part in found),
+                agents=tuple(able),
+                dependencies=tuple(dict.fromkeys((*uses, *before))),
+                estimated_ms=_estimate(
+                    [took_ms.get(part.spec.type) for part in found], len(able), one_by_one
+                ),
+            )
+        )
+        before = (name,)
+    lacking = waiting((need_of(part.spec) for _, found in parts for part in found), offers)
+    times = [phase.estimated_ms for phase in phases]
+    whole = None if None in times else sum(each for each in times if each is not None)
+    return msgspec.structs.replace(
+        known,
+        status=str(task.status),
+        phases=tuple(phases) if plan is not None else (),
+        agents=tuple(dict.fromkeys(agent for phase in phases for agent in phase.agents)),
+        estimated_ms=whole,
+        missing=task.reason if task.status == "blocked" else None,
+        warnings=(*known.warnings, *(lacking if task.status != "blocked" else ())),
+    )
+
+
+def _parts(swarm: LiveSwarm, task: TaskState) -> list[tuple[str, list[TaskState]]]:
+    if task.plan is None:
+        return [(task.spec.id, [task])]
+    tasks = swarm.state.tasks
+    return [
+        (phase.name, [tasks[name] for name in phase.tasks if name in tasks])
+        for phase in task.plan.phases
+    ]
+
+
+def _record(queries: Queries, kinds: Iterable[str]) -> dict[str, float | None]:
+    """How long like tasks took, in milliseconds; `None` where none completed yet."""
+    found: dict[str, float | None] = {}
+    for kind in kinds:
+        took_us = queries.durations(kind)
+        found[kind] = sum(took_us) / len(took_us) / 1_000 if took_us else None
+    return found
+
+
+def _estimate(times_ms: list[float | None], agents: int, one_by_one: bool) -> int | None:
+    known = [each for each in times_ms if each is not None]
+    if not known or len(known) < len(times_ms) or not agents:
+        return None
+    if one_by_one:
+        return round(sum(known))
+    return round(max(max(known), sum(known) / agents))
+
+
+async def _past(swarm: LiveSwarm, root: str) -> str:
+    """The status of a task that left the state."""
+    try:
+        return await swarm.read(lambda queries: queries.task(root).status)
+    except UnknownTask:
+        return "unknown"
