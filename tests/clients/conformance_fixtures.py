@@ -589,7 +589,13 @@ def install(protocol: Server[Any]) -> None:
 
 def guest() -> Guest:
     """All of it."""
-    return Guest(fixtures._lowlevel_server, as_task)
+    return Guest(fixtures._lowlevel_server, as_task, input_schema)
+
+
+def input_schema(name: str) -> dict[str, Any] | None:
+    """The schema of a tool's arguments."""
+    tool = fixtures._tool_manager._tools.get(name)
+    return None if tool is None else tool.parameters
 
 
 class Events(EventStore):

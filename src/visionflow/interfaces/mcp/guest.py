@@ -30,6 +30,8 @@ class Guest(msgspec.Struct, frozen=True):
     server: Server[Any]
     as_task: Callable[[CallToolRequestParams], AsTask]
     """Whether this call of one of its tools is offered as a task."""
+    input_schema: Callable[[str], Mapping[str, Any] | None]
+    """Of one of its tools, by name."""
 
 
 async def ask(guest: Guest, ctx: Context, method: str, params: BaseModel) -> dict[str, Any] | None:

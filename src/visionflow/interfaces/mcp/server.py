@@ -98,7 +98,9 @@ class Face:
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         tool = self.registry.tools.get(name)
-        return None if tool is None else tool.input_schema
+        if tool is None:
+            return None if self._guest is None else self._guest.input_schema(name)
+        return tool.input_schema
 
     async def _list_tools(self, ctx: Context, params: PaginatedRequestParams) -> dict[str, Any]:
         extra = await guests.listed(self._guest, ctx, "tools/list", "tools")
