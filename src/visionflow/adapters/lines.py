@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import TextIO
 
@@ -118,9 +119,7 @@ class LineLog:
         return f"{stamp} {level.upper()} {who} {code} {message.translate(_CONTROL)}\n"
 
     def _write(self, line: str) -> None:
-        self._file.write(line)
-        self._file.flush()
-        self._bytes += len(line.encode(errors="backslashreplace"))
+        self._bytes += self._file.write(line.encode(errors="backslashreplace")) or 0
         if self._bytes >= self._bytes_max:
             self._file.close()
             step_aside(self._path, self._kept)
@@ -155,8 +154,9 @@ def _older(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}")
 
 
-def _open(path: Path) -> TextIO:
-    return path.open("a", encoding="utf-8", errors="backslashreplace")
+def _open(path: Path) -> FileIO:
+    # Without a buffer: what a full disk did not take must not wait for a later line.
+    return path.open("ab", buffering=0)
 
 
 def _rank(level: str) -> int:
