@@ -1,6 +1,5 @@
 """Agents as replies show them. Every value is from the state, the log or the system; else null."""
 
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
@@ -97,9 +96,3 @@ def config_of(config: Payload) -> dict[str, Any] | None:
         return {}
     found = msgspec.msgpack.decode(config.inline)
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-
-
-def iso(at_ms: int) -> str:
-    """A time, as ISO 8601 in UTC to the millisecond."""
-    at = datetime.fromtimestamp(at_ms / 1_000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

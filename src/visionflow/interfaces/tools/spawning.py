@@ -12,13 +12,13 @@ from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.casting import Cast
 from visionflow.interfaces.tools.finding import answered_in, remember, swarm_or_new
+from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.readiness import OVER, UP, Births
 from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.showing import (
     SPAWNING,
     Allocated,
     allocated,
-    iso,
     pid_of,
     spawn_word,
 )
@@ -214,13 +214,12 @@ async def spawn_each(
     swarm: LiveSwarm,
     casts: Sequence[Cast],
     births: Births,
-) -> list[str | Refused]:
-    """Spawn all at once: of each its id, or why it was refused."""
+) -> list[tuple[LiveSwarm, str] | Refused]:
+    """Spawn all at once: of each where it is and its id, or why it was refused."""
 
-    async def one(place: int, cast: Cast) -> str | Refused:
+    async def one(place: int, cast: Cast) -> tuple[LiveSwarm, str] | Refused:
         try:
-            _, agent = await spawn(server, call, tool, swarm, cast, births, str(place))
-            return agent
+            return await spawn(server, call, tool, swarm, cast, births, str(place))
         except Refused as error:
             return error
 

@@ -1,0 +1,89 @@
+"""The tool agent_scale: as many agents of a type as asked for."""
+
+from typing import Annotated, Any, ClassVar
+
+from visionflow.domain.access import OPERATORS
+from visionflow.domain.errors import Refused, UsageError
+from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.arguments import Arguments, Result
+from visionflow.interfaces.tools.casting import Wish, cast
+from visionflow.interfaces.tools.ending import Surplus, counted, end_surplus
+from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.readiness import Births
+from visionflow.interfaces.tools.spawning import place_for, spawn_each
+from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+
+SCALE = "agent_scale"
+COUNT_MAX = 1_000
+
+
+class AgentScale(Arguments, frozen=True, kw_only=True):
+    """Arguments of agent_scale."""
+
+    ALIASES: ClassVar[dict[str, str]] = {"type": "agentType"}
+
+    agent_type: Annotated[str, about("A template's name.")]
+    count: Annotated[int, about("How many there shall be.")]
+    swarm_id: Annotated[str | None, about("As in agent_spawn.")] = None
+    config: Annotated[dict[str, Any] | None, form("object", "Settings of new ones.")] = None
+
+
+class Scaled(Result, frozen=True, kw_only=True):
+    """What was done to get there."""
+
+    swarm_id: str
+    swarm_created: bool
+    agent_type: str
+    target: int
+    before: int
+    now: int
+    """Those that stay, the new ones included."""
+    spawned: list[str]
+    ended: list[Surplus]
+    refused: int
+    """New ones that a limit refused."""
+    reason: str | None
+    warnings: list[str]
+
+
+def scaling(server: Server, births: Births) -> AnyTool:
+    """agent_scale."""
+
+    async def run(call: Call, given: AgentScale) -> Scaled:
+        if not 0 <= given.count <= COUNT_MAX:
+            raise UsageError(f"count is {given.count}; it is 0 to {COUNT_MAX}.")
+        one = await cast(server, Wish(type=given.agent_type, config=given.config or {}))
+        swarm, created = await place_for(server, call, SCALE, given.swarm_id, "0")
+        have = counted(swarm, given.agent_type)
+        before, wanted = len(have), given.count - len(have)
+        outcomes = await spawn_each(server, call, SCALE, swarm, [one] * max(0, wanted), births)
+        refused = [each for each in outcomes if isinstance(each, Refused)]
+        ended: list[Surplus] = []
+        if wanted < 0:
+            ended = await end_surplus(server, call, SCALE, swarm, have, given.count)
+        await swarm.settled()
+        return Scaled(
+            swarm_id=swarm.id,
+            swarm_created=created,
+            agent_type=given.agent_type,
+            target=given.count,
+            before=before,
+            now=len(counted(swarm, given.agent_type)),
+            spawned=[each[1] for each in outcomes if not isinstance(each, Refused)],
+            ended=ended,
+            refused=len(refused),
+            reason=str(refused[0]) if refused else None,
+            warnings=list(one.warnings),
+        )
+
+    return Tool(
+        name=SCALE,
+        group="agents",
+        summary="Have so many agents of a type: spawn the missing, end the surplus, idle first.",
+        arguments=AgentScale,
+        result=Scaled,
+        roles=OPERATORS,
+        run=run,
+        example={"agentType": "coder", "count": 5},
+        positional=("agentType", "count"),
+    )

@@ -1,0 +1,302 @@
+"""Tools that tell of swarms: one as it is now, and the list of all. They change nothing."""
+
+from typing import Annotated
+from weakref import WeakKeyDictionary
+
+from visionflow.domain.access import READERS
+from visionflow.domain.errors import UsageError
+from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
+from visionflow.domain.tasks import Priority, TaskStatus
+from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.arguments import Arguments, Result
+from visionflow.interfaces.tools.finding import open_swarm
+from visionflow.interfaces.tools.forms import about
+from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+from visionflow.runtime.swarms import LiveSwarm
+from visionflow.runtime.tally import Tally
+
+PAGE_MAX = 1_000
+_WORDS = {int(word): word.name.lower() for word in Priority}
+
+
+def unused(spec: SwarmSpec) -> list[str]:
+    """What of a swarm's shape has no effect yet."""
+    told: list[str] = []
+    if spec.topology is not Topology.HIERARCHICAL:
+        told.append(
+            f"topology {spec.topology} is recorded and has no effect yet: tasks are assigned as "
+            "in a hierarchical one"
+        )
+    if spec.strategy is not Strategy.CENTRALIZED:
+        told.append(
+            f"strategy {spec.strategy} is recorded and has no effect yet: the coordinator assigns "
+            "by capability, load and record"
+        )
+    return told
+
+
+def word_of(swarm: LiveSwarm) -> str:
+    """Where a swarm stands: active, closed or failed."""
+    if swarm.node.control.failure is not None:
+        return "failed"
+    return "active" if swarm.state.closed is None else "closed"
+
+
+# swarm_status ----------------------------------------------------------------------------------
+
+
+class SwarmStatusOf(Arguments, frozen=True, kw_only=True):
+    """Arguments of swarm_status."""
+
+    swarm_id: Annotated[str | None, about("Absent: your latest swarm.")] = None
+
+
+class Member(Result, frozen=True, kw_only=True):
+    """An agent of the swarm."""
+
+    id: str
+    type: str
+    name: str
+    status: str
+    current_task: str | None
+    pid: int | None
+
+
+class Queue(Result, frozen=True, kw_only=True):
+    """Tasks by where they stand."""
+
+    pending: int
+    queued: int
+    assigned: int
+    running: int
+    blocked: int
+    orchestrating: int
+    completed: int
+    failed: int
+    cancelled: int
+    dead_letter: int
+    oldest_wait_seconds: float | None
+    """Of those queued."""
+    by_priority: dict[str, int]
+    """Of those queued."""
+
+
+class Totals(Result, frozen=True, kw_only=True):
+    """What came of tasks so far."""
+
+    tasks_completed: int
+    avg_completion_time: float | None
+    """Seconds from submission to completion."""
+    success_rate: float | None
+    """Completed among those that completed, failed or were given up."""
+
+
+class SwarmShown(Result, frozen=True, kw_only=True):
+    """A swarm as it is now."""
+
+    swarm_id: str
+    name: str
+    goal: str
+    topology: str
+    strategy: str
+    status: str
+    max_agents: int
+    workspace: str | None
+    agents: list[Member]
+    task_queue: Queue
+    metrics: Totals
+    warnings: list[str]
+
+
+def status(server: Server) -> AnyTool:
+    """swarm_status."""
+    tallies: WeakKeyDictionary[LiveSwarm, Tally] = WeakKeyDictionary()
+
+    def run(call: Call, given: SwarmStatusOf) -> SwarmShown:
+        swarm = open_swarm(server, call, given.swarm_id)
+        if not swarm.is_settled:
+            call.after(swarm.settled)
+        tally = tallies.get(swarm)
+        if tally is None:
+            tally = tallies[swarm] = Tally(swarm.node.control)
+        return _shown(swarm, tally)
+
+    return Tool(
+        name="swarm_status",
+        group="swarm",
+        summary="A swarm's agents, task queue and metrics.",
+        arguments=SwarmStatusOf,
+        result=SwarmShown,
+        roles=READERS,
+        run=run,
+        example={},
+        positional=("swarmId",),
+        reads=True,
+    )
+
+
+def _shown(swarm: LiveSwarm, tally: Tally) -> SwarmShown:
+    state, spec = swarm.state, swarm.spec
+    workers = state.workers
+    return SwarmShown(
+        swarm_id=swarm.id,
+        name=spec.name,
+        goal=spec.goal,
+        topology=spec.topology,
+        strategy=spec.strategy,
+        status=word_of(swarm),
+        max_agents=spec.limits.agents_max,
+        workspace=spec.workspace or None,
+        agents=[
+            Member(
+                id=agent.spec.id,
+                type=agent.spec.type,
+                name=agent.spec.name,
+                status=agent.status,
+                current_task=next(iter(agent.open), None),
+                pid=None if (worker := workers.get(agent.worker)) is None else worker.pid,
+            )
+            for agent in state.agents.values()
+        ],
+        task_queue=_queue(swarm, tally),
+        metrics=_totals(swarm),
+        warnings=unused(spec),
+    )
+
+
+def _queue(swarm: LiveSwarm, tally: Tally) -> Queue:
+    standing, ended, oldest_ms = tally.standing, tally.ended, tally.oldest_ms
+    wait = None if oldest_ms is None else max(0, swarm.now_ms - oldest_ms) / 1_000
+    return Queue(
+        pending=standing[TaskStatus.PENDING],
+        queued=standing[TaskStatus.QUEUED],
+        assigned=standing[TaskStatus.ASSIGNED],
+        running=standing[TaskStatus.RUNNING],
+        blocked=standing[TaskStatus.BLOCKED],
+        orchestrating=standing[TaskStatus.ORCHESTRATING],
+        completed=ended(TaskStatus.COMPLETED),
+        failed=ended(TaskStatus.FAILED),
+        cancelled=ended(TaskStatus.CANCELLED),
+        dead_letter=ended(TaskStatus.DEAD_LETTER),
+        oldest_wait_seconds=wait,
+        by_priority={_WORDS.get(at, str(at)): count for at, count in tally.priorities.items()},
+    )
+
+
+def _totals(swarm: LiveSwarm) -> Totals:
+    counters = swarm.state.counters
+    completed = counters.completed
+    ends = completed + counters.failed + counters.dead_letter
+    return Totals(
+        tasks_completed=completed,
+        avg_completion_time=swarm.state.completion_ms / completed / 1_000 if completed else None,
+        success_rate=completed / ends if ends else None,
+    )
+
+
+# swarm_list ------------------------------------------------------------------------------------
+
+
+class SwarmList(Arguments, frozen=True, kw_only=True):
+    """Arguments of swarm_list."""
+
+    limit: Annotated[int, about("At most so many; 100.")] = 100
+    cursor: Annotated[str | None, about("nextCursor of the page before.")] = None
+
+
+class Listed(Result, frozen=True, kw_only=True):
+    """A swarm in the list."""
+
+    swarm_id: str
+    name: str | None
+    topology: str | None
+    strategy: str | None
+    status: str
+    """active, closed, failed, or ended."""
+    reason: str | None
+    """Why it ended."""
+    agents: int
+    max_agents: int | None
+    open_tasks: int | None
+
+
+class SwarmsListed(Result, frozen=True, kw_only=True):
+    """A page of swarms: first those that are over, then the others, oldest first."""
+
+    swarms: list[Listed]
+    total: int
+    next_cursor: str | None
+
+
+def listing(server: Server) -> AnyTool:
+    """swarm_list."""
+
+    def run(call: Call, given: SwarmList) -> SwarmsListed:
+        if not 1 <= given.limit <= PAGE_MAX:
+            raise UsageError(f"limit is {given.limit}; it is 1 to {PAGE_MAX}.")
+        if not server.fleet.is_settled:
+            call.after(server.fleet.settled)
+        ended = server.fleet.state.ended
+        live = {swarm.id: swarm for swarm in server.swarms.all()}
+        names = [name for name in ended if name not in live] + list(live)
+        start = _place(names, given.cursor)
+        page = names[start : start + given.limit]
+        for name in page:
+            if name in live and not live[name].is_settled:
+                call.after(live[name].settled)
+        return SwarmsListed(
+            swarms=[
+                _listed(live[name]) if name in live else _over(name, ended[name]) for name in page
+            ],
+            total=len(names),
+            next_cursor=page[-1] if start + len(page) < len(names) else None,
+        )
+
+    return Tool(
+        name="swarm_list",
+        group="swarm",
+        summary="List swarms, also those that are over.",
+        arguments=SwarmList,
+        result=SwarmsListed,
+        roles=READERS,
+        run=run,
+        example={"limit": 10},
+        reads=True,
+    )
+
+
+def _place(names: list[str], cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if cursor not in names:
+        raise UsageError(f"cursor is {cursor[:100]!r}, and there is no such place in the list.")
+    return names.index(cursor) + 1
+
+
+def _listed(swarm: LiveSwarm) -> Listed:
+    spec = swarm.spec
+    return Listed(
+        swarm_id=swarm.id,
+        name=spec.name,
+        topology=spec.topology,
+        strategy=spec.strategy,
+        status=word_of(swarm),
+        reason=swarm.state.closed,
+        agents=len(swarm.state.agents),
+        max_agents=spec.limits.agents_max,
+        open_tasks=swarm.state.live,
+    )
+
+
+def _over(name: str, reason: str) -> Listed:
+    return Listed(
+        swarm_id=name,
+        name=None,
+        topology=None,
+        strategy=None,
+        status="ended",
+        reason=reason,
+        agents=0,
+        max_agents=None,
+        open_tasks=None,
+    )
