@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from visionflow.cli.answering import calls
 from visionflow.cli.applying import APPLY_EXAMPLES, apply
+from visionflow.cli.assisting import MCP_EXAMPLES, mcp
 from visionflow.cli.configuring import CONFIG_EXAMPLES, config
 from visionflow.cli.demo import DEMO_EXAMPLES, demo
 from visionflow.cli.gating import GATE_EXAMPLES, gate
@@ -75,6 +76,7 @@ def make_app() -> App:
     app.command(gate, help_epilogue=GATE_EXAMPLES)
     app.command(apply, help_epilogue=APPLY_EXAMPLES)
     app.command(serve, help_epilogue=SERVE_EXAMPLES)
+    app.command(mcp, help_epilogue=MCP_EXAMPLES)
     app.command(config, help_epilogue=CONFIG_EXAMPLES)
     app.command(runs, help_epilogue=RUNS_EXAMPLES)
     app.command(show, help_epilogue=SHOW_EXAMPLES)

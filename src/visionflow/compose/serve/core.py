@@ -80,6 +80,11 @@ class ServerStore(msgspec.Struct, frozen=True):
         """Where programs of this user on this machine may dial."""
         return self.folder / "mcp.sock"
 
+    @property
+    def assistants(self) -> Path:
+        """Where `visionflow mcp` dials for its assistant."""
+        return self.folder / "assistants.sock"
+
 
 class Core(msgspec.Struct, frozen=True):
     """What a running server works with."""

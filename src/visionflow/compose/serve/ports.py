@@ -9,11 +9,14 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain.errors import ConfigError, PortInUse, VisionFlowError
 from visionflow.settings.server import ServerSettings
+
+if TYPE_CHECKING:
+    from visionflow.interfaces.access.gate import Gate
 
 Message = MutableMapping[str, Any]
 App = Callable[
@@ -31,7 +34,7 @@ class OpenPorts:
 
     def __init__(self, endpoints: dict[str, str], held: AsyncExitStack) -> None:
         self.endpoints = endpoints
-        """By face: `tcp` and `web` as HOST:PORT, `socket` as a path."""
+        """By face: `tcp` and `web` as HOST:PORT, `socket` and `assistants` as paths."""
         self._held = held
 
     async def close(self) -> None:
@@ -48,10 +51,8 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
         PortInUse: another process listens there.
         ConfigError: this address is none of ours, or nobody could use it (see the gate).
     """
-    from visionflow.interfaces.access.gate import Gate
-    from visionflow.interfaces.access.lookups import Lookups
-    from visionflow.interfaces.access.tokens import Tokens
     from visionflow.interfaces.mcp.http import app as mcp_app
+    from visionflow.interfaces.mcp.socket import start as start_assistants
     from visionflow.interfaces.tools.all import all_tools
     from visionflow.interfaces.web.app import app as web_app
     from visionflow.interfaces.wire.listening import start, start_unix
@@ -60,9 +61,7 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
     settings = server.settings
     registry = all_tools(server)
     async with AsyncExitStack() as opening:
-        lookups = Lookups(core.ground.worker_pids, (os.getpid(), *roots))
-        tokens = Tokens(settings.home, core.host.now_ms)
-        gate = Gate(settings, tokens, lookups, core.fleet)
+        gate = open_gate(opened, roots)
         opening.callback(gate.close)
         gate.may_bind()
         web_sockets = listen(settings.host, settings.web_port, "--web-port")
@@ -72,6 +71,8 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
         unix = await start_unix(path, server, registry, gate, settings)
         opening.push_async_callback(unix.aclose)
         mounted = mcp_app(server, registry, gate)
+        assistants = await start_assistants(mounted.face, server, gate, core.store.assistants)
+        opening.push_async_callback(assistants.aclose)
         listening = await start(server, registry, gate, settings, mounted)
         opening.push_async_callback(listening.aclose)
         await _serve_web(web_app(server, registry, gate), web_sockets, opening)
@@ -79,8 +80,20 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
             tcp=place(settings.host, listening.port),
             web=place(settings.host, web_sockets[0].getsockname()[1]),
             socket=path,
+            assistants=str(core.store.assistants),
         )
         return OpenPorts(dict(server.endpoints), opening.pop_all())
+
+
+def open_gate(opened: OpenServer, roots: tuple[int, ...] = ()) -> "Gate":
+    """The gate of a server; close it. `roots` as for `open_ports`."""
+    from visionflow.interfaces.access.gate import Gate
+    from visionflow.interfaces.access.lookups import Lookups
+    from visionflow.interfaces.access.tokens import Tokens
+
+    core, settings = opened.core, opened.server.settings
+    lookups = Lookups(core.ground.worker_pids, (os.getpid(), *roots))
+    return Gate(settings, Tokens(settings.home, core.host.now_ms), lookups, core.fleet)
 
 
 def place(host: str, port: int) -> str:
