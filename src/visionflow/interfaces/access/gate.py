@@ -46,12 +46,12 @@ _HOW = (
 class Audit(Protocol):
     """Where it is put on record; `FleetLog` is one."""
 
-    def offer_access(self, by: str, face: str, code: str, message: str = "") -> None:
+    def offer_access(self, *, by: str, face: str, code: str, message: str = "") -> None:
         """Record that somebody was turned away or let in; nobody waits for it."""
         ...
 
     def offer_call(
-        self, by: str, role: str, face: str, tool: str, code: str | None, message: str
+        self, *, by: str, role: str, face: str, tool: str, code: str | None, message: str
     ) -> None:
         """Record a call that was refused; nobody waits for it."""
         ...
@@ -255,19 +255,19 @@ class Gate:
         except Unauthenticated as error:
             wait_ms = self._failures.take(session.peer.address)
             if wait_ms is None:
-                self._audit.offer_access(session.who, session.face, "login_failed", error.message)
+                self._record(session.who, session.face, "login_failed", error.message)
                 raise
             limited = RateLimited(
                 f"Too many tokens that are none came from {session.peer.address}.",
                 hint=f"Ask again after {wait_ms} ms, with a token that is one.",
                 retry_after_ms=wait_ms,
             )
-            self._audit.offer_access(session.who, session.face, "login_limited", limited.message)
+            self._record(session.who, session.face, "login_limited", limited.message)
             raise limited from error
         except Forbidden as error:
-            self._audit.offer_access(session.who, session.face, "forbidden", error.message)
+            self._record(session.who, session.face, "forbidden", error.message)
             raise
-        self._audit.offer_access(
+        self._record(
             f"token:{token.name}", session.face, "login", f"{session.who}, role {token.role}"
         )
         return token
@@ -278,7 +278,7 @@ class Gate:
             code, message = str(error.data["code"]), error.message
         else:
             code, message = error.reason, error.message
-        self._audit.offer_access(session.who, session.face, code, message)
+        self._record(session.who, session.face, code, message)
 
     # Calls ---------------------------------------------------------------------------------
 
@@ -293,7 +293,7 @@ class Gate:
         try:
             self._limits.enter(caller.name)
         except RateLimited as error:
-            self._audit.offer_access(caller.name, caller.face, error.reason, error.message)
+            self._record(caller.name, caller.face, error.reason, error.message)
             raise
 
     def leave(self, caller: Caller) -> None:
@@ -306,8 +306,16 @@ class Gate:
         error is the tool's own business and is not recorded here."""
         if isinstance(error, Forbidden):
             self._audit.offer_call(
-                caller.name, caller.role, caller.face, tool, error.reason, error.message
+                by=caller.name,
+                role=caller.role,
+                face=caller.face,
+                tool=tool,
+                code=error.reason,
+                message=error.message,
             )
+
+    def _record(self, by: str, face: str, code: str, message: str) -> None:
+        self._audit.offer_access(by=by, face=face, code=code, message=message)
 
     # The start of a server -----------------------------------------------------------------
 
@@ -345,13 +353,13 @@ class Gate:
             now = {token.id: token for token in self.tokens.all()}
         except ConfigError as error:
             if self._listed is None or self._listed:
-                self._audit.offer_access("server", "tokens", "tokens_unreadable", error.message)
+                self._record("server", "tokens", "tokens_unreadable", error.message)
             self._listed = {}
             return
         before, self._listed = self._listed, now
         if before is None:
             for token in now.values():
-                self._audit.offer_access("server", "tokens", "token_present", _told(token))
+                self._record("server", "tokens", "token_present", _told(token))
             return
         if before is not now and before != now:
             self._changed(before, now)
@@ -359,10 +367,10 @@ class Gate:
     def _changed(self, before: dict[str, Token], now: dict[str, Token]) -> None:
         for identity, token in now.items():
             if identity not in before:
-                self._audit.offer_access("server", "tokens", "token_created", _told(token))
+                self._record("server", "tokens", "token_created", _told(token))
         for identity, token in before.items():
             if identity not in now:
-                self._audit.offer_access("server", "tokens", "token_revoked", _told(token))
+                self._record("server", "tokens", "token_revoked", _told(token))
 
 
 def _told(token: Token) -> str:
