@@ -1,0 +1,194 @@
+"""The tool task_orchestrate: a goal or a task into a swarm; the plan at once, or the result."""
+
+from typing import Annotated, Any
+
+from visionflow.domain.access import OPERATORS
+from visionflow.domain.tasks import TaskStatus
+from visionflow.interfaces.jobs import PhasePlan, Started
+from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.arguments import Result
+from visionflow.interfaces.tools.finding import find_agent
+from visionflow.interfaces.tools.forms import about
+from visionflow.interfaces.tools.moments import iso
+from visionflow.interfaces.tools.ordering import OrchestrateArguments, order_of
+from visionflow.interfaces.tools.recording import command_id, recorded
+from visionflow.interfaces.tools.results import Results, ResultsArguments, ResultTools
+from visionflow.interfaces.tools.spawning import place_for
+from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+from visionflow.interfaces.tools.waiting import ended
+from visionflow.runtime.swarms import LiveSwarm
+
+NAME = "task_orchestrate"
+
+
+class AssignedAgent(Result, frozen=True, kw_only=True):
+    agent_id: str
+    role: str
+    capabilities: list[str]
+
+
+class PlannedPhase(Result, frozen=True, kw_only=True):
+    name: str
+    agents: list[str]
+    tasks: list[str]
+    dependencies: list[str]
+    estimated_duration: Annotated[
+        float | None, about("Seconds, by what like tasks took; null without such.")
+    ]
+
+
+class OrchestrationPlan(Result, frozen=True, kw_only=True):
+    phases: list[PlannedPhase]
+
+
+class Coordination(Result, frozen=True, kw_only=True):
+    """The vote that the plan holds on its change."""
+
+    consensus_threshold: float
+    voting_mechanism: str
+    conflict_resolution: str
+    members: list[str]
+
+
+class McpConnections(Result, frozen=True, kw_only=True):
+    active: int
+    pool_utilization: float
+
+
+class Orchestrated(Result, frozen=True, kw_only=True):
+    task_id: str
+    swarm_id: str
+    status: str
+    assigned_agents: list[AssignedAgent]
+    orchestration_plan: OrchestrationPlan
+    coordination: Coordination | None
+    estimated_completion: str | None
+    mcp_connections: McpConnections
+    playbook: str | None
+    why: str | None
+    missing: Annotated[str | None, about("What it waits for when it is blocked.")]
+    unmet_capabilities: list[str]
+    formed_agents: list[str]
+    run_id: str | None
+    swarm_created: bool
+    result: Annotated[Any, about("With wait, as task_results has it.")]
+    warnings: list[str]
+
+
+class Orchestration:
+    """The tool of one server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._results = ResultTools(server)
+
+    async def orchestrate(self, call: Call, given: OrchestrateArguments) -> Orchestrated:
+        """Take it on; the plan, or the result once it has ended."""
+        server, command = self._server, command_id(call, NAME)
+        # Read before a swarm may be made for it: what is refused leaves nothing behind.
+        order_of(given, server.now_ms(), command, lambda name: name)
+        swarm, created = await place_for(server, call, NAME, given.swarm_id)
+
+        def agent_id(name: str) -> str:
+            return find_agent(server, call, name, swarm.id)[1].spec.id
+
+        order = order_of(given, swarm.now_ms, command, agent_id)
+
+        async def start() -> Started:
+            return await server.jobs.start(order, swarm, call.caller)
+
+        started = await recorded(
+            server,
+            call,
+            NAME,
+            start,
+            swarm=swarm,
+            subject=lambda made: made.task,
+            command=command,
+        )
+        result: Results | None = None
+        # What is blocked may be so for days: whoever waits is told at once.
+        if given.wait and started.status != TaskStatus.BLOCKED:
+            call.took_effect()
+            await ended(server, swarm, started.task, call, given.wait_timeout, begun_here=True)
+            result = await self._results.results(call, ResultsArguments(task_id=started.task))
+        if not swarm.is_settled:
+            call.after(swarm.settled)
+        return _told(server, swarm, started, created, result)
+
+
+def _told(
+    server: Server, swarm: LiveSwarm, started: Started, created: bool, result: Results | None
+) -> Orchestrated:
+    agents = (swarm.state.agents.get(agent) for agent in started.agents)
+    limit = server.connections.limit
+    later_ms = started.estimated_ms
+    return Orchestrated(
+        task_id=started.task,
+        swarm_id=swarm.id,
+        status=started.status if result is None else result.status,
+        assigned_agents=[
+            AssignedAgent(
+                agent_id=agent.spec.id,
+                role=agent.spec.type,
+                capabilities=list(agent.spec.capabilities),
+            )
+            for agent in agents
+            if agent is not None
+        ],
+        orchestration_plan=OrchestrationPlan(phases=[_phase(each) for each in started.phases]),
+        coordination=_coordination(started),
+        estimated_completion=None if later_ms is None else iso(swarm.now_ms + later_ms),
+        mcp_connections=McpConnections(
+            active=server.connections.total,
+            pool_utilization=round(server.connections.total / limit, 4) if limit else 0.0,
+        ),
+        playbook=started.playbook,
+        why=started.why,
+        missing=started.missing,
+        unmet_capabilities=list(started.unmet),
+        formed_agents=list(started.formed),
+        run_id=started.run,
+        swarm_created=created,
+        result=None if result is None else result.result,
+        warnings=list(started.warnings),
+    )
+
+
+def _coordination(started: Started) -> Coordination | None:
+    if not started.electorate:
+        return None
+    return Coordination(
+        consensus_threshold=0.5,
+        voting_mechanism="majority",
+        conflict_resolution="a tie decides nothing, and the change is not taken over",
+        members=list(started.electorate),
+    )
+
+
+def _phase(phase: PhasePlan) -> PlannedPhase:
+    return PlannedPhase(
+        name=phase.name,
+        agents=list(phase.agents),
+        tasks=list(phase.tasks),
+        dependencies=list(phase.dependencies),
+        estimated_duration=None if phase.estimated_ms is None else phase.estimated_ms / 1_000,
+    )
+
+
+def orchestration_tools(server: Server) -> list[AnyTool]:
+    """task_orchestrate."""
+    return [
+        Tool(
+            name=NAME,
+            group="tasks",
+            summary="Have a goal or a task carried out by a swarm's agents; answers with the plan.",
+            arguments=OrchestrateArguments,
+            result=Orchestrated,
+            roles=OPERATORS,
+            run=Orchestration(server).orchestrate,
+            example={"task": "Explain this repository", "priority": "high", "wait": True},
+            positional=("task",),
+            long=True,
+        )
+    ]

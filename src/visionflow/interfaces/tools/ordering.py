@@ -1,0 +1,232 @@
+"""The arguments of task_orchestrate, read to an `Order`.
+
+A task is a text or an object of its own; what the object says wins over what stands beside it.
+Every argument changes what happens, or is refused by its name.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, cast
+
+import msgspec
+
+from visionflow.domain.errors import UsageError
+from visionflow.domain.tasks import DEFAULT_RETRY, Backoff, Priority, RetryPolicy
+from visionflow.interfaces.jobs import Order, Work
+from visionflow.interfaces.tools.arguments import Arguments, parse
+from visionflow.interfaces.tools.forms import about, form
+
+STRATEGIES: dict[str, bool | None] = {"adaptive": None, "sequential": True, "parallel": False}
+"""Whether tasks run one after the other; `None`: as the plan has it."""
+MODES: dict[str, bool | None] = {"distributed": None, "sequential": True, "parallel": False}
+AGGREGATIONS = ("all",)
+LATER = "It comes with coordination: votes among agents do not exist yet."
+SUBTASKS_MAX = 1_000
+
+
+def _map() -> Any:
+    return msgspec.field(default_factory=dict[str, Any])
+
+
+class Execution(Arguments, frozen=True, kw_only=True):
+    """How it is carried out."""
+
+    mode: str = "distributed"
+    retry_policy: str | None = None
+    result_aggregation: str = "all"
+    failure_threshold: float | None = None
+
+
+class Common(Arguments, frozen=True, kw_only=True):
+    """What may stand in the task or beside it."""
+
+    priority: Annotated[
+        int | None, form("priority", "critical, high, medium, low; or 0 to 30, lower first.")
+    ] = None
+    strategy: Annotated[str | None, about("sequential, parallel or adaptive.")] = None
+    timeout: Annotated[int | None, form("seconds", "Of each attempt, in seconds.")] = None
+    deadline: Annotated[int | None, form("seconds", "From now, in seconds.")] = None
+    required_capabilities: Annotated[
+        tuple[str, ...], form("words", "The agents together must have them.")
+    ] = ()
+    parallelism: Annotated[int | None, about("At most so many tasks at once.")] = None
+    consensus_required: Annotated[bool | None, about("Only false yet.")] = None
+    stages: Annotated[
+        tuple[str, ...],
+        form("words", "Phases: research, plan, architect, code, review, test, or agent types."),
+    ] = ()
+    workspace: Annotated[str | None, about("A folder under one of the server's.")] = None
+    playbook: Annotated[str | None, about("audit, test, fix or explain.")] = None
+
+
+class TaskObject(Common, frozen=True, kw_only=True):
+    """A task as an object."""
+
+    ALIASES: ClassVar[Mapping[str, str]] = {"capabilities": "requiredCapabilities"}
+
+    description: str = ""
+    type: str | None = None
+    input: Any = None
+    config: Annotated[dict[str, Any], form("object", "For the agent.")] = _map()
+    subtasks: list[Any] = msgspec.field(default_factory=list[Any])
+    agent_id: str | None = None
+    agent_type: str | None = None
+
+
+class SubtaskObject(Arguments, frozen=True, kw_only=True):
+    """A subtask as an object."""
+
+    ALIASES: ClassVar[Mapping[str, str]] = {"capabilities": "requiredCapabilities"}
+
+    description: str = ""
+    type: str = "task"
+    input: Any = None
+    config: Annotated[dict[str, Any], form("object", "For the agent.")] = _map()
+    required_capabilities: Annotated[tuple[str, ...], form("words", "")] = ()
+    agent_id: str | None = None
+    agent_type: str | None = None
+
+
+class OrchestrateArguments(Common, frozen=True, kw_only=True):
+    """What is to be done, and how."""
+
+    task: Annotated[
+        str | dict[str, Any],
+        about(
+            "What is to be done, in words; or an object: description, type, input, config, "
+            "subtasks, agentId, agentType, and any argument beside it."
+        ),
+    ]
+    swarm_id: Annotated[str | None, about("A new id makes a swarm.")] = None
+    execution: Annotated[
+        dict[str, Any],
+        form(
+            "object",
+            "mode (distributed, parallel, sequential), retryPolicy (exponential_backoff, "
+            "linear_backoff, none), failureThreshold (0 to 1), resultAggregation (all).",
+        ),
+    ] = _map()
+    form_team: Annotated[
+        bool | None, about("Spawn the agents it needs; by default when there are none.")
+    ] = None
+    wait: Annotated[bool, about("Answer with the result, once it has ended.")] = False
+    wait_timeout: Annotated[int | None, form("seconds", "Wait at most so long.")] = None
+
+
+def order_of(
+    given: OrchestrateArguments,
+    now_ms: int,
+    key: str | None,
+    agent_id: Callable[[str], str],
+) -> Order:
+    """What is asked for. `agent_id` gives the id of an agent by its name.
+
+    Raises:
+        UsageError: an argument has no meaning, here or at all; the message names it.
+    """
+    task = _task(given.task)
+    both = _merged(given, task)
+    execution = _within("execution", lambda: parse(Execution, given.execution))
+    _refuse_votes(both, execution)
+    return Order(
+        description=task.description,
+        task_type=task.type,
+        input=task.input,
+        config=task.config,
+        workspace=both.workspace,
+        playbook=both.playbook,
+        stages=both.stages,
+        subtasks=_subtasks(task.subtasks, agent_id),
+        sequential=_sequential(both.strategy, execution.mode),
+        parallelism=both.parallelism,
+        priority=Priority.MEDIUM if both.priority is None else both.priority,
+        timeout_ms=both.timeout,
+        deadline_ms=None if both.deadline is None else now_ms + both.deadline,
+        capabilities=both.required_capabilities,
+        failure_threshold=execution.failure_threshold,
+        retry=_retry(execution.retry_policy),
+        agent=None if task.agent_id is None else agent_id(task.agent_id),
+        agent_type=task.agent_type,
+        form_team=given.form_team,
+        key=key,
+    )
+
+
+def _task(given: str | dict[str, Any]) -> TaskObject:
+    if isinstance(given, str):
+        return TaskObject(description=given)
+    return _within("task", lambda: parse(TaskObject, given))
+
+
+def _within(name: str, read: "Callable[[], Any]") -> Any:
+    try:
+        return read()
+    except UsageError as error:
+        raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
+
+
+def _merged(given: OrchestrateArguments, task: TaskObject) -> Common:
+    """What the task says, and where it says nothing what stands beside it."""
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Common):
+        own, beside = getattr(task, field.name), getattr(given, field.name)
+        values[field.name] = beside if own == field.default else own
+    return Common(**values)
+
+
+def _refuse_votes(both: Common, execution: Execution) -> None:
+    if both.consensus_required:
+        raise UsageError(f"consensusRequired cannot be true yet. {LATER}")
+    if execution.result_aggregation not in AGGREGATIONS:
+        raise UsageError(
+            f"resultAggregation {execution.result_aggregation!r:.100} does not exist yet. {LATER}",
+            hint=f"There is {', '.join(AGGREGATIONS)}: the results of all parts.",
+        )
+
+
+def _sequential(strategy: str | None, mode: str) -> bool | None:
+    if strategy is not None and strategy not in STRATEGIES:
+        raise UsageError(
+            f"There is no strategy {strategy!r:.100}.", hint=f"There are {', '.join(STRATEGIES)}."
+        )
+    if mode not in MODES:
+        raise UsageError(f"There is no mode {mode!r:.100}.", hint=f"There are {', '.join(MODES)}.")
+    asked = None if strategy is None else STRATEGIES[strategy]
+    if asked is not None and MODES[mode] is not None and asked is not MODES[mode]:
+        raise UsageError(f"strategy is {strategy} and execution.mode is {mode}: which is it?")
+    return MODES[mode] if asked is None else asked
+
+
+def _retry(policy: str | None) -> RetryPolicy:
+    if policy is None:
+        return DEFAULT_RETRY
+    words = [word.value for word in Backoff]
+    if policy not in words:
+        raise UsageError(
+            f"There is no retryPolicy {policy!r:.100}.", hint=f"There are {', '.join(words)}."
+        )
+    return msgspec.structs.replace(DEFAULT_RETRY, backoff=Backoff(policy))
+
+
+def _subtasks(given: list[Any], agent_id: Callable[[str], str]) -> tuple[Work, ...]:
+    if len(given) > SUBTASKS_MAX:
+        raise UsageError(f"There are {len(given)} subtasks; {SUBTASKS_MAX} are the most.")
+    return tuple(_subtask(number, each, agent_id) for number, each in enumerate(given, 1))
+
+
+def _subtask(number: int, given: object, agent_id: Callable[[str], str]) -> Work:
+    name = f"subtask {number}"
+    if isinstance(given, str):
+        return Work(description=given)
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{name} is a text or an object.")
+    words = cast("Mapping[str, object]", given)
+    read: SubtaskObject = _within(name, lambda: parse(SubtaskObject, words))
+    return Work(
+        type=read.type,
+        description=read.description,
+        input=read.input,
+        config=read.config,
+        capabilities=read.required_capabilities,
+        agent=None if read.agent_id is None else agent_id(read.agent_id),
+        agent_type=read.agent_type,
+    )

@@ -1,0 +1,172 @@
+"""Waiting for a task: until it has ended and its report is written, telling how far it is.
+
+Whoever waits may go away at any time; the task goes on, unless the call that began it is taken
+back.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from visionflow.domain import commands as c
+from visionflow.domain.errors import Refused
+from visionflow.domain.tasks import TERMINAL
+from visionflow.engine.state import PlanState, SwarmState, TaskState
+from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.tool import Call
+from visionflow.runtime.completions import Ended
+from visionflow.runtime.swarms import LiveSwarm
+
+LOOK_S = 0.25
+"""How often it is looked how far a task is, where somebody wants to hear of it."""
+NOTED_MAX = 3
+"""Parts whose words are told at once."""
+NOTE_CHARS_MAX = 300
+TAKEN_BACK = "the call that began it was taken back"
+
+
+async def ended(
+    server: Server,
+    swarm: LiveSwarm,
+    task: str,
+    call: Call,
+    timeout_ms: int | None,
+    *,
+    begun_here: bool = False,
+) -> bool:
+    """Wait until a task has ended, for at most `timeout_ms`; whether it has.
+
+    Of a playbook's run the report is written by then. `begun_here`: the call that waits began the
+    task, and taking it back cancels that too; else it only ends the waiting. A task that left the
+    state has ended.
+
+    Raises:
+        VisionFlowError: nothing is decided in this swarm any more, and the task has not ended.
+    """
+    if task in swarm.state.tasks:
+        over = await _until_over(swarm, task, call, timeout_ms, begun_here)
+        if not over:
+            return False
+    await server.jobs.concluded(task)
+    return True
+
+
+async def _until_over(
+    swarm: LiveSwarm, task: str, call: Call, timeout_ms: int | None, begun_here: bool
+) -> bool:
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+
+    def hear(ended: Ended | None, error: BaseException | None = None) -> None:
+        if over.done():
+            return
+        if ended is None and error is not None:
+            over.set_exception(error)
+        else:
+            over.set_result(None)
+
+    swarm.node.completions.wait(task, hear)
+    until = None if timeout_ms is None else loop.time() + timeout_ms / 1_000
+    gone = asyncio.ensure_future(call.cancelled.wait())
+    telling = Telling(swarm, task, call)
+    try:
+        while not over.done() and not gone.done():
+            left_s = None if until is None else until - loop.time()
+            if left_s is not None and left_s <= 0:
+                break
+            await telling.tell()
+            look_s = None if call.on_progress is None else LOOK_S
+            waits = [each for each in (left_s, look_s) if each is not None]
+            await asyncio.wait(
+                (over, gone),
+                timeout=min(waits, default=None),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        if not over.done() and gone.done() and begun_here:
+            with suppress(Refused):  # It ended meanwhile.
+                await swarm.ask(c.CancelTask(now_ms=swarm.now_ms, task=task, reason=TAKEN_BACK))
+    finally:
+        gone.cancel()
+        swarm.node.completions.forget(task, hear)
+    if over.done():
+        over.result()
+        await telling.tell()
+        return True
+    over.cancel()
+    return False
+
+
+class Telling:
+    """Tells whoever made a call how far the task is that it waits for."""
+
+    def __init__(self, swarm: LiveSwarm, task: str, call: Call) -> None:
+        self._swarm = swarm
+        self._task = task
+        self._call = call
+        self._told: tuple[float | None, str] | None = None
+        self._most = 0.0
+
+    async def tell(self) -> None:
+        """Tell it, if it has changed; never less than what was told before."""
+        if self._call.on_progress is None:
+            return
+        found = progress_of(self._swarm, self._task)
+        if found is None or found == self._told:
+            return
+        self._told = found
+        fraction, note = found
+        if fraction is not None:
+            fraction = self._most = max(self._most, fraction)
+        if not self._swarm.is_settled:
+            await self._swarm.settled()
+        self._call.on_progress(fraction, note)
+
+
+def progress_of(swarm: LiveSwarm, task: str) -> tuple[float | None, str] | None:
+    """How far a task is, 0 to 1 or unknown, and what it is at; `None`: nothing is known of it.
+
+    What it tells may leave once the swarm is settled.
+    """
+    state = swarm.state
+    found = state.tasks.get(task)
+    if found is None:
+        return None
+    if found.plan is not None:
+        return _of_plan(swarm, state, found, found.plan)
+    if found.status in TERMINAL:
+        return 1.0, str(found.status)
+    fraction, note = _said(swarm, found)
+    return fraction, note or str(found.status)
+
+
+def _of_plan(
+    swarm: LiveSwarm, state: SwarmState, task: TaskState, plan: PlanState
+) -> tuple[float, str]:
+    done, count = 0.0, 0
+    notes: list[str] = []
+    for phase in plan.phases:
+        for name in phase.tasks:
+            count += 1
+            part = state.tasks.get(name)
+            if part is None or part.status in TERMINAL:
+                done += 1
+                continue
+            fraction, note = _said(swarm, part)
+            done += fraction or 0.0
+            if fraction is not None or note:
+                share = "" if fraction is None else f" {fraction:.0%}"
+                notes.append(f"{part.spec.description[:60]}{share}{note and ': '}{note}")
+    if task.status in TERMINAL:
+        return 1.0, str(task.status)
+    current = plan.phases[plan.current]
+    words = "; ".join(notes[:NOTED_MAX]) or str(task.status)
+    told = f"phase {current.name} ({plan.current + 1} of {len(plan.phases)}): {words}"
+    return done / max(1, count), told[:NOTE_CHARS_MAX]
+
+
+def _said(swarm: LiveSwarm, task: TaskState) -> tuple[float | None, str]:
+    """What the open attempt of a task last said of itself."""
+    signal = swarm.signals.get(task.spec.id)
+    if signal is None or signal.attempt != task.attempt:
+        return None, ""
+    fraction = None if signal.fraction is None else min(1.0, max(0.0, signal.fraction))
+    return fraction, signal.note
