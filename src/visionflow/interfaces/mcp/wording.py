@@ -57,7 +57,7 @@ def tool_entry(tool: AnyTool) -> dict[str, Any]:
     }
 
 
-def success(result: Result) -> dict[str, Any]:
+def success(result: Result | dict[str, Any]) -> dict[str, Any]:
     """What a tool gave."""
     raw = msgspec.json.encode(result)
     return {
