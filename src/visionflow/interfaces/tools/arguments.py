@@ -15,9 +15,10 @@ from visionflow.domain.errors import UsageError
 from visionflow.interfaces.tools.forms import FORMS, Form
 
 KEY = "idempotencyKey"
+_REF = "#/$defs/"
 _KEY_SCHEMA = {
     "type": "string",
-    "description": "Repeat a call with the same key and it is done once; you get the first answer.",
+    "description": "Calls with the same key are one call.",
 }
 
 
@@ -153,7 +154,7 @@ def _words_of(hint: Any) -> str:
 @cache
 def input_schema(kind: type[Arguments], keyed: bool) -> dict[str, Any]:
     """The JSON schema of a tool's arguments; `keyed`: it takes an idempotency key."""
-    schema = _schema(kind)
+    schema = _schema(kind, True)
     properties = cast("dict[str, dict[str, Any]]", schema.setdefault("properties", {}))
     for field in fields_of(kind).values():
         if field.form is None:
@@ -181,26 +182,62 @@ def output_schema(kind: type[Result]) -> dict[str, Any]:
     return _schema(kind)
 
 
-def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """One self-contained schema of an object, titles and defaults left out to keep it small."""
-    (root,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
-    name = cast(str, root["$ref"]).rsplit("/", 1)[1]
-    schema = cast("dict[str, Any]", _slim(components.pop(name)))
-    if components:
-        schema["$defs"] = {key: _slim(value) for key, value in components.items()}
+def _schema(kind: type[msgspec.Struct], given: bool = False) -> dict[str, Any]:
+    """One self-contained schema of an object, kept small: there are many tools, and a model reads
+    all of them. `given`: of arguments, where null means the same as leaving one out."""
+    (root,), components = msgspec.json.schema_components([kind], ref_template=_REF + "{name}")
+    name = cast(str, root["$ref"]).removeprefix(_REF)
+    parts = {key: cast("dict[str, Any]", _slim(each, given)) for key, each in components.items()}
+    for part in parts.values():
+        # What it is stands where it is used: a summary, or the field's own description.
+        part.pop("description", None)
+    schema = parts.pop(name)
+    text = msgspec.json.encode([schema, parts]).decode()
+    once = {key for key in parts if text.count(f'"{_REF}{key}"') == 1}
+    inlined = {key: _inlined(each, parts, once) for key, each in parts.items() if key not in once}
+    schema = cast("dict[str, Any]", _inlined(schema, parts, once))
+    if inlined:
+        schema["$defs"] = inlined
     return schema
 
 
-def _slim(value: Any) -> Any:
+def _inlined(value: Any, parts: Mapping[str, Any], once: set[str]) -> Any:
+    """The same with each part that is used once in its place."""
     if isinstance(value, dict):
         mapping = cast("dict[str, Any]", value)
-        named = isinstance(mapping.get("properties"), dict)
-        return {
-            key: {k: _slim(v) for k, v in each.items()} if named and key == "properties"
-            else _slim(each)
-            for key, each in mapping.items()
-            if key == "properties" or key not in ("title", "default") or "type" not in mapping
-        }  # fmt: skip
+        name = str(mapping.get("$ref", "")).removeprefix(_REF)
+        if name in once:
+            beside = {key: each for key, each in mapping.items() if key != "$ref"}
+            return {**cast("dict[str, Any]", _inlined(parts[name], parts, once)), **beside}
+        return {key: _inlined(each, parts, once) for key, each in mapping.items()}
     if isinstance(value, list):
-        return [_slim(each) for each in cast("list[Any]", value)]
+        return [_inlined(each, parts, once) for each in cast("list[Any]", value)]
     return value
+
+
+def _slim(value: Any, given: bool) -> Any:
+    """A schema without titles and nulls that say nothing, and with its shorter forms."""
+    if isinstance(value, list):
+        return [_slim(each, given) for each in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    found: dict[str, Any] = {}
+    for key, each in cast("dict[str, Any]", value).items():
+        if key == "properties":
+            named = cast("dict[str, Any]", each)
+            found[key] = {name: _slim(inner, given) for name, inner in named.items()}
+        elif key == "anyOf":
+            found.update(_either(cast("list[dict[str, Any]]", _slim(each, given)), given))
+        elif key != "title" and not (key == "default" and each in (None, [], {}, "")):
+            found[key] = _slim(each, given)
+    return found
+
+
+def _either(kinds: list[dict[str, Any]], given: bool) -> dict[str, Any]:
+    if given:
+        kinds = [each for each in kinds if each != {"type": "null"}]
+    if len(kinds) == 1:
+        return kinds[0]
+    if all(each.keys() == {"type"} for each in kinds):
+        return {"type": [each["type"] for each in kinds]}
+    return {"anyOf": kinds}
