@@ -49,5 +49,7 @@ class Server:
         """Recovery is done and the ports are open."""
         self.under_way: dict[str, asyncio.Future[Any]] = {}
         """Changes that are being made, by the word for each: the same word joins in."""
+        self.origins: dict[str, str] = {}
+        """Where each setting came from, by its key; what is not in it is not known."""
         self.endpoints: dict[str, str] = {}
         """Where it listens, by the face's name."""

@@ -64,6 +64,7 @@ class Queries:
         self._views = views
         self._acknowledged = acknowledged
         self._lock = threading.RLock()
+        self._began_ms = 0
 
     def catch_up(self) -> int:
         """Bring the views up to what is acknowledged; the record they reach."""
@@ -158,6 +159,12 @@ class Queries:
         with self._lock:
             self.catch_up()
             return self._views.figures(from_ms, to_ms, recent, types)
+
+    def began_ms(self) -> int:
+        """When the stream began; 0 when nothing is in it."""
+        if not self._began_ms and self._acknowledged():
+            self._began_ms = decode_record(next(self._log.read(self._stream)).body).at_ms
+        return self._began_ms
 
     def durations(self, type: str, last: int = RECORD_OF) -> list[int]:
         """How long the last completed tasks of a type took, in microseconds, latest first: the

@@ -21,9 +21,9 @@ from visionflow.interfaces.tools.locating import parts_of, place_of, story_of
 from visionflow.interfaces.tools.moments import iso_or_none, seconds
 from visionflow.interfaces.tools.tasks import CURSOR, EXAMPLE, TaskArguments
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+from visionflow.interfaces.tools.waiting import ended
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.views import TaskRow
-from visionflow.runtime.completions import Ended
 from visionflow.runtime.intake import unpack
 from visionflow.runtime.swarms import LiveSwarm
 
@@ -97,7 +97,7 @@ class ResultTools:
         swarm = await place_of(self._server, call, given.task_id, given.swarm_id)
         if given.wait:
             call.took_effect()
-            await _ended(self._server, swarm, given.task_id, call, given.wait_timeout)
+            await ended(self._server, swarm, given.task_id, call, given.wait_timeout)
         row, _ = await story_of(swarm, given.task_id)
         parts: list[TaskRow] = []
         if row.phases:
@@ -157,35 +157,6 @@ async def _value(
         return _told(phases, as_text, run)
 
     return await asyncio.get_running_loop().run_in_executor(None, read)
-
-
-async def _ended(
-    server: Server, swarm: LiveSwarm, task: str, call: Call, timeout_ms: int | None
-) -> None:
-    """Wait until a task has ended, the time is over, or nobody waits any more."""
-    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def hear(ended: Ended | None, error: BaseException | None = None) -> None:
-        if not over.done():
-            if ended is None and error is not None:
-                over.set_exception(error)
-            else:
-                over.set_result(None)
-
-    live = swarm.state.tasks.get(task)
-    if live is None:
-        return
-    swarm.node.completions.wait(task, hear)
-    gone = asyncio.ensure_future(call.cancelled.wait())
-    try:
-        timeout = None if timeout_ms is None else timeout_ms / 1_000
-        await asyncio.wait((over, gone), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-        swarm.node.completions.forget(task, hear)
-    if over.done():
-        over.result()
-        await server.jobs.concluded(task)
 
 
 def _start(cursor: str | None) -> int | None:

@@ -12,6 +12,7 @@ from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.moments import iso, iso_or_none, seconds
+from visionflow.interfaces.tools.waiting import progress_of
 from visionflow.ports.views import AttemptRow, TaskRow
 from visionflow.runtime.swarms import LiveSwarm
 
@@ -136,7 +137,7 @@ def standing(
         pid=None if worker is None else worker.pid,
         parent=row.parent,
         phase=row.phase,
-        progress=_progress(swarm, row, phases),
+        progress=_progress(swarm, row, live),
         phases=phases,
         attempts=[_attempt(each) for each in attempts],
         created_at=iso(row.submitted_ms),
@@ -183,17 +184,14 @@ def _phases_of(row: TaskRow, parts: list[TaskRow]) -> list[PhaseStanding]:
     return found
 
 
-def _progress(swarm: LiveSwarm, row: TaskRow, phases: list[PhaseStanding]) -> Progress | None:
-    """What the open attempt last said; of a plan, the share of its tasks that have ended."""
-    if phases:
-        total, left = sum(each.tasks for each in phases), sum(each.open for each in phases)
-        current = next((each.name for each in phases if each.open), None)
-        note = "" if current is None or row.status in TERMINAL else f"phase {current}"
-        return Progress(fraction=(total - left) / total, note=note, at=None)
+def _progress(swarm: LiveSwarm, row: TaskRow, live: TaskState | None) -> Progress | None:
+    """How far an open attempt is; of a plan, all of its tasks."""
+    found = progress_of(swarm, row.id) if live is not None and row.status not in TERMINAL else None
     signal = swarm.signals.get(row.id)
-    if signal is None or signal.attempt != row.attempt or row.status in TERMINAL:
+    if found is None or (signal is None and not row.phases):
         return None
-    return Progress(fraction=signal.fraction, note=signal.note, at=iso(signal.at_ms))
+    at = None if signal is None else iso(signal.at_ms)
+    return Progress(fraction=found[0], note=found[1], at=at)
 
 
 def why(state: SwarmState, task: TaskState) -> str | None:

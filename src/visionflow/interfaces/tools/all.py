@@ -1,0 +1,58 @@
+"""The whole registry: every tool that there is, in the contract's order, and those to come."""
+
+from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.agents import agent_tools
+from visionflow.interfaces.tools.clearing import clearing_tools
+from visionflow.interfaces.tools.memory import memory_tools
+from visionflow.interfaces.tools.observing import observing_tools
+from visionflow.interfaces.tools.orchestrating import orchestration_tools
+from visionflow.interfaces.tools.reporting import reporting_tools
+from visionflow.interfaces.tools.results import result_tools
+from visionflow.interfaces.tools.swarms import swarm_tools
+from visionflow.interfaces.tools.tasks import task_tools
+from visionflow.interfaces.tools.tool import Registry
+
+ORDER = (
+    "swarm_init swarm_status swarm_monitor swarm_list swarm_scale swarm_reconnect swarm_reset "
+    "swarm_destroy agent_spawn agents_spawn_parallel agent_list agent_status agent_health "
+    "agent_metrics agent_logs agent_update agent_restart agent_scale agent_terminate "
+    "task_orchestrate task_status task_results task_list task_cancel task_retry task_queue_clear "
+    "load_balance daa_communication agent_message agent_inbox daa_consensus coordination_sync "
+    "topology_optimize memory_store memory_retrieve memory_search performance_report "
+    "bottleneck_analyze metrics_collect alerts events server_info debug_enable"
+).split()
+"""All tools of the contract."""
+_WAITS_FOR = {
+    "supervision": (
+        "swarm_monitor swarm_reconnect swarm_reset agent_health agent_restart load_balance "
+        "debug_enable"
+    ),
+    "coordination": (
+        "daa_communication agent_message agent_inbox daa_consensus coordination_sync "
+        "topology_optimize"
+    ),
+    "telemetry": "agent_metrics bottleneck_analyze metrics_collect alerts",
+}
+LATER = {
+    name: f"It comes with {what}." for what, names in _WAITS_FOR.items() for name in names.split()
+}
+"""Tools of the contract that do not exist yet, and what they wait for."""
+
+
+def all_tools(server: Server) -> Registry:
+    """The registry of a running server."""
+    made = [
+        *swarm_tools(server),
+        *agent_tools(server),
+        *orchestration_tools(server),
+        *task_tools(server),
+        *result_tools(server),
+        *clearing_tools(server),
+        *memory_tools(server),
+        *reporting_tools(server),
+        *observing_tools(server, lambda: registry),
+    ]
+    places = {name: place for place, name in enumerate(ORDER)}
+    made.sort(key=lambda tool: places.get(tool.name, len(places)))
+    registry = Registry(made, LATER)
+    return registry
