@@ -43,7 +43,7 @@ class AgentList(Arguments, frozen=True, kw_only=True):
         AgentStatus | None, about("Only these; terminated: those that have left.")
     ] = None
     capability: Annotated[str | None, about("Only those that offer it.")] = None
-    limit: Annotated[int, about("At most so many; 100.")] = PAGE
+    limit: Annotated[int, about("At most so many.")] = PAGE
     cursor: Annotated[str | None, about("nextCursor of the page before.")] = None
 
 
@@ -276,7 +276,7 @@ class AgentLogs(Arguments, frozen=True, kw_only=True):
     level: Annotated[
         Literal["debug", "info", "warning", "error"] | None, about("Only this and worse.")
     ] = None
-    limit: Annotated[int, about("The last so many; 100.")] = 100
+    limit: Annotated[int, about("The last so many.")] = 100
 
 
 class AgentLines(Result, frozen=True, kw_only=True):

@@ -127,6 +127,17 @@ class AgentsSpawn(Arguments, frozen=True, kw_only=True):
     wait_timeout: Annotated[int, form("seconds", "Seconds to wait; 60.")] = WAIT_MS
 
 
+class OneSpawned(Result, frozen=True, kw_only=True):
+    """One that is there; agent_status has the rest."""
+
+    agent_id: str
+    name: str
+    type: str
+    status: str
+    pid: int | None
+    warnings: list[str]
+
+
 class NotSpawned(Result, frozen=True, kw_only=True):
     """One that was refused, or did not get ready."""
 
@@ -144,7 +155,7 @@ class AllSpawned(Result, frozen=True, kw_only=True):
     swarm_created: bool
     requested: int
     spawned: int
-    agents: list[Spawned]
+    agents: list[OneSpawned]
     refused: list[NotSpawned]
 
 
@@ -166,7 +177,7 @@ def _spawning_many(server: Server, births: Births) -> AnyTool:
             for found, outcome in zip(casts, outcomes, strict=True)
             if isinstance(outcome, Refused)
         ]
-        agents: list[Spawned] = []
+        agents: list[OneSpawned] = []
         ends_ms = server.now_ms() + given.wait_timeout
         for found, outcome in zip(casts, outcomes, strict=True):
             if isinstance(outcome, Refused):
@@ -187,7 +198,17 @@ def _spawning_many(server: Server, births: Births) -> AnyTool:
                     )
                 )
                 continue
-            agents.append(await told(server, call, made, births, [*found.warnings, *late]))
+            one = await told(server, call, made, births, [*found.warnings, *late])
+            agents.append(
+                OneSpawned(
+                    agent_id=one.agent_id,
+                    name=one.name,
+                    type=one.type,
+                    status=one.status,
+                    pid=one.pid,
+                    warnings=one.warnings,
+                )
+            )
         return AllSpawned(
             swarm_id=swarm.id,
             swarm_created=created,

@@ -108,8 +108,11 @@ async def swarm_for(server: Server, call: Call, given: str | None, *, adopt: boo
     return found
 
 
-async def swarm_or_new(server: Server, call: Call, given: str | None) -> tuple[LiveSwarm, bool]:
-    """The swarm, and whether it was made for this call.
+async def swarm_or_new(
+    server: Server, call: Call, given: str | None, command: str | None = None
+) -> tuple[LiveSwarm, bool]:
+    """The swarm, and whether it was made for this call; `command`: the id under which it is, so
+    that the call knows it when it comes again.
 
     Raises:
         UnknownSwarm: it is over.
@@ -119,7 +122,9 @@ async def swarm_or_new(server: Server, call: Call, given: str | None) -> tuple[L
     swarms = server.swarms
     known = swarms.latest(call.caller.client) if given is None else swarms.find(given)
     if known is not None:
-        return (known if given is None else remember(server, call, known)), False
+        before = server.fleet.state.answers.get(command or "")
+        made_before = before is not None and before.subject == known.id
+        return (known if given is None else remember(server, call, known)), made_before
     identity = new_swarm_id(server) if given is None else checked_swarm_id(given)
     if given is not None and given in server.fleet.state.ended:
         raise UnknownSwarm(
@@ -130,7 +135,7 @@ async def swarm_or_new(server: Server, call: Call, given: str | None) -> tuple[L
     spec = SwarmSpec(id=identity, limits=limits_for(server))
 
     async def make() -> LiveSwarm:
-        return await swarms.create(spec, call.caller.name)
+        return await swarms.create(spec, call.caller.name, command)
 
     # Whoever asks for the same one meanwhile gets it too.
     made, first = await once(server, f"adopt/{_ANY if given is None else identity}", make)

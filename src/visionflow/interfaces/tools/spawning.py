@@ -11,7 +11,7 @@ from visionflow.domain.errors import LimitReached, Refused
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.casting import Cast
-from visionflow.interfaces.tools.finding import answered_in, remember, swarm_or_new
+from visionflow.interfaces.tools.finding import answered_in, swarm_or_new
 from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.readiness import OVER, UP, Births
 from visionflow.interfaces.tools.recording import command_id, recorded
@@ -79,9 +79,8 @@ async def place_for(
 ) -> tuple[LiveSwarm, bool]:
     """The swarm to spawn into, adopted where it is unknown, and whether it was made now."""
     earlier = answered_in(server, call, tool, part)
-    if earlier is not None:
-        return remember(server, call, earlier), False
-    return await swarm_or_new(server, call, swarm)
+    given = swarm if earlier is None else earlier.id
+    return await swarm_or_new(server, call, given, command_id(call, tool, "swarm"))
 
 
 async def spawn(
@@ -157,7 +156,8 @@ async def told(
         since_ms = births.spawned_ms(spec.id)
         if took_ms is not None and since_ms is not None:
             ready_ms = since_ms + took_ms
-    pid = pid_of(swarm.state, found)
+    # Until it is up no process hosts it, though one may be building it.
+    pid = None if word == SPAWNING else pid_of(swarm.state, found)
     memory = None
     if found.status in UP and pid is not None and spec.limits.memory_bytes is not None:
         memory = _resident(pid)

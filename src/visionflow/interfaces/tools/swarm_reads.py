@@ -200,7 +200,7 @@ def _totals(swarm: LiveSwarm) -> Totals:
 class SwarmList(Arguments, frozen=True, kw_only=True):
     """Arguments of swarm_list."""
 
-    limit: Annotated[int, about("At most so many; 100.")] = 100
+    limit: Annotated[int, about("At most so many.")] = 100
     cursor: Annotated[str | None, about("nextCursor of the page before.")] = None
 
 
