@@ -1,5 +1,6 @@
 """The core of the server: opened, closed and opened again, with workers of several swarms."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from served import ended, new_swarm, result_of, settings_in, spawn, submit, unti
 
 from visionflow.compose.serve.opening import OpenServer, open_server
 from visionflow.domain.agents import AgentStatus
-from visionflow.domain.errors import Refused, StoreInUse, UnknownSwarm
+from visionflow.domain.errors import LogUnavailable, Refused, StoreInUse, UnknownSwarm
 from visionflow.domain.tasks import TaskStatus
+from visionflow.ports.log import Head
 
 
 def test_workers_of_two_swarms_have_one_name_and_hear_nothing_of_each_other(tmp_path: Path) -> None:
@@ -104,3 +106,48 @@ def test_a_destroyed_swarm_leaves_nothing_that_runs_and_its_tasks_are_cancelled(
         assert opened.server.swarms.all() == []
 
     with_core(settings, gone)
+
+
+def test_when_the_log_cannot_be_written_nothing_is_answered_any_more_and_the_owner_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        swarm = await new_swarm(opened)
+        await spawn(swarm, "Echo")
+
+        def full(stream: str, expect: int, body: bytes) -> "asyncio.Future[Head]":
+            del stream, expect, body
+            done: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+            done.set_exception(LogUnavailable("The disk is full."))
+            return done
+
+        monkeypatch.setattr(opened.core.log, "append", full)
+        with pytest.raises(LogUnavailable, match="disk is full"):
+            await submit(swarm, "echo")
+        assert isinstance(await opened.failed(), LogUnavailable)
+        with pytest.raises(LogUnavailable, match="disk is full"):
+            await submit(swarm, "echo")
+        with pytest.raises(LogUnavailable):
+            await swarm.settled()
+        assert "failed" in opened.core.lines.tail(level="error")[-1]
+
+    with_core(settings_in(tmp_path), use)
+
+
+def test_the_clock_of_a_server_does_not_go_back_over_a_restart(tmp_path: Path) -> None:
+    settings, ahead_ms = settings_in(tmp_path), 3_600_000
+
+    async def ahead(opened: OpenServer) -> int:
+        swarm = await new_swarm(opened)
+        now_ms = opened.core.host.now_ms() + ahead_ms
+        opened.core.host.now_ms = lambda: now_ms  # type: ignore[method-assign]
+        await submit(swarm, "nobody has this")
+        return now_ms
+
+    latest_ms = with_core(settings, ahead)
+
+    async def later(opened: OpenServer) -> None:
+        assert opened.server.now_ms() >= latest_ms
+        assert opened.server.started_ms >= latest_ms
+
+    with_core(settings, later)

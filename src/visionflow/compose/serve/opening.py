@@ -22,7 +22,7 @@ from visionflow.adapters.sqlite.views import SqliteViews
 from visionflow.compose.ground import Ground, Places, last_ms
 from visionflow.compose.serve.core import Core, ServerStore
 from visionflow.compose.serve.jobs import ServerJobs
-from visionflow.domain.errors import LogUnavailable, StoreInUse
+from visionflow.domain.errors import LogUnavailable, StoreInUse, VisionFlowError
 from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.interfaces.server import Server
@@ -140,11 +140,20 @@ async def _core(
     await ground.listen()
     fleet_views = opening.enter_context(closing(SqliteFleetViews(store.fleet_views)))
     fleet = FleetLog.open(log, host, blobs, fleet_views, failed)
-    opening.push_async_callback(fleet.close)
+    opening.push_async_callback(_close_fleet, fleet, failure)
     opened = _Opened(ground, store)
     swarms = Swarms(fleet, opened.open, opened.close, settings.agents_max)
     opening.push_async_callback(swarms.close, True)
     return Core(settings, store, templates, log, blobs, host, lines, ground, fleet, swarms)
+
+
+async def _close_fleet(fleet: FleetLog, failure: "asyncio.Future[BaseException]") -> None:
+    try:
+        await fleet.close()
+    except VisionFlowError:
+        # What cannot be written any more was told as the failure.
+        if not failure.done():
+            raise
 
 
 class _Opened:

@@ -24,7 +24,7 @@ App = Callable[
     Awaitable[None],
 ]
 BACKLOG = 1_024
-CLOSE_S_MAX = 2.0
+CLOSE_S_MAX = 1.0
 """What requests under way on port 3000 have, to end by themselves."""
 STARTED_POLL_S = 0.005
 

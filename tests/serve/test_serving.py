@@ -1,0 +1,186 @@
+"""`visionflow serve` with real processes: started, stopped, killed, started again."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import settings_in
+from serving import Served, alive, free_port, serving, until
+
+from visionflow.compose.serve.opening import open_server
+from visionflow.compose.serve.ports import open_ports, probe
+
+
+def workers_of(served: Served, swarm: str) -> list[int]:
+    """The pids of the processes that host agents."""
+    agents = served.call("agent_list", swarmId=swarm)["agents"]
+    return sorted({agent["pid"] for agent in agents if agent["pid"] is not None})
+
+
+def waiting(served: Served, folder: Path) -> tuple[str, str, str]:
+    """A swarm with an agent in the middle of a task: (swarm, agent, task)."""
+    swarm = served.call("swarm_init", topology="hierarchical")["swarmId"]
+    spawned = served.call("agent_spawn", swarmId=swarm, agentType="waiter", wait=True)
+    order = {
+        "type": "wait",
+        "description": "wait for the file",
+        "agentType": "waiter",
+        "input": {"trace": str(folder / "trace"), "go": str(folder / "go")},
+    }
+    task = served.call("task_orchestrate", swarmId=swarm, task=order)["taskId"]
+    until((folder / "trace").exists)
+    return swarm, spawned["agentId"], task
+
+
+def attempts(folder: Path) -> list[int]:
+    return [int(line.split()[0]) for line in (folder / "trace").read_text().splitlines()]
+
+
+def let_go_on(served: Served, folder: Path, swarm: str, agent: str, task: str) -> dict[str, Any]:
+    """Everything is back; the task's result."""
+    [found] = served.call("agent_list", swarmId=swarm)["agents"]
+    assert found["id"] == agent
+    until(lambda: len(attempts(folder)) > 1)
+    (folder / "go").touch()
+    return served.call("task_results", taskId=task, wait=True)
+
+
+def test_it_says_where_it_listens_and_ends_in_order_with_its_workers(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        swarm, _, task = waiting(served, tmp_path)
+        for path, status in (("health", 200), ("ready", 200)):
+            with urllib.request.urlopen(f"http://{served.told['web']}/{path}", timeout=30) as found:
+                assert found.status == status
+        workers = workers_of(served, swarm)
+        assert workers
+        assert os.stat(served.told["socket"]).st_mode & 0o777 == 0o600
+        (tmp_path / "go").touch()
+        served.call("task_results", taskId=task, wait=True)
+        assert served.end(signal.SIGTERM) == 0
+        assert [pid for pid in (*workers, served.pid) if alive(pid)] == []
+    assert f"process {served.pid}, home {tmp_path}/home" in served.said
+    assert "only this user's programs" in served.said
+    assert not Path(served.told["socket"]).exists()
+
+
+def test_a_killed_server_comes_back_on_its_port_and_its_tasks_run_on(tmp_path: Path) -> None:
+    with serving(tmp_path, "--port", str(free_port())) as served:
+        swarm, agent, task = waiting(served, tmp_path)
+        before, workers, tcp = served.pid, workers_of(served, swarm), served.told["tcp"]
+        served.kill_server()
+        served.started()
+        assert served.told["tcp"] == tcp
+        assert served.pid != before
+        assert [pid for pid in workers if alive(pid)] == []
+        result = let_go_on(served, tmp_path, swarm, agent, task)
+        assert (result["status"], result["result"]) == ("completed", 2)
+        assert attempts(tmp_path) == [1, 2]
+    assert "The server was ended by SIGKILL; it goes on from its log again (1 of 3" in served.said
+
+
+def test_a_killed_front_takes_its_server_and_workers_along_and_the_next_goes_on(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path) as served:
+        swarm, agent, task = waiting(served, tmp_path)
+        pids = [served.pid, *workers_of(served, swarm)]
+        served.kill_front()
+        with serving(tmp_path) as again:
+            assert [pid for pid in pids if alive(pid)] == []
+            result = let_go_on(again, tmp_path, swarm, agent, task)
+            assert (result["status"], result["result"]) == ("completed", 2)
+
+
+def test_a_server_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        for _ in range(3):
+            served.kill_server()
+            served.started()
+        served.kill_server()
+        assert served.process.wait(60) == 70
+    assert "too often in a minute" in served.said
+
+
+def test_a_second_interrupt_ends_it_at_once(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        swarm, _, _ = waiting(served, tmp_path)
+        workers = workers_of(served, swarm)
+        served.process.send_signal(signal.SIGINT)
+        until(lambda: "Stopping" in served.said)
+        assert served.end(signal.SIGINT) == 130
+        assert [pid for pid in (*workers, served.pid) if alive(pid)] == []
+
+
+def test_a_home_or_a_port_in_use_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        with serving(tmp_path, start=False) as other:
+            assert other.process.wait(60) == 75
+        assert f"is served by process {served.process.pid}. Use that server" in served.said
+        port = served.told["tcp"].rpartition(":")[2]
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        with serving(elsewhere, "--port", port, start=False) as other:
+            assert other.process.wait(60) == 75
+        assert f"127.0.0.1:{port} is in use by another process" in other.said
+        assert "--port" in other.said
+
+
+def test_the_ports_are_opened_when_recovery_is_done_and_not_before(tmp_path: Path) -> None:
+    port = free_port()
+    settings = settings_in(tmp_path, tcp_port=port)
+
+    def dial() -> None:
+        socket.create_connection(("127.0.0.1", port), 10).close()
+
+    async def run() -> None:
+        probe(settings)
+        opened = await open_server(settings)
+        try:
+            assert opened.server.ready
+            with pytest.raises(ConnectionRefusedError):
+                dial()
+            ports = await open_ports(opened)
+            await asyncio.to_thread(dial)
+            await ports.close()
+            with pytest.raises(ConnectionRefusedError):
+                dial()
+        finally:
+            await opened.close()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_run_works_beside_a_server(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        workspace = tmp_path / "workspace"
+        (workspace / "sums.py").write_text('"""Sums."""\n\n\ndef add(a, b):\n    return a + b\n')
+        words = ["run", "How does add work?", "--playbook", "explain", "--json", "--no-progress"]
+        ended = subprocess.run(
+            [sys.executable, "-m", "visionflow.cli", *words, "--out", str(tmp_path / "runs")],
+            cwd=workspace,
+            env={**os.environ, "VISIONFLOW_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert json.loads(ended.stdout)["status"] == "completed"
+        assert served.call("swarm_list")["swarms"] == []
+
+
+def test_lines_go_to_a_file_and_to_standard_error_in_the_form_of_the_guide(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log-level", "debug") as served:
+        waiting(served, tmp_path)
+        (tmp_path / "go").touch()
+    file = (tmp_path / "home/server/visionflow.log").read_text().splitlines()
+    codes = [line.split()[4] for line in file]
+    assert {"recovered", "listening"} <= set(codes)
+    assert all(line in served.said for line in file)
