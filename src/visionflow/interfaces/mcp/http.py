@@ -6,33 +6,31 @@ whoever opened them. Host, Origin and who may come in are the gate's: the SDK's 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
-import msgspec
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.streamable_http import EventStore
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-from visionflow.domain.errors import VisionFlowError
+from visionflow.domain.access import Caller
+from visionflow.interfaces.access.asgi import (
+    CALLER,
+    SESSION,
+    Receive,
+    Scope,
+    Send,
+    bearer_of,
+    protect,
+)
 from visionflow.interfaces.access.gate import Gate
 from visionflow.interfaces.access.headers import Headers
-from visionflow.interfaces.access.peers import Peer, plain_host
 from visionflow.interfaces.mcp.guest import Guest
 from visionflow.interfaces.mcp.links import LINK, Link
 from visionflow.interfaces.mcp.server import Face
 from visionflow.interfaces.server import Server
-from visionflow.interfaces.tools.faults import Fault
 from visionflow.interfaces.tools.tool import Registry
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 SESSIONS_MAX = 1_000
-SESSION = "visionflow.session"
-"""Where an ASGI scope carries the gate's session of its connection."""
 
 
 class App:
@@ -49,6 +47,7 @@ class App:
         """`events` and `retry_ms`: let clients of the handshake revisions resume streams."""
         self.face = face
         self._gate = gate
+        self._guarded = protect(self._serve, gate)
         self._manager = StreamableHTTPSessionManager(
             face.protocol,
             event_store=events,
@@ -66,7 +65,7 @@ class App:
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
             await self.start()
-            await self._serve(scope, receive, send)
+            await self._guarded(scope, receive, send)
 
     async def start(self) -> None:
         """Be ready to serve; harmless the second time."""
@@ -88,25 +87,12 @@ class App:
             await self._down.wait()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope["headers"])
-        fault = self._gate.headers.fault(headers, scope["method"] == "POST")
-        if fault is not None:
-            await _refuse(fault, send)
-            return
-        session = scope.get(SESSION)
-        if session is None:
-            session = await self._gate.connect(_peer(scope), "mcp")
-        bearer = bearer_of(headers.get("authorization"))
-        scope[LINK] = Link(self._gate, session, bearer)
-        try:
-            caller = session.for_request(bearer) if bearer is not None else session.caller
-        except VisionFlowError:
-            caller = None  # `protect` has answered such a request; a call says why.
-        if caller is not None:
-            # The SDK lets a session be used only by whom this names.
-            scope["user"] = AuthenticatedUser(
-                AccessToken(token="", client_id=caller.name, scopes=[])
-            )
+        """A request that the gate let through."""
+        caller: Caller = scope[CALLER]
+        scope[LINK] = Link(self._gate, scope[SESSION], bearer_of(Headers(scope["headers"])))
+        # The SDK lets a session be used only by whom this names.
+        access = AccessToken(token="", client_id=caller.name, scopes=[])
+        scope["user"] = AuthenticatedUser(access)
         await self._manager.handle_request(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -119,28 +105,6 @@ class App:
                 await self.aclose()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
-
-
-def bearer_of(authorization: str | None) -> str | None:
-    """The token of an Authorization header."""
-    scheme, _, token = (authorization or "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
-
-
-async def _refuse(fault: Fault, send: Send) -> None:
-    error = {"code": fault.rpc, "message": fault.message, "data": fault.data}
-    body = msgspec.json.encode({"jsonrpc": "2.0", "id": None, "error": error})
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": fault.http, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _peer(scope: Scope) -> Peer:
-    client, server = scope.get("client"), scope.get("server")
-    return Peer(
-        remote=None if client is None else (plain_host(client[0]), client[1]),
-        local=None if server is None else (plain_host(server[0]), server[1]),
-    )
 
 
 def app(server: Server, registry: Registry, gate: Gate, guest: Guest | None = None) -> App:
