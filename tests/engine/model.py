@@ -43,6 +43,13 @@ class Ledger:
         self.home: dict[str, str] = {}
         self.life: dict[str, str] = {}
         self.memory: dict[str, int | None] = {}
+        self.version: dict[str, int] = {}
+        self.unbuilt: set[str] = set()
+        """Up in an older version than the one that holds."""
+        self.movers: dict[str, int | None] = {}
+        """With the ceiling that they move to."""
+        self.left_behind: dict[str, str] = {}
+        """By agent that moved, the worker that still has it."""
         self.attempts: dict[str, Attempt] = {}
         self.retired = 0
 
@@ -67,6 +74,8 @@ class Ledger:
         if isinstance(event, e.WorkerLost):
             place.for_good = event.restart_at_ms is None
             place.not_before_ms = event.restart_at_ms or 0
+        if not place.alive:
+            self.left_behind = {a: w for a, w in self.left_behind.items() if w != event.worker}
         self._sweep(event.worker)
 
     def _sweep(self, worker: str) -> None:
@@ -82,7 +91,34 @@ class Ledger:
         self.life[event.spec.id] = "spawned"
         self.memory[event.spec.id] = event.spec.limits.memory_bytes
 
+    def _updated(self, event: e.AgentUpdated) -> None:
+        name = event.spec.id
+        self.version[name] = event.revision
+        if self.life[name] in ("ready", "rebuilt"):
+            self.unbuilt.add(name)
+        if event.moves:
+            self.movers[name] = event.spec.limits.memory_bytes
+
+    def _moved(self, event: e.AgentMoved) -> None:
+        before, self.home[event.agent] = self.home[event.agent], event.worker
+        self.left_behind[event.agent] = before
+        self.places[before].agents.discard(event.agent)
+        self.places[event.worker] = Place({event.agent}, self.retired)
+        self.memory[event.agent] = self.movers.pop(event.agent)
+        self.life[event.agent] = "recovering"
+
     def _agent(self, event: AnyEvent) -> None:
+        if isinstance(event, e.AgentUpdated):
+            self._updated(event)
+            return
+        if isinstance(event, e.AgentMoved):
+            self._moved(event)
+            return
+        if isinstance(event, e.AgentDeparted):
+            del self.left_behind[event.agent]
+            return
+        if not isinstance(event, e.AgentDraining):
+            self.unbuilt.discard(event.agent)
         self.life[event.agent] = type(event).__name__.removeprefix("Agent").lower()
         if isinstance(event, e.AgentTerminated):
             worker = self.home.pop(event.agent)
@@ -127,8 +163,15 @@ class Ledger:
         if place.alive and not needed:
             found.add(("StopWorker", worker, str(place.incarnation)))
         for agent in place.agents if place.joined else ():
+            host = ("Host", worker, str(place.incarnation), agent, str(self.version.get(agent, 0)))
             if self.life[agent] in ("initialising", "recovering"):
-                found.add(("Host", worker, str(place.incarnation), agent))
+                if agent not in self.left_behind:
+                    found.add(host)
+            elif agent in self.unbuilt and agent not in self.movers:
+                found.add(host)
             elif self.life[agent] == "terminating":
+                found.add(("Drop", worker, str(place.incarnation), agent))
+        for agent, where in self.left_behind.items():
+            if where == worker and place.joined:
                 found.add(("Drop", worker, str(place.incarnation), agent))
         return found

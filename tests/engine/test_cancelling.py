@@ -64,7 +64,7 @@ def test_cancelling_twice_is_refused_the_second_time() -> None:
     for name in (task, queued):
         assert cancel(world, name) is None
         assert cancel(world, name) == "already_ended"
-    assert cancel(world, "task_unknown") == "unknown_id"
+    assert cancel(world, "task_unknown") == "unknown_task"
 
 
 def test_a_task_that_waits_for_its_retry_is_cancelled_and_not_tried_again() -> None:

@@ -153,7 +153,7 @@ def test_a_busy_agent_that_is_terminated_gives_its_tasks_to_others() -> None:
     assert [world.state.tasks[task].agent for task in tasks] == [other, other]
     assert [event.kind for event in world.of(e.AttemptFailed)] == [FailureKind.AGENT_GONE] * 2
     assert terminate(world, agent) == "already_ended"
-    assert terminate(world, "agent_unknown") == "unknown_id"
+    assert terminate(world, "agent_unknown") == "unknown_agent"
 
 
 def test_agents_share_the_workers_evenly_and_one_with_a_limit_has_its_own() -> None:

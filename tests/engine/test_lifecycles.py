@@ -47,6 +47,8 @@ def test_the_edges_of_an_agent_are_those_of_the_guide_and_the_few_that_were_adde
         ("terminating", "terminated"),
     }
     added = {("initialising", "error"), ("ready", "error"), ("error", "failed")}
+    # To a process of its own with another memory ceiling, which builds it again.
+    added.add(("ready", "recovering"))
     ending = {
         (a.value, "terminating")
         for a in AgentStatus

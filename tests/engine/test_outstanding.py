@@ -55,7 +55,7 @@ def test_for_every_prefix_of_a_log_each_effect_not_yet_confirmed_is_outstanding(
 
 def test_every_kind_of_effect_is_met_and_none_is_forgotten_at_any_prefix() -> None:
     met: set[str] = set()
-    for seed in range(4):
+    for seed in range(8):
         world = World(seed)
         for _ in range(200):
             world.step()
@@ -72,7 +72,7 @@ def test_a_restart_finds_the_start_the_hosting_and_the_delivery_it_was_about_to_
     world.send(c.ReportWorkerStarted(pid=1, started="1", **who))
     assert list(outstanding(world.replay())) == []
     world.send(c.ReportWorkerJoined(**who))
-    assert list(outstanding(world.replay())) == [Host("w1", 1, agent)]
+    assert list(outstanding(world.replay())) == [Host("w1", 1, agent, 0)]
     world.send(c.ReportAgentUp(agent=agent, **who))
     task = world.submit()
     assert list(outstanding(world.replay())) == [Deliver("w1", 1, task, 1)]

@@ -216,7 +216,7 @@ def test_a_root_that_waits_for_others_is_refused_rather_than_started_early(
 def test_a_part_that_waits_for_its_own_plan_is_refused_because_both_would_wait_for_ever() -> None:
     world = World()
     world.plan([{"depends_on": ("root",)}], id="root")
-    assert world.answer.code == "unknown_id" and "root" not in world.state.tasks
+    assert world.answer.code == "unknown_task" and "root" not in world.state.tasks
 
 
 @pytest.mark.parametrize("phases", [[], [[]], [[{}], []]])

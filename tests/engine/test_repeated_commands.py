@@ -101,8 +101,8 @@ def test_a_task_that_depends_on_what_failed_or_is_unknown_is_refused() -> None:
     itself = world.send(submit(world, None, id="d", depends_on=("d",)))
     assert (failed.code, unknown.code, itself.code) == (
         "dependency_failed",
-        "unknown_id",
-        "unknown_id",
+        "unknown_task",
+        "unknown_task",
     )
 
 
@@ -146,6 +146,6 @@ def test_deciding_changes_nothing(seed: int) -> None:
         return decided
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.engine.world.handle", watched)
+        patch.setattr("tests.engine.calm.handle", watched)
         for _ in range(60):
             world.step()

@@ -228,7 +228,7 @@ def test_what_completed_or_still_lives_is_not_tried_again() -> None:
     assert retry(world, task) == "not_failed"
     world.complete(task)
     assert retry(world, task) == "not_failed"
-    assert retry(world, "task_unknown") == "unknown_id"
+    assert retry(world, "task_unknown") == "unknown_task"
 
 
 def test_a_task_is_not_tried_again_before_what_it_depends_on_completed() -> None:

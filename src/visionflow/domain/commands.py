@@ -45,12 +45,35 @@ class TerminateAgent(Command, frozen=True, tag="terminate_agent"):
     """End an agent; its open attempts are given to others."""
 
     agent: str
+    drain: bool = False
+    """Let it finish what it holds first; it gets nothing more."""
+
+
+class UpdateAgent(Command, frozen=True, tag="update_agent"):
+    """Change what an agent is, from its next task on. `None` leaves a thing as it is.
+
+    What it works on goes on undisturbed. It gets no further task until its worker has built it
+    anew, or, with another memory ceiling, until it has moved to a process of its own that has it.
+    """
+
+    agent: str
+    config: Payload | None = None
+    tasks_max: int | None = None
+    memory_bytes: int | None = None
+
+
+class ChangeLimits(Command, frozen=True, tag="change_limits"):
+    """Change how many agents the swarm may have. Those that there are stay."""
+
+    agents_max: int
 
 
 class SubmitTask(Command, frozen=True, tag="submit_task"):
     """Accept one task."""
 
     spec: TaskSpec
+    blocked: str | None = None
+    """What it waits for: then it is accepted and at once blocked."""
 
 
 class SubmitPlan(Command, frozen=True, tag="submit_plan"):
@@ -59,6 +82,8 @@ class SubmitPlan(Command, frozen=True, tag="submit_plan"):
     spec: TaskSpec
     phases: tuple[Phase, ...]
     failure_threshold_bp: int = 0
+    blocked: str | None = None
+    """What it waits for: then none of its parts is queued until it is unblocked."""
 
 
 class BlockTask(Command, frozen=True, tag="block_task"):
@@ -69,7 +94,7 @@ class BlockTask(Command, frozen=True, tag="block_task"):
 
 
 class UnblockTask(Command, frozen=True, tag="unblock_task"):
-    """Queue a blocked task again."""
+    """Queue a blocked task again; of a plan, what may run of its parts."""
 
     task: str
 
@@ -153,6 +178,8 @@ class ReportAgentUp(Command, frozen=True, tag="report_agent_up"):
     agent: str
     worker: str
     incarnation: int
+    revision: int = 0
+    """Which version of it: it counts up with each update."""
 
 
 class ReportAgentDown(Command, frozen=True, tag="report_agent_down"):
@@ -164,6 +191,8 @@ class ReportAgentDown(Command, frozen=True, tag="report_agent_down"):
     reason: str
     ended: bool = False
     """It was told to end it, and has."""
+    revision: int = 0
+    """Which version of it could not be built."""
 
 
 class ReportStarted(Command, frozen=True, tag="report_started"):
@@ -227,6 +256,8 @@ AnyCommand = (
     | Recover
     | SpawnAgent
     | TerminateAgent
+    | UpdateAgent
+    | ChangeLimits
     | SubmitTask
     | SubmitPlan
     | BlockTask

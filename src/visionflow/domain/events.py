@@ -32,6 +32,13 @@ class SwarmClosed(Event, frozen=True, tag="swarm_closed"):
     command: str | None = None
 
 
+class LimitsChanged(Event, frozen=True, tag="limits_changed"):
+    """From now on the swarm may have so many agents."""
+
+    agents_max: int
+    command: str | None = None
+
+
 class Recovered(Event, frozen=True, tag="recovered"):
     """An orchestrator took up this log again; every attempt that was open is fenced."""
 
@@ -122,6 +129,50 @@ class AgentFailed(Event, frozen=True, tag="agent_failed"):
     reason: str
 
 
+class AgentUpdated(Event, frozen=True, tag="agent_updated"):
+    """It is something else now, as far as its spec says; its worker has yet to build that."""
+
+    spec: AgentSpec
+    revision: int
+    """Which version of it this is."""
+    moves: bool = False
+    """It needs a process of its own with another memory ceiling, and moves once it is idle."""
+    command: str | None = None
+
+    @property
+    def agent(self) -> str:
+        """Whose."""
+        return self.spec.id
+
+
+class AgentRebuilt(Event, frozen=True, tag="agent_rebuilt"):
+    """Its worker has built the version that holds now; it takes tasks again."""
+
+    agent: str
+    revision: int
+
+
+class AgentMoved(Event, frozen=True, tag="agent_moved"):
+    """It is on another worker now, which will build it; the one before is to end it."""
+
+    agent: str
+    worker: str
+
+
+class AgentDeparted(Event, frozen=True, tag="agent_departed"):
+    """The worker that it was on before has ended it."""
+
+    agent: str
+    worker: str
+
+
+class AgentDraining(Event, frozen=True, tag="agent_draining"):
+    """It gets no more tasks, and ends once it holds none."""
+
+    agent: str
+    command: str | None = None
+
+
 class AgentTerminating(Event, frozen=True, tag="agent_terminating"):
     """It takes no more tasks and ends."""
 
@@ -151,6 +202,8 @@ class PlanSubmitted(Event, frozen=True, tag="plan_submitted"):
     """Of each phase, in order: its name, its tasks, and whether those run one by one."""
     uses: dict[str, tuple[int, ...]] = {}
     """Of a phase, the places of earlier ones whose results its tasks get."""
+    widths: dict[str, int] = {}
+    """Of a phase, how many of its tasks may be under way at once, where that is bounded."""
     failure_threshold_bp: int = 0
     command: str | None = None
 
@@ -167,6 +220,13 @@ class TaskBlocked(Event, frozen=True, tag="task_blocked"):
 
     task: str
     missing: str
+    command: str | None = None
+
+
+class PlanUnblocked(Event, frozen=True, tag="plan_unblocked"):
+    """A plan that was blocked is under way (again)."""
+
+    task: str
     command: str | None = None
 
 
@@ -312,6 +372,7 @@ class CommandRefused(Event, frozen=True, tag="command_refused"):
 AnyEvent = (
     SwarmCreated
     | SwarmClosed
+    | LimitsChanged
     | Recovered
     | TimeSkipped
     | WorkerStarted
@@ -324,12 +385,18 @@ AnyEvent = (
     | AgentErrored
     | AgentRecovering
     | AgentFailed
+    | AgentUpdated
+    | AgentRebuilt
+    | AgentMoved
+    | AgentDeparted
+    | AgentDraining
     | AgentTerminating
     | AgentTerminated
     | TaskSubmitted
     | PlanSubmitted
     | TaskQueued
     | TaskBlocked
+    | PlanUnblocked
     | TaskAssigned
     | TaskStarted
     | StepFinished

@@ -87,13 +87,7 @@ class TickFleet(Command, frozen=True, tag="tick_fleet"):
 
 
 FleetCommand = (
-    ReserveSwarm
-    | EndSwarm
-    | StoreMemory
-    | RecordCall
-    | RecordAccess
-    | AnchorStreams
-    | TickFleet
+    ReserveSwarm | EndSwarm | StoreMemory | RecordCall | RecordAccess | AnchorStreams | TickFleet
 )
 
 

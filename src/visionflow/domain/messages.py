@@ -39,9 +39,12 @@ class Rejected(Message, frozen=True, tag=1):
 
 
 class HostAgent(Message, frozen=True, tag=2):
-    """Build this agent; answered by AgentUp or AgentDown. Repeating it changes nothing."""
+    """Build this agent; answered by AgentUp or AgentDown. Repeating it changes nothing.
+
+    One that is there in a lower revision is built anew once it works on nothing."""
 
     spec: AgentSpec
+    revision: int = 0
 
 
 class DropAgent(Message, frozen=True, tag=3):
@@ -138,6 +141,7 @@ class AgentUp(Message, frozen=True, tag=21):
     """An agent was built."""
 
     agent: str
+    revision: int = 0
 
 
 class AgentDown(Message, frozen=True, tag=22):
@@ -146,6 +150,7 @@ class AgentDown(Message, frozen=True, tag=22):
     agent: str
     reason: str
     ended: bool = False
+    revision: int = 0
 
 
 class Started(Message, frozen=True, tag=23):

@@ -102,6 +102,9 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     uses: tuple[str, ...] = ()
     """Earlier phases whose results its tasks get, beside those of the phase just before. What has
     no result is left out."""
+    width: int = 0
+    """So many of its tasks may be under way at once; 0: all. They take their turns in the order
+    given; one that waits for a retry or for another task keeps its turn."""
 
 
 class FailureKind(StrEnum):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
-from visionflow.engine.state import AgentState, PlanState, SwarmState, TaskState
+from visionflow.engine.state import AgentState, PhaseState, PlanState, SwarmState, TaskState
 
 OPEN = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
 ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
@@ -50,22 +50,38 @@ def _has_reason_to_wait(state: SwarmState, task: TaskState) -> bool:
     if task.retry_at_ms is not None or task.waiting:
         return True
     root = None if task.spec.parent is None else state.tasks.get(task.spec.parent)
-    if root is None or root.plan is None or root.status is not TaskStatus.ORCHESTRATING:
+    if root is None or root.plan is None:
         return False
+    if root.status is not TaskStatus.ORCHESTRATING:
+        return root.status is TaskStatus.BLOCKED
     phase = root.plan.phases[task.phase]
-    first = next((n for n in phase.tasks if state.tasks[n].status not in TERMINAL), None)
-    held = phase.sequential and first != task.spec.id
+    going_on = [n for n in phase.tasks if state.tasks[n].status not in TERMINAL]
+    held = bool(phase.turns) and task.spec.id not in going_on[: phase.turns]
     return task.phase > root.plan.current or held
 
 
 def _plan(state: SwarmState, name: str, plan: PlanState) -> Iterator[str]:
-    for phase in plan.phases:
+    for place, phase in enumerate(plan.phases):
+        yield from _in_turn(state, name, phase, place <= plan.current)
         parts = [state.tasks.get(part) for part in phase.tasks]
         if any(part is None for part in parts):
             continue
         still = sum(1 for part in parts if part is not None and part.status not in TERMINAL)
         if still != phase.open:
             yield f"plan {name}: phase {phase.name} counts {phase.open} open, there are {still}"
+
+
+def _in_turn(state: SwarmState, plan: str, phase: PhaseState, is_open: bool) -> Iterator[str]:
+    root, going_on = state.tasks[plan], 0
+    for name in phase.tasks:
+        part = state.tasks.get(name)
+        if part is None or part.status in TERMINAL:
+            continue
+        going_on += 1
+        waits = part.status is TaskStatus.PENDING and part.retry_at_ms is None
+        held = root.status is TaskStatus.BLOCKED or not is_open
+        if not waits and (held or (phase.turns and going_on > phase.turns)):
+            yield f"plan {plan}: {name} is {part.status} before its turn"
 
 
 def _agent(state: SwarmState, agent: AgentState) -> Iterator[str]:
@@ -80,6 +96,15 @@ def _agent(state: SwarmState, agent: AgentState) -> Iterator[str]:
         yield f"agent {name} is {agent.status} and holds attempts"
     if agent.status not in ABLE and (state.matching.room(agent.spec.id) or -1) >= 0:
         yield f"agent {name} is {agent.status} and is offered tasks"
+    if name in state.draining and (state.matching.room(name) or -1) >= 0:
+        yield f"agent {name} is draining and is offered tasks"
+    changing = name in state.updating or name in state.moving
+    if changing and (state.matching.room(name) or -1) >= 0:
+        yield f"agent {name} is being changed and is offered tasks"
+    if name in state.moving and name not in state.updating:
+        yield f"agent {name} is to move and nothing of it is to be built"
+    if state.revisions.get(name, 0) == 0 and name in state.updating:
+        yield f"agent {name} is being updated and has no version"
     if name not in state.workers[agent.worker].agents:
         yield f"agent {name} is not on its worker {agent.worker}"
 
@@ -92,6 +117,14 @@ def _workers(state: SwarmState) -> Iterator[str]:
                 yield f"worker {worker.id} lists agent {name}, which is not on it"
             elif agent.status in ABLE and worker.status is not WorkerStatus.JOINED:
                 yield f"agent {name} is {agent.status} and worker {worker.id} is {worker.status}"
+
+    for name, place in state.departing.items():
+        worker = state.workers.get(place)
+        if worker is None or worker.status in (WorkerStatus.WANTED, WorkerStatus.FAILED):
+            yield f"agent {name} is to be ended in worker {place}, which has no process"
+    for name in (*state.revisions, *state.updating, *state.moving):
+        if name not in state.agents:
+            yield f"agent {name} is not there and counts as being changed"
 
 
 def _votes(state: SwarmState) -> Iterator[str]:

@@ -41,6 +41,7 @@ class Host(msgspec.Struct, frozen=True, gc=False):
     worker: str
     incarnation: int
     agent: str
+    revision: int = 0
 
 
 class Drop(msgspec.Struct, frozen=True, gc=False):
@@ -70,6 +71,7 @@ class Cancel(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
+ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
 Effect = StartWorker | StopWorker | Host | Drop | Deliver | Cancel
 
 
@@ -96,18 +98,30 @@ def of_worker(state: SwarmState, worker: WorkerState) -> Iterator[Effect]:
     if worker.status is WorkerStatus.JOINED:
         for name in worker.agents:
             yield from _of_agent(state, worker, state.agents[name])
+        for name, place in state.departing.items():
+            if place == worker.id:
+                yield Drop(worker.id, worker.incarnation, name)
 
 
 def _memory(state: SwarmState, worker: WorkerState) -> int | None:
     if not worker.dedicated:
         return None
-    return next((state.agents[name].spec.limits.memory_bytes for name in worker.agents), None)
+    for name in worker.agents:
+        if name in state.moving:
+            return state.moving[name]
+        return state.agents[name].spec.limits.memory_bytes
+    return None
 
 
 def _of_agent(state: SwarmState, worker: WorkerState, agent: AgentState) -> Iterator[Effect]:
     name = agent.spec.id
     if agent.status in (AgentStatus.INITIALISING, AgentStatus.RECOVERING):
-        yield Host(worker.id, worker.incarnation, name)
+        # Where it was before, it may still be using its folder.
+        if name not in state.departing:
+            yield Host(worker.id, worker.incarnation, name, state.revisions.get(name, 0))
+    elif agent.status in ABLE:
+        if name in state.updating and name not in state.moving:
+            yield Host(worker.id, worker.incarnation, name, state.revisions[name])
     elif agent.status is AgentStatus.TERMINATING:
         yield Drop(worker.id, worker.incarnation, name)
     for task, attempt in agent.open.items():

@@ -46,10 +46,12 @@ TASK: dict[T, dict[type[Event], T]] = {
     },
     T.BLOCKED: {
         e.TaskQueued: T.QUEUED,
+        e.PlanUnblocked: T.ORCHESTRATING,
         e.TaskFailed: T.FAILED,
         e.TaskCancelled: T.CANCELLED,
     },
     T.ORCHESTRATING: {
+        e.TaskBlocked: T.BLOCKED,
         e.TaskCompleted: T.COMPLETED,
         e.TaskFailed: T.FAILED,
         e.TaskCancelled: T.CANCELLED,
@@ -61,20 +63,31 @@ TASK: dict[T, dict[type[Event], T]] = {
 }
 
 AGENT: dict[A, dict[type[Event] | str, A]] = {
-    A.CREATED: {e.AgentInitialising: A.INITIALISING, e.AgentTerminating: A.TERMINATING},
+    A.CREATED: {
+        e.AgentInitialising: A.INITIALISING,
+        e.AgentUpdated: A.CREATED,
+        e.AgentTerminating: A.TERMINATING,
+    },
     A.INITIALISING: {
+        e.AgentUpdated: A.INITIALISING,
         e.AgentReady: A.READY,
         e.AgentErrored: A.ERROR,
         e.AgentTerminating: A.TERMINATING,
     },
     A.READY: {
         "busy": A.PROCESSING,
+        e.AgentUpdated: A.READY,
+        e.AgentRebuilt: A.READY,
+        e.AgentMoved: A.RECOVERING,
         e.AgentErrored: A.ERROR,
         e.AgentTerminating: A.TERMINATING,
     },
     A.PROCESSING: {
         "busy": A.PROCESSING,
         "idle": A.READY,
+        e.AgentUpdated: A.PROCESSING,
+        e.AgentRebuilt: A.PROCESSING,
+        e.AgentDraining: A.PROCESSING,
         e.AgentErrored: A.ERROR,
         e.AgentTerminating: A.TERMINATING,
     },
@@ -84,6 +97,7 @@ AGENT: dict[A, dict[type[Event] | str, A]] = {
         e.AgentTerminating: A.TERMINATING,
     },
     A.RECOVERING: {
+        e.AgentUpdated: A.RECOVERING,
         e.AgentReady: A.READY,
         e.AgentFailed: A.FAILED,
         e.AgentTerminating: A.TERMINATING,

@@ -36,6 +36,14 @@ class PhaseState(msgspec.Struct, gc=False, omit_defaults=True):
     failed: list[str]
     uses: tuple[int, ...] = ()
     """Places of earlier phases whose results its tasks get."""
+    width: int = 0
+    """So many of its tasks may be under way at once; 0: all."""
+
+    @property
+    def turns(self) -> int:
+        """How many of its tasks that have not ended may be under way, the first ones first; 0:
+        all of them."""
+        return 1 if self.sequential else self.width
 
 
 class PlanState(msgspec.Struct, gc=False):
@@ -189,6 +197,8 @@ class SwarmState:
         self.retired = 0
         """The highest incarnation of any worker that has left."""
         self.agents: dict[str, AgentState] = {}
+        self.draining: dict[str, None] = {}
+        """Agents that end once they hold no task."""
         self.workers: dict[str, WorkerState] = {}
         self.tasks: dict[str, TaskState] = {}
         self.live = 0
@@ -201,6 +211,15 @@ class SwarmState:
         """Those that are open."""
         self.decided: dict[str, Decision] = {}
         """Votes that are over, oldest first."""
+        self.revisions: dict[str, int] = {}
+        """Of agents that were updated: which version of them holds."""
+        self.updating: dict[str, None] = {}
+        """Agents whose worker has yet to confirm that it built the version that holds."""
+        self.moving: dict[str, int | None] = {}
+        """Agents that move to a process of their own once they are idle, with the memory ceiling
+        of the one that they are in."""
+        self.departing: dict[str, str] = {}
+        """Agents that moved, with the worker that has yet to end them."""
         self.answers: dict[str, Answer] = {}
         self.counters = Counters()
         self.completion_ms = 0
@@ -233,4 +252,9 @@ class SwarmState:
         if self.votes or self.decided:
             # Only then, so that a log from before there were votes keeps its hash.
             facts = (*facts, list(self.votes.items()), list(self.decided.items()))
+        if self.revisions or self.departing:
+            held = (self.revisions, self.updating, self.moving, self.departing)
+            facts = (*facts, [list(each.items()) for each in held])
+        if self.draining:
+            facts = (*facts, ("draining", *self.draining))
         return sha256(msgspec.msgpack.encode(facts)).hexdigest()

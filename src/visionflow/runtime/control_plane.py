@@ -22,7 +22,7 @@ from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import MailboxFull, VisionFlowError
 from visionflow.domain.events import AnyEvent, encode_record
 from visionflow.domain.limits import COMMANDS_PER_TURN_MAX, EVENTS_PER_RECORD_MAX
-from visionflow.engine.decide import ACCEPTED, handle, next_assignment
+from visionflow.engine.decide import ACCEPTED, handle, next_event
 from visionflow.engine.evolve import evolve, open_record
 from visionflow.engine.state import Answer, SwarmState
 from visionflow.ports.host import Host
@@ -52,7 +52,7 @@ class Machine(NamedTuple, Generic[S, C, E]):
     encode_record: Callable[[int, list[E]], bytes]
 
 
-SWARM = Machine(handle, next_assignment, evolve, open_record, encode_record)
+SWARM = Machine(handle, next_event, evolve, open_record, encode_record)
 
 
 class Fault(VisionFlowError):

@@ -16,8 +16,15 @@ from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.sessions import Sessions
 
-_WORKER_EVENTS = (e.WorkerStarted, e.WorkerJoined, e.WorkerLost, e.WorkerStopped)
-_AGENT_EVENTS = (e.AgentReady, e.AgentTerminating, e.AgentTerminated, e.AgentFailed)
+_AGENT_EVENTS = (
+    e.AgentReady,
+    e.AgentUpdated,
+    e.AgentRebuilt,
+    e.AgentDeparted,
+    e.AgentTerminating,
+    e.AgentTerminated,
+    e.AgentFailed,
+)
 _FREQUENT = (e.TaskCompleted, e.TaskSubmitted)
 _STALE = (FailureKind.TIMEOUT, FailureKind.LOST, FailureKind.AGENT_GONE)
 
@@ -84,8 +91,13 @@ class Effects:
     def _note(self, state: SwarmState, event: AnyEvent) -> None:
         if isinstance(event, e.AgentSpawned):
             self._dirty[event.worker] = None
-        elif isinstance(event, _WORKER_EVENTS):
+        elif isinstance(event, (e.WorkerStarted, e.WorkerJoined)):
             self._dirty[event.worker] = None
+        elif isinstance(event, (e.WorkerLost, e.WorkerStopped, e.AgentMoved)):
+            # Another one may have waited for this: an agent that moved is built once it has gone
+            # where it was before, and the worker before may have nothing left to do.
+            self._dirty[event.worker] = None
+            self._dirty.update(dict.fromkeys(state.workers))
         elif isinstance(event, _AGENT_EVENTS):
             agent = state.agents.get(event.agent)
             if agent is not None:

@@ -107,7 +107,7 @@ class Sessions:
 
     def host(self, effect: Host, spec: AgentSpec) -> None:
         """Pack the order to build an agent."""
-        self._pack(effect.worker, m.HostAgent(spec))
+        self._pack(effect.worker, m.HostAgent(spec, effect.revision))
 
     def abandon(self, task: str, attempt: int, reason: str) -> None:
         """Pack the order to stop an attempt that the engine has given up."""
@@ -279,7 +279,11 @@ class Sessions:
     def _take_agent(self, worker: str, incarnation: int, message: object, now_ms: int) -> None:
         if isinstance(message, m.AgentUp):
             command = c.ReportAgentUp(
-                now_ms=now_ms, agent=message.agent, worker=worker, incarnation=incarnation
+                now_ms=now_ms,
+                agent=message.agent,
+                worker=worker,
+                incarnation=incarnation,
+                revision=message.revision,
             )
             self._control.offer(command, bounded=False)
         elif isinstance(message, m.AgentDown):
@@ -290,6 +294,7 @@ class Sessions:
                 incarnation=incarnation,
                 reason=message.reason,
                 ended=message.ended,
+                revision=message.revision,
             )
             self._control.offer(down, bounded=False)
 

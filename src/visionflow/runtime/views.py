@@ -96,6 +96,11 @@ def _(event: e.TaskBlocked, at_ms: int) -> list[Change]:
     return [_task(event.task, at_ms, status=TaskStatus.BLOCKED, reason=event.missing)]
 
 
+@_views(e.PlanUnblocked)
+def _(event: e.PlanUnblocked, at_ms: int) -> list[Change]:
+    return [_task(event.task, at_ms, status=TaskStatus.ORCHESTRATING, reason=None)]
+
+
 @_views(e.TaskAssigned)
 def _(event: e.TaskAssigned, at_ms: int) -> list[Change]:
     attempt = {"agent": event.agent, "score_bp": event.score_bp, "assigned_ms": at_ms}
@@ -213,6 +218,7 @@ _AGENT_STATUS: dict[type[Event], AgentStatus] = {
     e.AgentReady: AgentStatus.READY,
     e.AgentErrored: AgentStatus.ERROR,
     e.AgentRecovering: AgentStatus.RECOVERING,
+    e.AgentMoved: AgentStatus.RECOVERING,
     e.AgentFailed: AgentStatus.FAILED,
     e.AgentTerminating: AgentStatus.TERMINATING,
     e.AgentTerminated: AgentStatus.TERMINATED,
@@ -222,6 +228,7 @@ _Agent = (
     | e.AgentReady
     | e.AgentErrored
     | e.AgentRecovering
+    | e.AgentMoved
     | e.AgentFailed
     | e.AgentTerminating
     | e.AgentTerminated
@@ -233,6 +240,8 @@ def _agent(event: Event, at_ms: int) -> list[Change]:
     columns: dict[str, Scalar] = {"status": _AGENT_STATUS[type(event)], "changed_ms": at_ms}
     if isinstance(event, (e.AgentErrored, e.AgentFailed)):
         columns["reason"] = event.reason
+    elif isinstance(event, e.AgentMoved):
+        columns["worker"] = event.worker
     if isinstance(event, e.AgentReady):
         columns["ready_ms"] = at_ms
     elif isinstance(event, (e.AgentFailed, e.AgentTerminated)):

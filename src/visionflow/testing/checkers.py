@@ -35,28 +35,38 @@ TASK_TABLE: dict[str, dict[str, str]] = {
         "task_cancelling": "assigned",
     },
     "running": {**_HELD, "step_finished": "running", "task_cancelling": "running"},
-    "blocked": {**_STOP, **_AGAIN},
-    "orchestrating": {**_STOP, "task_completed": "completed"},
+    "blocked": {**_STOP, **_AGAIN, "plan_unblocked": "orchestrating"},
+    "orchestrating": {**_STOP, "task_completed": "completed", "task_blocked": "blocked"},
     "failed": _AGAIN,
     "dead_letter": _AGAIN,
     "cancelled": _AGAIN,
     "completed": {},
 }
 AGENT_TABLE: dict[str, dict[str, str]] = {
-    "created": {"agent_initialising": "initialising", "agent_terminating": "terminating"},
+    "created": {
+        "agent_initialising": "initialising",
+        "agent_updated": "created",
+        "agent_terminating": "terminating",
+    },
     "initialising": {
+        "agent_updated": "initialising",
         "agent_ready": "ready",
         "agent_errored": "error",
         "agent_terminating": "terminating",
     },
     "ready": {
         "busy": "processing",
+        "agent_updated": "ready",
+        "agent_rebuilt": "ready",
+        "agent_moved": "recovering",
         "agent_errored": "error",
         "agent_terminating": "terminating",
     },
     "processing": {
         "busy": "processing",
         "idle": "ready",
+        "agent_updated": "processing",
+        "agent_rebuilt": "processing",
         "agent_draining": "processing",
         "agent_errored": "error",
         "agent_terminating": "terminating",
@@ -67,6 +77,7 @@ AGENT_TABLE: dict[str, dict[str, str]] = {
         "agent_terminating": "terminating",
     },
     "recovering": {
+        "agent_updated": "recovering",
         "agent_ready": "ready",
         "agent_failed": "failed",
         "agent_terminating": "terminating",
@@ -98,7 +109,10 @@ class TaskLine:
         """Kinds of lost attempts since the last finished step."""
         self.retry_at_ms: int | None = None
         self.cancelling = False
-        self.phases: list[tuple[str, list[str], bool]] = []
+        self.phases: list[tuple[str, list[str], int]] = []
+        """Name, tasks, and how many of those may be under way at once; 0: all."""
+        self.is_held = False
+        """It is a plan that is blocked."""
         self.threshold_bp = 0
         self.result: Any = None
         self.failed_parts: list[str] = []
@@ -124,6 +138,9 @@ class AgentLine:
         self.draining = False
         self.open: dict[str, int] = {}
         self.offers = frozenset(spec.get("capabilities", ()))
+        self.version = 0
+        self.built = 0
+        """The version that its worker said it had built last."""
 
 
 class WorkerLine:
@@ -202,6 +219,8 @@ class LogCheck:
             self._late(event)
         elif kind == "swarm_created":
             self.spec = event["spec"]
+        elif kind == "limits_changed":
+            self.spec.setdefault("limits", {})["agents_max"] = event["agents_max"]
         elif kind == "swarm_closed":
             self.closed = True
         elif kind == "recovered":
@@ -226,7 +245,11 @@ class LogCheck:
         self.alive += 1
         self.transitions["task", "", status] += 1
         if kind == "plan_submitted":
-            task.phases = [(title, list(ids), one) for title, ids, one in event["phases"]]
+            widths: dict[str, int] = event.get("widths", {})
+            task.phases = [
+                (title, list(ids), 1 if one else widths.get(title, 0))
+                for title, ids, one in event["phases"]
+            ]
             task.threshold_bp = event.get("failure_threshold_bp", 0)
 
     def _task(self, kind: str, event: Fact) -> None:
@@ -287,6 +310,8 @@ class LogCheck:
                     task.steps.clear()
             case "task_failed":
                 self._failed(task)
+            case "task_blocked" | "plan_unblocked":
+                task.is_held = kind == "task_blocked" and bool(task.phases)
             case "step_finished":
                 if event["key"] in task.steps:
                     self._wrong(f"step {event['key']} of {name} finishes a second time")
@@ -333,15 +358,20 @@ class LogCheck:
         missing = set(task.spec.get("capabilities", ())) - agent.offers
         if missing:
             self._wrong(f"{name} is given to {event['agent']}, which lacks {sorted(missing)}")
+        if agent.version != agent.built:
+            self._wrong(f"{name} is given to {event['agent']}, which is not built anew yet")
         self._move(agent, "busy", event["agent"])
         agent.open[name] = attempt
 
     def _phase_is_open(self, task: TaskLine, name: str) -> bool:
         root = self.tasks.get(task.spec.get("parent") or "")
-        for title, names, one_by_one in [] if root is None else root.phases:
+        if root is not None and root.is_held:
+            return False
+        for title, names, turns in [] if root is None else root.phases:
             if title == task.spec.get("phase"):
-                before = names[: names.index(name)] if one_by_one else []
-                return all(self.tasks[other].status in ENDED for other in before)
+                before = names[: names.index(name)] if turns else []
+                going_on = [each for each in before if self.tasks[each].status not in ENDED]
+                return not turns or len(going_on) < turns
             if any(self.tasks[other].status not in ENDED for other in names):
                 return False
         return True
@@ -383,16 +413,35 @@ class LogCheck:
             if len(self.agents) > most:
                 self._wrong(f"there are {len(self.agents)} agents; the limit is {most}")
             return
-        agent = self.agents.get(event["agent"])
-        if agent is None:
-            self._wrong(f"{kind} of {event['agent']}, which is not there")
+        if kind == "agent_departed":
             return
-        self._move(agent, kind, event["agent"])
+        updated: Fact | None = event.get("spec")
+        name = event["agent"] if updated is None else updated["id"]
+        agent = self.agents.get(name)
+        if agent is None:
+            self._wrong(f"{kind} of {name}, which is not there")
+            return
+        self._move(agent, kind, name)
         agent.draining = agent.draining or kind == "agent_draining"
+        if updated is not None:
+            self._updated(agent, updated, event)
+        elif kind == "agent_moved":
+            agent.worker = event["worker"]
+            self.workers.setdefault(agent.worker, WorkerLine())
+        elif kind == "agent_ready":
+            agent.built = agent.version
+        elif kind == "agent_rebuilt":
+            agent.built = event["revision"]
         if kind == "agent_terminated":
             del self.agents[event["agent"]]
             if agent.open:
                 self._wrong(f"agent {event['agent']} ends and still holds {list(agent.open)}")
+
+    def _updated(self, agent: AgentLine, spec: Fact, event: Fact) -> None:
+        ceiling = (agent.spec.get("limits", {}), spec.get("limits", {}))
+        if ceiling[0] != ceiling[1] and not event.get("moves", False):
+            self._wrong(f"agent {spec['id']} has another memory ceiling and stays where it is")
+        agent.spec, agent.version = spec, event["revision"]
 
     def _worker(self, kind: str, event: Fact) -> None:
         name, number = event["worker"], event["incarnation"]

@@ -146,7 +146,7 @@ class _Maker:
                     now_ms=now, command=i, agent=name, drain=number % 2 == 1
                 ),
                 needs=(command,),
-                refusals=("unknown_id",),
+                refusals=("unknown_agent",),
             )
 
     # Tasks -----------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ class _Maker:
             wanted = self.random.sample(self.submitted, min(len(self.submitted), 2))
             needs = tuple(command for _, command, _ in wanted)
             spec = msgspec.structs.replace(spec, depends_on=tuple(name for name, _, _ in wanted))
-            refusals = ("dependency_failed", "unknown_id")
+            refusals = ("dependency_failed", "unknown_task")
         lives_ms = self.random.randint(300, 8_000) if self.chance(0.03) else None
 
         def make(now: int, command: str) -> c.AnyCommand:
@@ -220,7 +220,7 @@ class _Maker:
     def follow_up(self, spec: TaskSpec, command: str, at_ms: int) -> None:
         """What may be asked about a task later."""
         name, later_ms = spec.id, at_ms + self.random.randint(0, 3_000)
-        gone = ("unknown_id", "already_ended")
+        gone = ("unknown_task", "already_ended")
         if self.chance(0.06):
             self.cancelled[name] = self.act(
                 later_ms,
@@ -233,27 +233,27 @@ class _Maker:
                 at_ms,
                 lambda now, i: c.BlockTask(now_ms=now, command=i, task=name, missing="a person"),
                 needs=(command,),
-                refusals=("not_queued", "unknown_id"),
+                refusals=("not_queued", "unknown_task"),
             )
             self.act(
                 later_ms + 1_000,
                 lambda now, i: c.UnblockTask(now_ms=now, command=i, task=name),
                 needs=(blocking,),
-                refusals=("not_blocked", "unknown_id"),
+                refusals=("not_blocked", "unknown_task"),
             )
         elif self.scripts[name].fails and not spec.depends_on and self.chance(0.3):
             self.retried[name] = self.act(
                 later_ms + 6_000,
                 lambda now, i: c.RetryTask(now_ms=now, command=i, task=name),
                 needs=(command,),
-                refusals=("not_failed", "unknown_id", "deadline_passed"),
+                refusals=("not_failed", "unknown_task", "deadline_passed"),
             )
         elif self.chance(0.02):
             self.act(
                 later_ms,
                 lambda now, i: c.SubmitTask(now_ms=now, command=i, spec=spec),
                 needs=(command,),
-                refusals=("duplicate_id", "dependency_failed", "unknown_id"),
+                refusals=("duplicate_id", "dependency_failed", "unknown_task"),
             )
 
     def plan(self, at_ms: int, most: int) -> int:

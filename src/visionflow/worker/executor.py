@@ -97,13 +97,15 @@ class Executor:
 
     # What the orchestrator asks for ----------------------------------------------------------
 
-    def host_agent(self, spec: AgentSpec) -> None:
+    def host_agent(self, spec: AgentSpec, revision: int = 0) -> None:
         """Build an agent; answered by AgentUp or AgentDown, also when it is there already.
+
+        One that is there in a lower revision is built anew once none of its attempts is open.
 
         Not in a process that is about to end: the next one is asked again.
         """
         if self._draining is None:
-            self._hosting.host(spec)
+            self._hosting.host(spec, revision)
 
     def drop_agent(self, agent: str) -> None:
         """End an agent with all its attempts, of which nothing more is reported."""
@@ -235,6 +237,16 @@ class Executor:
             if len(self._finished) > FINISHED_MAX:
                 self._forget_finished()
             self.send(message)
+        if self._hosting.outdated:
+            self._hosting.renew(dispatch.agent)
+
+    def is_idle(self, agent: str) -> bool:
+        """Whether no attempt of an agent is open here."""
+        return not any(
+            attempt.dispatch.agent == agent
+            for attempts in (self._attempts.values(), self._running)
+            for attempt in attempts
+        )
 
     def offload(self, call: Callable[[], Any]) -> Awaitable[Any]:
         """Run something that blocks."""

@@ -37,6 +37,10 @@ class Office(Desk, Protocol):
         """Run something that blocks; awaitable."""
         ...
 
+    def is_idle(self, agent: str) -> bool:
+        """Whether no attempt of an agent is open here."""
+        ...
+
 
 class Hosting:
     """The agents of this process, by id."""
@@ -51,6 +55,10 @@ class Hosting:
         self._make_context = make_context
         self._load = load
         self._agents: dict[str, tuple[BaseAgent, Lane]] = {}
+        self._revisions: dict[str, int] = {}
+        """Of each agent that is up or being built: which version of it that is."""
+        self.outdated: dict[str, tuple[AgentSpec, int]] = {}
+        """Agents to be built anew once they are idle, as what, and which version that is."""
         self._making_since: float | None = None
         self._building: dict[str, asyncio.Task[None]] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
@@ -59,15 +67,36 @@ class Hosting:
         """An agent that is up, and its lane."""
         return self._agents.get(agent)
 
-    def host(self, spec: AgentSpec) -> None:
-        """Build it, unless that is done (then say so again) or under way."""
-        if spec.id in self._agents:
-            self._office.send(AgentUp(spec.id))
-        elif spec.id not in self._building:
-            self._building[spec.id] = self._office.loop.create_task(self._build(spec))
+    def host(self, spec: AgentSpec, revision: int) -> None:
+        """Build it, unless that is done (then say so again) or under way.
+
+        A higher revision than the one that is here replaces it, once that is idle."""
+        name = spec.id
+        if name not in self._agents and name not in self._building:
+            self._start(spec, revision, None)
+        elif revision > self._revisions[name]:
+            self.outdated[name] = (spec, revision)
+            self.renew(name)
+        elif name in self._agents:
+            self._office.send(AgentUp(name, self._revisions[name]))
+
+    def renew(self, agent: str) -> None:
+        """Build an agent anew, if that is wanted and it is up and idle."""
+        wanted = self.outdated.get(agent)
+        if wanted is None or agent not in self._agents or not self._office.is_idle(agent):
+            return
+        del self.outdated[agent]
+        before, _ = self._agents.pop(agent)
+        self._start(*wanted, before)
+
+    def _start(self, spec: AgentSpec, revision: int, before: BaseAgent | None) -> None:
+        self._revisions[spec.id] = revision
+        building = self._build(spec, revision, before)
+        self._building[spec.id] = self._office.loop.create_task(building)
 
     def drop(self, agent: str) -> None:
         """End it, and say so also when it was not here."""
+        self.outdated.pop(agent, None)
         building = self._building.pop(agent, None)
         if building is not None:
             building.cancel()
@@ -77,15 +106,18 @@ class Hosting:
 
     async def close(self) -> None:
         """End all agents, without a report."""
+        self.outdated.clear()
         for building in list(self._building.values()):
             building.cancel()
         agents, self._agents = list(self._agents.values()), {}
         await asyncio.gather(*[self._stop(agent) for agent, _ in agents])
         await asyncio.gather(*list(self._ending.values()))
 
-    async def _build(self, spec: AgentSpec) -> None:
+    async def _build(self, spec: AgentSpec, revision: int, before: BaseAgent | None) -> None:
         agent: BaseAgent | None = None
         try:
+            if before is not None:
+                await self._stop(before)
             agent = await self._make(spec)
             async with asyncio.timeout(AGENT_START_MS / 1000):
                 await agent.start()
@@ -96,11 +128,15 @@ class Hosting:
         except BaseException as error:
             reason = _why_not_up(error)
             self._building.pop(spec.id, None)
-            self._office.send(AgentDown(spec.id, reason[:REASON_CHARS_MAX]))
+            self._office.send(AgentDown(spec.id, reason[:REASON_CHARS_MAX], revision=revision))
+            wanted = self.outdated.pop(spec.id, None)
+            if wanted is not None:
+                self._start(*wanted, None)
             return
         self._building.pop(spec.id, None)
         self._agents[spec.id] = (agent, lane_for(agent, max(1, spec.tasks_max), self._office))
-        self._office.send(AgentUp(spec.id))
+        self._office.send(AgentUp(spec.id, revision))
+        self.renew(spec.id)
 
     async def _make(self, spec: AgentSpec) -> BaseAgent:
         blobs = self._office.blobs

@@ -333,7 +333,7 @@ class WorkerSession:
         self.end(exits.REFUSED)
 
     def _host_agent(self, message: HostAgent) -> None:
-        self._executor.host_agent(message.spec)
+        self._executor.host_agent(message.spec, message.revision)
 
     def _drop_agent(self, message: DropAgent) -> None:
         self._executor.drop_agent(message.agent)

@@ -10,14 +10,14 @@ from visionflow.domain import events as e
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import Refused
 from visionflow.domain.events import AnyEvent
-from visionflow.engine.decide import fleet, tasks, votes
+from visionflow.engine.decide import fleet, tasks, updating, votes
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
 from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import Answer, SwarmState
 
-__all__ = ["ACCEPTED", "handle", "next_assignment"]
+__all__ = ["ACCEPTED", "handle", "next_assignment", "next_event"]
 ACCEPTED = Answer()
-_REGISTERED = (fleet.__name__, tasks.__name__, votes.__name__)
+_REGISTERED = (fleet.__name__, tasks.__name__, updating.__name__, votes.__name__)
 
 
 def handle(state: SwarmState, command: AnyCommand) -> tuple[list[AnyEvent], Answer]:
@@ -45,12 +45,21 @@ def _subject(command: AnyCommand) -> Answer:
             return Answer(command.now_ms, command.spec.id)
         case c.CancelTask() | c.RetryTask() | c.BlockTask() | c.UnblockTask():
             return Answer(command.now_ms, command.task)
-        case c.TerminateAgent():
+        case c.TerminateAgent() | c.UpdateAgent():
             return Answer(command.now_ms, command.agent)
         case c.CastBallot() | c.CloseVote():
             return Answer(command.now_ms, command.vote)
         case _:
             return Answer(command.now_ms)
+
+
+def next_event(state: SwarmState) -> AnyEvent | None:
+    """What follows from the state alone, if anything more does. Fold it before asking again."""
+    if state.moving:
+        moved = updating.next_move(state)
+        if moved is not None:
+            return moved
+    return next_assignment(state)
 
 
 def next_assignment(state: SwarmState) -> e.TaskAssigned | None:

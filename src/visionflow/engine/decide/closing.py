@@ -4,6 +4,8 @@ Deciding must not change the state, yet one ending may cause the next. So a `Clo
 events and remembers, beside the untouched state, which tasks its own events end.
 """
 
+from itertools import islice
+
 from visionflow.domain import events as e
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import TERMINAL, FailureKind, TaskStatus
@@ -22,6 +24,7 @@ class Closing:
         self._queued: dict[str, None] = {}
         self._released: dict[str, None] = {}
         self._cancelling: dict[str, str] = {}
+        self._unblocked: str | None = None
 
     def has_ended(self, name: str) -> bool:
         """Whether the task has ended, before this decision or in it."""
@@ -76,6 +79,14 @@ class Closing:
         self.events.append(e.TaskCancelled(task=name, reason=reason))
         self._follow(self._state.tasks[name], False)
 
+    def unblock(self, root: TaskState, plan: PlanState, command: str | None) -> None:
+        """A plan that was blocked goes on: what may run of its parts is queued."""
+        name = self._unblocked = root.spec.id
+        self.events.append(e.PlanUnblocked(task=name, command=command))
+        current = self._current(name, plan)
+        if current is not None:
+            self._open(current)
+
     # What follows --------------------------------------------------------------------------
 
     def _follow(self, task: TaskState, ok: bool) -> None:
@@ -112,9 +123,12 @@ class Closing:
         if root is None or root.plan is None:
             return True
         phase = self._current(root.spec.id, root.plan)
-        if phase is None or task.spec.phase != phase.name:
+        if phase is None or task.spec.phase != phase.name or self._is_blocked(root):
             return False
-        return not phase.sequential or task.spec.id == self._first_open(phase)
+        return not phase.turns or task.spec.id in self._in_turn(phase)
+
+    def _is_blocked(self, root: TaskState) -> bool:
+        return root.status is TaskStatus.BLOCKED and root.spec.id != self._unblocked
 
     def _settle(self, root_name: str, part: TaskState) -> None:
         root = self._state.tasks.get(root_name)
@@ -128,10 +142,14 @@ class Closing:
             self._cancel_parts(plan, f"phase {phase.name} of its plan failed")
             return
         current = self._current(root_name, plan)
-        if current is None:
+        if current is None and self._is_blocked(root):
+            self.fail(root_name, "all its parts ended while it was blocked")
+        elif current is None:
             parts = tuple(name for each in plan.phases for name in self._failed(root_name, each))
             self.complete(e.TaskCompleted(task=root_name, attempt=root.attempt, failed_parts=parts))
-        elif current.sequential or current is not plan.phases[plan.current]:
+        elif self._is_blocked(root):
+            return
+        elif current.turns or current is not plan.phases[plan.current]:
             self._open(current)
 
     def _current(self, root: str, plan: PlanState) -> PhaseState | None:
@@ -152,18 +170,16 @@ class Closing:
 
     def _open(self, phase: PhaseState) -> None:
         """Queue what may run of this phase and does not yet."""
-        names = phase.tasks
-        if phase.sequential:
-            first = self._first_open(phase)
-            names = () if first is None else (first,)
-        for name in names:
+        for name in self._in_turn(phase) if phase.turns else phase.tasks:
             self._queue(self._state.tasks[name])
 
     def _failed(self, root: str, phase: PhaseState) -> list[str]:
         return [*phase.failed, *(n for n in self._own(root, phase) if not self._ended[n])]
 
-    def _first_open(self, phase: PhaseState) -> str | None:
-        return next((name for name in phase.tasks if not self.has_ended(name)), None)
+    def _in_turn(self, phase: PhaseState) -> list[str]:
+        """The first of its tasks that have not ended, as many as may be under way."""
+        going_on = (name for name in phase.tasks if not self.has_ended(name))
+        return list(islice(going_on, phase.turns))
 
     def _cancel_parts(self, plan: PlanState, reason: str) -> None:
         for phase in plan.phases:

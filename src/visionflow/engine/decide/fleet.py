@@ -3,7 +3,7 @@
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.agents import AgentSpec, AgentStatus, WorkerStatus
-from visionflow.domain.errors import LimitReached, Refused, UnknownId
+from visionflow.domain.errors import LimitReached, Refused, UnknownAgent
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import (
     CAPABILITIES_MAX,
@@ -14,12 +14,13 @@ from visionflow.domain.limits import (
 )
 from visionflow.domain.tasks import FailureKind, TaskStatus
 from visionflow.engine.decide.closing import Closing
+from visionflow.engine.decide.draining import LIVE
 from visionflow.engine.decide.table import decides
 from visionflow.engine.decide.tasks import end_attempt
 from visionflow.engine.state import SwarmState, WorkerState
 
 Events = list[AnyEvent]
-LIVE = (WorkerStatus.STARTING, WorkerStatus.JOINED, WorkerStatus.STOPPING)
+ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
 
 
 @decides(c.CreateSwarm)
@@ -106,9 +107,13 @@ def _(state: SwarmState, command: c.SpawnAgent) -> Events:
 def _(state: SwarmState, command: c.TerminateAgent) -> Events:
     agent = state.agents.get(command.agent)
     if agent is None:
-        raise UnknownId(f"No agent {command.agent} is alive.")
+        raise UnknownAgent(f"No agent {command.agent} is alive.")
     if agent.status is AgentStatus.TERMINATING:
         raise Refused(f"Agent {command.agent} is terminating already.", code="already_ended")
+    if command.drain and agent.open:
+        if command.agent in state.draining:
+            raise Refused(f"Agent {command.agent} is draining already.", code="already_ended")
+        return [e.AgentDraining(agent=command.agent, command=command.command)]
     closing = Closing(state)
     _end_agent(state, closing, command.agent, command.now_ms, command.command)
     return closing.events
@@ -129,21 +134,32 @@ def _end_agent(
 
 @decides(c.ReportAgentUp)
 def _(state: SwarmState, command: c.ReportAgentUp) -> Events:
-    agent = state.agents.get(command.agent)
+    name, agent = command.agent, state.agents.get(command.agent)
     if agent is None or not _current(state, command.worker, command.incarnation):
         return []
+    # What came from the worker before, or of a version before, says nothing of it now.
+    if agent.worker != command.worker or command.revision != state.revisions.get(name, 0):
+        return []
     if agent.status in (AgentStatus.INITIALISING, AgentStatus.RECOVERING):
-        return [e.AgentReady(agent=command.agent)]
+        return [e.AgentReady(agent=name)]
+    if agent.status in ABLE and name in state.updating and name not in state.moving:
+        return [e.AgentRebuilt(agent=name, revision=command.revision)]
     return []
 
 
 @decides(c.ReportAgentDown)
 def _(state: SwarmState, command: c.ReportAgentDown) -> Events:
     name, agent = command.agent, state.agents.get(command.agent)
-    if agent is None or not _current(state, command.worker, command.incarnation):
+    if not _current(state, command.worker, command.incarnation):
+        return []
+    if state.departing.get(name) == command.worker:
+        return [e.AgentDeparted(agent=name, worker=command.worker)] if command.ended else []
+    if agent is None or agent.worker != command.worker:
         return []
     if agent.status is AgentStatus.TERMINATING:
         return [e.AgentTerminated(agent=name)]
+    if command.revision != state.revisions.get(name, 0):
+        return []
     closing = Closing(state)
     if agent.status in (AgentStatus.INITIALISING, AgentStatus.READY, AgentStatus.PROCESSING):
         closing.events.append(

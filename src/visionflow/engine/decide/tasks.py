@@ -3,7 +3,7 @@
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.commands import Command
-from visionflow.domain.errors import LimitReached, Refused, UnknownId
+from visionflow.domain.errors import LimitReached, Refused, UnknownId, UnknownTask
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import (
     CAPABILITIES_MAX,
@@ -28,6 +28,7 @@ from visionflow.domain.tasks import (
     TaskStatus,
 )
 from visionflow.engine.decide.closing import RUNNING, Closing
+from visionflow.engine.decide.draining import end_drained
 from visionflow.engine.decide.table import decides
 from visionflow.engine.state import SwarmState, TaskState
 
@@ -63,7 +64,7 @@ def _acceptable(state: SwarmState, spec: TaskSpec, known: dict[str, None]) -> No
     for name in spec.depends_on:
         needed = state.tasks.get(name)
         if needed is None and (name not in known or name == spec.parent):
-            raise UnknownId(
+            raise UnknownTask(
                 f"{spec.id} depends on {name}, of which nothing is known (any more).",
                 hint=f"Of tasks that ended the last {TERMINAL_TASKS_MAX} are; pass their results "
                 "as input.",
@@ -132,7 +133,15 @@ def _(state: SwarmState, command: c.SubmitTask) -> Events:
     if spec.parent is not None:
         raise Refused("A part of a plan is submitted with its plan.", code="usage")
     waits = bool(spec.depends_on) and _waits(state, spec)
-    return [e.TaskSubmitted(spec=spec, waits=waits, command=command.command)]
+    submitted = e.TaskSubmitted(spec=spec, waits=waits, command=command.command)
+    if command.blocked is None:
+        return [submitted]
+    if waits:
+        raise Refused(
+            f"{spec.id} waits for other tasks; only one that could run is submitted blocked.",
+            code="usage",
+        )
+    return [submitted, e.TaskBlocked(task=spec.id, missing=command.blocked)]
 
 
 @decides(c.SubmitPlan)
@@ -161,20 +170,37 @@ def _(state: SwarmState, command: c.SubmitPlan) -> Events:
                 for phase in phases
             ),
             uses=_uses(phases),
+            widths=_widths(phases),
             failure_threshold_bp=command.failure_threshold_bp,
             command=command.command,
         )
     ]
+    blocked = command.blocked is not None
+    if command.blocked is not None:
+        events.append(e.TaskBlocked(task=root.id, missing=command.blocked))
     for index, phase in enumerate(phases):
+        turns = 1 if phase.sequential else phase.width
         for place, part in enumerate(phase.tasks):
             if part.parent != root.id or part.phase != phase.name:
                 raise Refused(f"{part.id} does not name its plan and phase.", code="usage")
             _acceptable(state, part, known)
             known[part.id] = None
-            closed = index > 0 or (phase.sequential and place > 0)
+            closed = blocked or index > 0 or 0 < turns <= place
             waits = closed or _waits(state, part)
             events.append(e.TaskSubmitted(spec=part, waits=waits))
     return events
+
+
+def _widths(phases: tuple[Phase, ...]) -> dict[str, int]:
+    """Of each phase that bounds it, how many of its tasks may be under way at once."""
+    for phase in phases:
+        if phase.width < 0 or (phase.sequential and phase.width > 1):
+            raise Refused(
+                f"Phase {phase.name} has width {phase.width}; that is 1 or more, 0 for all at "
+                "once, and nothing else where its tasks run one after the other.",
+                code="usage",
+            )
+    return {phase.name: phase.width for phase in phases if phase.width}
 
 
 def _uses(phases: tuple[Phase, ...]) -> dict[str, tuple[int, ...]]:
@@ -366,7 +392,7 @@ def _known(state: SwarmState, name: str) -> TaskState:
     task = state.tasks.get(name)
     if task is None:
         left = "it ended long ago" if name in state.finished else "no task has this id"
-        raise UnknownId(f"Task {name}: {left}.")
+        raise UnknownTask(f"Task {name}: {left}.")
     return task
 
 
@@ -417,6 +443,10 @@ def _(state: SwarmState, command: c.UnblockTask) -> Events:
     task = _known(state, command.task)
     if task.status is not TaskStatus.BLOCKED:
         raise Refused(f"Task {command.task} is {task.status}.", code="not_blocked")
+    if task.plan is not None:
+        closing = Closing(state)
+        closing.unblock(task, task.plan, command.command)
+        return closing.events
     return [e.TaskQueued(task=command.task, command=command.command)]
 
 
@@ -425,6 +455,7 @@ def _(state: SwarmState, command: c.Tick) -> Events:
     now_ms, closing = command.now_ms, Closing(state)
     if command.gap_ms:
         closing.events.append(e.TimeSkipped(gap_ms=command.gap_ms))
+    closing.events.extend(end_drained(state))
     for at_ms, name in state.deadlines.due(now_ms):
         task = state.tasks.get(name)
         if task is None or closing.has_ended(name) or task.spec.deadline_ms != at_ms:

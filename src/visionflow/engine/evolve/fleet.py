@@ -1,5 +1,7 @@
 """Folds of what happens to the swarm, its agents, and the workers that host them."""
 
+from msgspec.structs import replace
+
 from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.events import Event
@@ -20,6 +22,14 @@ def _(state: SwarmState, event: e.SwarmCreated) -> None:
 @folds(e.SwarmClosed)
 def _(state: SwarmState, event: e.SwarmClosed) -> None:
     state.closed = event.reason
+    answer(state, event.command, Answer(state.now_ms))
+
+
+@folds(e.LimitsChanged)
+def _(state: SwarmState, event: e.LimitsChanged) -> None:
+    if state.spec is not None:
+        limits = replace(state.spec.limits, agents_max=event.agents_max)
+        state.spec = replace(state.spec, limits=limits)
     answer(state, event.command, Answer(state.now_ms))
 
 
@@ -69,6 +79,7 @@ def _(state: SwarmState, event: e.WorkerLost) -> None:
     else:
         worker.status = WorkerStatus.WANTED
         worker.restart_at_ms = event.restart_at_ms
+    _departed(state, event.worker)
     _forget_unused(state, worker)
 
 
@@ -77,7 +88,15 @@ def _(state: SwarmState, event: e.WorkerStopped) -> None:
     worker = state.workers[event.worker]
     worker.status = WorkerStatus.WANTED
     worker.pid = worker.started = None
+    _departed(state, event.worker)
     _forget_unused(state, worker)
+
+
+def _departed(state: SwarmState, worker: str) -> None:
+    """Its process is gone, and with it what was to be ended in it."""
+    if state.departing:
+        for agent in [name for name, place in state.departing.items() if place == worker]:
+            del state.departing[agent]
 
 
 def _forget_unused(state: SwarmState, worker: WorkerState) -> None:
@@ -117,6 +136,7 @@ def _(state: SwarmState, event: e.AgentInitialising) -> None:
 
 @folds(e.AgentReady)
 def _(state: SwarmState, event: e.AgentReady) -> None:
+    state.updating.pop(event.agent, None)
     refresh(state, _move_agent(state, event.agent, e.AgentReady))
 
 
@@ -137,15 +157,68 @@ def _(state: SwarmState, event: e.AgentFailed) -> None:
     agent = _move_agent(state, event.agent, e.AgentFailed)
     agent.reason = event.reason
     state.matching.leave(event.agent)
+    _forget_update(state, event.agent)
+
+
+@folds(e.AgentDraining)
+def _(state: SwarmState, event: e.AgentDraining) -> None:
+    agent = _move_agent(state, event.agent, e.AgentDraining)
+    state.draining[event.agent] = None
+    refresh(state, agent)
+    answer(state, event.command, Answer(state.now_ms, event.agent))
+
+
+def _forget_update(state: SwarmState, agent: str) -> None:
+    state.updating.pop(agent, None)
+    state.moving.pop(agent, None)
+
+
+@folds(e.AgentUpdated)
+def _(state: SwarmState, event: e.AgentUpdated) -> None:
+    name = event.spec.id
+    agent = _move_agent(state, name, e.AgentUpdated)
+    if event.moves:
+        state.moving.setdefault(name, agent.spec.limits.memory_bytes)
+    agent.spec = event.spec
+    state.revisions[name] = event.revision
+    state.updating[name] = None
+    refresh(state, agent)
+    answer(state, event.command, Answer(state.now_ms, name))
+
+
+@folds(e.AgentRebuilt)
+def _(state: SwarmState, event: e.AgentRebuilt) -> None:
+    state.updating.pop(event.agent, None)
+    refresh(state, _move_agent(state, event.agent, e.AgentRebuilt))
+
+
+@folds(e.AgentMoved)
+def _(state: SwarmState, event: e.AgentMoved) -> None:
+    agent = _move_agent(state, event.agent, e.AgentMoved)
+    del state.moving[event.agent]
+    del state.workers[agent.worker].agents[event.agent]
+    state.departing[event.agent] = agent.worker
+    agent.worker = event.worker
+    worker = WorkerState(event.worker, WorkerStatus.WANTED, True, {}, state.retired)
+    worker.agents[event.agent] = None
+    state.workers[event.worker] = worker
+    refresh(state, agent)
+
+
+@folds(e.AgentDeparted)
+def _(state: SwarmState, event: e.AgentDeparted) -> None:
+    state.departing.pop(event.agent, None)
 
 
 @folds(e.AgentTerminating)
 def _(state: SwarmState, event: e.AgentTerminating) -> None:
     agent = state.agents[event.agent]
     was_failed = agent.status is AgentStatus.FAILED
+    state.draining.pop(event.agent, None)
     _move_agent(state, event.agent, e.AgentTerminating)
     if not was_failed:
         state.matching.leave(event.agent)
+    _forget_update(state, event.agent)
     answer(state, event.command, Answer(state.now_ms, event.agent))
 
 
@@ -153,6 +226,7 @@ def _(state: SwarmState, event: e.AgentTerminating) -> None:
 def _(state: SwarmState, event: e.AgentTerminated) -> None:
     agent = _move_agent(state, event.agent, e.AgentTerminated)
     del state.agents[event.agent]
+    state.revisions.pop(event.agent, None)
     worker = state.workers[agent.worker]
     del worker.agents[event.agent]
     _forget_unused(state, worker)

@@ -35,10 +35,15 @@ def answer(state: SwarmState, command: str | None, first: Answer) -> None:
         del answers[oldest]
 
 
+def is_held(state: SwarmState, agent: str) -> bool:
+    """Whether an agent gets no task now: it is to end, or an update has yet to take effect."""
+    return agent in state.draining or agent in state.updating or agent in state.moving
+
+
 def refresh(state: SwarmState, agent: AgentState) -> None:
     """Bring an agent's place in the matching index in step with its record and load."""
     level = -1
-    if agent.status in ABLE and state.closed is None:
+    if agent.status in ABLE and state.closed is None and not is_held(state, agent.spec.id):
         completed, mean_us = agent.completed, agent.mean_us
         held, tasks_max = len(agent.open), agent.spec.tasks_max
         if held < tasks_max or held < slots(completed, mean_us, tasks_max):

@@ -78,7 +78,15 @@ def _join_plan(state: SwarmState, task: TaskState, root: str) -> None:
 @folds(e.PlanSubmitted)
 def _(state: SwarmState, event: e.PlanSubmitted) -> None:
     phases = [
-        PhaseState(name, ids, one, len(ids), [], tuple(event.uses.get(name, ())))
+        PhaseState(
+            name,
+            ids,
+            one,
+            len(ids),
+            [],
+            tuple(event.uses.get(name, ())),
+            event.widths.get(name, 0),
+        )
         for name, ids, one in event.phases
     ]
     task = TaskState(event.spec, TaskStatus.ORCHESTRATING, state.now_ms, changed_ms=state.now_ms)
@@ -121,6 +129,12 @@ def _(state: SwarmState, event: e.TaskBlocked) -> None:
     if event.task in state.matching:
         state.matching.dequeue(event.task)
     _move(state, event.task, e.TaskBlocked).reason = event.missing
+    answer(state, event.command, Answer(state.now_ms, event.task))
+
+
+@folds(e.PlanUnblocked)
+def _(state: SwarmState, event: e.PlanUnblocked) -> None:
+    _move(state, event.task, e.PlanUnblocked).reason = None
     answer(state, event.command, Answer(state.now_ms, event.task))
 
 
