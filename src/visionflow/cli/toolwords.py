@@ -178,10 +178,9 @@ def example_of(tool: AnyTool, program: str) -> str:
     import shlex
 
     given = dict(tool.example)
-    words = [program]
-    words += [_text(given.pop(name)) for name in tool.positional if name in given]
+    words = [_text(given.pop(name)) for name in tool.positional if name in given]
     words += [f"--{name}={_text(value)}" for name, value in given.items()]
-    return shlex.join(words)
+    return f"{program} {shlex.join(words)}"
 
 
 def _text(value: object) -> str:

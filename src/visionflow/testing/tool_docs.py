@@ -75,7 +75,9 @@ def _kind(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         return "one of its words"
     found = schema.get("type", "any")
-    return " or ".join(found) if isinstance(found, list) else str(found)
+    if isinstance(found, list):
+        return " or ".join(map(str, cast("list[object]", found)))
+    return str(found)
 
 
 def _cell(text: str) -> str:

@@ -1,5 +1,7 @@
 """The whole registry: every tool that there is, in the contract's order, and those to come."""
 
+from typing import cast
+
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.agents import agent_tools
 from visionflow.interfaces.tools.clearing import clearing_tools
@@ -56,3 +58,13 @@ def all_tools(server: Server) -> Registry:
     made.sort(key=lambda tool: places.get(tool.name, len(places)))
     registry = Registry(made, LATER)
     return registry
+
+
+def catalogue() -> Registry:
+    """The same tools without a server behind them: for help, lists and the reference."""
+    return all_tools(cast("Server", _Nobody()))
+
+
+class _Nobody:
+    def __getattr__(self, name: str) -> object:
+        raise LookupError(f"This is the catalogue: there is no server, so nothing has {name}.")
