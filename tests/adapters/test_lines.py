@@ -2,12 +2,14 @@
 
 import io
 import json
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from visionflow.adapters.lines import LineLog
+from visionflow.adapters.lines import Echo, LineLog, copy_aside
 
 
 def test_a_line_has_date_time_level_agent_code_and_message(tmp_path: Path) -> None:
@@ -27,7 +29,7 @@ def test_as_json_a_line_is_one_object(tmp_path: Path) -> None:
     echo = io.StringIO()
     log = LineLog(tmp_path / "log", form="json", echo=echo)
     log.log("error", "agent_1", "agent", "two\nlines")
-    log.close()
+    log.close()  # Returns when the echo is out.
     assert echo.getvalue() == (tmp_path / "log").read_text()
     told = json.loads(echo.getvalue())
     assert (told["level"], told["agent"], told["code"]) == ("error", "agent_1", "agent")
@@ -111,3 +113,39 @@ def test_a_disk_that_takes_no_line_costs_a_line_and_no_more() -> None:
     log = LineLog(Path("/dev/full"))
     log.log("info", None, "lost", "x" * 100_000)
     log.close()
+
+
+def test_a_reader_that_stands_still_holds_up_nobody_and_is_told_what_it_missed() -> None:
+    there, here = os.pipe()
+    os.set_blocking(there, True)
+    with os.fdopen(here, "w") as stream, os.fdopen(there) as reader:
+        echo = Echo(stream, lines_max=10)
+        for number in range(3_000):
+            echo.write(f"{number} {'x' * 1_000}\n")
+        seen = [reader.readline() for _ in range(5)]
+        assert [line.split()[0] for line in seen] == ["0", "1", "2", "3", "4"]
+        drained: list[str] = []
+        drain = threading.Thread(target=lambda: drained.extend(reader))
+        drain.start()
+        deadline = time.monotonic() + 30
+        while not any("later" in line for line in drained) and time.monotonic() < deadline:
+            echo.write("later\n")
+            time.sleep(0.01)
+        echo.close()
+        stream.close()
+        drain.join(30)
+        place = drained.index("later\n")
+        assert " lines were dropped here ..." in drained[place - 1]
+
+
+def test_a_file_of_others_that_grew_too_large_is_emptied_and_kept_aside(tmp_path: Path) -> None:
+    path = tmp_path / "workers.log"
+    with path.open("ab", buffering=0) as worker:
+        worker.write(b"old\n" * 10)
+        copy_aside(path, bytes_max=100)
+        assert path.read_bytes() == b"old\n" * 10
+        copy_aside(path, bytes_max=30)
+        worker.write(b"new\n")
+    assert path.read_bytes() == b"new\n"
+    assert (tmp_path / "workers.log.1").read_bytes() == b"old\n" * 10
+    copy_aside(tmp_path / "none")

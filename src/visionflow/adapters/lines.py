@@ -5,7 +5,10 @@ know what came last asks `tail`. What looks like a credential never reaches a li
 """
 
 import datetime
+import os
+import queue
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +22,8 @@ LEVELS = ("debug", "info", "warning", "error")
 FILE_BYTES_MAX = 10 * 1024 * 1024
 FILES_KEPT = 4
 """Old ones beside the one that is written."""
+ECHO_LINES_MAX = 10_000
+ECHO_CLOSE_S_MAX = 1.0
 BLOCK_BYTES = 65_536
 TAIL_BYTES_MAX = FILE_BYTES_MAX
 """How far back `tail` looks."""
@@ -68,7 +73,7 @@ class LineLog:
         self._path = path
         self._level = _rank(level)
         self._json = form == "json"
-        self._echo = echo
+        self._echo = None if echo is None else Echo(echo)
         self._bytes_max = bytes_max
         self._kept = kept
         self._lock = threading.Lock()
@@ -83,14 +88,14 @@ class LineLog:
         with self._lock, suppress(OSError, ValueError):
             self._write(line)
         if self._echo is not None:
-            with suppress(OSError, ValueError):
-                self._echo.write(line)
-                self._echo.flush()
+            self._echo.write(line)
 
     def close(self) -> None:
         """Write nothing more."""
         with self._lock:
             self._file.close()
+        if self._echo is not None:
+            self._echo.close()
 
     def tail(
         self, agent: str | None = None, level: str | None = None, limit: int = 100
@@ -138,6 +143,51 @@ class LineLog:
             budget -= size
             if budget <= 0:
                 return
+
+
+class Echo:
+    """Writes lines to a stream from a thread of its own: whoever reads it may stand still, and
+    nobody here waits. Lines that then find no room are dropped and counted."""
+
+    def __init__(self, stream: TextIO, lines_max: int = ECHO_LINES_MAX) -> None:
+        self._stream = stream
+        self._lines: queue.Queue[str | None] = queue.Queue(lines_max)
+        self._dropped = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        """Write it soon, or not at all."""
+        with self._lock:
+            if self._dropped:
+                line = f"... {self._dropped} lines were dropped here ...\n{line}"
+            try:
+                self._lines.put_nowait(line)
+                self._dropped = 0
+            except queue.Full:
+                self._dropped += 1
+
+    def close(self) -> None:
+        """Write what waits, if somebody reads it."""
+        with suppress(queue.Full):
+            self._lines.put_nowait(None)
+            self._thread.join(ECHO_CLOSE_S_MAX)
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            with suppress(OSError, ValueError):
+                self._stream.write(line)
+                self._stream.flush()
+
+
+def copy_aside(path: Path, bytes_max: int = FILE_BYTES_MAX) -> None:
+    """Empty a file that other processes append to once it is too large; the old content is kept
+    beside it, in the place of an older one. It blocks."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > bytes_max:
+            shutil.copyfile(path, _older(path, 1))
+            os.truncate(path, 0)
 
 
 def step_aside(path: Path, kept: int = FILES_KEPT) -> None:

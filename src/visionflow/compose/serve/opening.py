@@ -14,11 +14,12 @@ from typing import TextIO
 from visionflow.adapters.files import FileBlobs, make_folders
 from visionflow.adapters.host_os import OsHost
 from visionflow.adapters.hub.guard import make_private
-from visionflow.adapters.lines import FILE_BYTES_MAX, LineLog, step_aside
+from visionflow.adapters.lines import LineLog, copy_aside
 from visionflow.adapters.lock import Lock, acquire, owner
 from visionflow.adapters.sqlite.fleet_views import SqliteFleetViews
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.adapters.sqlite.views import SqliteViews
+from visionflow.agents.workspace.files import remove_tree
 from visionflow.compose.ground import Ground, Places, last_ms
 from visionflow.compose.serve.core import Core, ServerStore
 from visionflow.compose.serve.jobs import ServerJobs
@@ -32,6 +33,9 @@ from visionflow.runtime.swarms import LiveSwarm, Swarms
 from visionflow.settings.agents import AgentSettings, load_agents
 from visionflow.settings.origins import completed
 from visionflow.settings.server import ServerSettings
+
+TRIM_S = 60.0
+"""So often the file of what workers print is looked at."""
 
 
 class OpenServer:
@@ -134,6 +138,7 @@ async def _core(
     log = opening.enter_context(closing(SqliteLog.open(store.log)))
     blobs = FileBlobs(store.blobs)
     host = OsHost(asyncio.get_running_loop(), floor_ms=last_ms(log, log.streams()))
+    opening.callback(_trimming(store.workers).cancel)
     places = Places(store.folder, store.blobs, store.workers)
     ground = Ground(places, log, blobs, host, lines, failed, _import_paths(settings))
     opening.push_async_callback(ground.close)
@@ -154,6 +159,18 @@ async def _close_fleet(fleet: FleetLog, failure: "asyncio.Future[BaseException]"
         # What cannot be written any more was told as the failure.
         if not failure.done():
             raise
+
+
+def _trimming(path: Path) -> "asyncio.Task[None]":
+    """Keep what workers print within bounds, now and again."""
+
+    async def trim() -> None:
+        while True:
+            with suppress(OSError):
+                await asyncio.to_thread(copy_aside, path)
+            await asyncio.sleep(TRIM_S)
+
+    return asyncio.ensure_future(trim())
 
 
 class _Opened:
@@ -179,6 +196,9 @@ class _Opened:
         views = self._views.pop(swarm.id, None)
         if views is not None:
             views.close()
+        if swarm.state.closed is not None:
+            scratch = self._store.scratch / one_word(swarm.id)
+            await asyncio.to_thread(remove_tree, scratch)
 
 
 def _owned(store: ServerStore) -> Lock:
@@ -203,9 +223,6 @@ def _owned(store: ServerStore) -> Lock:
             f"The store {store.folder} is in use by {named}.",
             hint=f"Talk to that server{stop} or give this one another --home.",
         ) from error
-    with suppress(FileNotFoundError):
-        if store.workers.stat().st_size > FILE_BYTES_MAX:
-            step_aside(store.workers)
     return lock
 
 

@@ -73,7 +73,10 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
         mounted = mcp_app(server, registry, gate)
         assistants = await start_assistants(mounted.face, server, gate, core.store.assistants)
         opening.push_async_callback(assistants.aclose)
-        listening = await start(server, registry, gate, settings, mounted)
+        try:
+            listening = await start(server, registry, gate, settings, mounted)
+        except OSError as error:
+            raise refused(settings.host, settings.tcp_port, "--port", error) from error
         opening.push_async_callback(listening.aclose)
         await _serve_web(web_app(server, registry, gate), web_sockets, opening)
         server.endpoints.update(
