@@ -29,6 +29,7 @@ Examples:
   visionflow run "Audit this repository" --plan-only && visionflow run plan.yaml
   visionflow run "Review this repository" --workspace ~/src/project --json
   visionflow run --resume run_1795855550167 --out .visionflow/runs
+  visionflow run "Test and review this repository" --server
 """
 RUNS_EXAMPLES = """\
 Examples:
@@ -117,6 +118,7 @@ def run(
     trust: Annotated[bool, FLAG] = False,
     agents: Path | None = None,
     resume: Annotated[str | None, Parameter(negative=())] = None,
+    server: Annotated[str | None, Parameter(negative=())] = None,
     no_progress: Annotated[bool, FLAG] = False,
     no_cache: Annotated[bool, FLAG] = False,
 ) -> int:
@@ -141,6 +143,8 @@ def run(
         An agents.yaml whose templates are used for the roles.
     resume
         Go on with this run: its name, or how its name begins.
+    server
+        Have a running server do it: HOST:PORT, or nothing for this user's own.
     no_progress
         Show nothing while it runs.
     no_cache
@@ -152,7 +156,7 @@ def run(
     from visionflow.compose.job import find_run
 
     if resume is not None:
-        asked = (goal, workspace, agents, playbook)
+        asked = (goal, workspace, agents, playbook, server)
         if any(word is not None for word in asked) or trust or plan_only or no_cache:
             raise UsageError(
                 "--resume goes on with a run as it was asked for; it takes no goal and, beside "
@@ -163,6 +167,17 @@ def run(
     if goal is None:
         raise UsageError(
             "run needs a goal.", hint='Such as: visionflow run "Test and review this repository".'
+        )
+    if server is not None:
+        if agents is not None or trust or plan_only or no_cache or out != DEFAULT_OUT:
+            raise UsageError(
+                "--agents, --trust, --out, --plan-only and --no-cache are the server's business.",
+                hint="Start the server with them, or leave --server out.",
+            )
+        from visionflow.cli.handing import run_on_server
+
+        return run_on_server(
+            goal, workspace, playbook, server, as_json=json, progress=not no_progress
         )
     words = Words(goal, workspace, out, trust, agents, playbook, not no_cache, not json)
     if plan_only:

@@ -62,7 +62,7 @@ def _command(argv: Sequence[str]) -> int:
 
     _refuse_empty_paths(argv)
     try:
-        code = make_app()(list(argv))
+        code = make_app()(_with_own_server(argv))
     except CycloptsError as error:
         _maybe_raise()
         say(f"visionflow: {_told(error)}")
@@ -70,6 +70,18 @@ def _command(argv: Sequence[str]) -> int:
         say(f"See `{words}`.")
         return USAGE
     return code if isinstance(code, int) else 0
+
+
+def _with_own_server(argv: Sequence[str]) -> list[str]:
+    """`run --server` without an address means this user's server."""
+    words = list(argv)
+    if words[:1] != ["run"]:
+        return words
+    for place, word in enumerate(words):
+        last = place + 1 == len(words) or words[place + 1].startswith("-")
+        if word == "--server" and last:
+            words[place] = "--server=here"
+    return words
 
 
 def _refuse_empty_paths(argv: Sequence[str]) -> None:
