@@ -5,7 +5,6 @@ Which bytes mean what on a port is each face's business.
 
 import asyncio
 import errno
-import os
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
@@ -51,10 +50,12 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
         PortInUse: another process listens there.
         ConfigError: this address is none of ours, or nobody could use it (see the gate).
     """
+    from visionflow.interfaces.access.asgi import protect
     from visionflow.interfaces.mcp.http import app as mcp_app
     from visionflow.interfaces.mcp.socket import start as start_assistants
     from visionflow.interfaces.tools.all import all_tools
     from visionflow.interfaces.web.app import app as web_app
+    from visionflow.interfaces.web.connections import protocol_of
     from visionflow.interfaces.wire.listening import start, start_unix
 
     server, core = opened.server, opened.core
@@ -74,11 +75,12 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
         assistants = await start_assistants(mounted.face, server, gate, core.store.assistants)
         opening.push_async_callback(assistants.aclose)
         try:
-            listening = await start(server, registry, gate, settings, mounted)
+            listening = await start(server, registry, gate, settings, protect(mounted, gate))
         except OSError as error:
             raise refused(settings.host, settings.tcp_port, "--port", error) from error
         opening.push_async_callback(listening.aclose)
-        await _serve_web(web_app(server, registry, gate), web_sockets, opening)
+        protocol = protocol_of(server, gate)
+        await _serve_web(web_app(server, registry, gate), protocol, web_sockets, opening)
         server.endpoints.update(
             tcp=place(settings.host, listening.port),
             web=place(settings.host, web_sockets[0].getsockname()[1]),
@@ -95,7 +97,7 @@ def open_gate(opened: OpenServer, roots: tuple[int, ...] = ()) -> "Gate":
     from visionflow.interfaces.access.tokens import Tokens
 
     core, settings = opened.core, opened.server.settings
-    lookups = Lookups(core.ground.worker_pids, (os.getpid(), *roots))
+    lookups = Lookups(core.ground.worker_pids, roots)
     return Gate(settings, Tokens(settings.home, core.host.now_ms), lookups, core.fleet)
 
 
@@ -159,7 +161,12 @@ def probe(settings: ServerSettings) -> None:
             each.close()
 
 
-async def _serve_web(app: App, sockets: list[socket.socket], opening: AsyncExitStack) -> None:
+async def _serve_web(
+    app: App,
+    protocol: type[asyncio.Protocol],
+    sockets: list[socket.socket],
+    opening: AsyncExitStack,
+) -> None:
     """Serve an app with uvicorn on this loop; the signals stay those of the program."""
     import uvicorn
 
@@ -169,6 +176,7 @@ async def _serve_web(app: App, sockets: list[socket.socket], opening: AsyncExitS
 
     config = uvicorn.Config(
         app,
+        http=protocol,
         log_config=None,
         access_log=False,
         server_header=False,
