@@ -110,12 +110,14 @@ class Telling:
         if self._call.on_progress is None:
             return
         found = progress_of(self._swarm, self._task)
-        if found is None or found == self._told:
+        if found is None:
             return
-        self._told = found
         fraction, note = found
         if fraction is not None:
             fraction = self._most = max(self._most, fraction)
+        if (fraction, note) == self._told:
+            return
+        self._told = fraction, note
         if not self._swarm.is_settled:
             await self._swarm.settled()
         self._call.on_progress(fraction, note)

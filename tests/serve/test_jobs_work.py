@@ -1,0 +1,269 @@
+"""Work of a type that agents know, handed into a swarm: what arrives, in which order, how often."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desks import Desk, agents_file, workspace_in
+from served import settings_in, until, with_core
+
+from visionflow.domain.errors import Refused, UnknownAgent, UsageError, WorkspaceError
+
+TEXT = (
+    'def f():\n\treturn "it\'s" + `x` -- \\n \\u0041\r\n<script>alert(1)</script> \x00\x7f '
+    + "\U0001f600\u202e é " * 6_000
+)
+"""More than 60 kB as UTF-8."""
+
+
+def on_desk(folder: Path, use: Callable[[Desk], Awaitable[Any]], **more: Any) -> Any:
+    workspace_in(folder)
+    settings = settings_in(folder, agents_file=agents_file(folder), **more)
+    return with_core(settings, lambda opened: use(Desk(opened)))
+
+
+async def told(desk: Desk, task: Any, **given: Any) -> dict[str, Any]:
+    return await desk.call("task_orchestrate", task=task, wait=True, waitTimeout=60, **given)
+
+
+def test_a_text_arrives_byte_for_byte_with_all_that_came_beside_it(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        assert len(TEXT.encode()) > 60_000
+        given = {"nested": [1, None, "\x00"], "big": "x" * 100_000}
+        task = {
+            "description": TEXT, "agentType": "teller", "type": "say", "input": given,
+            "config": {"k": [1]}, "priority": "critical",
+        }  # fmt: skip
+        found = await told(desk, task)
+        assert found["status"] == "completed"
+        result = found["result"]
+        assert result["description"] == TEXT
+        assert (result["input"], result["config"]) == (given, {"k": [1]})
+        assert (result["type"], result["priority"], result["attempt"]) == ("say", 0, 1)
+        assert found["formedAgents"] == [result["agent"]]
+        with pytest.raises(UsageError, match="UTF-8"):
+            await told(desk, {"description": "half \ud800", "agentType": "teller"})
+        with pytest.raises(Refused, match="65536"):
+            await told(desk, {"description": "x" * 70_000, "agentType": "teller"})
+
+    on_desk(tmp_path, use)
+
+
+def test_subtasks_go_to_whoever_can_and_their_results_come_by_part(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        await desk.call("swarm_init", maxAgents=5)
+        for name in ("Ada", "Bob"):
+            await desk.call("agent_spawn", agentType="teller", name=name)
+        named = {"description": "three", "agentId": "Bob"}
+        task = {"description": "all", "type": "say", "subtasks": ["one", "two", named]}
+        found = await told(desk, task, requiredCapabilities="speech", strategy="sequential")
+        assert [part["description"] for part in found["result"]["work"]] == ["one", "two", "three"]
+        agents = await desk.call("agent_list")
+        bob = next(each["id"] for each in agents["agents"] if each["name"] == "Bob")
+        assert found["result"]["work"][2]["agent"] == bob
+        assert len(found["orchestrationPlan"]["phases"][0]["tasks"]) == 3
+        with pytest.raises(UnknownAgent, match="Eve"):
+            await told(desk, {"description": "x", "agentId": "Eve"})
+
+    on_desk(tmp_path, use)
+
+
+def test_stages_of_ones_own_agents_chain_their_results(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        found = await told(desk, "Explain this", stages="research,teller")
+        assert found["status"] == "completed", found
+        assert [each["name"] for each in found["orchestrationPlan"]["phases"]] == [
+            "research",
+            "teller",
+        ]
+        (research,), (tale,) = found["result"]["research"], found["result"]["teller"]
+        assert tale["description"] == "Explain this"
+        assert list(tale["dependencies"].values()) == [research]
+        assert research["research"]["indexed"]
+        with pytest.raises(UsageError, match="deploy"):
+            await told(desk, "Explain this", stages="research,deploy")
+
+    on_desk(tmp_path, use)
+
+
+def test_at_most_so_many_run_at_once_as_was_asked(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        for _ in range(3):
+            await desk.call("agent_spawn", agentType="waiter", swarmId="swarm_1", wait=True)
+        go = tmp_path / "go"
+        parts = [
+            {"description": str(n), "agentType": "waiter", "type": "wait",
+             "input": {"here": str(tmp_path / f"here{n}"), "go": str(go)}}
+            for n in range(3)
+        ]  # fmt: skip
+
+        async def at_once(**given: Any) -> int:
+            go.unlink(missing_ok=True)
+            for n in range(3):
+                (tmp_path / f"here{n}").unlink(missing_ok=True)
+            task = {"description": "all", "subtasks": parts}
+            begun = await desk.call("task_orchestrate", task=task, swarmId="swarm_1", **given)
+            swarm = desk.opened.server.swarms.get("swarm_1")
+
+            def open_() -> int:
+                return sum(len(agent.open) for agent in swarm.state.agents.values())
+
+            await until(lambda: any((tmp_path / f"here{n}").exists() for n in range(3)))
+            found = open_()
+            go.touch()
+            ended = await desk.call("task_results", taskId=begun["taskId"], wait=True)
+            assert ended["result"]["work"] == ["waited"] * 3
+            return found
+
+        assert await at_once() == 3
+        assert await at_once(parallelism=2) == 2
+        assert await at_once(strategy="sequential") == 1
+        assert await at_once(execution={"mode": "sequential"}) == 1
+
+    on_desk(tmp_path, use)
+
+
+def test_attempts_are_made_as_often_and_as_long_as_was_asked(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        task = {"description": "x", "type": "fail", "agentType": "failer"}
+        none = await told(desk, task, execution={"retryPolicy": "none"})
+        assert none["status"] == "failed"
+        standing = await desk.call("task_status", taskId=none["taskId"])
+        assert [each["outcome"] for each in standing["attempts"]] == ["error"]
+        again = {**task, "input": {"until": 2}}
+        twice = await told(desk, again, execution={"retryPolicy": "linear_backoff"})
+        assert (twice["status"], twice["result"]) == ("completed", 2)
+        wait = {"description": "x", "agentType": "waiter", "type": "wait"}
+        waits = {**wait, "input": {"here": str(tmp_path / "h"), "go": str(tmp_path / "never")}}
+        slow = await told(
+            desk, waits, timeout="300ms", execution={"retryPolicy": "none"}, formTeam=True
+        )
+        assert slow["status"] == "failed"
+        standing = await desk.call("task_status", taskId=slow["taskId"])
+        assert [each["outcome"] for each in standing["attempts"]] == ["timeout"]
+        late = await told(desk, waits, deadline="300ms")
+        assert "deadline" in (await desk.call("task_status", taskId=late["taskId"]))["reason"]
+
+    on_desk(tmp_path, use)
+
+
+def test_parts_may_fail_up_to_the_threshold(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        await desk.call("agent_spawn", agentType="failer", swarmId="swarm_1")
+        good = {"description": "g", "type": "fail", "input": {"until": 1}}
+        task = {
+            "description": "all",
+            "subtasks": [good, good, {"description": "b", "type": "fail"}],
+        }
+        once = {"retryPolicy": "none"}
+        strict = await told(desk, task, execution=once)
+        assert strict["status"] == "failed"
+        borne = await told(desk, task, execution={**once, "failureThreshold": 0.4})
+        assert (borne["status"], borne["result"]) == ("completed", {"work": [1, 1, None]})
+
+    on_desk(tmp_path, use)
+
+
+def test_what_nobody_can_take_stays_queued_and_the_answer_says_what_mends_it(
+    tmp_path: Path,
+) -> None:
+    async def use(desk: Desk) -> None:
+        await desk.call("agent_spawn", agentType="failer", swarmId="swarm_1")
+        task = {"description": "speak", "type": "say"}
+        found = await desk.call("task_orchestrate", task=task, requiredCapabilities="speech")
+        assert (found["status"], found["unmetCapabilities"]) == ("queued", ["speech"])
+        assert found["formedAgents"] == []
+        (warning,) = found["warnings"]
+        assert "speech" in warning
+        assert "agent_spawn" in warning
+        await desk.call("agent_spawn", agentType="teller", swarmId="swarm_1")
+        ended = await desk.call("task_results", taskId=found["taskId"], wait=True)
+        assert ended["result"]["description"] == "speak"
+        typed = await desk.call(
+            "task_orchestrate", task={"description": "w", "agentType": "waiter"}
+        )
+        assert typed["status"] == "queued"
+        assert "waiter" in typed["warnings"][0]
+        formed = await desk.call(
+            "task_orchestrate", task={"description": "w", "agentType": "waiter"}, formTeam=True
+        )
+        assert len(formed["formedAgents"]) == 1
+        with pytest.raises(UsageError, match="singer"):
+            await told(desk, {"description": "x", "agentType": "singer"})
+
+    on_desk(tmp_path, use)
+
+
+def test_a_role_works_only_where_the_server_lets_it_and_writes_where_the_server_says(
+    tmp_path: Path,
+) -> None:
+    async def use(desk: Desk) -> None:
+        inside = tmp_path / "workspace" / "deep"
+        inside.mkdir()
+        (tmp_path / "workspace" / "out").symlink_to(tmp_path)
+        for outside in ("/", "..", str(tmp_path), "out", "deep/../../home", "/etc", "\x00"):
+            for given in (
+                {"task": "Explain this", "workspace": outside},
+                {"task": {"description": "x", "type": "research", "workspace": outside}},
+                {"task": {"description": "x", "type": "research", "input": {"workspace": outside}}},
+            ):
+                with pytest.raises(WorkspaceError):
+                    await desk.call("task_orchestrate", **given)
+        for key in ("trusted", "junit", "repository", "scratch", "cache", "patch", "virtual_env"):
+            task = {"description": "x", "type": "run_tests", "input": {key: "/tmp/x"}}
+            with pytest.raises(UsageError, match=key):
+                await desk.call("task_orchestrate", task=task)
+        task = {"description": "doubles", "type": "research", "workspace": "deep"}
+        found = await told(desk, task)
+        assert found["status"] == "completed"
+        whole = await told(desk, {"description": "Find what doubles", "type": "research"})
+        assert "tidy.py" in str(whole["result"])
+        with pytest.raises(UsageError, match="which type"):
+            await desk.call("task_orchestrate", task={"description": "x", "agentType": "coder"})
+        assert sorted(os.listdir(tmp_path / "workspace" / "deep")) == []
+
+    on_desk(tmp_path, use)
+
+
+def test_one_key_is_one_task_however_often_and_from_wherever_it_comes(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        def ask(key: str) -> Awaitable[dict[str, Any]]:
+            task = {"description": "hello", "agentType": "teller"}
+            return desk.call("task_orchestrate", task=task, idempotencyKey=key)
+
+        found = await asyncio.gather(*(ask("k1") for _ in range(10)), ask("k2"))
+        ids = [each["taskId"] for each in found]
+        assert len(set(ids[:10])) == 1
+        assert ids[10] != ids[0]
+        assert (await ask("k1"))["taskId"] == ids[0]
+        listed = await desk.call("task_list")
+        assert sorted(each["taskId"] for each in listed["tasks"]) == sorted({*ids})
+
+    on_desk(tmp_path, use)
+
+
+def test_a_call_that_is_taken_back_takes_its_task_with_it(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        given = {"here": str(tmp_path / "here"), "go": str(tmp_path / "never")}
+        task = {"description": "x", "agentType": "waiter", "type": "wait", "input": given}
+        by = desk.prepared()
+        asked = asyncio.ensure_future(
+            desk.call("task_orchestrate", by, task=task, wait=True, swarmId="swarm_1")
+        )
+        await until((tmp_path / "here").exists)
+        (id_,) = desk.opened.server.swarms.get("swarm_1").state.tasks
+        reading = desk.prepared()
+        watching = asyncio.ensure_future(desk.call("task_results", reading, taskId=id_, wait=True))
+        await until(lambda: (0.5, "half of it") in desk.progress)
+        reading.cancelled.set()
+        assert (await watching)["status"] == "running"
+        by.cancelled.set()
+        await asyncio.wait_for(asked, 30)
+        ended = await desk.call("task_results", taskId=id_, wait=True)
+        assert ended["status"] == "cancelled"
+        assert "taken back" in ended["reason"]
+
+    on_desk(tmp_path, use)
