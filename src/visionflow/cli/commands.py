@@ -9,10 +9,12 @@ from cyclopts import App, Parameter
 from visionflow.cli.answering import calls
 from visionflow.cli.applying import APPLY_EXAMPLES, apply
 from visionflow.cli.assisting import MCP_EXAMPLES, mcp
+from visionflow.cli.auditing import audit_app
 from visionflow.cli.configuring import CONFIG_EXAMPLES, config
 from visionflow.cli.demo import DEMO_EXAMPLES, demo
 from visionflow.cli.gating import GATE_EXAMPLES, gate
 from visionflow.cli.serving import SERVE_EXAMPLES, serve
+from visionflow.cli.tokens import token_app
 from visionflow.domain.errors import UsageError
 
 DEFAULT_OUT = Path(".visionflow/runs")
@@ -79,6 +81,8 @@ def make_app() -> App:
     app.command(serve, help_epilogue=SERVE_EXAMPLES)
     app.command(mcp, help_epilogue=MCP_EXAMPLES)
     app.command(config, help_epilogue=CONFIG_EXAMPLES)
+    app.command(token_app())
+    app.command(audit_app())
     app.command(runs, help_epilogue=RUNS_EXAMPLES)
     app.command(show, help_epilogue=SHOW_EXAMPLES)
     app.command(demo, help_epilogue=DEMO_EXAMPLES)
