@@ -20,6 +20,8 @@ from visionflow.interfaces.tools.faults import INTERNAL, PARSE
 
 KEY_META = "visionflow/idempotencyKey"
 LINE_BYTES_MAX = 5 * 1024 * 1024
+CLOSED = -32000
+"""The SDK's word for a connection that ends; nothing of ours uses it on this face."""
 DRAIN_S = 5.0
 """How long answers are waited for when the client says nothing any more."""
 _CHUNK = 65_536
@@ -38,6 +40,12 @@ class Message(msgspec.Struct, frozen=True):
     """As it stands there; `None` in a notification."""
     method: str | None
     """`None` in an answer."""
+    closing: bool = False
+    """It is what a server that ends answers to all that is open."""
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: int
 
 
 def read(line: bytes) -> Message | None:
@@ -47,7 +55,14 @@ def read(line: bytes) -> Message | None:
         method = None if "method" not in raws else msgspec.json.decode(raws["method"], type=str)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return Message(line, bytes(raws["id"]) if "id" in raws else None, method)
+    closing = method is None and "error" in raws and _closing(raws["error"])
+    return Message(line, bytes(raws["id"]) if "id" in raws else None, method, closing)
+
+
+def _closing(error: msgspec.Raw) -> bool:
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(error, type=_Error).code == CLOSED
+    return False
 
 
 def keyed(line: bytes) -> bytes:
@@ -174,6 +189,8 @@ class Carrier:
             if message.id in self._swallowed and message.id not in self._open:
                 del self._swallowed[message.id]
                 return
+            if message.closing:
+                return  # The next server is asked.
             self._forget(message.id)
         await self._write.line(line)
 
