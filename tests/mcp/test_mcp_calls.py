@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_faces import Serving, run, serving
 
 from visionflow.domain.access import Role
-from visionflow.interfaces.mcp.socket import dial
+from visionflow.interfaces.mcp.dialling import dial
 
 ERAS = ("2026-07-28", "legacy")
 eras = pytest.mark.parametrize("era", ERAS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mcp_faces import run, serving
 
 from visionflow.domain.errors import ServerUnreachable
-from visionflow.interfaces.mcp.socket import dial
+from visionflow.interfaces.mcp.dialling import dial
 from visionflow.interfaces.mcp.stdio import (
     KEY_META,
     LINE_BYTES_MAX,

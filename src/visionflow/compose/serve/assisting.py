@@ -8,15 +8,17 @@ import asyncio
 import signal
 import sys
 from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
 
 from visionflow.compose.serve.core import ServerStore
-from visionflow.compose.serve.opening import OpenServer, open_server
-from visionflow.compose.serve.ports import open_gate
 from visionflow.domain.errors import ServerUnreachable, StoreInUse
-from visionflow.interfaces.mcp.server import Face
-from visionflow.interfaces.mcp.socket import Listening, dial, start
+from visionflow.interfaces.mcp.dialling import dial
 from visionflow.interfaces.mcp.stdio import Carrier, Stream, Writer, lines_of
 from visionflow.settings.server import ServerSettings
+
+if TYPE_CHECKING:
+    from visionflow.compose.serve.opening import OpenServer
+    from visionflow.interfaces.mcp.socket import Listening
 
 PATIENCE_S = 60.0
 """How long somebody may own the store without answering: a server that recovers, or that ends."""
@@ -71,6 +73,8 @@ class Supply:
             await own.aclose()
 
     async def _serve(self) -> None:
+        from visionflow.compose.serve.opening import open_server
+
         now = asyncio.get_running_loop().time()
         self._starts = [at for at in self._starts if at > now - STARTS_WINDOW_S]
         if len(self._starts) >= STARTS_MAX:
@@ -86,7 +90,10 @@ class Supply:
             self._watching = asyncio.ensure_future(_end_when_failed(opened, assistants))
             self._own = opening.pop_all()
 
-    async def _listen(self, opened: OpenServer, opening: AsyncExitStack) -> Listening:
+    async def _listen(self, opened: "OpenServer", opening: AsyncExitStack) -> "Listening":
+        from visionflow.compose.serve.ports import open_gate
+        from visionflow.interfaces.mcp.server import Face
+        from visionflow.interfaces.mcp.socket import start
         from visionflow.interfaces.tools.all import all_tools
         from visionflow.interfaces.wire.listening import start_unix
 
@@ -102,7 +109,7 @@ class Supply:
         return assistants
 
 
-async def _end_when_failed(opened: OpenServer, assistants: Listening) -> None:
+async def _end_when_failed(opened: "OpenServer", assistants: "Listening") -> None:
     """A core that can answer nothing more serves nobody: their connections end."""
     await opened.failed()
     await assistants.aclose()
