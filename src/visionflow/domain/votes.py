@@ -44,6 +44,8 @@ class VoteSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     electorate: tuple[str, ...]
     """Ids of the agents that have a ballot each, whatever becomes of them later."""
     mechanism: Mechanism = Mechanism.MAJORITY
+    seats: bool = False
+    """The members are seats of a plan, whoever sits on them, and not agents by their ids."""
 
 
 class Tally(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -187,8 +187,8 @@ class _Execution:
             self._check()
             grown = follower.catch_up()
             self._stale = self._stale or grown
-            if grown:
-                self._vote(story)
+            if grown and self._vote(story):
+                continue
             self._show(story)
             if story.over:
                 return
@@ -207,13 +207,16 @@ class _Execution:
         if self._stale:
             self._write(story)
 
-    def _vote(self, story: Story) -> None:
-        node = self._embedded.node
+    def _vote(self, story: Story) -> bool:
+        """Have said what is due of the vote; whether the log has more of it now."""
+        node, said = self._embedded.node, False
         for command in due(story, self._embedded.blobs, node.intake.now_ms()):
             try:
                 self._ask(command)
             except Refused:
                 continue  # The log has it already, or the member is gone: both are on record.
+            said = True
+        return said
 
     def _give_up(self, task: str, reason: str) -> None:
         now_ms = self._embedded.node.intake.now_ms()

@@ -83,8 +83,9 @@ class Shared(Names):
             changed["command"] = f"{self.root}/{command.command}"
         match command:
             case c.OpenVote():
+                # Several members may be one agent of the swarm, so they are none by name.
                 changed["spec"] = msgspec.structs.replace(
-                    command.spec, id=self.task(command.spec.id)
+                    command.spec, id=self.task(command.spec.id), seats=True
                 )
             case c.CastBallot() | c.CloseVote():
                 changed["vote"] = self.task(command.vote)

@@ -43,7 +43,7 @@ class ServerJobs:
         self._core = core
         self._store = RunStore(core.store.runs, core.store.folder / "open_runs")
         self._threads = ThreadPoolExecutor(THREADS, "visionflow-jobs")
-        self._planner = Planner(core, self._store, self._threads)
+        self.planner = Planner(core, self._store, self._threads)
         self._runs: dict[str, ServedRun] = {}
         """Those under way, by their root task."""
         self._following: dict[str, asyncio.Task[None]] = {}
@@ -104,7 +104,7 @@ class ServerJobs:
                 raise refusal(answer.code, answer.message or answer.code)
             root = answer.subject or root
             return await self._told(swarm, root, Started(task=root, status=""))
-        hand = await self._planner.hand(order, swarm, caller, root)
+        hand = await self.planner.hand(order, swarm, caller, root)
         if hand.order is None:
             await self._form(swarm, hand)
             assert hand.command is not None
@@ -122,7 +122,7 @@ class ServerJobs:
         folder = await self._in_thread(lambda: self._store.folder(root))
         order = None if folder is None else await self._in_thread(folder.read_order)
         if folder is not None and order is not None:
-            known = self._planner.known(folder, order, swarm, known)
+            known = self.planner.known(folder, order, swarm, known)
         return await told(swarm, root, known)
 
     def report(self, task: str) -> Report | None:
@@ -149,7 +149,7 @@ class ServerJobs:
         """
         served, plan = order.served, order.plan
         assert served is not None and plan is not None
-        await self._form(swarm, self._planner.again(order, swarm))
+        await self._form(swarm, self.planner.again(order, swarm))
         blobs, now_ms = self._core.blobs, swarm.now_ms
         command = await self._in_thread(lambda: submission(folder, order, plan, now_ms, blobs))
         if not covered(served.capabilities, roles_of(plan), swarm.state):

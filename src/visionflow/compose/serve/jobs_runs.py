@@ -91,7 +91,8 @@ class ServedRun:
             grown = await self._in_thread(follower.catch_up)
             if grown:
                 self._stale = True
-                await self._vote(story)
+                if await self._vote(story):
+                    continue
             if story.over:
                 return True
             if over:
@@ -107,15 +108,19 @@ class ServedRun:
         source = source_of(self.folder, self.order)
         return Follower(source, self.folder.events, self.order.plan, self._secrecy)
 
-    async def _vote(self, story: Story) -> None:
+    async def _vote(self, story: Story) -> bool:
+        """Have said what is due of the vote; whether the log has more of it now."""
         swarm = self.swarm
         if swarm is None or self._swarm_over:
-            return
+            return False
         now_ms, names = swarm.now_ms, self.order.names
         commands = await self._in_thread(lambda: list(due(story, self._blobs, now_ms)))
+        said = False
         for command in commands:
             with suppress(Refused):  # The log has it already, or the swarm is closed.
                 await swarm.ask(names.sent(command))
+                said = True
+        return said
 
     async def _write_when_due(self, story: Story) -> float | None:
         """Write what is known; returns after how many seconds to look again, if nothing comes."""

@@ -79,7 +79,7 @@ def _electorate(state: SwarmState, spec: VoteSpec) -> None:
     if len(dict.fromkeys(members)) < len(members):
         raise Refused(f"The electorate of {spec.id} names a member twice.", code="usage")
     for member in members:
-        if member not in state.agents:
+        if not spec.seats and member not in state.agents:
             raise UnknownId(f"{spec.id} asks for the ballot of {member}; no such agent is alive.")
 
 
