@@ -6,25 +6,27 @@ come in at all gets a status of HTTP's, with a JSON-RPC error as the body all th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from typing import Any
 
+from visionflow.domain.errors import Unauthenticated
+from visionflow.interfaces.access.asgi import (
+    QUIET,
+    SESSION,
+    App,
+    Receive,
+    Scope,
+    Send,
+    bearer_of,
+    retry,
+)
 from visionflow.interfaces.access.gate import Gate, Session
 from visionflow.interfaces.access.headers import Headers
-from visionflow.interfaces.tools.faults import INVALID, Fault
+from visionflow.interfaces.tools.faults import INVALID, Fault, fault_of
 from visionflow.interfaces.wire import dialect
 from visionflow.interfaces.wire.desk import Desk
 from visionflow.interfaces.wire.dispatch import Conversation
 from visionflow.interfaces.wire.sniffing import CONNECTION
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-SESSION = "visionflow.session"
-"""Where a scope carries the gate's session for the app that is mounted."""
 BODY_S = 60.0
 """A body's next bytes must come within this."""
 ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
@@ -123,7 +125,12 @@ class Front:
             if not answered.done():
                 answered.set_result(answer)
 
-        bearer = bearer_of(headers.get("authorization"))
+        try:
+            bearer = bearer_of(headers)
+        except Unauthenticated as error:
+            self._gate.turned_away(session, error)
+            await _refuse(send, fault_of(error))
+            return
         conversation = Conversation(self._desk, session, reply, bearer=bearer)
         conversation.hear(body)
         if not answered.done():
@@ -180,25 +187,14 @@ async def _answered_or_gone(answered: "asyncio.Future[bytes | None]", receive: R
             await watching
 
 
-def bearer_of(authorization: str | None) -> str | None:
-    """The token of an Authorization header."""
-    scheme, _, token = (authorization or "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
-
-
 def _below(path: str) -> bool:
     return any(path == each or path.startswith(f"{each}/") for each in MOUNTED)
 
 
 def _beside(fault: Fault) -> list[tuple[bytes, bytes]]:
     """Headers that belong to a fault."""
-    found: list[tuple[bytes, bytes]] = []
-    if fault.http == 401:
-        found.append((b"www-authenticate", b'Bearer realm="visionflow"'))
-    wait_ms = fault.data.get("retryAfterMs")
-    if isinstance(wait_ms, int):
-        found.append((b"retry-after", b"%d" % -(-wait_ms // 1_000)))
-    return found
+    challenged = [(b"www-authenticate", b'Bearer realm="visionflow"')]
+    return [*(challenged if fault.http == 401 else ()), *retry(fault)]
 
 
 async def _refuse(send: Send, fault: Fault, *headers: tuple[bytes, bytes]) -> None:
@@ -213,7 +209,9 @@ async def _send(
     content_type: bytes | None,
     *headers: tuple[bytes, bytes],
 ) -> None:
-    given = [(b"content-length", b"%d" % len(body))] if status != 204 else []
+    given = [*QUIET]
+    if status != 204:
+        given.append((b"content-length", b"%d" % len(body)))
     if content_type is not None:
         given.append((b"content-type", content_type))
     await send({"type": "http.response.start", "status": status, "headers": [*given, *headers]})
