@@ -113,17 +113,16 @@ class FleetStream:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._turns.failure is None:
-            if self._anchoring is not None:
-                await asyncio.gather(self._anchoring, return_exceptions=True)
-            self._refusals.flush()
-            with suppress(VisionFlowError):
-                await self._anchor()
-            done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-            self._turns.in_order(lambda answer: _settle(done, answer))
-            await self._unless_over(done)
-        self._turns.close(FleetClosed("The server was closed.", hint="Start it again."))
-        self._tell_over()
+        try:
+            if self._turns.failure is None:
+                await self.anchored()
+                self._refusals.flush()
+                with suppress(VisionFlowError):
+                    await self._anchor()
+                await self.quiet()
+        finally:
+            self._turns.close(FleetClosed("The server was closed.", hint="Start it again."))
+            self._tell_over()
 
     # What is known -------------------------------------------------------------------------
 
@@ -149,6 +148,12 @@ class FleetStream:
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._turns.after_commit(lambda: _settle(passed, None))
         await self._unless_over(passed)
+
+    async def quiet(self) -> None:
+        """Wait until all that was offered before is decided and durable."""
+        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._turns.in_order(lambda answer: _settle(done, answer))
+        await self._unless_over(done)
 
     # Asking --------------------------------------------------------------------------------
 
@@ -204,6 +209,12 @@ class FleetStream:
         if self._ticks % ANCHOR_EVERY == 0 and self._anchoring is None:
             self._anchoring = asyncio.get_running_loop().create_task(self._anchor_quietly())
         self._timer = self._host.call_later(TICK_MS, self._tick)
+
+    async def anchored(self) -> None:
+        """Wait until the ends of other streams that are being looked at are noted."""
+        if self._anchoring is not None:
+            await asyncio.gather(self._anchoring, return_exceptions=True)
+            await self.quiet()
 
     async def _anchor_quietly(self) -> None:
         # A disk that cannot be read is found by whoever needs it; nothing is lost by this.
