@@ -67,7 +67,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
         """
         found = self.templates.get(name)
         if found is None:
-            near = get_close_matches(name, self.templates, 1)
+            near = get_close_matches(name[:100], self.templates, 1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(
                 f"There is no agent template {name!r}.{meant}",

@@ -18,7 +18,7 @@ KEY = "idempotencyKey"
 _REF = "#/$defs/"
 _KEY_SCHEMA = {
     "type": "string",
-    "description": "Calls with the same key are one call.",
+    "description": "Same key, same call.",
 }
 
 
@@ -128,7 +128,7 @@ def _shown(value: object) -> str:
 
 
 def _unknown(name: str, known: Mapping[str, Field], kind: type[Arguments]) -> UsageError:
-    near = get_close_matches(name, [*known, *kind.ALIASES], 1)
+    near = get_close_matches(name[:100], [*known, *kind.ALIASES], 1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(known) or "none"
     return UsageError(f"{name!r} is no argument of this tool.{meant}", hint=f"Allowed: {listed}.")

@@ -136,7 +136,7 @@ class Registry:
             return found
         if name in self.later:
             raise NotBuilt(f"{name} does not exist yet.", hint=self.later[name])
-        near = get_close_matches(name, self.tools, 1)
+        near = get_close_matches(name[:100], self.tools, 1)
         meant = f" Did you mean {near[0]}?" if near else ""
         raise UnknownTool(f"There is no tool {name!r}.{meant}", hint="tools/list has them all.")
 
