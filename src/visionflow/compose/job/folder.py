@@ -205,6 +205,11 @@ class RunFolder:
     def _record(self) -> Path:
         return self.path / "run.json"
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that makes it a run was written."""
+        return self._record.is_file() and (self.state / "order.json").is_file()
+
     def read_record(self) -> RunRecord:
         """What run.json holds.
 

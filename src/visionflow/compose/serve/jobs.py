@@ -25,14 +25,15 @@ from visionflow.compose.serve.jobs_told import told
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.access import Caller
-from visionflow.domain.errors import LimitReached, Refused, UnknownTask, VisionFlowError, refusal
+from visionflow.domain.errors import LimitReached, Refused, UnknownTask, refusal
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import TaskStatus
 from visionflow.interfaces.jobs import Order, Report, Started
+from visionflow.runtime.node import Stopped
 from visionflow.runtime.swarms import LiveSwarm
 
 T = TypeVar("T")
-THREADS = 2
+THREADS = 4
 """For all that jobs do on the disk: they must not keep others from theirs."""
 
 
@@ -64,8 +65,10 @@ class ServerJobs:
             if swarm is None or await self._is_known(swarm, served.root):
                 self._take_up(folder, order, swarm)
                 continue
-            with suppress(Refused):
+            try:
                 await self._hand_in(folder, order, swarm)
+            except Refused:
+                await self._in_thread(partial(self._store.drop, folder))
         for swarm in self._core.swarms.all():
             await self._let_go_on(swarm)
 
@@ -156,12 +159,12 @@ class ServerJobs:
             command = msgspec.structs.replace(
                 command, blocked=reason_of(served.capabilities, plan, swarm.state)
             )
-        self._take_up(folder, order, swarm)
+        run, following = self._take_up(folder, order, swarm)
         try:
             await swarm.ask(command)
         except Refused:
-            self._runs[served.root].stop()
-            await self._following[served.root]
+            run.stop()
+            await following
             raise
 
     async def _form(self, swarm: LiveSwarm, hand: Hand) -> None:
@@ -189,7 +192,9 @@ class ServerJobs:
 
     # Following -------------------------------------------------------------------------------
 
-    def _take_up(self, folder: RunFolder, order: RunOrder, swarm: LiveSwarm | None) -> None:
+    def _take_up(
+        self, folder: RunFolder, order: RunOrder, swarm: LiveSwarm | None
+    ) -> "tuple[ServedRun, asyncio.Task[None]]":
         run = ServedRun(folder, order, swarm, self._core.blobs, self._threads)
         root = run.served.root
         self._runs[root] = run
@@ -198,14 +203,20 @@ class ServerJobs:
         following = asyncio.ensure_future(self._follow(root, run))
         self._following[root] = following
         following.add_done_callback(lambda _: self._following.pop(root, None))
+        return run, following
 
     async def _follow(self, root: str, run: ServedRun) -> None:
+        log, name = self._core.lines.log, run.folder.run
         try:
             if await run.follow():
                 await self._in_thread(lambda: self._store.concluded(run.folder))
-        except (VisionFlowError, OSError) as error:
-            text = f"the run {run.folder.run} cannot be followed: {error}"
-            self._core.lines.log("error", None, "run_lost", text)
+                status = (await self._in_thread(run.folder.read_record)).status
+                log("info", None, "run_ended", f"{name} of task {root}: {status}")
+        except Stopped:
+            pass  # The server ends; it is taken up again.
+        except Exception as error:
+            text = f"{name} of task {root} cannot be followed, until the next start: {error!r}"
+            log("error", None, "run_lost", text)
         finally:
             self._runs.pop(root, None)
             if not run.done.done():

@@ -4,10 +4,6 @@ A goal in words is read by the playbooks; whatever names a type of task is hande
 is. Everything here reads the disk and belongs off the loop.
 """
 
-import os
-from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -16,14 +12,19 @@ from visionflow.agents.evidence import FOCUSES
 from visionflow.agents.plans import PLAYBOOKS, Gate, Plan, PlanPhase, PlanTask, Playbook
 from visionflow.agents.roles.playbooks import Choice, choose, plan_of, split
 from visionflow.agents.tools.project import look
-from visionflow.compose.job.creating import named, own_folders, readable
+from visionflow.compose.job.creating import named
 from visionflow.compose.job.team import coordination_of
-from visionflow.compose.job.trust import trusted
-from visionflow.domain.errors import ConfigError, UsageError, WorkspaceError
+from visionflow.compose.serve.jobs_works import (
+    TYPE_OF,
+    Ground,
+    Group,
+    alone,
+    given_to,
+    parts_of,
+    place_of,
+)
+from visionflow.domain.errors import UsageError
 from visionflow.interfaces.jobs import Order, Work
-from visionflow.interfaces.templates import class_of
-from visionflow.settings.agents import AgentSettings
-from visionflow.settings.server import ServerSettings
 
 STAGES: dict[str, str] = {
     "research": "researcher", "plan": "coordinator", "architect": "architect",
@@ -31,24 +32,10 @@ STAGES: dict[str, str] = {
     "review": "reviewer", "test": "tester", "testing": "tester",
 }  # fmt: skip
 """Words for stages, and the role of each. Any other word is a type of agents."""
-_TYPE_OF = {
-    "researcher": "research", "coordinator": "survey", "architect": "analyse_architecture",
-    "coder": "fix", "reviewer": "review_code", "tester": "run_tests",
-}  # fmt: skip
 _TIMEOUT_S = {"run_tests": 1_800, "fix": 2_700, "research": 900, "analyse_architecture": 900}
 _GATES: dict[str, tuple[Gate, ...]] = {
     "tester": ("tests",), "reviewer": ("syntax", "findings"), "coder": ("patch",),
 }  # fmt: skip
-OPEN_INPUT = ("workspace", "goal", "focus", "part", "change")
-"""What a client may say in the input of a role's task; the rest is the server's to say."""
-
-
-class Group(msgspec.Struct, frozen=True):
-    """Pieces of work that may go on at once."""
-
-    name: str
-    works: tuple[Work, ...]
-    sequential: bool = False
 
 
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,42 +50,6 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """Phases of work that agents know."""
     missing: str | None = None
     """What no present backend can do."""
-
-
-class Ground(msgspec.Struct, frozen=True):
-    """What a server has for the work of roles."""
-
-    settings: ServerSettings
-    templates: AgentSettings
-    types: tuple[str, ...]
-    """Types of agents that live in the swarm."""
-
-    def trusts(self, workspace: str) -> bool:
-        """Whether the code in this workspace may run also where nothing confines it."""
-        return self.settings.trust or trusted(workspace, Path(self.settings.home))
-
-
-def place_of(given: str | None, settings: ServerSettings) -> str:
-    """The real path of a workspace, which lies under one of the server's.
-
-    Raises:
-        WorkspaceError: it does not, or cannot be read.
-    """
-    roots = [os.path.realpath(root) for root in settings.workspaces]
-    listed = f"Workspaces of this server: {', '.join(roots) or 'none'}."
-    if not roots:
-        raise WorkspaceError(
-            "This server has no workspace.", hint="Start it with visionflow serve --workspace PATH."
-        )
-    if given is None:
-        return readable(roots[0])
-    if "\0" in given:
-        raise WorkspaceError("A path has no NUL.", hint=listed)
-    # A relative one is meant within the first root, and `..` is followed before it is compared.
-    found = os.path.realpath(os.path.join(roots[0], given))
-    if not any(found == root or found.startswith(root.rstrip("/") + "/") for root in roots):
-        raise WorkspaceError(f"{given[:200]} lies in no workspace of this server.", hint=listed)
-    return readable(found)
 
 
 def aim_of(order: Order, ground: Ground) -> Aim:
@@ -120,8 +71,8 @@ def aim_of(order: Order, ground: Ground) -> Aim:
     if order.subtasks or plain:
         _refuse(order, "playbook", "stages")
         if order.subtasks:
-            return Aim(workspace=place, groups=(_parts(order, place, ground),))
-        return Aim(workspace=place, work=_alone(order, place, ground))
+            return Aim(workspace=place, groups=(parts_of(order, place, ground),))
+        return Aim(workspace=place, work=alone(order, place, ground))
     if order.input is not None or order.config:
         raise UsageError(
             "input and config are for a task with a type; a goal in words takes none.",
@@ -231,7 +182,7 @@ def _check_stage(stage: str, ground: Ground) -> None:
 
 def _stage_tasks(stage: str, place: str) -> tuple[PlanTask, ...]:
     role = STAGES[stage]
-    kind = _TYPE_OF[role]
+    kind = TYPE_OF[role]
     if role == "reviewer":
         plan = plan_of("", "test", "", split(look(place)))
         return tuple(each for _, each in plan.tasks() if each.type == kind)
@@ -248,136 +199,11 @@ def _stage_works(
     focuses = FOCUSES if STAGES[stage] == "reviewer" else (None,)
     works = [
         Work(
-            type=_TYPE_OF[STAGES[stage]],
+            type=TYPE_OF[STAGES[stage]],
             description=order.description,
             input={} if focus is None else {"focus": focus},
             agent_type=STAGES[stage],
         )
         for focus in focuses
     ]
-    return tuple(_given(work, order, place, ground) for work in works)
-
-
-# Work of a type ------------------------------------------------------------------------------
-
-
-def _alone(order: Order, place: str, ground: Ground) -> Work:
-    work = Work(
-        type=order.task_type or "task",
-        description=order.description,
-        input=order.input,
-        config=order.config,
-        capabilities=order.capabilities,
-        agent=order.agent,
-        agent_type=order.agent_type,
-    )
-    return _given(work, order, place, ground)
-
-
-def _parts(order: Order, place: str, ground: Ground) -> Group:
-    if order.input is not None:
-        raise UsageError("input is for one task.", hint="Give each of the subtasks its own.")
-    works = tuple(
-        _given(
-            msgspec.structs.replace(
-                work,
-                type=order.task_type
-                if work.type == "task" and order.task_type is not None
-                else work.type,
-                config={**order.config, **work.config},
-                capabilities=tuple(dict.fromkeys((*order.capabilities, *work.capabilities))),
-                agent=work.agent or order.agent,
-                agent_type=work.agent_type or order.agent_type,
-            ),
-            order,
-            place,
-            ground,
-        )
-        for work in order.subtasks
-    )
-    return Group("work", works, order.sequential is True)
-
-
-def _given(work: Work, order: Order, place: str, ground: Ground) -> Work:
-    """The work with what the server has to say of it: where a role works, and how."""
-    kind = work.agent_type
-    known = (*ground.types, *ground.templates.templates)
-    if kind is not None and kind not in known:
-        raise UsageError(
-            f"There is no type of agents {kind[:100]!r}.",
-            hint=f"Types: {', '.join(sorted(set(known)))}.",
-        )
-    if work.type == "task" and kind in _TYPE_OF and _is_role(kind, ground):
-        raise UsageError(
-            f"A {kind} has to be told which type of task it is to do.",
-            hint=f"type: {', '.join(name for name, role in role_types().items() if role == kind)}.",
-        )
-    if work.type in role_types() and (kind is None or _is_role(kind, ground)):
-        return msgspec.structs.replace(work, input=_role_input(work, place, ground))
-    if order.workspace is None:
-        return work
-    written = cast(object, work.input)
-    if written is None or isinstance(written, dict):
-        given = cast("dict[str, Any]", written or {})
-        return msgspec.structs.replace(work, input={"workspace": place} | given)
-    raise UsageError(
-        "workspace is handed on within the input, and that is no object.",
-        hint="Give input as an object, or leave workspace out.",
-    )
-
-
-@cache
-def role_types() -> dict[str, str]:
-    """Types of tasks that the roles do, and the role of each."""
-    from visionflow.agents.roles import architect, coder, coordinator, researcher, reviewer, tester
-
-    homes = {
-        "researcher": researcher, "architect": architect, "coder": coder, "reviewer": reviewer,
-        "tester": tester, "coordinator": coordinator,
-    }  # fmt: skip
-    return {kind: role for role, home in homes.items() for kind in home.TASK_TYPES}
-
-
-def _is_role(kind: str, ground: Ground) -> bool:
-    """Whether agents of this type may be one of the roles, or be made from one."""
-    template = ground.templates.templates.get(kind)
-    if template is None:
-        return True
-    import visionflow.agents as agents
-
-    roles = tuple(getattr(agents, name) for name in agents.ROLES)
-    try:
-        return issubclass(class_of(template), roles)
-    except ConfigError:
-        return True
-
-
-def _role_input(work: Work, place: str, ground: Ground) -> dict[str, Any]:
-    """The input of a role's task. What it may not say: where files are written, and whom to trust.
-
-    Raises:
-        UsageError: it says that, or is no object.
-        WorkspaceError: its workspace is none of this server.
-    """
-    given = cast(object, {} if work.input is None else work.input)
-    if not isinstance(given, Mapping):
-        raise UsageError(
-            f"The input of a task of type {work.type!r} is an object.",
-            hint=f"Its keys are {', '.join(OPEN_INPUT)}.",
-        )
-    said = dict(cast("Mapping[str, Any]", given))
-    unknown = [key for key in said if key not in OPEN_INPUT]
-    if unknown:
-        raise UsageError(
-            f"The input of a task of type {work.type!r} has no {unknown[0]!r}.",
-            hint=f"Its keys are {', '.join(OPEN_INPUT)}.",
-        )
-    where = place if said.get("workspace") is None else said["workspace"]
-    said["workspace"] = where = place_of(str(where), ground.settings)
-    return {
-        "exclude": list(own_folders((Path(ground.settings.home),), where)),
-        "trusted": ground.trusts(where),
-        "virtual_env": os.environ.get("VIRTUAL_ENV"),
-        "cache": str(Path(ground.settings.home) / "cache"),
-        **said,
-    }
+    return tuple(given_to(work, order, place, ground) for work in works)

@@ -19,9 +19,10 @@ from visionflow.compose.job.folder import Order as RunOrder
 from visionflow.compose.job.plan import spawn_of, spawns
 from visionflow.compose.job.team import agents_of
 from visionflow.compose.serve.core import Core
-from visionflow.compose.serve.jobs_aims import Aim, Ground, aim_of, role_types
+from visionflow.compose.serve.jobs_aims import Aim, aim_of
 from visionflow.compose.serve.jobs_store import RunStore
 from visionflow.compose.serve.jobs_team import Offer, alive, forming, offers_of, shares
+from visionflow.compose.serve.jobs_works import Ground, role_types
 from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
 from visionflow.domain.errors import ConfigError, Refused, UsageError
@@ -210,7 +211,7 @@ class Planner:
         ids = {name: swarm.node.intake.new_id("agent") for name in chosen}
         word, now_ms, blobs = order.key or root, swarm.now_ms, self._core.blobs
 
-        def make() -> tuple[c.SubmitTask | c.SubmitPlan, tuple[c.SpawnAgent, ...], list[Offer]]:
+        def make() -> tuple[c.SubmitTask | c.SubmitPlan, tuple[c.SpawnAgent, ...]]:
             made = agents_of(chosen, self._core.templates)
             found = [
                 spawn_of(name, agent, ids[name], f"{word}/spawn-{name}", now_ms, blobs)
@@ -220,17 +221,10 @@ class Planner:
                 msgspec.structs.replace(each, spec=msgspec.structs.replace(each.spec, formed=True))
                 for each in found
             )
-            return self._submission(order, aim, root, now_ms), formed, _offers(ids, made)
+            return self._submission(order, aim, root, now_ms), formed
 
-        command, formed, offered = await self._in_thread(make)
-        offers = [*offers_of(swarm.state), *offered]
-        known = Started(
-            task=root,
-            status="",
-            why=aim.why or None,
-            formed=tuple(ids.values()),
-            unmet=tuple(dict.fromkeys(word for work in works for word in _unmet(work, offers))),
-        )
+        command, formed = await self._in_thread(make)
+        known = Started(task=root, status="", why=aim.why or None, formed=tuple(ids.values()))
         return Hand(known=known, command=command, spawns=formed)
 
     def _submission(
@@ -333,12 +327,6 @@ def _wanted(works: Iterable[Work], templates: AgentSettings) -> dict[str, str]:
         if work.agent is None and kind is not None and kind in templates.templates:
             found[kind] = kind
     return found
-
-
-def _unmet(work: Work, offers: Iterable[Offer]) -> list[str]:
-    pool = [o for o in offers if work.agent_type is None or o.type == work.agent_type]
-    had = {word for offer in pool for word in offer.capabilities}
-    return [word for word in work.capabilities if word not in had]
 
 
 def _classes(kinds: Iterable[str], templates: AgentSettings) -> dict[str, tuple[str, ...]]:

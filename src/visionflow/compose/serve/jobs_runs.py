@@ -97,7 +97,7 @@ class ServedRun:
                 return True
             if over:
                 # It was closed for good; or the server ends, and goes on with it another time.
-                return story.closed
+                return story.closed or self.swarm is None
             wait_s = await self._write_when_due(story)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._grown.wait(), wait_s)

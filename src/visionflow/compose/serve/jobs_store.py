@@ -72,11 +72,13 @@ class RunStore:
         names = sorted(os.listdir(self._open)) if self._open.is_dir() else []
         for name in names:
             folder = RunFolder(self._runs / name)
+            if not folder.is_whole:
+                self.drop(folder)  # Killed before it was there: nobody was told of it.
+                continue
             try:
                 record, order = folder.read_record(), folder.read_order()
             except UnknownId:
-                self.drop(folder)  # Killed before it was whole.
-                continue
+                continue  # Written by another version: it stays as it is.
             if record.status in FINISHED:
                 self.concluded(folder)
             else:

@@ -108,6 +108,13 @@ def covered(capabilities: Iterable[str], types: Iterable[str], state: SwarmState
     return had.issuperset(capabilities)
 
 
+def unmet(need: Need, offers: Iterable[Offer]) -> list[str]:
+    """Capabilities that it asks for and that nobody who could be meant has."""
+    pool = [o for o in offers if need.agent_type is None or o.type == need.agent_type]
+    had = {word for offer in pool for word in offer.capabilities}
+    return [word for word in need.capabilities if word not in had]
+
+
 def waiting(needs: Iterable[Need], offers: Iterable[Offer]) -> list[str]:
     """What no agent can take, and what would mend it, a sentence for each kind of work."""
     pool = list(offers)

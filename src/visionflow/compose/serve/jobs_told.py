@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from visionflow.compose.serve.jobs_team import Need, offers_of, waiting
+from visionflow.compose.serve.jobs_team import Need, offers_of, unmet, waiting
 from visionflow.domain.errors import UnknownTask
-from visionflow.domain.tasks import TaskSpec
+from visionflow.domain.tasks import TaskSpec, TaskStatus
 from visionflow.engine.state import TaskState
 from visionflow.interfaces.jobs import PhasePlan, Started
 from visionflow.runtime.queries import Queries
@@ -50,7 +50,10 @@ async def told(swarm: LiveSwarm, root: str, known: Started) -> Started:
             )
         )
         before = (name,)
-    lacking = waiting((need_of(part.spec) for _, found in parts for part in found), offers)
+    needs = [need_of(part.spec) for _, found in parts for part in found]
+    blocked = task.reason if task.status is TaskStatus.BLOCKED else None
+    # A plan that waits for what nobody has says so once.
+    lacking = waiting(needs, offers) if blocked is None else ()
     times = [phase.estimated_ms for phase in phases]
     whole = None if None in times else sum(each for each in times if each is not None)
     return msgspec.structs.replace(
@@ -59,8 +62,11 @@ async def told(swarm: LiveSwarm, root: str, known: Started) -> Started:
         phases=tuple(phases) if plan is not None else (),
         agents=tuple(dict.fromkeys(agent for phase in phases for agent in phase.agents)),
         estimated_ms=whole,
-        missing=task.reason if task.status == "blocked" else None,
-        warnings=(*known.warnings, *(lacking if task.status != "blocked" else ())),
+        formed=tuple(each for each in known.formed if each in swarm.state.agents),
+        why=known.why or blocked,
+        missing=blocked,
+        unmet=known.unmet or tuple(dict.fromkeys(w for need in needs for w in unmet(need, offers))),
+        warnings=(*known.warnings, *lacking),
     )
 
 

@@ -104,7 +104,8 @@ class ResultTools:
             parts = _chosen(await parts_of(swarm, row), row, given.part)
         elif given.part not in (None, row.id):
             raise UsageError(f"{row.id} is no plan, so it has no part {given.part!r:.100}.")
-        report = self._server.jobs.report(row.id)
+        loop = asyncio.get_running_loop()
+        report = await loop.run_in_executor(None, self._server.jobs.report, row.id)
         found = await _value(swarm, row, parts, report, given.part, start is not None)
         text, cursor = found.text, None
         if text is not None:

@@ -1,0 +1,193 @@
+"""Work of a type, as a client asks for it, with what the server has to say of it: where a role
+works, whom it may trust, and where nothing may be written. Reads the disk: off the loop.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from visionflow.compose.job.creating import own_folders, readable
+from visionflow.compose.job.trust import trusted
+from visionflow.domain.errors import ConfigError, UsageError, WorkspaceError
+from visionflow.interfaces.jobs import Order, Work
+from visionflow.interfaces.templates import class_of
+from visionflow.settings.agents import AgentSettings
+from visionflow.settings.server import ServerSettings
+
+TYPE_OF = {
+    "researcher": "research", "coordinator": "survey", "architect": "analyse_architecture",
+    "coder": "fix", "reviewer": "review_code", "tester": "run_tests",
+}  # fmt: skip
+"""What each role does where nobody says."""
+OPEN_INPUT = ("workspace", "goal", "focus", "part", "change")
+"""What a client may say in the input of a role's task; the rest is the server's to say."""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Pieces of work that may go on at once."""
+
+    name: str
+    works: tuple[Work, ...]
+    sequential: bool = False
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """What a server has for the work of roles."""
+
+    settings: ServerSettings
+    templates: AgentSettings
+    types: tuple[str, ...]
+    """Types of agents that live in the swarm."""
+
+    def trusts(self, workspace: str) -> bool:
+        """Whether the code in this workspace may run also where nothing confines it."""
+        return self.settings.trust or trusted(workspace, Path(self.settings.home))
+
+
+def place_of(given: str | None, settings: ServerSettings) -> str:
+    """The real path of a workspace, which lies under one of the server's.
+
+    Raises:
+        WorkspaceError: it does not, or cannot be read.
+    """
+    roots = [os.path.realpath(root) for root in settings.workspaces]
+    listed = f"Workspaces of this server: {', '.join(roots) or 'none'}."
+    if not roots:
+        raise WorkspaceError(
+            "This server has no workspace.", hint="Start it with visionflow serve --workspace PATH."
+        )
+    if given is None:
+        return readable(roots[0])
+    if "\0" in given:
+        raise WorkspaceError("A path has no NUL.", hint=listed)
+    # A relative one is meant within the first root, and `..` is followed before it is compared.
+    found = os.path.realpath(os.path.join(roots[0], given))
+    if not any(found == root or found.startswith(root.rstrip("/") + "/") for root in roots):
+        raise WorkspaceError(f"{given[:200]} lies in no workspace of this server.", hint=listed)
+    return readable(found)
+
+
+def alone(order: Order, place: str, ground: Ground) -> Work:
+    work = Work(
+        type=order.task_type or "task",
+        description=order.description,
+        input=order.input,
+        config=order.config,
+        capabilities=order.capabilities,
+        agent=order.agent,
+        agent_type=order.agent_type,
+    )
+    return given_to(work, order, place, ground)
+
+
+def parts_of(order: Order, place: str, ground: Ground) -> Group:
+    if order.input is not None:
+        raise UsageError("input is for one task.", hint="Give each of the subtasks its own.")
+    works = tuple(
+        given_to(
+            msgspec.structs.replace(
+                work,
+                type=order.task_type
+                if work.type == "task" and order.task_type is not None
+                else work.type,
+                config={**order.config, **work.config},
+                capabilities=tuple(dict.fromkeys((*order.capabilities, *work.capabilities))),
+                agent=work.agent or order.agent,
+                agent_type=work.agent_type or order.agent_type,
+            ),
+            order,
+            place,
+            ground,
+        )
+        for work in order.subtasks
+    )
+    return Group("work", works, order.sequential is True)
+
+
+def given_to(work: Work, order: Order, place: str, ground: Ground) -> Work:
+    """The work with what the server has to say of it: where a role works, and how."""
+    kind = work.agent_type
+    known = (*ground.types, *ground.templates.templates)
+    if kind is not None and kind not in known:
+        raise UsageError(
+            f"There is no type of agents {kind[:100]!r}.",
+            hint=f"Types: {', '.join(sorted(set(known)))}.",
+        )
+    if work.type == "task" and kind in TYPE_OF and _is_role(kind, ground):
+        raise UsageError(
+            f"A {kind} has to be told which type of task it is to do.",
+            hint=f"type: {', '.join(name for name, role in role_types().items() if role == kind)}.",
+        )
+    if work.type in role_types() and (kind is None or _is_role(kind, ground)):
+        return msgspec.structs.replace(work, input=_role_input(work, place, ground))
+    if order.workspace is None:
+        return work
+    written = cast(object, work.input)
+    if written is None or isinstance(written, dict):
+        given = cast("dict[str, Any]", written or {})
+        return msgspec.structs.replace(work, input={"workspace": place} | given)
+    raise UsageError(
+        "workspace is handed on within the input, and that is no object.",
+        hint="Give input as an object, or leave workspace out.",
+    )
+
+
+@cache
+def role_types() -> dict[str, str]:
+    """Types of tasks that the roles do, and the role of each."""
+    from visionflow.agents.roles import architect, coder, coordinator, researcher, reviewer, tester
+
+    homes = {
+        "researcher": researcher, "architect": architect, "coder": coder, "reviewer": reviewer,
+        "tester": tester, "coordinator": coordinator,
+    }  # fmt: skip
+    return {kind: role for role, home in homes.items() for kind in home.TASK_TYPES}
+
+
+def _is_role(kind: str, ground: Ground) -> bool:
+    """Whether agents of this type may be one of the roles, or be made from one."""
+    template = ground.templates.templates.get(kind)
+    if template is None:
+        return True
+    import visionflow.agents as agents
+
+    roles = tuple(getattr(agents, name) for name in agents.ROLES)
+    try:
+        return issubclass(class_of(template), roles)
+    except ConfigError:
+        return True
+
+
+def _role_input(work: Work, place: str, ground: Ground) -> dict[str, Any]:
+    """The input of a role's task. What it may not say: where files are written, and whom to trust.
+
+    Raises:
+        UsageError: it says that, or is no object.
+        WorkspaceError: its workspace is none of this server.
+    """
+    given = cast(object, {} if work.input is None else work.input)
+    if not isinstance(given, Mapping):
+        raise UsageError(
+            f"The input of a task of type {work.type!r} is an object.",
+            hint=f"Its keys are {', '.join(OPEN_INPUT)}.",
+        )
+    said = dict(cast("Mapping[str, Any]", given))
+    unknown = [key for key in said if key not in OPEN_INPUT]
+    if unknown:
+        raise UsageError(
+            f"The input of a task of type {work.type!r} has no {unknown[0]!r}.",
+            hint=f"Its keys are {', '.join(OPEN_INPUT)}.",
+        )
+    where = place if said.get("workspace") is None else said["workspace"]
+    said["workspace"] = where = place_of(str(where), ground.settings)
+    return {
+        "exclude": list(own_folders((Path(ground.settings.home),), where)),
+        "trusted": ground.trusts(where),
+        "virtual_env": os.environ.get("VIRTUAL_ENV"),
+        "cache": str(Path(ground.settings.home) / "cache"),
+        **said,
+    }
