@@ -17,6 +17,7 @@ from serving import Served, alive, free_port, serving, until
 
 from visionflow.compose.serve.opening import open_server
 from visionflow.compose.serve.ports import open_ports, probe
+from visionflow.interfaces.mcp.dialling import dial
 
 
 def workers_of(served: Served, swarm: str) -> list[int]:
@@ -152,6 +153,27 @@ def test_the_ports_are_opened_when_recovery_is_done_and_not_before(tmp_path: Pat
             await ports.close()
             with pytest.raises(ConnectionRefusedError):
                 dial()
+        finally:
+            await opened.close()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_home_may_have_a_path_longer_than_that_of_a_socket(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+
+    async def run() -> None:
+        opened = await open_server(settings_in(deep))
+        try:
+            ports = await open_ports(opened)
+            reader, writer = await dial(opened.core.store.socket)
+            writer.write(b'{"jsonrpc": "2.0", "id": 7, "method": "ping"}\n')
+            assert json.loads(await reader.readline())["id"] == 7
+            writer.close()
+            await writer.wait_closed()
+            await ports.close()
+            assert not opened.core.store.socket.exists()
         finally:
             await opened.close()
 

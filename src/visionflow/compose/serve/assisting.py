@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from visionflow.compose.serve.core import ServerStore
 from visionflow.domain.errors import ServerUnreachable, StoreInUse
-from visionflow.interfaces.mcp.dialling import dial
+from visionflow.interfaces.mcp.dialling import Nameable, dial
 from visionflow.interfaces.mcp.stdio import Carrier, Stream, Writer, lines_of
 from visionflow.settings.server import ServerSettings
 
@@ -97,15 +97,18 @@ class Supply:
         from visionflow.interfaces.tools.all import all_tools
         from visionflow.interfaces.wire.listening import start_unix
 
-        server, path = opened.server, str(self._store.socket)
+        server, names = opened.server, Nameable(self._store.socket)
+        opening.callback(names.close)
         registry, gate = all_tools(server), open_gate(opened)
         opening.callback(gate.close)
-        unix = await start_unix(path, server, registry, gate, server.settings)
+        unix = await start_unix(names.name, server, registry, gate, server.settings)
         opening.push_async_callback(unix.aclose)
         face = Face(server, registry)
         assistants = await start(face, server, gate, self._store.assistants)
         opening.push_async_callback(assistants.aclose)
-        server.endpoints.update(socket=path, assistants=str(self._store.assistants))
+        server.endpoints.update(
+            socket=str(self._store.socket), assistants=str(self._store.assistants)
+        )
         return assistants
 
 

@@ -4,14 +4,12 @@ Which bytes mean what on a port is each face's business.
 """
 
 import asyncio
-import errno
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from visionflow.compose.serve.opening import OpenServer
-from visionflow.domain.errors import ConfigError, PortInUse, VisionFlowError
 from visionflow.settings.server import ServerSettings
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ App = Callable[
     [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
     Awaitable[None],
 ]
-BACKLOG = 1_024
 CLOSE_S_MAX = 1.0
 """What requests under way on port 3000 have, to end by themselves."""
 STARTED_POLL_S = 0.005
@@ -50,13 +47,13 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
         PortInUse: another process listens there.
         ConfigError: this address is none of ours, or nobody could use it (see the gate).
     """
-    from visionflow.interfaces.access.asgi import protect
+    from visionflow.interfaces.mcp.dialling import Nameable
     from visionflow.interfaces.mcp.http import app as mcp_app
     from visionflow.interfaces.mcp.socket import start as start_assistants
     from visionflow.interfaces.tools.all import all_tools
     from visionflow.interfaces.web.app import app as web_app
     from visionflow.interfaces.web.connections import protocol_of
-    from visionflow.interfaces.wire.listening import start, start_unix
+    from visionflow.interfaces.wire.listening import bind, start, start_unix
 
     server, core = opened.server, opened.core
     settings = server.settings
@@ -65,26 +62,24 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
         gate = open_gate(opened, roots)
         opening.callback(gate.close)
         gate.may_bind()
-        web_sockets = listen(settings.host, settings.web_port, "--web-port")
+        web_sockets = bind(settings.host, settings.web_port, "--web-port")
         for each in web_sockets:
             opening.callback(each.close)
-        path = str(core.store.socket)
-        unix = await start_unix(path, server, registry, gate, settings)
+        names = Nameable(core.store.socket)
+        opening.callback(names.close)
+        unix = await start_unix(names.name, server, registry, gate, settings)
         opening.push_async_callback(unix.aclose)
         mounted = mcp_app(server, registry, gate)
         assistants = await start_assistants(mounted.face, server, gate, core.store.assistants)
         opening.push_async_callback(assistants.aclose)
-        try:
-            listening = await start(server, registry, gate, settings, protect(mounted, gate))
-        except OSError as error:
-            raise refused(settings.host, settings.tcp_port, "--port", error) from error
+        listening = await start(server, registry, gate, settings, mounted)
         opening.push_async_callback(listening.aclose)
         protocol = protocol_of(server, gate)
         await _serve_web(web_app(server, registry, gate), protocol, web_sockets, opening)
         server.endpoints.update(
             tcp=place(settings.host, listening.port),
             web=place(settings.host, web_sockets[0].getsockname()[1]),
-            socket=path,
+            socket=str(core.store.socket),
             assistants=str(core.store.assistants),
         )
         return OpenPorts(dict(server.endpoints), opening.pop_all())
@@ -106,58 +101,17 @@ def place(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def listen(host: str, port: int, flag: str) -> list[socket.socket]:
-    """Sockets that listen on all addresses of this host, on one port.
-
-    Raises:
-        PortInUse: another process has the port; the message says which, and what to do.
-        ConfigError: the host is none of this machine's, or the port is not for us.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise ConfigError(
-            f"The host {host!r} is no address of this machine: {error.strerror}.",
-            hint="Use --host 127.0.0.1 for this machine alone.",
-        ) from error
-    sockets: list[socket.socket] = []
-    try:
-        for family, address in dict.fromkeys((info[0], info[4]) for info in found):
-            at = port if port or not sockets else sockets[0].getsockname()[1]
-            sockets.append(socket.create_server((address[0], at), family=family, backlog=BACKLOG))
-    except OSError as error:
-        for each in sockets:
-            each.close()
-        raise refused(host, port, flag, error) from error
-    return sockets
-
-
-def refused(host: str, port: int, flag: str, error: OSError) -> VisionFlowError:
-    """Why a port could not be listened on, and what to do."""
-    where = place(host, port)
-    if error.errno == errno.EADDRINUSE:
-        return PortInUse(
-            f"{where} is in use by another process.",
-            hint=f"Stop that one, or take another port with {flag} (0: any that is free).",
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return ConfigError(
-            f"This user may not listen on {where}.", hint=f"Take a port above 1023 with {flag}."
-        )
-    return ConfigError(
-        f"{where} cannot be listened on: {error.strerror or error}.",
-        hint="Use --host 127.0.0.1 for this machine alone.",
-    )
-
-
 def probe(settings: ServerSettings) -> None:
     """See early whether the ports are free; they are opened only when recovery is done.
 
     Raises:
-        PortInUse, ConfigError: see `listen`.
+        PortInUse: another process listens there.
+        ConfigError: the host is none of this machine's, or a port is not for us.
     """
+    from visionflow.interfaces.wire.listening import bind
+
     for port, flag in ((settings.tcp_port, "--port"), (settings.web_port, "--web-port")):
-        for each in listen(settings.host, port, flag):
+        for each in bind(settings.host, port, flag):
             each.close()
 
 

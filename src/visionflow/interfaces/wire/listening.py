@@ -202,8 +202,8 @@ async def _clear(path: Path) -> None:
     raise StoreInUse(f"Another server listens on {path}.", hint="Stop it first.")
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen on all addresses of a host, on one port.
+def bind(host: str, port: int, flag: str = "--port") -> list[socket.socket]:
+    """Sockets that listen on all addresses of a host, on one port, which `flag` chooses.
 
     Raises:
         PortInUse, ConfigError: see `start`.
@@ -227,16 +227,16 @@ def bind(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for each in sockets:
             each.close()
-        raise _refused(host, port, error) from error
+        raise _refused(host, port, flag, error) from error
     return sockets
 
 
-def _refused(host: str, port: int, error: OSError) -> VisionFlowError:
+def _refused(host: str, port: int, flag: str, error: OSError) -> VisionFlowError:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if error.errno == errno.EADDRINUSE:
         return PortInUse(
             f"{where} is in use by another process.",
-            hint="Stop that one, or take another port with --port (0: any that is free).",
+            hint=f"Stop that one, or take another port with {flag} (0: any that is free).",
         )
     return ConfigError(
         f"{where} cannot be listened on: {error.strerror or error}.",
