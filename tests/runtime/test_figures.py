@@ -104,6 +104,7 @@ def walk(seed: int, steps: int) -> World:
     return world
 
 
+@pytest.mark.acceptance("truth")
 @settings(max_examples=25)
 @given(st.integers(0, 2**32), st.integers(20, 160), st.floats(0, 1), st.floats(0, 1))
 def test_every_figure_is_what_a_walk_over_the_events_counts(
@@ -186,7 +187,7 @@ def test_durations_of_a_type_have_their_median_and_their_tail(tmp_path: Path) ->
     for number in range(20):
         task = world.submit(capabilities=("python",), type="lint")
         attempt = world.state.tasks[task].attempt
-            world.send(
+        world.send(
             c.ReportResult(
                 now_ms=world.now_ms, task=task, attempt=attempt, duration_us=(number + 1) * 1_000
             )
