@@ -5,6 +5,7 @@ a name of its own that it points there (DNS rebinding). The kernel says it is ou
 headers, which a page cannot choose freely, say that it is a page.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from visionflow.interfaces.access.peers import is_loopback, plain_host
@@ -15,6 +16,7 @@ LOOPBACK_NAMES = ("localhost", "ip6-localhost", "ip6-loopback")
 CONTAINER = "multi-agent-container"
 """What the guide calls the server."""
 ANYWHERE = ("", "0.0.0.0", "::")
+_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]*)?")
 
 
 class HeaderRules:
@@ -106,10 +108,6 @@ class Headers:
 
 def _bare(host: str) -> str:
     """A Host header without its port."""
-    host = host.strip()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    name, colon, port = host.rpartition(":")
-    if colon and ":" not in name and port.isascii() and (port.isdigit() or not port):
-        host = name
-    return host.rstrip(".")
+    found = _PORT.fullmatch(host.strip())
+    name = host.strip() if found is None else found[1] or found[2]
+    return name.rstrip(".")
