@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -98,6 +99,29 @@ def test_a_killed_front_takes_its_server_and_workers_along_and_the_next_goes_on(
             assert [pid for pid in pids if alive(pid)] == []
             result = let_go_on(again, tmp_path, swarm, agent, task)
             assert (result["status"], result["result"]) == ("completed", 2)
+
+
+def test_a_server_whose_disk_takes_no_more_ends_and_comes_back_with_all_it_acknowledged(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path, "--port", str(free_port())) as served:
+        _, hard = resource.prlimit(served.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(served.pid, resource.RLIMIT_FSIZE, (600_000, hard))
+        kept: list[str] = []
+        refused: Exception | None = None
+        while refused is None and len(kept) < 100:
+            key = f"key-{len(kept)}"
+            try:
+                served.call("memory_store", key=key, value="x" * 15_000)
+            except (AssertionError, OSError, ValueError) as error:
+                refused = error
+            else:
+                kept.append(key)
+        assert 0 < len(kept) < 100
+        served.started()
+        for key in kept:
+            assert len(served.call("memory_retrieve", key=key)["value"]) == 15_000
+    assert "The server ended with exit code 70; it goes on from its log again" in served.said
 
 
 def test_a_server_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
