@@ -33,6 +33,7 @@ def test_workers_of_two_swarms_have_one_name_and_hear_nothing_of_each_other(tmp_
         assert Path(told["folder"]).is_relative_to(tmp_path / "home" / "server" / "agents")
 
 
+@pytest.mark.acceptance("durable")
 def test_after_a_restart_agents_are_back_under_their_ids_and_open_tasks_run_on(
     tmp_path: Path,
 ) -> None:

@@ -73,6 +73,7 @@ def test_it_says_where_it_listens_and_ends_in_order_with_its_workers(tmp_path: P
     assert not Path(served.told["socket"]).exists()
 
 
+@pytest.mark.acceptance("durable")
 def test_a_killed_server_comes_back_on_its_port_and_its_tasks_run_on(tmp_path: Path) -> None:
     with serving(tmp_path, "--port", str(free_port())) as served:
         swarm, agent, task = waiting(served, tmp_path)
@@ -88,6 +89,7 @@ def test_a_killed_server_comes_back_on_its_port_and_its_tasks_run_on(tmp_path: P
     assert "The server was ended by SIGKILL; it goes on from its log again (1 of 3" in served.said
 
 
+@pytest.mark.acceptance("durable")
 def test_a_killed_front_takes_its_server_and_workers_along_and_the_next_goes_on(
     tmp_path: Path,
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_killed_front_takes_its_server_and_workers_along_and_the_next_goes_on(
             assert (result["status"], result["result"]) == ("completed", 2)
 
 
+@pytest.mark.acceptance("durable")
 def test_a_server_whose_disk_takes_no_more_ends_and_comes_back_with_all_it_acknowledged(
     tmp_path: Path,
 ) -> None:

@@ -25,6 +25,7 @@ def spawning(swarms: Swarms, swarm: LiveSwarm, count: int = 1) -> Awaitable[None
     return swarms.spawning(count, now)
 
 
+@pytest.mark.acceptance("swarm-limit")
 def test_of_fifty_spawns_at_once_exactly_the_limit_gets_in(tmp_path: Path) -> None:
     async def use(opened: OpenServer) -> None:
         swarms = opened.server.swarms

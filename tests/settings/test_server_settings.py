@@ -25,6 +25,7 @@ def resolved(
     return resolve(flags or {}, {"VISIONFLOW_HOME": str(home), **variables})
 
 
+@pytest.mark.acceptance("config")
 def test_flags_win_over_the_environment_that_over_the_file_and_that_over_defaults(
     tmp_path: Path,
 ) -> None:
@@ -130,6 +131,7 @@ def test_the_home_is_a_folder_for_state_where_none_is_named() -> None:
         assert home_of({"XDG_STATE_HOME": "/state"}) == Path("/state/visionflow")
 
 
+@pytest.mark.acceptance("config")
 def test_each_setting_stands_in_the_table_once_and_is_used_outside_of_the_settings() -> None:
     fields = [field.name for field in msgspec.structs.fields(ServerSettings)]
     assert sorted(setting.field for setting in SETTINGS) == sorted(fields)
