@@ -13,6 +13,7 @@ from tests.serve.tool_client import Client, agents_file, registry_of
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain.access import Role
 from visionflow.domain.errors import Forbidden, LimitReached
+from visionflow.domain.events import AnyEvent, AttemptFailed, WorkerLost
 from visionflow.domain.tasks import FailureKind
 from visionflow.interfaces.tools.faults import AGENT, ARGUMENTS, LIMIT
 from visionflow.settings.server import ServerSettings
@@ -92,7 +93,10 @@ def test_an_agent_is_a_live_process_and_when_it_is_killed_the_status_changes(
 
 
 @pytest.mark.acceptance("agent-spawn")
-def test_a_memory_hog_is_stopped_at_its_limit_and_told_as_such(settings: ServerSettings) -> None:
+@pytest.mark.parametrize("how", ["little by little", "at once"])
+def test_a_memory_hog_is_stopped_at_its_limit_and_told_as_such(
+    settings: ServerSettings, how: str
+) -> None:
     async def use(opened: OpenServer) -> None:
         client = Client(registry_of(opened))
         found = await client.call(
@@ -105,16 +109,14 @@ def test_a_memory_hog_is_stopped_at_its_limit_and_told_as_such(settings: ServerS
         assert found["resources"]["enforcedBy"] is not None
         assert found["initialisationMetrics"]["memoryAllocated"].endswith(" MB")
         swarm = opened.server.swarms.get(found["swarmId"])
-        kinds: list[FailureKind] = []
-        swarm.node.control.on_commit.append(
-            lambda _seq, _at, events: kinds.extend(
-                event.kind for event in events if type(event).__name__ == "AttemptFailed"
-            )
-        )
-        task = await submit(swarm, "hogging", timeout_ms=50_000)
-        await until(lambda: bool(kinds))
-        assert kinds[0] is FailureKind.RESOURCES
-        assert "ceiling" in (swarm.state.tasks[task].reason or "")
+        told: list[AnyEvent] = []
+        swarm.node.control.on_commit.append(lambda _seq, _at, events: told.extend(events))
+        await submit(swarm, "hogging", how, timeout_ms=50_000)
+        await until(lambda: any(isinstance(event, WorkerLost) for event in told))
+        (lost,) = [event for event in told if isinstance(event, WorkerLost)]
+        failed = next(event for event in told if isinstance(event, AttemptFailed))
+        assert lost.kind is FailureKind.RESOURCES
+        assert "memory ceiling" in lost.reason and "ceiling" in failed.reason
 
     with_core(settings, use)
 
@@ -538,7 +540,7 @@ def test_an_update_holds_from_the_next_task_on(settings: ServerSettings) -> None
         after = await result_of(swarm, await submit(swarm, "telling"))
         assert after == {"word": "Moin", "loud": False, "max_concurrent_tasks": 2}
         moved = await client.call("agent_update", agentId="t", resources={"memoryLimit": "256Mi"})
-        assert moved["resources"]["memory"] == "256Mi"
+        assert moved["memoryLimit"] == "256Mi" and moved["enforcedBy"] is not None
         assert (await result_of(swarm, await submit(swarm, "telling")))["word"] == "Moin"
         again = await client.call("agent_status", agentId="t")
         assert again["pid"] != found["pid"] and again["resources"]["allocated"] is True

@@ -39,6 +39,10 @@ class Hog(BaseAgent):
     """Takes memory until somebody stops it."""
 
     def process_task(self, task: Task) -> int:
+        if task.input == "at once":
+            everything = bytearray(b"x") * (600 << 20)
+            time.sleep(30)
+            return len(everything)
         held: list[bytearray] = []
         while len(held) < 2_000:
             held.append(bytearray(8 << 20))

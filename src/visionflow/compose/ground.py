@@ -23,6 +23,7 @@ from visionflow.ports.log import Log
 from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime.children import Launch
 from visionflow.runtime.node import Node, Ports
+from visionflow.worker.limits import over_ceiling
 
 UNSEEN = ("VISIONFLOW_TOKEN",)
 """Variables that are for us and not for agents."""
@@ -175,4 +176,5 @@ class Ground:
         for name in UNSEEN:
             env.pop(name, None)
         argv = (sys.executable, "-P", "-m", "visionflow.compose.worker")
-        return Launch(argv, env, str(self._places.workers))
+        held = None if effect.memory_bytes is None else over_ceiling
+        return Launch(argv, env, str(self._places.workers), held)

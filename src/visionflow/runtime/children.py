@@ -36,16 +36,22 @@ class Launch(msgspec.Struct, frozen=True):
     argv: Sequence[str]
     env: Mapping[str, str]
     stderr_path: str | None = None
+    over_ceiling: Callable[[int], bool] | None = None
+    """Whether the system killed the process of this pid because it reached its memory ceiling;
+    asked when it was killed and we did not."""
 
 
 class Child:
     """One process: an incarnation of a worker."""
 
-    def __init__(self, worker: str, incarnation: int, secret: str, process: Process) -> None:
+    def __init__(
+        self, worker: str, incarnation: int, secret: str, process: Process, launch: Launch
+    ) -> None:
         self.worker = worker
         self.incarnation = incarnation
         self.secret = secret
         self.process = process
+        self.launch = launch
         self.joined = False
         self.stopping = False
         self.given_up: tuple[FailureKind, str] | None = None
@@ -104,14 +110,14 @@ class Children:
         self._timers.pop(effect.worker, None)
         if self._closed:
             return
-        secret, launch = f"{self._host.entropy():016x}{self._host.entropy():016x}", None
+        secret = f"{self._host.entropy():016x}{self._host.entropy():016x}"
         try:
             launch = self._launch(effect)
             process = self._host.spawn(launch.argv, launch.env, secret.encode(), launch.stderr_path)
         except CommandNotStarted as error:
             self._lost(effect.worker, effect.incarnation, FailureKind.CRASH, str(error))
             return
-        child = Child(effect.worker, effect.incarnation, secret, process)
+        child = Child(effect.worker, effect.incarnation, secret, process, launch)
         self._children[effect.worker] = child
         self._control.offer(
             c.ReportWorkerStarted(
@@ -192,7 +198,7 @@ class Children:
                 bounded=False,
             )
             return
-        kind, reason = child.given_up or _cause(how)
+        kind, reason = child.given_up or _cause(child, how)
         self._lost(child.worker, child.incarnation, kind, reason)
 
     def _lost(self, worker: str, incarnation: int, kind: FailureKind, reason: str) -> None:
@@ -225,8 +231,11 @@ class Children:
             done()
 
 
-def _cause(how: Exit) -> tuple[FailureKind, str]:
+def _cause(child: Child, how: Exit) -> tuple[FailureKind, str]:
     if how.signal == "SIGKILL":
+        over = child.launch.over_ceiling
+        if over is not None and over(child.process.pid):
+            return FailureKind.RESOURCES, "it reached its memory ceiling, and the kernel killed it"
         return FailureKind.KILLED, "it was killed (SIGKILL)"
     if how.signal is not None:
         return FailureKind.CRASH, f"it died by {how.signal}"

@@ -70,6 +70,21 @@ def leave(enforcement: Enforcement) -> None:
             return
 
 
+def over_ceiling(pid: int) -> bool:
+    """Whether the kernel killed in the group that this process held itself to. From outside it,
+    when it is dead; `False` also when its group is gone."""
+    for parent, _ in _parents():
+        for name in ("memory.events", "memory.oom_control"):
+            try:
+                text = (parent / f"{_PREFIX}{pid}" / name).read_text()
+            except OSError:
+                continue
+            counts = [line.split() for line in text.splitlines() if line.startswith("oom_kill ")]
+            if any(int(count) > 0 for _, count in counts):
+                return True
+    return False
+
+
 def _watch(limit: int, on_reached: Callable[[int], None]) -> None:
     wait = threading.Event().wait
     while True:

@@ -14,7 +14,7 @@ from visionflow.interfaces.tools.ending import end_agent
 from visionflow.interfaces.tools.finding import find_agent
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.recording import command_id, recorded
-from visionflow.interfaces.tools.showing import Allocated, allocated
+from visionflow.interfaces.tools.showing import allocated
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.runtime.intake import pack, sound, unpack
 from visionflow.runtime.swarms import LiveSwarm
@@ -43,12 +43,11 @@ class AgentUpdated(Result, frozen=True, kw_only=True):
 
     agent_id: str
     swarm_id: str
-    name: str
-    type: str
     status: str
     config: dict[str, Any]
     tasks_max: int
-    resources: Allocated
+    memory_limit: str | None
+    enforced_by: str | None
     open_tasks: int
     """They go on as they began."""
     warnings: list[str]
@@ -124,15 +123,15 @@ async def _updated(swarm: LiveSwarm, agent: str, warnings: list[str]) -> AgentUp
         raise UnknownAgent(f"Agent {agent} has left meanwhile.", ids={"agentId": agent})
     spec = found.spec
     config = await asyncio.to_thread(unpack, spec.config, swarm.node.intake.blobs)
+    held = allocated(spec)
     return AgentUpdated(
         agent_id=spec.id,
         swarm_id=swarm.id,
-        name=spec.name,
-        type=spec.type,
         status=found.status,
         config=config or {},
         tasks_max=spec.tasks_max,
-        resources=allocated(spec),
+        memory_limit=held.memory,
+        enforced_by=held.enforced_by,
         open_tasks=len(found.open),
         warnings=warnings,
     )

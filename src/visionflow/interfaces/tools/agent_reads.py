@@ -149,7 +149,6 @@ class AgentTold(Result, frozen=True, kw_only=True):
     reason: str | None
     """Why it is in error or failed."""
     pid: int | None
-    worker: str | None
     capabilities: list[str]
     config: dict[str, Any] | None
     current_task: str | None
@@ -202,7 +201,6 @@ def _told(swarm: LiveSwarm, agent: AgentState, config: dict[str, Any] | None) ->
         status=agent.status,
         reason=agent.reason,
         pid=pid_of(swarm.state, agent),
-        worker=agent.worker,
         capabilities=list(spec.capabilities),
         config=config,
         current_task=next(iter(agent.open), None),
@@ -252,7 +250,6 @@ async def _told_of_left(
         status=row.status,
         reason=row.reason,
         pid=None,
-        worker=None,
         capabilities=list(row.capabilities),
         config=None,
         current_task=None,

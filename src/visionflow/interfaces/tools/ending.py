@@ -19,7 +19,6 @@ class Surplus(Result, frozen=True, kw_only=True):
     """An agent that is ended because there are too many."""
 
     agent_id: str
-    name: str
     action: str
     """terminated (it was idle) or draining (it ends with the tasks that it holds)."""
     open_tasks: int
@@ -82,7 +81,6 @@ async def end_surplus(
         waits = now is not None and now.status is not AgentStatus.TERMINATING
         return Surplus(
             agent_id=spec.id,
-            name=spec.name,
             action="draining" if waits else "terminated",
             open_tasks=held,
         )
