@@ -87,6 +87,23 @@ AGENT_TABLE: dict[str, dict[str, str]] = {
 }
 
 
+class AgentLine:
+    """What the log says of one agent."""
+
+    def __init__(self, spec: Fact, worker: str) -> None:
+        self.spec = spec
+        self.worker = worker
+        self.status = "created"
+        self.draining = False
+        self.open: dict[str, int] = {}
+        self.offers = frozenset(spec.get("capabilities", ()))
+        self.configs: list[Any] = [spec.get("config", [])]
+        """One after the other, as payloads."""
+        self.version = 0
+        self.built = 0
+        """The version that its worker said it had built last."""
+
+
 class TaskLine:
     """What the log says of one task."""
 
@@ -99,6 +116,8 @@ class TaskLine:
         self.agent: str | None = None
         self.assigned_at: dict[int, int] = {}
         """By attempt, the place in the log where it was given out."""
+        self.assigned_to: dict[int, tuple[AgentLine, int]] = {}
+        """By attempt, the agent, and which of its configurations held then."""
         self.steps: dict[str, tuple[int, Any]] = {}
         """By key: the place in the log, and the payload."""
         self.recorded: set[str] = set()
@@ -126,21 +145,6 @@ class TaskLine:
         """Kinds of failed attempts since it was submitted, or queued again after its end."""
         self.excused = ""
         """Why it failed through no attempt of its own: `dependency` or `deadline`."""
-
-
-class AgentLine:
-    """What the log says of one agent."""
-
-    def __init__(self, spec: Fact, worker: str) -> None:
-        self.spec = spec
-        self.worker = worker
-        self.status = "created"
-        self.draining = False
-        self.open: dict[str, int] = {}
-        self.offers = frozenset(spec.get("capabilities", ()))
-        self.version = 0
-        self.built = 0
-        """The version that its worker said it had built last."""
 
 
 class WorkerLine:
@@ -362,6 +366,7 @@ class LogCheck:
             self._wrong(f"{name} is given to {event['agent']}, which is not built anew yet")
         self._move(agent, "busy", event["agent"])
         agent.open[name] = attempt
+        task.assigned_to[attempt] = (agent, len(agent.configs) - 1)
 
     def _phase_is_open(self, task: TaskLine, name: str) -> bool:
         root = self.tasks.get(task.spec.get("parent") or "")
@@ -442,6 +447,7 @@ class LogCheck:
         if ceiling[0] != ceiling[1] and not event.get("moves", False):
             self._wrong(f"agent {spec['id']} has another memory ceiling and stays where it is")
         agent.spec, agent.version = spec, event["revision"]
+        agent.configs.append(spec.get("config", []))
 
     def _worker(self, kind: str, event: Fact) -> None:
         name, number = event["worker"], event["incarnation"]

@@ -72,8 +72,10 @@ class Workload(NamedTuple):
 
 
 class _Maker:
-    def __init__(self, chance: random.Random, span_ms: int, staying: int) -> None:
-        self.random = chance
+    def __init__(self, seed: int, span_ms: int, staying: int) -> None:
+        self.random = random.Random(seed)
+        self.plans = random.Random(f"plans of {seed}")
+        """For what plans have beside tasks, so that the tasks of a seed stay what they are."""
         self.staying = staying
         """So many agents stay to the end."""
         self.span_ms = span_ms
@@ -84,6 +86,8 @@ class _Maker:
         self.submitted: list[tuple[str, str, int]] = []
         self.first: list[str] = []
         """Commands that spawn the agents which stay."""
+        self.spawned: dict[str, tuple[str, int]] = {}
+        """By agent, the command that spawns it, and when that is sent."""
         self.quick = False
         self.crashes = 0
         self._names = 0
@@ -137,6 +141,7 @@ class _Maker:
             needs=() if number < self.staying else tuple(self.first),
             refusals=() if number < self.staying else ("limit_reached",),
         )
+        self.spawned[name] = (command, at_ms)
         if number < self.staying:
             self.first.append(command)
         if number > 2 and self.chance(0.4):
@@ -264,10 +269,13 @@ class _Maker:
             count = min(self.random.randint(1, 5), max(1, most - made))
             parts = [self.spec(at_ms, root, title) for _ in range(count)]
             made += count
-            phases.append(Phase(title, tuple(parts), self.chance(0.3)))
+            sequential = self.chance(0.3)
+            width = 0 if sequential else self.plans.choice((0, 0, 1, 2, 3))
+            phases.append(Phase(title, tuple(parts), sequential, width=width))
         threshold_bp = self.random.choice((0, 0, 2_500, 5_000))
         names = (root, *(part.id for phase in phases for part in phase.tasks))
         found = tuple(phases)
+        blocked = "a model" if self.plans.random() < 0.25 else None
 
         def make(now: int, command: str) -> c.AnyCommand:
             return c.SubmitPlan(
@@ -276,9 +284,17 @@ class _Maker:
                 spec=TaskSpec(id=root),
                 phases=found,
                 failure_threshold_bp=threshold_bp,
+                blocked=blocked,
             )
 
         command = self.act(at_ms, make, names)
+        if blocked is not None:
+            self.act(
+                at_ms + self.plans.randint(0, 3_000),
+                lambda now, i: c.UnblockTask(now_ms=now, command=i, task=root),
+                needs=(command,),
+                refusals=("not_blocked", "unknown_task"),
+            )
         if self.chance(0.1):
             self.cancelled[root] = self.act(
                 at_ms + self.random.randint(0, 2_000),
@@ -333,6 +349,45 @@ class _Maker:
         self.act(later_ms, make, needs=(opened,), refusals=refusals)
 
 
+def _add_changes(maker: _Maker, seed: int) -> None:
+    """Agents become something else, and there may be more or fewer of them."""
+    maker.random = chance = random.Random(f"changes of {seed}")
+    for name, (spawning, at_ms) in maker.spawned.items():
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            _update(maker, name, spawning, at_ms + chance.randint(0, maker.span_ms))
+    for _ in range(chance.choice((0, 1, 2))):
+        agents_max = chance.randint(maker.staying, len(maker.spawned) + 1)
+
+        def make(now: int, command: str, agents_max: int = agents_max) -> c.AnyCommand:
+            return c.ChangeLimits(now_ms=now, command=command, agents_max=agents_max)
+
+        maker.act(chance.randint(0, maker.span_ms), make, needs=tuple(maker.first))
+
+
+def _update(maker: _Maker, agent: str, spawning: str, at_ms: int) -> None:
+    chance, version = maker.random, maker.name("version")
+    tasks_max = chance.choice((None, 1, 3))
+    memory_bytes = chance.choice((None, None, 2**29, 2**31))
+    config = Payload(inline=msgspec.msgpack.encode({"version": version}))
+
+    def make(now: int, command: str) -> c.AnyCommand:
+        return c.UpdateAgent(
+            now_ms=now,
+            command=command,
+            agent=agent,
+            config=config,
+            tasks_max=tasks_max,
+            memory_bytes=memory_bytes,
+        )
+
+    maker.act(
+        at_ms,
+        make,
+        needs=(spawning,),
+        refusals=("unknown_agent", "already_ended", "agent_failed"),
+    )
+
+
 def _add_votes(maker: _Maker, seed: int, agents: int) -> None:
     # With chance of its own: the tasks of a seed stay what they are.
     maker.random = random.Random(f"votes of {seed}")
@@ -355,7 +410,7 @@ def make_workload(seed: int, agents: int, tasks: int, span_ms: int = 12_000) -> 
     Every task can be done by the first two agents, which stay. Ids are fresh within the
     workload, and the same for the same arguments.
     """
-    maker = _Maker(random.Random(seed), span_ms, min(2, agents))
+    maker = _Maker(seed, span_ms, min(2, agents))
     for number in range(agents):
         early = number < 2 or maker.chance(0.7)
         maker.agent(number, 0 if early else maker.random.randint(0, span_ms))
@@ -367,6 +422,7 @@ def make_workload(seed: int, agents: int, tasks: int, span_ms: int = 12_000) -> 
         plan = maker.chance(0.03)
         made += maker.plan(at_ms, tasks - made) if plan else maker.task(at_ms)
     _add_votes(maker, seed, agents)
+    _add_changes(maker, seed)
     maker.actions.sort(key=lambda action: action.at_ms)
     return Workload(
         maker.actions, maker.scripts, maker.cancelled, maker.retried, agents, maker.crashes

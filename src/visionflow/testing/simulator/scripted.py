@@ -26,13 +26,13 @@ class Stage:
         """Ends the process as a fault in native code would."""
         self._begun: dict[tuple[str, int], None] = {}
 
-    def begin(self, task: Task) -> Script:
-        """An attempt begins; what it is to do."""
+    def begin(self, task: Task, config: dict[str, Any]) -> Script:
+        """An attempt begins in an agent of this configuration; what it is to do."""
         key = (task.id, task.attempt)
         if key in self._begun:
             self.witness.repeated(self.process, *key)
         self._begun[key] = None
-        self.witness.began(self.process, *key)
+        self.witness.began(self.process, *key, config)
         return msgspec.convert(task.input, Script)
 
     def finish(self, task: Task, script: Script, steps: list[int]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Scripted(BaseAgent):
     async def process_task(self, task: Task) -> Any:
         """See `BaseAgent`."""
         stage = self.stage
-        script = stage.begin(task)
+        script = stage.begin(task, self.config)
         steps = [await self._step(task, script, number) for number in range(script.steps)]
         if not script.steps and script.ms:
             await asyncio.sleep(script.ms / 1_000)
@@ -101,7 +101,7 @@ class Instant(BaseAgent):
 
     def process_task(self, task: Task) -> Any:
         """See `BaseAgent`."""
-        script = self.stage.begin(task)
+        script = self.stage.begin(task, self.config)
         if script.notes:
             self.progress(1.0, "all of it")
         return self.stage.finish(task, script, [])

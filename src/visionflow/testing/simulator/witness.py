@@ -6,6 +6,7 @@ does not know yet.
 """
 
 from collections import Counter
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,10 @@ from visionflow.testing.workload import Action
 _to_worker = msgspec.msgpack.Decoder(m.OrchestratorFrame)
 _from_worker = msgspec.msgpack.Decoder(m.WorkerFrame)
 Said = list[tuple[int, list[m.Result | m.Failed | m.StepDone]]]
+
+
+def _unpacked(payload: list[Any]) -> dict[str, Any]:
+    return msgspec.msgpack.decode(payload[0]) if payload else {}
 
 
 class Witness:
@@ -85,7 +90,9 @@ class Witness:
                     return f"{message.task} is not being cancelled"
             case m.DropAgent():
                 agent = check.agents.get(message.agent)
-                if agent is not None and agent.status != "terminating":
+                if agent is None or agent.worker != worker:
+                    return None
+                if agent.status != "terminating":
                     return f"agent {message.agent} is {agent.status}"
             case _:
                 pass
@@ -131,8 +138,8 @@ class Witness:
 
     # Agents ----------------------------------------------------------------------------------
 
-    def began(self, process: Process, task: str, attempt: int) -> None:
-        """An agent begins an attempt."""
+    def began(self, process: Process, task: str, attempt: int, config: dict[str, Any]) -> None:
+        """An agent of this configuration begins an attempt."""
         if not process.alive:
             return
         self.kernel.trace(f"begin {task} {attempt}")
@@ -143,6 +150,15 @@ class Witness:
         line = self.check.tasks.get(task)
         if line is None or attempt not in line.assigned_at:
             self.kernel.fault(f"attempt {attempt} of {task} runs and is not in the log")
+        elif attempt in line.assigned_to:
+            agent, since = line.assigned_to[attempt]
+            held = [_unpacked(payload) for payload in agent.configs[since:]]
+            self.counts["attempts of an updated agent"] += bool(config)
+            if config not in held:
+                self.kernel.fault(
+                    f"attempt {attempt} of {task} runs in {agent.spec['id']} as {config}, and "
+                    f"since it was given out held {held}"
+                )
 
     def repeated(self, process: Process, task: str, attempt: int) -> None:
         """An agent begins an attempt that it has begun before."""
