@@ -177,7 +177,7 @@ class WebApp:
                 key=headers.get(KEY_HEADER),
                 texts=not route.takes_body,
             )
-            call = Call(caller)
+            call = Call(caller, key=prepared.key)
             result = await _unless_gone(self._registry.finish(prepared, call), call, receive)
         except VisionFlowError:
             raise

@@ -28,6 +28,7 @@ _CALLS = {
     503: "The server has too much to do; ask again.",
 }
 STATUSES = {200: "Done.", **_CALLS, **_ALWAYS}
+_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After"}
 _ERROR: Json = {
     "type": "object",
     "required": ["error"],
@@ -80,6 +81,10 @@ def document(routes: Routes, version: str) -> Json:
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "responses": {
+                str(status): _refusal(status, told)
+                for status, told in {**_CALLS, **_ALWAYS}.items()
+            },
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -106,10 +111,7 @@ def _operation(route: Route, schemas: Json) -> Json:
                 "description": STATUSES[200],
                 "content": _json({"$ref": f"#/components/schemas/{tool.name}.result"}),
             },
-            **{
-                str(status): _refusal(told, status)
-                for status, told in {**_CALLS, **_ALWAYS}.items()
-            },
+            **_refusals({**_CALLS, **_ALWAYS}),
         },
     }
     if route.takes_body:
@@ -176,15 +178,17 @@ def _rest_of(route: Route, schemas: Json) -> Json:
     return {**schema, "required": needed} if needed else schema
 
 
-def _refusal(told: str, status: int) -> Json:
-    found: Json = {
-        "description": told,
-        "content": _json({"$ref": "#/components/schemas/Error"}),
+def _refusals(statuses: dict[int, str]) -> Json:
+    return {
+        str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)
     }
-    if status == 401:
-        found["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-    if status == 429:
-        found["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+
+
+def _refusal(status: int, told: str) -> Json:
+    found: Json = {"description": told, "content": _json({"$ref": "#/components/schemas/Error"})}
+    header = _HEADERS.get(status)
+    if header is not None:
+        found["headers"] = {header: {"schema": {"type": "string"}}}
     return found
 
 
@@ -198,7 +202,7 @@ def _fixed() -> Json:
     def read(summary: str, schema: Json, more: Json | None = None, guarded: bool = True) -> Json:
         told = _ALWAYS if guarded else {403: _ALWAYS[403], 421: _ALWAYS[421]}
         answers: Json = {"200": {"description": STATUSES[200], "content": _json(schema)}}
-        answers |= {str(status): _refusal(each, status) for status, each in told.items()}
+        answers |= _refusals(told)
         operation: Json = {"summary": summary, "responses": {**answers, **(more or {})}}
         return {"get": operation if guarded else {**operation, "security": [{}]}}
 
