@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from served import settings_in
-from serving import Served, alive, free_port, serving, until
+from server_process import Served, alive, free_port, serving, until
 
 from visionflow.compose.serve.opening import open_server
 from visionflow.compose.serve.ports import open_ports, probe
