@@ -13,11 +13,15 @@ from tests.serve.tool_client import Client, agents_file, registry_of
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain import commands as c
 from visionflow.domain.access import Role
-from visionflow.domain.errors import Forbidden, UsageError
+from visionflow.domain.errors import Forbidden, Refused, UsageError
 from visionflow.domain.swarms import Strategy, Topology
 from visionflow.domain.tasks import Backoff, Priority, RetryPolicy, TaskStatus
 from visionflow.engine.state import SwarmState
+from visionflow.interfaces.jobs import Order, Started
 from visionflow.interfaces.tools.faults import AGENT, ARGUMENTS, LIMIT, SWARM
+from visionflow.interfaces.tools.orchestrating import orchestration_tools
+from visionflow.interfaces.tools.swarms import swarm_tools
+from visionflow.interfaces.tools.tool import Registry
 from visionflow.interfaces.tools.workspaces import workspace_for
 from visionflow.settings.server import ServerSettings
 
@@ -81,7 +85,9 @@ def test_a_workspace_lies_under_one_of_the_servers_roots(
 
     async def use(opened: OpenServer) -> None:
         client = Client(registry_of(opened))
-        assert (await client.call("swarm_init"))["workspace"] == str(root)
+        made = await client.call("swarm_init")
+        assert made["workspace"] == str(root)
+        assert opened.server.swarms.get(made["swarmId"]).spec.workspace == "", "roots may change"
         for given in ("inside", "in", str(root / "inside")):
             made = await client.call("swarm_init", workspace=given)
             assert made["workspace"] == str(root / "inside")
@@ -94,8 +100,32 @@ def test_a_workspace_lies_under_one_of_the_servers_roots(
     with_core(settings, use)
 
 
+def test_a_swarms_workspace_is_that_of_its_tasks_that_name_none(
+    settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = Path(settings.workspaces[0]) / "inside"
+    inside.mkdir()
+
+    async def use(opened: OpenServer) -> None:
+        orders: list[Order] = []
+
+        async def start(order: Order, *_: object) -> Started:
+            orders.append(order)
+            raise Refused("Enough.")
+
+        monkeypatch.setattr(opened.server.jobs, "start", start)
+        client = Client(
+            Registry([*swarm_tools(opened.server), *orchestration_tools(opened.server)])
+        )
+        await client.call("swarm_init", workspace="inside")
+        await client.refused("task_orchestrate", task="Explain")
+        await client.refused("task_orchestrate", task="Explain", workspace=".")
+        assert [order.workspace for order in orders] == [str(inside), "."]
+
+    with_core(settings, use)
+
+
 def test_where_a_server_has_no_workspace_a_call_that_names_one_is_told_how_to_get_it() -> None:
-    assert asyncio.run(workspace_for((), None)) is None
     with pytest.raises(UsageError, match="--workspace"):
         asyncio.run(workspace_for((), "x"))
 

@@ -94,7 +94,7 @@ def _spawning(server: Server, births: Births) -> AnyTool:
         result=Spawned,
         roles=OPERATORS,
         run=run,
-        example={"agentType": "tester", "capabilities": ["testing", "coverage"], "wait": True},
+        example={"agentType": "tester", "swarmId": "swarm-1", "name": "tester-1", "wait": True},
         positional=("agentType",),
     )
 

@@ -2,6 +2,8 @@
 
 from typing import Annotated, Any
 
+import msgspec
+
 from visionflow.domain.access import OPERATORS
 from visionflow.domain.tasks import TaskStatus
 from visionflow.interfaces.jobs import PhasePlan, Started
@@ -93,6 +95,8 @@ class Orchestration:
             return find_agent(server, call, name, swarm.id)[1].spec.id
 
         order = order_of(given, swarm.now_ms, command, agent_id)
+        if order.workspace is None and swarm.spec.workspace:
+            order = msgspec.structs.replace(order, workspace=swarm.spec.workspace)
 
         async def start() -> Started:
             return await server.jobs.start(order, swarm, call.caller)

@@ -35,6 +35,11 @@ def unused(spec: SwarmSpec) -> list[str]:
     return told
 
 
+def workspace_of(server: Server, spec: SwarmSpec) -> str | None:
+    """Where its tasks work that name no folder: its own, else the server's first, if any."""
+    return spec.workspace or next(iter(server.settings.workspaces), None)
+
+
 def word_of(swarm: LiveSwarm) -> str:
     """Where a swarm stands: active, closed or failed."""
     if swarm.node.control.failure is not None:
@@ -119,7 +124,7 @@ def status(server: Server) -> AnyTool:
         tally = tallies.get(swarm)
         if tally is None:
             tally = tallies[swarm] = Tally(swarm.node.control)
-        return _shown(swarm, tally)
+        return _shown(server, swarm, tally)
 
     return Tool(
         name="swarm_status",
@@ -135,7 +140,7 @@ def status(server: Server) -> AnyTool:
     )
 
 
-def _shown(swarm: LiveSwarm, tally: Tally) -> SwarmShown:
+def _shown(server: Server, swarm: LiveSwarm, tally: Tally) -> SwarmShown:
     state, spec = swarm.state, swarm.spec
     workers = state.workers
     return SwarmShown(
@@ -146,7 +151,7 @@ def _shown(swarm: LiveSwarm, tally: Tally) -> SwarmShown:
         strategy=spec.strategy,
         status=word_of(swarm),
         max_agents=spec.limits.agents_max,
-        workspace=spec.workspace or None,
+        workspace=workspace_of(server, spec),
         agents=[
             Member(
                 id=agent.spec.id,

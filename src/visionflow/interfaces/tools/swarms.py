@@ -17,7 +17,7 @@ from visionflow.interfaces.tools.finding import (
 )
 from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.recording import command_id, recorded
-from visionflow.interfaces.tools.swarm_reads import listing, status, unused, word_of
+from visionflow.interfaces.tools.swarm_reads import listing, status, unused, word_of, workspace_of
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.interfaces.tools.workspaces import workspace_for
 from visionflow.runtime.intake import sound
@@ -65,7 +65,9 @@ def _init(server: Server) -> AnyTool:
     async def run(call: Call, given: SwarmInit) -> SwarmMade:
         if len(given.name) > TEXT_CHARS_MAX or len(given.goal) > TEXT_CHARS_MAX:
             raise UsageError(f"name and goal have at most {TEXT_CHARS_MAX} characters.")
-        workspace = await workspace_for(server.settings.workspaces, given.workspace)
+        workspace = ""
+        if given.workspace is not None:
+            workspace = await workspace_for(server.settings.workspaces, given.workspace)
         spec = sound(
             SwarmSpec(
                 id=new_swarm_id(server),
@@ -74,7 +76,7 @@ def _init(server: Server) -> AnyTool:
                 strategy=given.strategy,
                 limits=limits_for(server, given.max_agents),
                 name=given.name,
-                workspace=workspace or "",
+                workspace=workspace,
             )
         )
         command = command_id(call, INIT)
@@ -95,7 +97,7 @@ def _init(server: Server) -> AnyTool:
             strategy=made.strategy,
             status=word_of(swarm),
             max_agents=made.limits.agents_max,
-            workspace=made.workspace or None,
+            workspace=workspace_of(server, made),
             tcp_endpoint=server.endpoints.get("tcp"),
             warnings=unused(made),
         )

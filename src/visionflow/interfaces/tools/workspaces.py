@@ -7,23 +7,18 @@ from collections.abc import Sequence
 from visionflow.domain.errors import UsageError
 
 
-async def workspace_for(roots: Sequence[str], given: str | None) -> str | None:
-    """The real path of the folder that a call names, relative ones from the first root; without
-    one the first root, `None` where the server has none.
+async def workspace_for(roots: Sequence[str], given: str) -> str:
+    """The real path of the folder that a call names; a relative one is meant from the first root.
 
     Raises:
         UsageError: it is under none of the roots, or no folder.
     """
-    if given is None and not roots:
-        return None
     return await asyncio.to_thread(_resolved, roots, given)
 
 
-def _resolved(roots: Sequence[str], given: str | None) -> str:
+def _resolved(roots: Sequence[str], given: str) -> str:
     real = [os.path.realpath(root) for root in roots]
     listed = ", ".join(roots) or "none: start the server with --workspace"
-    if given is None:
-        return real[0]
     if not real or "\x00" in given:
         raise UsageError(f"workspace is {given[:200]!r}.", hint=f"Its roots: {listed}.")
     # Links are followed first, so that none leads out of a root.
