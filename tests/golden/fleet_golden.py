@@ -1,9 +1,9 @@
 """Logs of the fleet's stream of released versions, as `golden` has them for swarms.
 
 They stand in the folder `fleet` beside this, under the same rules: those that stand there are never
-written again, and later versions must fold them the same. `python -m tests.golden.fleet_golden write
-[WHAT]` makes the files of the present version, `restate` adds the hash of each older log under this
-version.
+written again, and later versions must fold them the same. `python -m tests.golden.fleet_golden`
+with `write [WHAT]` makes the files of the present version, with `restate` it adds the hash of each
+older log under this version.
 """
 
 import json
