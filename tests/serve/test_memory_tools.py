@@ -118,7 +118,7 @@ def test_what_is_too_large_for_a_page_is_named_and_can_be_retrieved(tmp_path: Pa
         page = await tools("memory_search", {})
         assert len(page["entries"]) == 31
         left_out = [each["key"] for each in page["entries"] if each["value"] is None]
-        assert [f"default/{key}" for key in left_out] == page["truncated"]
+        assert [f"default/{key}" for key in left_out] == page["leftOut"]
         assert "large" in left_out
         assert 10 < len(left_out) < 20
         told = await tools("memory_retrieve", {"key": "large"})

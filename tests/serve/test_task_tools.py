@@ -92,6 +92,28 @@ def test_a_queued_task_says_what_is_missing_for_it(tmp_path: Path) -> None:
     with_core(settings_in(tmp_path), use)
 
 
+def test_an_agent_that_is_about_to_leave_is_nobody_to_wait_for(tmp_path: Path) -> None:
+    async def use(opened: OpenServer) -> None:
+        tools, swarm = Tools(opened), await new_swarm(opened)
+        agent = await agent_up(swarm, "Holder")
+        task = await submit(swarm, "holder", str(tmp_path))
+        await until((tmp_path / f"{task}.began").exists)
+        waiting = await submit(swarm, "holder", str(tmp_path))
+        pinned = await submit(swarm, "holder", str(tmp_path), agent=agent)
+        assert (await tools("task_status", {"taskId": waiting}))["reason"] is None
+        await swarm.ask(c.TerminateAgent(now_ms=swarm.now_ms, agent=agent, drain=True))
+        told = await tools("task_status", {"taskId": waiting})
+        assert (told["status"], told["reason"]) == (
+            "queued",
+            "The swarm has no agents; agent_spawn adds one.",
+        )
+        told = await tools("task_status", {"taskId": pinned})
+        assert "which ends or has ended (processing)" in told["reason"]
+        (tmp_path / "go").touch()
+
+    with_core(settings_in(tmp_path), use)
+
+
 def test_a_running_task_tells_who_has_it_in_which_process_and_how_far_it_is(
     tmp_path: Path,
 ) -> None:
@@ -224,12 +246,12 @@ def test_pages_of_a_list_have_every_task_once_and_filters_hold(tmp_path: Path) -
         assert sorted(found) == sorted([*done, root, *parts])
 
         async def ids(**given: Any) -> list[str]:
-            return [each["taskId"] for each in (await tools("task_list", given))["tasks"]]
+            return sorted(each["taskId"] for each in (await tools("task_list", given))["tasks"])
 
-        assert await ids(status="queued") == parts
-        assert await ids(parent=root) == parts
-        assert await ids(agentId="ann") == await ids(agentId=agent) == done
-        assert await ids(status=["completed", "orchestrating"]) == [*done, root]
+        assert await ids(status="queued") == sorted(parts)
+        assert await ids(parent=root) == sorted(parts)
+        assert await ids(agentId="ann") == await ids(agentId=agent) == sorted(done)
+        assert await ids(status=["completed", "orchestrating"]) == sorted([*done, root])
         with pytest.raises(UsageError, match="'stale' is no status"):
             await ids(status="stale")
         with pytest.raises(UsageError, match="cursor"):
@@ -350,7 +372,7 @@ def test_a_result_too_large_for_a_reply_is_named_and_read_piece_by_piece(tmp_pat
         given = ["é" * 100 + str(number) for number in range(12_000)]
         task = await submit(swarm, "echo", given)
         told = await tools("task_results", {"taskId": task, "wait": True})
-        assert (told["result"], told["truncated"]) == (None, ["result"])
+        assert (told["result"], told["leftOut"]) == (None, ["result"])
         text = ""
         while told["nextCursor"] is not None:
             told = await tools("task_results", {"taskId": task, "cursor": told["nextCursor"]})

@@ -22,6 +22,7 @@ from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.filtering import Filter, parse_filter
 from visionflow.interfaces.tools.finding import open_swarm
 from visionflow.interfaces.tools.forms import about
+from visionflow.interfaces.tools.locating import agent_named
 from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.stuck import Stuck
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
@@ -89,13 +90,13 @@ class ClearTool:
             if given.filter or given.all or given.dry_run:
                 raise UsageError("undo stands alone.", hint="Leave filter, all and dryRun out.")
             return await self._undo(call, given.undo, given.swarm_id)
-        wanted = parse_filter(given.filter)
-        if not wanted.terms and not wanted.stuck and not given.filter.strip() and not given.all:
+        if not given.filter.strip(" ,") and not given.all:
             raise UsageError(
                 "Nothing is cleared without a filter.",
                 hint='Give one, such as "status:stuck,age:>3600", or all: true.',
             )
         swarm = open_swarm(self._server, call, given.swarm_id)
+        wanted = parse_filter(given.filter, lambda word: agent_named(swarm, word))
         if given.dry_run:
             rows, more = await self._matching(swarm, wanted)
             found = [Cleared(row, row.status) for row in rows]

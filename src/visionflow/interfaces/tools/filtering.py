@@ -47,8 +47,9 @@ class Filter(msgspec.Struct, frozen=True):
         return all(term(row, now_ms) for term in self.terms)
 
 
-def parse_filter(text: str) -> Filter:
-    """A filter as it was written; an empty one holds of all that waits.
+def parse_filter(text: str, agent_id: Callable[[str], str] = str) -> Filter:
+    """A filter as it was written; an empty one holds of all that waits. `agent_id`: from the name
+    of an agent to its id.
 
     Raises:
         UsageError: a key or value is none; the message names it and what is allowed.
@@ -73,7 +74,8 @@ def parse_filter(text: str) -> Filter:
         elif key == "priority":
             terms.append(_compared(key, value, "priority", lambda row, _: row.priority))
         else:
-            terms.append(_named(key, tuple(each.strip() for each in value.split("|"))))
+            words = [each.strip() for each in value.split("|")]
+            terms.append(_named(key, tuple(map(agent_id, words) if key == "agent" else words)))
     return Filter(statuses, stuck, tuple(terms))
 
 

@@ -78,3 +78,12 @@ async def parts_of(swarm: LiveSwarm, root: TaskRow) -> list[TaskRow]:
     order = [task for _, tasks in root.phases for task in tasks]
     rows = await swarm.read(lambda queries: queries.parts(root.id))
     return [rows[task] for task in order if task in rows]
+
+
+def agent_named(swarm: LiveSwarm, word: str) -> str:
+    """The id of the living agent of this name, the latest of several; else the word itself."""
+    if word not in swarm.state.agents:
+        for name, agent in reversed(swarm.state.agents.items()):
+            if agent.spec.name == word:
+                return name
+    return word

@@ -63,7 +63,7 @@ class Retrieved(Result, frozen=True, kw_only=True):
 class Found(Result, frozen=True, kw_only=True):
     namespace: str
     key: str
-    value: Annotated[Any, about("Null when it is in `truncated`: retrieve it.")]
+    value: Annotated[Any, about("Null when it is in `leftOut`: retrieve it.")]
     size_bytes: int
     stored_at: str
     expires_at: str | None
@@ -71,7 +71,7 @@ class Found(Result, frozen=True, kw_only=True):
 
 class Searched(Result, frozen=True, kw_only=True):
     entries: list[Found]
-    truncated: Annotated[list[str], about("namespace/key of values that are left out.")]
+    left_out: Annotated[list[str], about("namespace/key of values that are left out.")]
     next_cursor: str | None
 
 
@@ -137,19 +137,19 @@ class MemoryTools:
         )
         last = rows[-1] if len(rows) == limit else None
         entries: list[Found] = []
-        truncated: list[str] = []
+        left_out: list[str] = []
         shown = 0
         for row in rows:
-            left_out = row.is_large or shown + row.size_bytes > PAGE_BYTES_MAX
-            if left_out:
-                truncated.append(f"{row.namespace}/{row.key}")
+            too_large = row.is_large or shown + row.size_bytes > PAGE_BYTES_MAX
+            if too_large:
+                left_out.append(f"{row.namespace}/{row.key}")
             else:
                 shown += row.size_bytes
             entries.append(
                 Found(
                     namespace=row.namespace,
                     key=row.key,
-                    value=None if left_out else row.value,
+                    value=None if too_large else row.value,
                     size_bytes=row.size_bytes,
                     stored_at=iso(row.stored_ms),
                     expires_at=iso_or_none(row.expires_ms),
@@ -157,7 +157,7 @@ class MemoryTools:
             )
         return Searched(
             entries=entries,
-            truncated=truncated,
+            left_out=left_out,
             next_cursor=None
             if last is None
             else f"{len(last.namespace)}:{last.namespace}{last.key}",

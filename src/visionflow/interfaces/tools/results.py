@@ -2,7 +2,7 @@
 
 Of a plan the result is, by phase, the results of its parts in order, with null where one has
 none; of a playbook's run it is the summary of the report. A value above `RESULT_BYTES_MAX` is left
-out and named in `truncated`; with a cursor its JSON text is read piece by piece.
+out and named in `leftOut`; with a cursor its JSON text is read piece by piece.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class Results(Result, frozen=True, kw_only=True):
     reason: str | None
     result: Annotated[Any, about("Of a plan, by phase; of a playbook, the report's summary.")]
     text: Annotated[str | None, about("A piece of the result's JSON text, asked for by cursor.")]
-    truncated: Annotated[list[str], about("Fields that are left out: go on with nextCursor.")]
+    left_out: Annotated[list[str], about("Fields that are left out: go on with nextCursor.")]
     next_cursor: str | None
     parts: list[Part]
     parts_total: int
@@ -122,7 +122,7 @@ class ResultTools:
             reason=row.reason,
             result=None if left_out else found.value,
             text=text,
-            truncated=["result"] if left_out else [],
+            left_out=["result"] if left_out else [],
             next_cursor=cursor,
             parts=[_part(each) for each in parts[:PARTS_SHOWN_MAX]],
             parts_total=len(parts),

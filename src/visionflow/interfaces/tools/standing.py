@@ -6,8 +6,8 @@ stands what only the living swarm knows: signals, who holds it in which process,
 
 from typing import Annotated
 
-from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.engine.matching import needs, offers
 from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.forms import about
@@ -209,33 +209,42 @@ def nobody_can(
     agent: str | None = None,
 ) -> str | None:
     """Why no agent of the swarm, busy or not, can take such a task; `None`: one can."""
-    if state.matching.able((capabilities, agent_type, agent)):
+    key = (capabilities, agent_type, agent)
+    if state.matching.able(key) and not state.draining:
         return None
+    living = {name: each.spec for name, each in state.agents.items() if _takes_part(state, name)}
+    wanted = needs(key)
+    for spec in living.values():
+        if agent in (None, spec.id) and wanted <= offers(spec.capabilities, spec.type):
+            return None
     if agent is not None:
-        only = state.agents.get(agent)
-        if only is None or only.status in (AgentStatus.FAILED, AgentStatus.TERMINATING):
-            gone = "is not there (any more)" if only is None else f"is {only.status}"
+        only = living.get(agent)
+        if only is None:
+            left = state.agents.get(agent)
+            gone = (
+                "is not there (any more)" if left is None else f"ends or has ended ({left.status})"
+            )
             return f"It is for agent {agent} only, which {gone}."
-        lacks = [each for each in capabilities if each not in only.spec.capabilities]
-        lacks += [agent_type] if agent_type not in (None, only.spec.type) else []
+        lacks = [each for each in capabilities if each not in only.capabilities]
+        lacks += [agent_type] if agent_type not in (None, only.type) else []
         return f"It is for agent {agent} only, which lacks {', '.join(lacks)}."
-    living = [
-        each.spec
-        for each in state.agents.values()
-        if each.status not in (AgentStatus.FAILED, AgentStatus.TERMINATING)
-    ]
     mend = "agent_spawn adds one."
     if not living:
         return f"The swarm has no agents; {mend}"
-    if agent_type is not None and all(each.type != agent_type for each in living):
+    if agent_type is not None and all(each.type != agent_type for each in living.values()):
         return f"There is no agent of type {agent_type}; {mend}"
-    offered = {word for each in living for word in each.capabilities}
+    offered = {word for each in living.values() for word in each.capabilities}
     missing = [each for each in capabilities if each not in offered]
     if missing:
         return f"No agent has the capability {', '.join(missing)}; {mend}"
     wanted = ", ".join(capabilities) or "what it needs"
     kind = "" if agent_type is None else f" of type {agent_type}"
     return f"No one agent{kind} has all of {wanted}; {mend}"
+
+
+def _takes_part(state: SwarmState, agent: str) -> bool:
+    """Whether an agent takes tasks, now or when it is up again."""
+    return agent not in state.draining and state.matching.room(agent) is not None
 
 
 def waits_for(state: SwarmState, task: TaskState) -> list[str]:
@@ -248,7 +257,7 @@ def waits_for(state: SwarmState, task: TaskState) -> list[str]:
         plan = root.plan
         if plan.current < task.phase:
             names += plan.phases[plan.current].tasks
-        elif plan.phases[task.phase].sequential:
+        elif plan.phases[task.phase].turns:
             own = plan.phases[task.phase].tasks
             names += own[: own.index(task.spec.id)]
     found: list[str] = []

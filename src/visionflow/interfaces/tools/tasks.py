@@ -11,7 +11,14 @@ from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import open_swarm
 from visionflow.interfaces.tools.forms import about, form
-from visionflow.interfaces.tools.locating import living, parts_of, place_of, places, story_of
+from visionflow.interfaces.tools.locating import (
+    agent_named,
+    living,
+    parts_of,
+    place_of,
+    places,
+    story_of,
+)
 from visionflow.interfaces.tools.moments import iso, iso_or_none
 from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.standing import TaskStanding, row_of, standing, why
@@ -103,10 +110,7 @@ class TaskTools:
     async def list(self, call: Call, given: ListArguments) -> Listed:
         """A page of tasks in the order of submission."""
         swarm = open_swarm(self._server, call, given.swarm_id)
-        agent = given.agent_id
-        for each in swarm.state.agents.values():
-            if agent is not None and agent not in swarm.state.agents and each.spec.name == agent:
-                agent = each.spec.id
+        agent = None if given.agent_id is None else agent_named(swarm, given.agent_id)
         wanted = TaskFilter(
             statuses=statuses_in(given.status), agent=agent, parent=given.parent, type=given.type
         )
