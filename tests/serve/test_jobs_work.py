@@ -265,5 +265,12 @@ def test_a_call_that_is_taken_back_takes_its_task_with_it(tmp_path: Path) -> Non
         ended = await desk.call("task_results", taskId=id_, wait=True)
         assert ended["status"] == "cancelled"
         assert "taken back" in ended["reason"]
+        (tmp_path / "here").unlink()
+        gone = desk.prepared()
+        gone.taken_back = False
+        left = asyncio.ensure_future(desk.call("task_orchestrate", gone, task=task, wait=True))
+        await until((tmp_path / "here").exists)
+        gone.cancelled.set()
+        assert (await left)["status"] in ("assigned", "running")
 
     on_desk(tmp_path, use)

@@ -48,8 +48,10 @@ class Call:
         self.on_progress = on_progress
         """`None` when nobody wants to hear of it."""
         self.cancelled = asyncio.Event()
-        """Set when the client takes its call back or its connection is gone; what the call began
-        and waits for should end then, where the tool's help says so."""
+        """Set when the client takes its call back, or is gone: the waiting should end then, and if
+        it was taken back, what the call began and waits for too."""
+        self.taken_back = True
+        """Whether that is what `cancelled` means; a face whose client is merely gone says so."""
         self._took_effect = took_effect
         self._durable: list[Callable[[], Awaitable[None]]] = []
 

@@ -81,7 +81,7 @@ async def _until_over(
                 timeout=min(waits, default=None),
                 return_when=asyncio.FIRST_COMPLETED,
             )
-        if not over.done() and gone.done() and begun_here:
+        if not over.done() and gone.done() and begun_here and call.taken_back:
             with suppress(Refused):  # It ended meanwhile.
                 await swarm.ask(c.CancelTask(now_ms=swarm.now_ms, task=task, reason=TAKEN_BACK))
     finally:

@@ -215,6 +215,7 @@ async def _unless_gone(work: Any, call: Call, receive: Receive) -> Result:
     try:
         await asyncio.wait((running, watching), return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
+            call.taken_back = False
             call.cancelled.set()
             await asyncio.wait((running,), timeout=ORPHAN_S)
         if not running.done():
