@@ -297,7 +297,10 @@ def test_the_server_tells_what_it_is_and_what_is_to_come(tmp_path: Path) -> None
         assert len(told["topologies"]) == 6
         assert len(told["strategies"]) == 5
         assert told["priorities"] == {"critical": 0, "high": 10, "medium": 20, "low": 30}
-        assert told["settings"]["agents_max"] == 20
+        assert told["settings"]["max_agents"] == {"value": 20, "origin": None}
+        opened.server.origins["max_agents"] = "environment MAX_AGENTS"
+        told = await tools("server_info")
+        assert told["settings"]["max_agents"]["origin"] == "environment MAX_AGENTS"
         opened.server.connections.closed(number)
 
     assert tuple(reversed(KNOWN_PROTOCOL_VERSIONS)) == PROTOCOLS

@@ -39,6 +39,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: ServerSettings
     json: bool = False
     """Print the addresses as one line of JSON on standard output."""
+    origins: dict[str, str] = {}
+    """Where each setting came from."""
 
 
 class Wishes:
@@ -132,6 +134,7 @@ async def _serve(order: Order, wishes: Wishes) -> int:
 
     probe(order.settings)
     opened = await open_server(order.settings, echo=sys.stderr)
+    opened.server.origins = order.origins
     try:
         _log_into(opened)
         ports = await open_ports(opened, roots=(os.getppid(),))
@@ -150,7 +153,8 @@ async def _serve(order: Order, wishes: Wishes) -> int:
             await ports.close()
             await opened.close(kill=True)
         return FAIL_STOP
-    await ports.close()
+    # Together: workers may take eight seconds of the ten that a graceful end has.
+    await asyncio.gather(ports.close(), opened.end_workers())
     await opened.close()
     return 0
 

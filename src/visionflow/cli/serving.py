@@ -16,7 +16,7 @@ from visionflow.domain.errors import StoreInUse
 
 if TYPE_CHECKING:
     from visionflow.cli.front import Ending
-    from visionflow.settings.server import ServerSettings
+    from visionflow.settings.origins import Resolved
 
 SERVE_EXAMPLES = """\
 Examples:
@@ -112,7 +112,8 @@ def serve(
     from visionflow.compose.serve.core import ServerStore
     from visionflow.settings.origins import resolve
 
-    settings = resolve(words.given(), os.environ, words.config).settings
+    resolved = resolve(words.given(), os.environ, words.config)
+    settings = resolved.settings
     store = ServerStore.of(settings.home)
     try:
         lock = acquire(store.front_lock)
@@ -123,7 +124,7 @@ def serve(
         descendants.end_marked(MARK, settings.home, LEFTOVER_GRACE_S)
         front = Front(
             [sys.executable, "-P", "-m", "visionflow.cli.server"],
-            _environment(settings, json),
+            _environment(resolved, json),
             stop_s_max=STOP_S_MAX,
             stdout=1 if json else 2,
             what="server",
@@ -134,10 +135,11 @@ def serve(
     return _finish(ending, store.folder)
 
 
-def _environment(settings: "ServerSettings", as_json: bool) -> dict[str, str]:
+def _environment(resolved: "Resolved", as_json: bool) -> dict[str, str]:
     from visionflow.cli.server import ORDER, Order
 
-    order = msgspec.json.encode(Order(settings, as_json)).decode()
+    settings = resolved.settings
+    order = msgspec.json.encode(Order(settings, as_json, resolved.origins)).decode()
     return {**os.environ, "VISIONFLOW_HOME": settings.home, MARK: settings.home, ORDER: order}
 
 

@@ -68,6 +68,11 @@ class InfoArguments(Arguments, frozen=True, kw_only=True):
     pass
 
 
+class SettingShown(Result, frozen=True, kw_only=True):
+    value: Any
+    origin: Annotated[str | None, about("default, a flag, environment NAME, or FILE:LINE.")]
+
+
 class Info(Result, frozen=True, kw_only=True):
     name: str
     version: str
@@ -86,8 +91,7 @@ class Info(Result, frozen=True, kw_only=True):
     event_types: list[str]
     usage: Annotated[dict[str, int], about("How many there are of what is limited.")]
     limits: dict[str, float]
-    settings: dict[str, Any]
-    settings_origins: dict[str, str]
+    settings: dict[str, SettingShown]
 
 
 class ObservingTools:
@@ -160,8 +164,7 @@ class ObservingTools:
                 "memoryKeys": MEMORY_KEYS_MAX,
                 "memoryValueBytes": MEMORY_VALUE_BYTES_MAX,
             },
-            settings=msgspec.to_builtins(settings),
-            settings_origins=dict(server.origins),
+            settings=shown_settings(server),
         )
 
     async def _facts_once(self) -> tuple[str, dict[str, list[str]]]:
@@ -240,6 +243,17 @@ def _value(payload: Payload, blobs: Blobs) -> Any:
         return msgspec.to_builtins(unpack(payload, blobs), str_keys=True)
     except (msgspec.DecodeError, TypeError, BlobMissing):
         return {"bytes": len(payload.inline or b"")}
+
+
+def shown_settings(server: Server) -> dict[str, SettingShown]:
+    """Each setting by its key in a file; none of them is a secret."""
+    from visionflow.settings.origins import SETTINGS, Resolved
+
+    resolved = Resolved(server.settings, server.origins, "", False)
+    return {
+        each.key: SettingShown(value=resolved.shown(each), origin=server.origins.get(each.key))
+        for each in SETTINGS
+    }
 
 
 def _facts(server: Server) -> tuple[str, dict[str, list[str]]]:
