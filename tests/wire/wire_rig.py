@@ -4,8 +4,8 @@ import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -225,6 +225,18 @@ async def served(mounted: Any = None, **settings: Any) -> AsyncIterator[Rig]:
             rig.gate.close()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def serving() -> Iterator[tuple[Rig, Callable[[Coroutine[Any, Any, None]], None]]]:
+    """A server that lasts for several runs of its loop, and what makes a run."""
+    with asyncio.Runner() as runner:
+        held = AsyncExitStack()
+        rig = runner.run(held.enter_async_context(served()))
+        try:
+            yield rig, lambda work: runner.run(asyncio.wait_for(work, WAIT_S))
+        finally:
+            runner.run(held.aclose())
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ long as this process keeps it.
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, cast
 
 import msgspec
@@ -24,6 +25,8 @@ KEPT_BYTES_MAX = 32 * 1024 * 1024
 KEPT_MAX = 1_000
 SCHEME = "visionflow://reply/"
 TRUNCATED = "truncated"
+CUTS_MAX = 64
+"""Values that are replaced one by one, before the whole result is."""
 _SMALL = 128
 """A value of fewer bytes is not worth a reference."""
 Path = tuple[str | int, ...]
@@ -101,7 +104,7 @@ def fitting(identity: bytes, body: bytes, limit: int, leftovers: Leftovers, call
         return reply
     result: dict[str, Any] = msgspec.json.decode(body)
     cut: list[dict[str, Any]] = []
-    for path, value in _largest(result):
+    for path, value in islice(_largest(result), CUTS_MAX):
         reference = leftovers.keep(caller, value)
         _put(result, path, reference)
         cut.append({"path": _shown(path), "bytes": len(value), "reference": reference})

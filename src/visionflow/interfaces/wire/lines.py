@@ -86,7 +86,7 @@ class LineProtocol(asyncio.Protocol):
         self._flush_due = False
         self._feeding = False
         self._paused = False
-        self._held = False
+        self.held = False
         self._ended = False
         """The other side has sent all that it will, or we take no more."""
         self._first = True
@@ -134,14 +134,14 @@ class LineProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """It does not read what it is sent."""
-        self._held = True
+        self.held = True
         self._blocked_since = self._now()
         if self._conversation is not None:
             self._conversation.hold(True)
 
     def resume_writing(self) -> None:
         """It reads again."""
-        self._held = False
+        self.held = False
         if self._conversation is not None:
             self._conversation.hold(False)
         self._feed()
@@ -178,7 +178,7 @@ class LineProtocol(asyncio.Protocol):
             on_pumped=self._feed,
             on_caller=self._named,
         )
-        if self._held:
+        if self.held:
             self._conversation.hold(True)
         self._feed()
 
@@ -236,7 +236,7 @@ class LineProtocol(asyncio.Protocol):
         was_corked, self._corked = self._corked, True
         try:
             if conversation is not None:
-                while self._lines and not conversation.full and not self._held:
+                while self._lines and not conversation.full and not self.held:
                     conversation.hear(self._lines.popleft())
         finally:
             self._feeding = False
@@ -257,7 +257,7 @@ class LineProtocol(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._ended or transport.is_closing():
             return
-        stop = bool(self._lines) or self._held
+        stop = bool(self._lines) or self.held
         if stop != self._paused:
             self._paused = stop
             if stop:
@@ -337,7 +337,7 @@ class LineProtocol(asyncio.Protocol):
         if self._closing_since is not None:
             if now - self._closing_since > CLOSING_S:
                 self.abort()
-        elif self._held:
+        elif self.held:
             if now - self._blocked_since > UNREAD_S:
                 self.abort()
         elif self._ended:

@@ -51,7 +51,7 @@ class Listening:
         self._web.stop_accepting()
         self._sweeping.cancel()
         await self.floor.aclose(CLOSE_S_MAX)
-        self._web.should_exit = True
+        self._web.stop()
         await self._serving
         for each in list(self.floor.others):
             each.transport.abort()
@@ -86,6 +86,7 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self._over = asyncio.Event()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Without its handlers for signals."""
@@ -101,9 +102,20 @@ class _Uvicorn(uvicorn.Server):
             raise NotStarted("The app at /mcp did not start; the log says why.") from error
         self.up.set()
 
+    async def main_loop(self) -> None:
+        seconds = 0
+        while not await self.on_tick(seconds * 10):
+            seconds += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), 1)
+
     def stop_accepting(self) -> None:
         for each in self.servers:
             each.close()
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._over.set()
 
 
 async def start(
