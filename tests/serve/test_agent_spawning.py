@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -15,6 +16,7 @@ from visionflow.domain.errors import LimitReached
 from visionflow.domain.events import AnyEvent, AttemptFailed, WorkerLost
 from visionflow.domain.tasks import FailureKind
 from visionflow.interfaces.tools.faults import AGENT, ARGUMENTS, LIMIT
+from visionflow.interfaces.tools.tool import Call
 from visionflow.settings.server import ServerSettings
 
 
@@ -140,6 +142,29 @@ def test_waiting_is_over_when_its_time_is_and_the_agent_is_told_to_be_on_its_way
         found = await client.call("agent_spawn", agentType="coder", wait=True, waitTimeout="1ms")
         assert found["status"] == "spawning"
         assert "not ready within 0.001 s" in found["warnings"][0]
+
+    with_core(settings, use)
+
+
+def test_a_client_that_takes_its_wait_back_is_answered_and_the_agent_stays(
+    settings: ServerSettings, tmp_path: Path
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        registry, go = registry_of(opened), tmp_path / "go"
+        client = Client(registry)
+        looked_at: list[str] = []
+        call = Call(client.caller, took_effect=lambda: looked_at.append("later requests"))
+        given = {"agentType": "slow", "config": {"go": str(go)}, "wait": True}
+        prepared = registry.prepare("agent_spawn", given, client.caller)
+        waiting = asyncio.ensure_future(registry.finish(prepared, call))
+        await until(lambda: looked_at == ["later requests"])
+        assert not waiting.done()
+        call.cancelled.set()
+        found = msgspec.to_builtins(await waiting)
+        assert found["status"] == "spawning"
+        go.touch()
+        swarm = opened.server.swarms.get(found["swarmId"])
+        await until(lambda: swarm.state.agents[found["agentId"]].status == "ready")
 
     with_core(settings, use)
 

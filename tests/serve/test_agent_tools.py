@@ -347,6 +347,8 @@ def test_what_was_changed_and_what_a_tool_refused_is_in_the_audit(
     async def use(opened: OpenServer) -> None:
         client = Client(registry_of(opened), name="token:ada", role=Role.OPERATOR)
         await client.call("swarm_init", maxAgents=1)
+        await client.refused("swarm_init", maxAgents=99)
+        await client.refused("swarm_scale", targetSize=99)
         found = await client.call("agent_spawn", key="k", agentType="coder")
         await client.refused("agent_spawn", agentType="tester")
         await client.call("agent_terminate", agentId=found["agentId"])
@@ -355,10 +357,12 @@ def test_what_was_changed_and_what_a_tool_refused_is_in_the_audit(
         agent, swarm = found["agentId"], found["swarmId"]
         assert told == [
             ("swarm_init", None, swarm),
+            ("swarm_init", "limit_reached", None),
+            ("swarm_scale", "limit_reached", swarm),
             ("agent_spawn", None, agent),
             ("agent_spawn", "limit_reached", None),
             ("agent_terminate", None, agent),
         ]
-        assert rows[1].swarm == swarm and rows[1].call == "token:ada/agent_spawn/k"
+        assert rows[3].swarm == swarm and rows[3].call == "token:ada/agent_spawn/k"
 
     with_core(settings, use)

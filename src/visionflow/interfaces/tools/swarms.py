@@ -6,6 +6,7 @@ from visionflow.domain import commands as c
 from visionflow.domain.access import ADMINS, OPERATORS
 from visionflow.domain.errors import UnknownSwarm, UsageError
 from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
+from visionflow.engine.state import Answer
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.ending import Surplus, counted, end_surplus
@@ -21,6 +22,7 @@ from visionflow.interfaces.tools.swarm_reads import listing, status, unused, wor
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.interfaces.tools.workspaces import workspace_for
 from visionflow.runtime.intake import sound
+from visionflow.runtime.swarms import LiveSwarm
 
 INIT, SCALE, DESTROY = "swarm_init", "swarm_scale", "swarm_destroy"
 TEXT_CHARS_MAX = 10_000
@@ -68,8 +70,10 @@ def _init(server: Server) -> AnyTool:
         workspace = ""
         if given.workspace is not None:
             workspace = await workspace_for(server.settings.workspaces, given.workspace)
-        spec = sound(
-            SwarmSpec(
+        command = command_id(call, INIT)
+
+        async def make() -> LiveSwarm:
+            spec = SwarmSpec(
                 id=new_swarm_id(server),
                 goal=given.goal,
                 topology=given.topology,
@@ -78,15 +82,10 @@ def _init(server: Server) -> AnyTool:
                 name=given.name,
                 workspace=workspace,
             )
-        )
-        command = command_id(call, INIT)
+            return await server.swarms.create(sound(spec), call.caller.name, command)
+
         swarm = await recorded(
-            server,
-            call,
-            INIT,
-            lambda: server.swarms.create(spec, call.caller.name, command),
-            subject=lambda made: made.id,
-            command=command,
+            server, call, INIT, make, subject=lambda made: made.id, command=command
         )
         remember(server, call, swarm)
         made = swarm.spec
@@ -140,20 +139,16 @@ class SwarmScaled(Result, frozen=True, kw_only=True):
 
 def _scale(server: Server) -> AnyTool:
     async def run(call: Call, given: SwarmScale) -> SwarmScaled:
-        limits_for(server, given.target_size)
         swarm = open_swarm(server, call, given.swarm_id)
         before = swarm.spec.limits.agents_max
         command = command_id(call, SCALE)
         asked = c.ChangeLimits(now_ms=swarm.now_ms, command=command, agents_max=given.target_size)
-        await recorded(
-            server,
-            call,
-            SCALE,
-            lambda: swarm.ask(asked),
-            swarm=swarm,
-            subject=swarm.id,
-            command=command,
-        )
+
+        async def change() -> Answer:
+            limits_for(server, given.target_size)
+            return await swarm.ask(asked)
+
+        await recorded(server, call, SCALE, change, swarm=swarm, subject=swarm.id, command=command)
         stay = counted(swarm)
         ended = await end_surplus(server, call, SCALE, swarm, stay, given.target_size)
         await swarm.settled()
