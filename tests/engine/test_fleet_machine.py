@@ -97,14 +97,14 @@ def test_of_swarms_that_are_over_only_the_latest_are_remembered() -> None:
 
 def test_a_key_is_due_at_its_time_and_not_before_and_a_later_value_counts() -> None:
     world = FleetWorld()
-    world.store("short", ttl_ms=1_000)
+    world.store("brief", ttl_ms=1_000)
     world.store("renewed", ttl_ms=1_000)
     world.store("kept")
     world.now_ms += 999
     world.store("renewed", ttl_ms=5_000)
     assert not is_due(world.state, world.now_ms)
     world.tick()
-    assert world.keys() == ["short", "kept", "renewed"]
+    assert world.keys() == ["brief", "kept", "renewed"]
     world.tick(1)
     assert world.keys() == ["kept", "renewed"]
     world.tick(4_998)

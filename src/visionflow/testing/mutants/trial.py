@@ -81,7 +81,7 @@ def package_copy() -> Generator[Path]:
 
 def _half_written(_folder: str, names: list[str]) -> list[str]:
     """Files that others are just writing and may be gone by the time they would be copied."""
-    return [name for name in names if "." in name and not name.endswith((".py", ".pyc"))]
+    return [name for name in names if "." in name and not name.endswith((".py", ".pyc", ".yaml"))]
 
 
 def run_checks(

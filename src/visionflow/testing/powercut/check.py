@@ -6,6 +6,7 @@ import apsw
 
 from visionflow.adapters.files import FileBlobs
 from visionflow.adapters.sqlite.log import SqliteLog
+from visionflow.domain import fleet
 from visionflow.domain.errors import BlobMissing, VisionFlowError
 from visionflow.ports.blobs import Blobs
 
@@ -55,12 +56,21 @@ def check_image(place: Path, submitted: dict[str, list[bytes]]) -> tuple[dict[st
 def _missing_blobs(blobs: Blobs, stream: str, bodies: list[bytes]) -> list[str]:
     wrong: list[str] = []
     for seq, body in enumerate(bodies, 1):
-        if body.startswith(BLOB_MARK):
+        for name in _named(stream, body):
             try:
-                blobs.get(body.removeprefix(BLOB_MARK).decode())
+                blobs.get(name)
             except BlobMissing as error:
                 wrong.append(f"record {seq} of stream {stream} names a blob: {error}")
     return wrong
+
+
+def _named(stream: str, body: bytes) -> list[str]:
+    """Blobs that a record names."""
+    if stream == fleet.STREAM:
+        events = fleet.decode_fleet_record(body).events
+        stored = [event.value for event in events if isinstance(event, fleet.MemoryStored)]
+        return [value.blob for value in stored if value.blob is not None]
+    return [body.removeprefix(BLOB_MARK).decode()] if body.startswith(BLOB_MARK) else []
 
 
 def _unsound(place: Path) -> list[str]:
