@@ -32,6 +32,7 @@ class Waiter(BaseAgent):
         trace, go = Path(task.input["trace"]), Path(task.input["go"])
         with trace.open("a") as file:
             file.write(f"{task.attempt} {os.getpid()}\n")
+        self.log("waits, and its key is Bearer 0123456789abcdef", "warning")
         until = time.monotonic() + 60
         while not go.exists() and time.monotonic() < until:
             time.sleep(0.02)

@@ -124,6 +124,7 @@ def test_a_server_whose_disk_takes_no_more_ends_and_comes_back_with_all_it_ackno
         served.started()
         for key in kept:
             assert len(served.call("memory_retrieve", key=key)["value"]) == 15_000
+    assert "should not happen" not in served.said
     assert "The server ended with exit code 70; it goes on from its log again" in served.said
 
 
@@ -226,10 +227,35 @@ def test_a_run_works_beside_a_server(tmp_path: Path) -> None:
 
 
 def test_lines_go_to_a_file_and_to_standard_error_in_the_form_of_the_guide(tmp_path: Path) -> None:
-    with serving(tmp_path, "--log-level", "debug") as served:
-        waiting(served, tmp_path)
+    with serving(tmp_path) as served:
+        _, agent, _ = waiting(served, tmp_path)
         (tmp_path / "go").touch()
-    file = (tmp_path / "home/server/visionflow.log").read_text().splitlines()
-    codes = [line.split()[4] for line in file]
-    assert {"recovered", "listening"} <= set(codes)
-    assert all(line in served.said for line in file)
+        until(lambda: agent in served.said)
+        told = served.call("agent_logs", agentId=agent)
+        file = tmp_path / "home/server/visionflow.log"
+        grep = f"grep '{agent}' {file} | awk '{{print $3, $4, $5}}' | sort | uniq -c"
+        counted = subprocess.run(["sh", "-c", grep], capture_output=True, text=True, timeout=30)
+        assert counted.stdout.split() == ["1", "WARNING", agent, "agent"]
+        assert "waits, and its key is Bearer ***" in json.dumps(told)
+    lines = file.read_text().splitlines()
+    assert {"recovered", "listening", "agent"} <= {line.split()[4] for line in lines}
+    assert all(line in served.said for line in lines)
+    assert "0123456789abcdef" not in served.said
+
+
+def test_lines_for_machines_are_json_and_nothing_else(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log-format", "json", "--log-level", "debug") as served:
+        served.kill_server()
+        served.started()
+    told = [json.loads(line) for line in served.said.splitlines()]
+    assert {"recovered", "listening", "front"} <= {line["code"] for line in told}
+    assert any("was ended by SIGKILL" in line["message"] for line in told)
+
+
+def test_a_server_that_asks_nobody_for_a_token_says_so_at_every_start(tmp_path: Path) -> None:
+    with serving(tmp_path, environment={"VISIONFLOW_ALLOW_UNAUTHENTICATED": "1"}) as served:
+        until(lambda: "unauthenticated" in served.said)
+        served.kill_server()
+        served.started()
+        until(lambda: served.said.count("whoever reaches a port is served as admin") == 2)
+    assert "only this user" not in served.said

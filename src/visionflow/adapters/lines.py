@@ -53,6 +53,17 @@ def masked(text: str) -> str:
     return text
 
 
+def formed(form: str, level: str, agent: str | None, code: str, message: str) -> str:
+    """A line with its end, in the form `text` or `json`."""
+    now, message = datetime.datetime.now().astimezone(), masked(message)
+    if form == "json":
+        line = Line(now.isoformat(timespec="milliseconds"), level, agent, code, message)
+        return msgspec.json.encode(line).decode() + "\n"
+    stamp = now.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    who, code = ("_".join(word.split()) or "-" for word in (agent or "", code))
+    return f"{stamp} {level.upper()} {who} {code} {message.translate(_CONTROL)}\n"
+
+
 class LineLog:
     """Appends lines to a file. Satisfies `Telemetry`; any thread may use it.
 
@@ -72,7 +83,7 @@ class LineLog:
         """Lines below `level` are left out. `form` is text or json; `echo` gets each line too."""
         self._path = path
         self._level = _rank(level)
-        self._json = form == "json"
+        self._form = form
         self._echo = None if echo is None else Echo(echo)
         self._bytes_max = bytes_max
         self._kept = kept
@@ -84,7 +95,7 @@ class LineLog:
         """See `Telemetry`. Control characters in the message are written out."""
         if _rank(level) < self._level:
             return
-        line = self._formed(level, agent, "_".join(code.split()) or "-", masked(message))
+        line = formed(self._form, level, agent, code, message)
         with self._lock, suppress(OSError, ValueError):
             self._write(line)
         if self._echo is not None:
@@ -113,15 +124,6 @@ class LineLog:
             if rank >= least and (agent is None or whose == agent):
                 found.append(text)
         return found[::-1]
-
-    def _formed(self, level: str, agent: str | None, code: str, message: str) -> str:
-        now = datetime.datetime.now().astimezone()
-        if self._json:
-            line = Line(now.isoformat(timespec="milliseconds"), level, agent, code, message)
-            return msgspec.json.encode(line).decode() + "\n"
-        stamp = now.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-        who = "_".join((agent or "").split()) or "-"
-        return f"{stamp} {level.upper()} {who} {code} {message.translate(_CONTROL)}\n"
 
     def _write(self, line: str) -> None:
         self._bytes += self._file.write(line.encode(errors="backslashreplace")) or 0

@@ -13,7 +13,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import NamedTuple
@@ -64,15 +64,17 @@ class Front:
         stop_s_max: float = STOP_S_MAX,
         stdout: int = 2,
         what: str = "orchestrator",
+        tell: Callable[[str], None] = say,
     ) -> None:
         """Nothing is started yet. `env` is the whole environment of the orchestrator, `stdout` the
-        descriptor that it prints on, and `what` how it is called here."""
+        descriptor that it prints on, `what` how it is called here, and `tell` says a line."""
         self._argv = list(argv)
         self._env = dict(env)
         self._restarts_max = restarts_max
         self._stop_s_max = stop_s_max
         self._stdout = stdout
         self._what = what
+        self._tell_person = tell
         self._restarts: list[float] = []
         self._asked: int | None = None
         self._asked_at = 0.0
@@ -118,7 +120,9 @@ class Front:
             if not self._may_restart():
                 return Ending(code, None, True, left)
             again = f"again ({len(self._restarts)} of {self._restarts_max} a minute)"
-            say(f"The {self._what} {how_it_ended(code)}; it goes on from its log {again}.")
+            self._tell_person(
+                f"The {self._what} {how_it_ended(code)}; it goes on from its log {again}."
+            )
 
     def _may_restart(self) -> bool:
         now = time.monotonic()
@@ -194,11 +198,11 @@ class Front:
         self._urgency += 1
         now = time.monotonic()
         if self._urgency == 1:
-            say("Stopping; finished steps are kept. Once more ends it at once.")
+            self._tell_person("Stopping; finished steps are kept. Once more ends it at once.")
             self._deadline = now + self._stop_s_max
             self._tell(STOP)
         elif self._urgency == 2:
-            say("Ending at once.")
+            self._tell_person("Ending at once.")
             self._deadline = now + KILL_S_MAX
             self._tell(KILL)
         else:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from visionflow.cli.front import FAIL_STOP, FRONT_FD, HEARD, KILL, STOP
-from visionflow.cli.terminal import say, say_error
+from visionflow.cli.telling import teller
+from visionflow.cli.terminal import say
 from visionflow.domain.errors import UsageError, VisionFlowError
 from visionflow.settings.server import ServerSettings
 
@@ -83,18 +84,19 @@ def main() -> NoReturn:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, on_end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
-    code = FAIL_STOP
+    code, tell = FAIL_STOP, say
     try:
         order, pipe = _order()
+        tell = teller(order.settings.log_format, "server")
         _listen(pipe, wishes)
         code = asyncio.run(_serve(order, wishes))
     except VisionFlowError as error:
-        say_error(error)
+        tell(f"visionflow: {error}")
         code = error.status
     except Exception as error:
-        say(f"visionflow: something that should not happen did: {error!r}. The log is intact.")
+        tell(f"visionflow: something that should not happen did: {error!r}. The log is intact.")
         if os.environ.get("VISIONFLOW_DEBUG") == "1":
-            say("".join(traceback.format_exception(error)))
+            tell("".join(traceback.format_exception(error)))
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
@@ -146,9 +148,7 @@ async def _serve(order: Order, wishes: Wishes) -> int:
     _announce(order, opened, ports.endpoints)
     failure = await _until_over(opened, wishes)
     if failure is not None:
-        say_error(failure) if isinstance(failure, VisionFlowError) else say(
-            f"visionflow: {failure}"
-        )
+        teller(order.settings.log_format, "server")(f"visionflow: {failure}")
         with suppress(Exception):
             await ports.close()
             await opened.close(kill=True)
@@ -194,22 +194,21 @@ def _log_into(opened: "OpenServer") -> None:
 def _announce(order: Order, opened: "OpenServer", endpoints: dict[str, str]) -> None:
     from importlib.metadata import version
 
-    settings, tcp = order.settings, endpoints["tcp"]
-    spoken = "MCP, POST / and JSON-RPC lines" if settings.enable_tcp else "MCP and POST /"
-    say(f"VisionFlow {version('visionflow')}, process {os.getpid()}, home {settings.home}")
-    say(f"  clients    {tcp}  ({spoken}; MCP at http://{tcp}/mcp)")
-    say(f"  web        http://{endpoints['web']}  (/health, /ready, /api)")
-    say(f"  socket     {endpoints['socket']}")
-    say(f"  workspace  {', '.join(settings.workspaces)}")
+    settings, tcp, web = order.settings, endpoints["tcp"], endpoints["web"]
+    lines = opened.core.lines
+    if settings.log_format == "text":
+        spoken = "MCP, POST / and JSON-RPC lines" if settings.enable_tcp else "MCP and POST /"
+        say(f"VisionFlow {version('visionflow')}, process {os.getpid()}, home {settings.home}")
+        say(f"  clients    {tcp}  ({spoken}; MCP at http://{tcp}/mcp)")
+        say(f"  web        http://{web}  (/health, /ready, /api)")
+        say(f"  socket     {endpoints['socket']}")
+        say(f"  workspace  {', '.join(settings.workspaces)}")
+        if not settings.allow_unauthenticated:
+            say("  Without a token only this user's programs on this machine may call.")
     if settings.allow_unauthenticated:
-        say("  WARNING: whoever reaches a port is served as admin, without a token")
-        say("           (VISIONFLOW_ALLOW_UNAUTHENTICATED).")
-        opened.core.lines.log(
-            "warning", None, "unauthenticated", "whoever reaches a port is served as admin"
-        )
-    else:
-        say("  Without a token only this user's programs on this machine may call.")
-    opened.core.lines.log("info", None, "listening", f"{tcp} {endpoints['web']}")
+        told = "VISIONFLOW_ALLOW_UNAUTHENTICATED: whoever reaches a port is served as admin"
+        lines.log("warning", None, "unauthenticated", told)
+    lines.log("info", None, "listening", f"clients {tcp}, web {web}, process {os.getpid()}")
     if order.json:
         told = {**endpoints, "pid": os.getpid(), "home": settings.home}
         print(msgspec.json.encode(told).decode(), flush=True)

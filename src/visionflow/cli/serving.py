@@ -16,6 +16,7 @@ from visionflow.domain.errors import StoreInUse
 
 if TYPE_CHECKING:
     from visionflow.cli.front import Ending
+    from visionflow.cli.telling import Tell
     from visionflow.settings.origins import Resolved
 
 SERVE_EXAMPLES = """\
@@ -109,6 +110,7 @@ def serve(
     from visionflow.adapters.lock import acquire
     from visionflow.cli import descendants
     from visionflow.cli.front import Front
+    from visionflow.cli.telling import teller
     from visionflow.compose.serve.core import ServerStore
     from visionflow.settings.origins import resolve
 
@@ -119,6 +121,7 @@ def serve(
         lock = acquire(store.front_lock)
     except StoreInUse as error:
         raise _in_use(store.folder, store.front_lock) from error
+    tell = teller(settings.log_format, "front")
     with lock:
         _await_predecessor(store.lock)
         descendants.end_marked(MARK, settings.home, LEFTOVER_GRACE_S)
@@ -128,11 +131,12 @@ def serve(
             stop_s_max=STOP_S_MAX,
             stdout=1 if json else 2,
             what="server",
+            tell=tell,
         )
         ending = front.run()
         if not descendants.adopts():
             descendants.end_recorded(store.log)
-    return _finish(ending, store.folder)
+    return _finish(ending, store.folder, tell)
 
 
 def _environment(resolved: "Resolved", as_json: bool) -> dict[str, str]:
@@ -174,19 +178,18 @@ def _is_served(pid: int) -> bool:
     return False
 
 
-def _finish(ending: "Ending", store: Path) -> int:
+def _finish(ending: "Ending", store: Path, tell: "Tell") -> int:
     from visionflow.cli.front import FAIL_STOP, how_it_ended
-    from visionflow.cli.terminal import say
 
     if ending.left:
         pids = ", ".join(map(str, ending.left))
-        say(f"visionflow: killed processes that the kernel does not let go yet: {pids}.")
+        tell(f"visionflow: killed processes that the kernel does not let go yet: {pids}.")
     if ending.asked is not None:
         if ending.code == 0:
             return 0
         return INTERRUPTED if ending.asked == signal.SIGINT else TERMINATED
     if ending.gave_up:
-        say(
+        tell(
             f"visionflow: the server {how_it_ended(ending.code)}, too often in a minute to start "
             f"it once more. Nothing acknowledged is lost; {store / 'visionflow.log'} may say why."
         )

@@ -20,7 +20,7 @@ from visionflow.domain.events import AnyEvent
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL
 from visionflow.engine.state import AgentState, Answer, SwarmState
-from visionflow.runtime.node import Node
+from visionflow.runtime.node import Node, Stopped
 from visionflow.runtime.queries import Queries
 
 T = TypeVar("T")
@@ -198,6 +198,7 @@ class Swarms:
         self._ending: dict[str, asyncio.Future[None]] = {}
         self._leaving: dict[str, LiveSwarm] = {}
         """Over, with processes that may still run."""
+        self._closed = False
         self._coming = 0
         self._turns: deque[asyncio.Future[None]] = deque()
         self.agents_max = agents_max
@@ -250,7 +251,10 @@ class Swarms:
         Raises:
             Refused: the fleet does not take it.
             UnknownSwarm: the command is known, and its swarm is over.
+            Stopped: the server ends.
         """
+        if self._closed:
+            raise Stopped("The server ends.", hint="Call again once it is back.")
         identity = await self._reservations.reserve(spec, by, command)
         found = self._live.get(identity)
         if found is not None:
@@ -310,14 +314,16 @@ class Swarms:
             self._ending.pop(swarm.id, None)
 
     async def close(self, kill: bool = False) -> None:
-        """Let go of all of them; they are taken up again another time."""
+        """Let go of all of them; they are taken up again another time. Until each is closed it can
+        be looked at; whoever asks for something is told."""
+        self._closed = True
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
-        live, self._live = self._live, {}
         ending = [asyncio.shield(each) for each in self._ending.values()]
-        closing = (
-            self._close(each, kill) for name, each in live.items() if name not in self._ending
-        )
+        live = [each for name, each in self._live.items() if name not in self._ending]
+        closing = (self._close(each, kill) for each in live)
         await asyncio.gather(*closing, *ending, return_exceptions=True)
+        for each in live:
+            self._live.pop(each.id, None)
 
     # Agents of all swarms ------------------------------------------------------------------
 

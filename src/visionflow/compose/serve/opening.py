@@ -54,27 +54,37 @@ class OpenServer:
         self._jobs = jobs
         self._held = held
         self._failure = failure
+        self._ending: asyncio.Future[None] | None = None
         self._closing: asyncio.Future[None] | None = None
 
     async def failed(self) -> BaseException:
         """Wait until it can answer nothing more, and say why."""
         return await asyncio.shield(self._failure)
 
+    async def end_workers(self, kill: bool = False) -> None:
+        """Take on nothing more and end the workers: they are asked, and killed after eight
+        seconds; with `kill` at once. Again is harmless, and waits for the first."""
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._end_workers(kill))
+        await asyncio.shield(self._ending)
+
+    async def _end_workers(self, kill: bool) -> None:
+        self.server.ready = False
+        await self._jobs.close()
+        await self.core.swarms.close(kill)
+
     async def close(self, kill: bool = False) -> None:
         """End the workers, then everything; what is not finished stays in the log.
 
-        Workers are asked first and killed after eight seconds; with `kill` at once. Again is
-        harmless, and waits for the first.
+        Again is harmless, and waits for the first.
         """
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close(kill))
         await asyncio.shield(self._closing)
 
     async def _close(self, kill: bool) -> None:
-        self.server.ready = False
         try:
-            await self._jobs.close()
-            await self.core.swarms.close(kill)
+            await self.end_workers(kill)
         finally:
             await self._held.aclose()
 
