@@ -141,6 +141,19 @@ def test_no_token_is_ever_on_record(tmp_path: Path) -> None:
     assert WRONG not in told
 
 
+def test_the_use_of_a_token_is_on_record_once_an_hour_for_each_place(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, UNKNOWN)
+    _, text = rig.tokens.create("laptop", Role.OPERATOR)
+    for _ in range(5):
+        arrive(rig).for_request(bearer=text)
+    assert rig.records.codes().count("login") == 1
+    arrive(rig, ELSEWHERE).for_request(bearer=text)
+    assert rig.records.codes().count("login") == 2
+    rig.clock.s += 3_600
+    arrive(rig).for_request(bearer=text)
+    assert rig.records.codes().count("login") == 3
+
+
 def test_a_flood_by_a_tokens_client_is_limited_over_all_its_connections(tmp_path: Path) -> None:
     rig = Rig(tmp_path, UNKNOWN, calls_per_second=0.1, calls_at_once=50)
     _, text = rig.tokens.create("flooder", Role.OPERATOR)

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 from webbed import Web, settings_in, with_web
 
 from visionflow.domain.access import Role
 from visionflow.interfaces.access.tokens import Tokens
+from visionflow.interfaces.web import app, connections
 
 
 class Held:
@@ -248,3 +250,52 @@ def test_connections_are_counted_and_one_too_many_is_told_so(tmp_path: Path) -> 
         assert (await web("GET", "/health")).status == 200
 
     with_web(settings_in(tmp_path, connections_max=3), use)
+
+
+def test_a_request_that_never_comes_whole_holds_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_S", 0.1)
+    monkeypatch.setattr(app, "BODY_S", 0.1)
+
+    async def use(web: Web) -> None:
+        host, port = web.web
+        for begun in (b"", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: "):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(begun)
+            assert await asyncio.wait_for(reader.read(), 30) == b""
+            writer.close()
+            await writer.wait_closed()
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(
+            b"POST /api/swarms HTTP/1.1\r\nHost: localhost\r\n"
+            b'Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{"to'
+        )
+        answer = await asyncio.wait_for(reader.read(), 30)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        writer.close()
+        await writer.wait_closed()
+        assert (await web("GET", "/health")).status == 200
+
+    with_web(settings_in(tmp_path), use)
+
+
+def test_a_client_that_goes_away_ends_what_waits_and_leaves_nothing(tmp_path: Path) -> None:
+    async def use(web: Web) -> None:
+        await web("POST", "/api/swarms", {"topology": "mesh"})
+        order = {"task": {"type": "nobody_does_this", "description": "wait"}}
+        made = await web("POST", "/api/tasks", order)
+        assert made.status == 200, made.body
+        before = len(asyncio.all_tasks())
+        host, port = web.web
+        _, writer = await asyncio.open_connection(host, port)
+        path = f"/api/tasks/{made.json['taskId']}/results?wait=true&waitTimeout=50s"
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        while len(asyncio.all_tasks()) < before + 2:
+            await asyncio.sleep(0.01)
+        writer.close()
+        await writer.wait_closed()
+        while len(asyncio.all_tasks()) > before or web.server.connections.total:
+            await asyncio.sleep(0.01)
+
+    with_web(settings_in(tmp_path), use)

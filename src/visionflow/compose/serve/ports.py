@@ -134,6 +134,7 @@ async def _serve_web(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         ws="none",
         timeout_graceful_shutdown=round(CLOSE_S_MAX),
     )

@@ -13,7 +13,7 @@ import msgspec
 from visionflow.domain.errors import Unauthenticated, VisionFlowError
 from visionflow.interfaces.access.gate import Gate, Session
 from visionflow.interfaces.access.headers import Headers
-from visionflow.interfaces.access.peers import Peer, peer_of, plain_host
+from visionflow.interfaces.access.peers import Peer, plain_host
 from visionflow.interfaces.tools.faults import Fault, fault_of
 
 Scope = MutableMapping[str, Any]
@@ -93,17 +93,6 @@ async def session_of(scope: Scope, gate: Gate, face: str) -> Session:
         )
         found = scope[SESSION] = gate.arrive(peer, face)
     return await found.known()
-
-
-def arriving(app: App, gate: Gate, transport: Any, face: str) -> App:
-    """`app` for the requests of one connection, with the connection's session in their scope."""
-    session = gate.arrive(peer_of(transport), face)
-
-    async def arrived(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[SESSION] = session
-        await app(scope, receive, send)
-
-    return arrived
 
 
 def bearer_of(headers: Headers) -> str | None:

@@ -37,6 +37,7 @@ from visionflow.settings.server import ServerSettings
 
 FAILED_LOGINS, FAILED_WINDOW_S = 10, 60.0
 """Of one address; after that it is told to wait. A right token is never turned away for it."""
+LOGIN_S, LOGINS_MAX = 3_600.0, 10_000
 _HOW = (
     "Send a token: `Authorization: Bearer TOKEN`, `_meta` with `visionflow/token`, or the method "
     "`authenticate` first. `visionflow token create NAME --role operator` makes one."
@@ -195,6 +196,8 @@ class Gate:
         self.headers = HeaderRules(settings)
         self._lookups = lookups
         self._audit = audit
+        self._now = now
+        self._logins: dict[tuple[str, str, str], float] = {}
         self._limits = Limits(settings.calls_per_second, settings.calls_at_once, now)
         self._failures = Rate(FAILED_LOGINS, FAILED_WINDOW_S, now)
         self._numbers = itertools.count(1)
@@ -267,10 +270,20 @@ class Gate:
         except Forbidden as error:
             self._record(session.who, session.face, "forbidden", error.message)
             raise
-        self._record(
-            f"token:{token.name}", session.face, "login", f"{session.who}, role {token.role}"
-        )
+        self._note_login(token, session)
         return token
+
+    def _note_login(self, token: Token, session: Session) -> None:
+        """Put on record that a token is used, once an hour for each place that it is used from: a
+        program that connects for every call would fill the log."""
+        now, place = self._now(), (token.id, session.peer.address, session.face)
+        if now - self._logins.get(place, -LOGIN_S) < LOGIN_S:
+            return
+        if len(self._logins) >= LOGINS_MAX:
+            self._logins.clear()
+        self._logins[place] = now
+        told = f"{session.who}, role {token.role}"
+        self._record(f"token:{token.name}", session.face, "login", told)
 
     def turned_away(self, session: Session, error: Refused | Fault) -> None:
         """Put on record that a request was refused before any tool was called."""

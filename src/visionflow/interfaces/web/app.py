@@ -38,6 +38,8 @@ from visionflow.interfaces.wire.jsonrpc import Bad, value_of
 
 ORPHAN_S = 30.0
 """How long a call whose client is gone may take to end before it is stopped."""
+BODY_S = 60.0
+"""A body's next bytes must come within this."""
 FIELDS_MAX = 100
 KEY_HEADER = "idempotency-key"
 FACE = "rest"
@@ -245,7 +247,10 @@ async def _body(receive: Receive, headers: Headers, bytes_max: int) -> "bytes | 
         return fault
     parts = bytearray()
     while True:
-        message: Message = await receive()
+        try:
+            message: Message = await asyncio.wait_for(receive(), BODY_S)
+        except TimeoutError:
+            return Fault(INVALID, 408, "The body did not come in time.", {"code": "too_slow"})
         if message["type"] == "http.disconnect":
             raise UsageError("The client went away before its request was complete.")
         parts += message.get("body", b"")

@@ -20,6 +20,7 @@ _ALWAYS = {
 _CALLS = {
     400: "The body is no JSON, or the request cannot be understood.",
     404: "There is no such swarm, agent, task or other thing.",
+    408: "The body did not come in time.",
     409: "Not now: a limit is reached, or the state of things does not allow it.",
     413: "The body is too large.",
     415: "The body is not JSON.",
