@@ -67,7 +67,6 @@ LAST = (
 def figures_of(read: Read, from_ms: int, to_ms: int, recent: int, types: int) -> Figures:
     """All figures of a stretch. `read` runs a statement."""
     stretch = (from_ms, to_ms)
-    agents = _agents(read, stretch)
     done = cast("list[tuple[str, int, int, int, int]]", read(DONE, stretch))
     completed, failed = sum(row[1] for row in done), sum(row[2] for row in done)
     failures = cast("list[tuple[str, str, str, str, str, int]]", read(RECENT, (*stretch, recent)))
@@ -84,7 +83,7 @@ def figures_of(read: Read, from_ms: int, to_ms: int, recent: int, types: int) ->
             FailureRow(task=task, type=type, agent=agent, kind=kind, reason=reason, ended_ms=at_ms)
             for task, type, agent, kind, reason, at_ms in failures
         ],
-        agents=agents,
+        agents=_agents(read, stretch, done),
         types=_types(read, stretch, types) if types else [],
     )
 
@@ -93,8 +92,9 @@ def _counts(rows: list[tuple[object, ...]]) -> dict[str, int]:
     return dict(cast("list[tuple[str, int]]", rows))
 
 
-def _agents(read: Read, stretch: tuple[int, int]) -> list[AgentFigures]:
-    done = cast("list[tuple[str, int, int, int, int]]", read(DONE, stretch))
+def _agents(
+    read: Read, stretch: tuple[int, int], done: list[tuple[str, int, int, int, int]]
+) -> list[AgentFigures]:
     rows = {row[0]: row for row in done}
     held = _counts(read(HELD, ()))
     busy = _counts(read(BUSY, stretch))
