@@ -277,6 +277,7 @@ def test_a_terminated_agents_task_goes_to_another_and_a_draining_one_finishes_it
         assert holder is not None
         told = await client.call("agent_terminate", agentId=holder, drain=True)
         assert (told["status"], told["openTasks"]) == ("draining", 1)
+        assert (await client.call("agent_status", agentId=holder))["draining"] is True
         second = await submit(swarm, "waiting", str(go))
         await until(lambda: swarm.state.tasks[second].status == "running")
         other = swarm.state.tasks[second].agent

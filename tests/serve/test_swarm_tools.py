@@ -275,12 +275,13 @@ def test_swarms_are_listed_in_pages_and_those_that_are_over_stay_in_the_list(
         await client.call("swarm_destroy", swarmId=made[1], reason="no more use")
         page = await client.call("swarm_list", limit=2)
         assert page["total"] == 5
-        assert [(s["swarmId"], s["status"], s["reason"]) for s in page["swarms"]] == [
-            (made[1], "ended", "no more use"),
-            (made[0], "active", None),
-        ]
+        assert [each["swarmId"] for each in page["swarms"]] == [made[4], made[3]]
         rest = await client.call("swarm_list", cursor=page["nextCursor"])
-        assert [each["swarmId"] for each in rest["swarms"]] == made[2:]
+        assert [(s["swarmId"], s["status"], s["reason"], s["name"]) for s in rest["swarms"]] == [
+            (made[2], "active", None, "n2"),
+            (made[0], "active", None, "n0"),
+            (made[1], "ended", "no more use", "n1"),
+        ]
         assert rest["nextCursor"] is None
         fault = await client.refused("swarm_list", cursor="nowhere")
         assert fault.rpc == ARGUMENTS

@@ -51,6 +51,8 @@ class FleetState:
         """Those that are promised and not over, oldest first."""
         self.ended: dict[str, str] = {}
         """Swarms that are over, with the reason, oldest first."""
+        self.over: dict[str, SwarmSpec] = {}
+        """What those were. It follows from the log and decides nothing: no part of the hash."""
         self.memory: dict[tuple[str, str], KeptState] = {}
         self.memory_bytes = 0
         """Sizes of all values together."""
@@ -248,10 +250,14 @@ def evolve(state: FleetState, event: f.FleetEvent) -> None:
             state.swarms[event.spec.id] = event.spec
             _answer(state, event.command, Answer(state.now_ms, event.spec.id))
         case f.SwarmEnded():
-            state.swarms.pop(event.swarm, None)
+            was = state.swarms.pop(event.swarm, None)
             state.ended[event.swarm] = event.reason
+            if was is not None:
+                state.over[event.swarm] = was
             if len(state.ended) > SWARMS_ENDED_MAX:
-                del state.ended[next(iter(state.ended))]
+                oldest = next(iter(state.ended))
+                del state.ended[oldest]
+                state.over.pop(oldest, None)
             _answer(state, event.command, Answer(state.now_ms, event.swarm))
         case f.MemoryStored():
             _forget(state, (event.namespace, event.key))

@@ -146,6 +146,8 @@ class AgentTold(Result, frozen=True, kw_only=True):
     name: str
     type: str
     status: str
+    draining: bool
+    """It ends once it has finished what it holds."""
     reason: str | None
     """Why it is in error or failed."""
     pid: int | None
@@ -199,6 +201,7 @@ def _told(swarm: LiveSwarm, agent: AgentState, config: dict[str, Any] | None) ->
         name=spec.name,
         type=spec.type,
         status=agent.status,
+        draining=spec.id in swarm.state.draining,
         reason=agent.reason,
         pid=pid_of(swarm.state, agent),
         capabilities=list(spec.capabilities),
@@ -248,6 +251,7 @@ async def _told_of_left(
         name=row.name,
         type=row.type,
         status=row.status,
+        draining=False,
         reason=row.reason,
         pid=None,
         capabilities=list(row.capabilities),

@@ -105,7 +105,7 @@ class Births:
             elif isinstance(event, _TOLD):
                 if isinstance(event, e.AgentReady):
                     self._born(event.agent, at_ms)
-                elif isinstance(event, e.AgentTerminated):
+                elif not isinstance(event, e.AgentFailed):
                     self._spawned.pop(event.agent, None)
                     self._took_ms.pop(event.agent, None)
                 self._wake([event.agent])

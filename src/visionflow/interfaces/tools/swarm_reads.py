@@ -222,11 +222,11 @@ class Listed(Result, frozen=True, kw_only=True):
     """Why it ended."""
     agents: int
     max_agents: int | None
-    open_tasks: int | None
+    open_tasks: int
 
 
 class SwarmsListed(Result, frozen=True, kw_only=True):
-    """A page of swarms: first those that are over, then the others, oldest first."""
+    """A page of swarms: first those that are not over, the newest first; then the others."""
 
     swarms: list[Listed]
     total: int
@@ -243,7 +243,8 @@ def listing(server: Server) -> AnyTool:
             call.after(server.fleet.settled)
         ended = server.fleet.state.ended
         live = {swarm.id: swarm for swarm in server.swarms.all()}
-        names = [name for name in ended if name not in live] + list(live)
+        over = [name for name in ended if name not in live]
+        names = [*reversed(live), *reversed(over)]
         start = _place(names, given.cursor)
         page = names[start : start + given.limit]
         for name in page:
@@ -251,7 +252,10 @@ def listing(server: Server) -> AnyTool:
                 call.after(live[name].settled)
         return SwarmsListed(
             swarms=[
-                _listed(live[name]) if name in live else _over(name, ended[name]) for name in page
+                _listed(live[name])
+                if name in live
+                else _over(name, ended[name], server.fleet.state.over.get(name))
+                for name in page
             ],
             total=len(names),
             next_cursor=page[-1] if start + len(page) < len(names) else None,
@@ -293,15 +297,15 @@ def _listed(swarm: LiveSwarm) -> Listed:
     )
 
 
-def _over(name: str, reason: str) -> Listed:
+def _over(name: str, reason: str, was: SwarmSpec | None) -> Listed:
     return Listed(
         swarm_id=name,
-        name=None,
-        topology=None,
-        strategy=None,
+        name=None if was is None else was.name,
+        topology=None if was is None else was.topology,
+        strategy=None if was is None else was.strategy,
         status="ended",
         reason=reason,
         agents=0,
-        max_agents=None,
-        open_tasks=None,
+        max_agents=None if was is None else was.limits.agents_max,
+        open_tasks=0,
     )
