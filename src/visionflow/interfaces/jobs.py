@@ -3,14 +3,17 @@
 How a goal becomes a plan and a plan a report is behind `Jobs`; tools and faces see this.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from visionflow.domain.access import Caller
 from visionflow.domain.tasks import DEFAULT_RETRY, Priority, RetryPolicy
 from visionflow.runtime.swarms import LiveSwarm
+
+T = TypeVar("T")
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +134,19 @@ class Jobs(Protocol):
 
     async def concluded(self, task: str) -> None:
         """Wait until the report of an ended playbook task is written; at once for any other."""
+        ...
+
+    def covered(self, task: str, value: T) -> T:
+        """What a task said of itself while it works (a note, a reason), without the secrets that
+        its run is known to have found by now."""
+        ...
+
+    async def veiled(self, tasks: Iterable[str], value: T, *, at_once: bool = False) -> T:
+        """What tells of these tasks (results, events), without the secrets that their runs found.
+
+        Of tasks that are of no run it is `value` itself. May take the time of reading a log, and
+        of a run under way that of writing its report; with `at_once` what is known by now is
+        enough."""
         ...
 
     def runs(self) -> list[Report]:

@@ -5,7 +5,7 @@ hands in what was promised, goes on with what is under way, and writes what was 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -22,6 +22,7 @@ from visionflow.compose.serve.jobs_runs import ServedRun
 from visionflow.compose.serve.jobs_store import RunStore
 from visionflow.compose.serve.jobs_team import covered
 from visionflow.compose.serve.jobs_told import told
+from visionflow.compose.serve.jobs_veil import Veils
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.access import Caller
@@ -47,6 +48,7 @@ class ServerJobs:
         self.planner = Planner(core, self._store, self._threads)
         self._runs: dict[str, ServedRun] = {}
         """Those under way, by their root task."""
+        self._veils = Veils(self._store, core.blobs, self._threads, self._runs)
         self._following: dict[str, asyncio.Task[None]] = {}
         self._starting: dict[str, asyncio.Future[Started]] = {}
         """Orders that are being taken on, by the id of their command."""
@@ -138,6 +140,14 @@ class ServerJobs:
         if run is not None:
             await asyncio.shield(run.done)
 
+    def covered(self, task: str, value: T) -> T:
+        """See `Jobs.covered`."""
+        return self._veils.covered(task, value)
+
+    async def veiled(self, tasks: Iterable[str], value: T, *, at_once: bool = False) -> T:
+        """See `Jobs.veiled`."""
+        return await self._veils.veiled(tasks, value, at_once)
+
     def runs(self) -> list[Report]:
         """See `Jobs.runs`."""
         return self._store.all()
@@ -219,8 +229,8 @@ class ServerJobs:
             log("error", None, "run_lost", text)
         finally:
             self._runs.pop(root, None)
-            if not run.done.done():
-                run.done.set_result(None)
+            self._veils.ended(root, run.secrets)
+            run.ended()
 
     def _watch(self, swarm: LiveSwarm) -> None:
         if self._watched.get(swarm.id) is swarm:

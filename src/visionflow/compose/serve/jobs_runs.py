@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from visionflow.agents.report.view import RunView
+from visionflow.agents.tools.veiling import KnownSecrets
 from visionflow.compose.job.concluding import conclude
 from visionflow.compose.job.events import Follower, source_of
 from visionflow.compose.job.folder import Order, RunFolder
@@ -50,12 +51,42 @@ class ServedRun:
         self._blobs = blobs
         self._threads = threads
         self._grown = asyncio.Event()
+        self._asking: list[asyncio.Future[KnownSecrets]] = []
+        self._answering: list[asyncio.Future[KnownSecrets]] = []
+        """Those that asked before the log was read last."""
         self._stopping = False
         self._swarm_over = swarm is None
         self._secrecy = Secrecy(folder)
         self._view: RunView | None = None
         self._written = 0.0
         self._stale = True
+
+    @property
+    def secrets(self) -> KnownSecrets:
+        """The values that must not be told, as far as they are known by now."""
+        return self._secrecy.known
+
+    async def known(self) -> KnownSecrets:
+        """The same, up to all that the log holds now."""
+        if self.done.done():
+            return self.secrets
+        asked: asyncio.Future[KnownSecrets] = asyncio.get_running_loop().create_future()
+        self._asking.append(asked)
+        self._grown.set()
+        return await asked
+
+    def ended(self) -> None:
+        """Nobody follows it any more."""
+        self._answering += self._asking
+        self._tell_secrets()
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _tell_secrets(self) -> None:
+        answering, self._answering = self._answering, []
+        for asked in answering:
+            if not asked.done():
+                asked.set_result(self.secrets)
 
     def wake(self) -> None:
         """Its log has grown."""
@@ -87,6 +118,8 @@ class ServedRun:
         story = follower.story
         while not self._stopping:
             self._grown.clear()
+            self._answering += self._asking
+            self._asking = []
             over = self._swarm_over
             grown = await self._in_thread(follower.catch_up)
             if grown:
@@ -125,13 +158,15 @@ class ServedRun:
     async def _write_when_due(self, story: Story) -> float | None:
         """Write what is known; returns after how many seconds to look again, if nothing comes."""
         if not self._stale or story.plan is None:
+            self._tell_secrets()
             return None
         first = self._view is None or self._view.findings is None
         interval_s = FIRST_S if first else self.order.supervision_ms / 1_000
         left_s = self._written + interval_s - time.monotonic()
-        if left_s > 0:
+        if left_s > 0 and not self._answering:
             return left_s
         await self._in_thread(lambda: self._write(story))
+        self._tell_secrets()
         return None
 
     def _write(self, story: Story) -> None:

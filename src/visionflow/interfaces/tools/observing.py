@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast, get_args
 
 import msgspec
 
-from visionflow import agents as roles
+from visionflow.agents import ROLES
 from visionflow.domain.access import READERS
 from visionflow.domain.errors import BlobMissing, UsageError
 from visionflow.domain.events import AnyEvent
@@ -32,6 +32,7 @@ from visionflow.runtime.queries import EventPage, EventRow
 
 PROTOCOLS = ("2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 """Versions of MCP that are spoken here, the newest first."""
+ROLES_PLACE = "visionflow.agents"
 VALUE_BYTES_MAX = 4_096
 """A value in an event that is larger is told by its size."""
 KINDS: dict[str, type[AnyEvent]] = {
@@ -94,6 +95,14 @@ class Info(Result, frozen=True, kw_only=True):
     settings: dict[str, SettingShown]
 
 
+def _tasks_in(page: EventPage) -> list[str]:
+    """The tasks that a page tells of; a vote is named after the run that holds it."""
+    named = (
+        getattr(row.event, "task", None) or getattr(row.event, "vote", None) for row in page.events
+    )
+    return list(dict.fromkeys(name for name in named if name is not None))
+
+
 class ObservingTools:
     """The tools of one server."""
 
@@ -118,6 +127,7 @@ class ObservingTools:
                 read_and_show(found),
             )
         )
+        events = await self._server.jobs.veiled(_tasks_in(page), events)
         return Events(
             swarm_id=swarm.id,
             events=events,
@@ -263,9 +273,10 @@ def _facts(server: Server) -> tuple[str, dict[str, list[str]]]:
 def task_types(server: Server) -> dict[str, list[str]]:
     """The types of task that each agent type knows, where its class says so. It may import them."""
     found: dict[str, list[str]] = {}
+    roles = import_module(ROLES_PLACE)
     for name, template in server.templates.templates.items():
         place, _, kind = template.class_path.rpartition(":")
-        if place == roles.__name__ and kind in roles.ROLES:
+        if place == ROLES_PLACE and kind in ROLES:
             home = import_module(cast("type", getattr(roles, kind)).__module__)
             found[name] = list(cast("tuple[str, ...]", home.TASK_TYPES))
     return found

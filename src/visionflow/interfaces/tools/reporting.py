@@ -143,6 +143,8 @@ class ReportingTools:
             return figures, queries.agents(), queries.began_ms()
 
         figures, rows, began_ms = await swarm.read(read)
+        failed = [each.task for each in figures.recent]
+        figures = await self._server.jobs.veiled(failed, figures, at_once=True)
         since_ms = max(from_ms, began_ms)
         agents = _agents(figures, rows, since_ms, until_ms)
         tasks = _totals(figures, until_ms - since_ms)

@@ -106,7 +106,7 @@ class ResultTools:
             raise UsageError(f"{row.id} is no plan, so it has no part {given.part!r:.100}.")
         loop = asyncio.get_running_loop()
         report = await loop.run_in_executor(None, self._server.jobs.report, row.id)
-        found = await _value(swarm, row, parts, report, given.part, start is not None)
+        found = await self._value(swarm, row, parts, report, given.part, start is not None)
         text, cursor = found.text, None
         if text is not None:
             place = start or 0
@@ -115,16 +115,19 @@ class ResultTools:
             cursor = str(place + shown) if place + shown < len(text) else None
             text = piece
         left_out = found.text is not None
+        shown_parts = [_part(each) for each in parts[:PARTS_SHOWN_MAX]]
+        told = (row.reason, shown_parts)
+        reason, shown_parts = await self._server.jobs.veiled([row.id], told)
         return Results(
             task_id=row.id,
             swarm_id=swarm.id,
             status=row.status,
-            reason=row.reason,
+            reason=reason,
             result=None if left_out else found.value,
             text=text,
             left_out=["result"] if left_out else [],
             next_cursor=cursor,
-            parts=[_part(each) for each in parts[:PARTS_SHOWN_MAX]],
+            parts=shown_parts,
             parts_total=len(parts),
             report=found.run,
             agent_id=row.agent,
@@ -132,32 +135,36 @@ class ResultTools:
             ended_at=iso_or_none(row.ended_ms),
         )
 
-
-async def _value(
-    swarm: LiveSwarm,
-    row: TaskRow,
-    parts: list[TaskRow],
-    report: Report | None,
-    part: str | None,
-    as_text: bool,
-) -> Value:
-    """The result that is asked for, read in a thread: it may be large."""
-    blobs = swarm.node.intake.blobs
-
-    def read() -> Value:
+    async def _value(
+        self,
+        swarm: LiveSwarm,
+        row: TaskRow,
+        parts: list[TaskRow],
+        report: Report | None,
+        part: str | None,
+        as_text: bool,
+    ) -> Value:
+        """The result that is asked for, read in a thread: it may be large."""
+        blobs, loop = swarm.node.intake.blobs, asyncio.get_running_loop()
         run = None if report is None else _run(report)
         if report is not None and report.summary is not None and part is None:
-            return _told(report.summary, as_text, run)
-        if not row.phases:
-            return _told(_result(row, blobs), as_text, run)
-        if len(parts) == 1 and parts[0].id == part:
-            return _told(_result(parts[0], blobs), as_text, run)
-        phases: dict[str, list[Any]] = {}
-        for each in parts:
-            phases.setdefault(each.phase or "", []).append(_result(each, blobs))
-        return _told(phases, as_text, run)
+            summary = report.summary
+            return await loop.run_in_executor(None, lambda: _told(summary, as_text, run))
 
-    return await asyncio.get_running_loop().run_in_executor(None, read)
+        def read() -> Any:
+            if not row.phases:
+                return _result(row, blobs)
+            if len(parts) == 1 and parts[0].id == part:
+                return _result(parts[0], blobs)
+            phases: dict[str, list[Any]] = {}
+            for each in parts:
+                phases.setdefault(each.phase or "", []).append(_result(each, blobs))
+            return phases
+
+        value = await loop.run_in_executor(None, read)
+        # A report hides what its run's tools called secrets; what its parts said does not.
+        value = await self._server.jobs.veiled([row.id], value)
+        return await loop.run_in_executor(None, lambda: _told(value, as_text, run))
 
 
 def _start(cursor: str | None) -> int | None:

@@ -105,7 +105,8 @@ class TaskTools:
         parts = await parts_of(swarm, row) if row.phases else None
         if not swarm.is_settled:
             call.after(swarm.settled)
-        return standing(swarm, row, attempts, parts)
+        found = standing(swarm, row, attempts, parts)
+        return await self._server.jobs.veiled([row.id], found, at_once=True)
 
     async def list(self, call: Call, given: ListArguments) -> Listed:
         """A page of tasks in the order of submission."""
@@ -119,7 +120,9 @@ class TaskTools:
         rows = await swarm.read(
             lambda queries: queries.tasks(after=after, limit=limit, wanted=wanted)
         )
+        parts = [row.id for row in rows if row.parent is not None and row.reason]
         shown = [_shown(swarm, row) for row in rows]
+        shown = await self._server.jobs.veiled(parts, shown, at_once=True)
         if not swarm.is_settled:
             call.after(swarm.settled)
         last = rows[-1] if len(rows) == limit else None

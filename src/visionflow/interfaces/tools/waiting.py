@@ -43,7 +43,8 @@ async def ended(
         VisionFlowError: nothing is decided in this swarm any more, and the task has not ended.
     """
     if task in swarm.state.tasks:
-        over = await _until_over(swarm, task, call, timeout_ms, begun_here)
+        telling = Telling(server, swarm, task, call)
+        over = await _until_over(swarm, task, call, timeout_ms, begun_here, telling)
         if not over:
             return False
     await server.jobs.concluded(task)
@@ -51,7 +52,12 @@ async def ended(
 
 
 async def _until_over(
-    swarm: LiveSwarm, task: str, call: Call, timeout_ms: int | None, begun_here: bool
+    swarm: LiveSwarm,
+    task: str,
+    call: Call,
+    timeout_ms: int | None,
+    begun_here: bool,
+    telling: "Telling",
 ) -> bool:
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
@@ -67,7 +73,6 @@ async def _until_over(
     swarm.node.completions.wait(task, hear)
     until = None if timeout_ms is None else loop.time() + timeout_ms / 1_000
     gone = asyncio.ensure_future(call.cancelled.wait())
-    telling = Telling(swarm, task, call)
     try:
         while not over.done() and not gone.done():
             left_s = None if until is None else until - loop.time()
@@ -98,7 +103,8 @@ async def _until_over(
 class Telling:
     """Tells whoever made a call how far the task is that it waits for."""
 
-    def __init__(self, swarm: LiveSwarm, task: str, call: Call) -> None:
+    def __init__(self, server: Server, swarm: LiveSwarm, task: str, call: Call) -> None:
+        self._server = server
         self._swarm = swarm
         self._task = task
         self._call = call
@@ -112,7 +118,7 @@ class Telling:
         found = progress_of(self._swarm, self._task)
         if found is None:
             return
-        fraction, note = found
+        fraction, note = found[0], self._server.jobs.covered(self._task, found[1])
         if fraction is not None:
             fraction = self._most = max(self._most, fraction)
         if (fraction, note) == self._told:
