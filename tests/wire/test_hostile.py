@@ -333,7 +333,7 @@ def test_a_connection_that_is_reset_in_the_middle_leaves_nothing_behind() -> Non
                     found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                     writer.close()
                 # What only waited has ended; what was begun was done.
-                await until(lambda: sorted(rig.cancelled) == ["a", "b", "c"])
+                await until(lambda: sorted(rig.gone) == ["a", "b", "c"])
                 assert sorted(rig.effects) == ["a", "b", "c"]
                 await until(lambda: len(asyncio.all_tasks()) == before)
                 assert rig.listening is not None and rig.listening.floor.desk.running == 0

@@ -16,6 +16,7 @@ from tests.wire.wire_rig import (
     served_unix,
     until,
 )
+from visionflow.interfaces.wire import desk
 
 
 def line(message: Any) -> bytes:
@@ -195,6 +196,25 @@ def test_a_call_can_be_taken_back_while_it_waits_and_before_it_began() -> None:
             rig.opened("h").set()
             assert (await client.line())["id"] == 2
             assert rig.effects == []
+
+    bounded(run())
+
+
+def test_what_does_not_end_when_it_is_taken_back_is_ended_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run() -> None:
+        async with served() as rig, connected(rig) as client:
+            monkeypatch.setattr(desk, "ORPHAN_S", 0.0)
+            await client.send(line(called("forever", 1, text="f")))
+            await until(lambda: rig.begun == ["f"])
+            params = {"requestId": 1}
+            back = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+            reply = await client.ask(back)
+            assert (reply["id"], reply["error"]["data"]["code"]) == (1, "cancelled")
+            await client.send(line(called("forever", 2, text="g")))
+            await until(lambda: rig.begun == ["f", "g"])
+        assert rig.listening is not None and rig.listening.floor.desk.running == 0
 
     bounded(run())
 

@@ -245,7 +245,7 @@ def test_a_client_that_went_away_ends_what_only_waited() -> None:
                 await until(lambda: rig.begun == ["w"])
                 found: socket.socket = client.writer.get_extra_info("socket")
                 found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((1, *bytes(7))))
-            await until(lambda: rig.cancelled == ["w"])
+            await until(lambda: rig.gone == ["w"])
             await until(lambda: rig.connections.total == 0)
 
     bounded(run())

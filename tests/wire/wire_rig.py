@@ -97,7 +97,8 @@ class Rig:
         self.gates: dict[str, asyncio.Event] = {}
         """By its text, what a call of `wait` waits for."""
         self.begun: list[str] = []
-        self.cancelled: list[str] = []
+        self.gone: list[str] = []
+        """Of `wait`: whose client was gone."""
         self.clients: list[str] = []
         self.durable = asyncio.Event()
         self.durable.set()
@@ -148,13 +149,20 @@ def tools_of(rig: Rig) -> list[AnyTool]:
         back = asyncio.ensure_future(call.cancelled.wait())
         try:
             await asyncio.wait((opened, back), return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            rig.cancelled.append(asked.text)
-            raise
         finally:
             opened.cancel()
             back.cancel()
-        return Said(text="taken back" if call.cancelled.is_set() else asked.text)
+        if not call.cancelled.is_set():
+            return Said(text=asked.text)
+        if not call.taken_back:
+            rig.gone.append(asked.text)
+        return Said(text="taken back" if call.taken_back else "gone")
+
+    async def forever(call: Call, asked: Text) -> Said:
+        rig.begun.append(asked.text)
+        call.took_effect()
+        await asyncio.Event().wait()
+        return Said(text=asked.text)
 
     async def hold(call: Call, asked: Text) -> Said:
         rig.begun.append(asked.text)
@@ -201,6 +209,7 @@ def tools_of(rig: Rig) -> list[AnyTool]:
         tool("note", note, roles=OPERATORS),
         tool("wait", wait, long=True, reads=True),
         tool("hold", hold),
+        tool("forever", forever),
         tool("unsettled", unsettled, reads=True),
         tool("refuse", refuse, group="agents"),
         tool("limit", limit, group="swarm"),

@@ -17,7 +17,7 @@ from visionflow.domain.access import Caller
 from visionflow.domain.errors import UnknownId, UsageError, VisionFlowError
 from visionflow.interfaces.access.gate import Session
 from visionflow.interfaces.tools.arguments import Result
-from visionflow.interfaces.tools.faults import METHOD, Fault, fault_of
+from visionflow.interfaces.tools.faults import METHOD, SERVER, Fault, fault_of
 from visionflow.interfaces.tools.tool import Call, Prepared, Progress
 from visionflow.interfaces.wire import asking, cutting, dialect
 from visionflow.interfaces.wire.desk import Desk, Running, log
@@ -43,9 +43,7 @@ class _Call(msgspec.Struct, eq=False):
 
     id: bytes | None
     call: Call
-    long: bool
     task: Running | None = None
-    took_effect: bool = False
 
 
 class _Batch:
@@ -134,15 +132,15 @@ class Conversation:
         self._pump()
 
     def leave(self) -> None:
-        """The other side is gone: nothing new starts, and nothing is told any more."""
+        """The other side is gone: nothing new starts, nothing is told any more, and what only
+        waits ends. What was begun is not taken back by that."""
         self._left = True
         self._queue.clear()
-        for running in list(self._running):
-            if running.task is None:
-                continue
-            self._desk.orphan(running.task)
-            if running.long and running.took_effect:
-                running.task.cancel()
+        for running in self._running:
+            running.call.taken_back = False
+            running.call.cancelled.set()
+            if running.task is not None:
+                self._desk.orphan(running.task)
 
     # Turns ---------------------------------------------------------------------------------
 
@@ -177,18 +175,12 @@ class Conversation:
         if self._on_pumped is not None:
             self._on_pumped()
 
-    def _over(self, running: _Call) -> None:
+    def _took_effect(self, running: _Call) -> None:
         """It has its result, or only waits: the next may start."""
-        running.took_effect = True
         if self._turn is running:
             self._turn = None
-            if self._left and running.long and running.task is not None:
-                running.task.cancel()
-
-    def _took_effect(self, running: _Call) -> None:
-        self._over(running)
-        if self._queue:
-            asyncio.get_running_loop().call_soon(self._pump)
+            if self._queue:
+                asyncio.get_running_loop().call_soon(self._pump)
 
     def _take_back(self, params: object) -> None:
         """Its client does not want an answer any more. It gets one all the same, as each request
@@ -207,7 +199,7 @@ class Conversation:
             if waiting.request.id == identity:
                 self._queue.remove(waiting)
                 told = {"code": "cancelled"}
-                waiting.reply(dialect.failed(identity, -32000, "The call was taken back.", told))
+                waiting.reply(dialect.failed(identity, SERVER, "The call was taken back.", told))
 
     # Methods -------------------------------------------------------------------------------
 
@@ -312,7 +304,7 @@ class Conversation:
             if isinstance(found, Result) and not call.settling:
                 answer = self._laid(identity, found, caller, room)
             else:
-                running = _Call(identity, call, prepared.tool.long)
+                running = _Call(identity, call)
                 self._running[running] = None
                 if not isinstance(found, Result):
                     self._turn = running
@@ -348,13 +340,18 @@ class Conversation:
         except Exception as error:
             self._desk.gate.refused(caller, prepared.tool.name, error)
             answer = self._told(running.id, error, prepared.tool.group, room)
+        except asyncio.CancelledError:
+            # It did not end by itself in time, or the server closes.
+            told = {"code": "cancelled"}
+            answer = dialect.failed(running.id or b"null", SERVER, "The call was ended.", told)
+            raise
         finally:
             self._desk.gate.leave(caller)
             self._running.pop(running, None)
-            self._over(running)
-        if not self._left:
-            reply(None if running.id is None else answer)
-            self._pump()
+            self._took_effect(running)
+            if not self._left:
+                reply(None if running.id is None else answer)
+                self._pump()
 
     def _laid(
         self, identity: bytes | None, result: Result, caller: Caller, room: int | None
