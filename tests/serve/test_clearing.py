@@ -189,6 +189,32 @@ def test_a_clear_and_an_undo_that_are_sent_again_are_done_once(tmp_path: Path) -
     with_core(settings_in(tmp_path), use)
 
 
+def test_a_clear_is_known_and_can_be_taken_back_after_a_restart(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+
+    async def before(opened: OpenServer) -> None:
+        tools, swarm = Tools(opened), await new_swarm(opened)
+        for _ in range(3):
+            await submit(swarm, "nobody")
+        told.append(await tools("task_queue_clear", {"all": True}, key="k"))
+        task = await submit(swarm, "nobody")
+        told.append(await tools("task_cancel", {"taskId": task}, key="k"))
+        await opened.close(kill=True)
+
+    async def after(opened: OpenServer) -> None:
+        tools = Tools(opened, client="another")
+        assert await tools("task_queue_clear", {"all": True}, key="k") == told[0]
+        cancelled = told[1]["taskId"]
+        assert await tools("task_cancel", {"taskId": cancelled}, key="k") == told[1]
+        undone = await tools("task_queue_clear", {"undo": told[0]["clearId"]})
+        assert sorted(undone["restored"]) == sorted(each["taskId"] for each in told[0]["tasks"])
+        listed = await tools("task_list", {"status": "queued"})
+        assert len(listed["tasks"]) == 3
+
+    with_core(settings_in(tmp_path), before)
+    with_core(settings_in(tmp_path), after)
+
+
 def test_a_running_task_that_is_cleared_is_stopped_and_runs_again_after_an_undo(
     tmp_path: Path,
 ) -> None:
