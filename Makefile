@@ -1,6 +1,7 @@
 # The one way in: a person, CI and the README all run these targets and nothing else.
 # Needs git, make, bash and Python 3.11 or newer with its venv module; all else is installed
-# into .venv from lock files that pin every package by hash.
+# into .venv from lock files that pin every package by hash. Tests against real clients need npm
+# too, and put those into .clients.
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,7 +23,7 @@ SEEDS ?= 10000
 DEMO := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test unit browser $(SLOW) demo pictures bench prove lock clean
+.PHONY: help setup lint test unit browser clients $(SLOW) demo pictures bench prove lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -49,7 +50,10 @@ test: lint unit $(PRESENT)  ## lint, then every test, stage by stage
 browser:
 	@$(STAGE) "browser" bash scripts/browser
 
-unit: $(READY) browser  ## the tests that need no stage of their own
+clients:  ## install the programs of others that tests run against the server
+	@$(STAGE) "clients" bash scripts/clients
+
+unit: $(READY) browser clients  ## the tests that need no stage of their own
 	@$(STAGE) "unit and property tests" $(PYTEST) tests $(patsubst %,--ignore=tests/%,house $(SLOW))
 
 $(SLOW): $(READY)
@@ -92,4 +96,4 @@ lock: $(READY)  ## write the lock files anew; UPGRADE=--upgrade takes newer vers
 	$(PUBLIC) $(LOCK) --group bench -c requirements/dev.lock -o requirements/bench.lock
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) .clients build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
