@@ -313,6 +313,29 @@ def test_a_cancel_that_is_sent_again_under_its_key_is_one_and_the_audit_has_it(
     with_core(settings_in(tmp_path), use)
 
 
+def test_a_goal_that_needs_a_model_is_done_by_nobody_also_when_it_is_queued_again(
+    tmp_path: Path,
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        tools, swarm = Tools(opened), await new_swarm(opened)
+        await agent_up(swarm, "Echo")
+        goal = "Write a poem about clouds"
+        task = (await tools("task_orchestrate", {"task": goal}))["taskId"]
+        blocked = await tools("task_status", {"taskId": task})
+        assert (blocked["status"], blocked["description"]) == ("blocked", goal)
+        assert blocked["reason"].startswith("needs_model: ")
+        cleared = await tools("task_queue_clear", {"filter": "status:blocked"})
+        await tools("task_queue_clear", {"undo": cleared["clearId"]})
+        assert (await tools("task_status", {"taskId": task}))["reason"] == blocked["reason"]
+        await tools("task_cancel", {"taskId": task})
+        await tools("task_retry", {"taskId": task})
+        told = await tools("task_status", {"taskId": task})
+        assert told["status"] == "queued"
+        assert "No agent has the capability needs_model" in told["reason"]
+
+    with_core(settings_in(tmp_path), use)
+
+
 # Results ---------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs_aims import Aim, aim_of
 from visionflow.compose.serve.jobs_store import RunStore
 from visionflow.compose.serve.jobs_team import Offer, alive, forming, offers_of, shares
-from visionflow.compose.serve.jobs_works import Ground, role_types
+from visionflow.compose.serve.jobs_works import Ground, is_plain, role_types
 from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
 from visionflow.domain.errors import ConfigError, Refused, UsageError
@@ -31,6 +31,7 @@ from visionflow.domain.tasks import Phase, TaskSpec
 from visionflow.engine.state import SwarmState
 from visionflow.interfaces.jobs import Order, Started, Work
 from visionflow.interfaces.templates import class_of
+from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack, sound
 from visionflow.runtime.swarms import LiveSwarm
 from visionflow.settings.agents import AgentSettings
@@ -38,6 +39,8 @@ from visionflow.settings.agents import AgentSettings
 T = TypeVar("T")
 GOAL = "goal"
 """The type of a task that waits for somebody who can do what its words say."""
+NEEDS_MODEL = "needs_model"
+"""What it asks of an agent: queued again, it still goes to nobody who would do other work."""
 
 
 class Hand(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +97,10 @@ class Planner:
         _check(order)
         types = tuple(dict.fromkeys(agent.spec.type for agent in alive(swarm.state)))
         ground = Ground(self._core.settings, self._core.templates, types)
-        aim = await self._in_thread(lambda: aim_of(order, ground))
+        if is_plain(order):
+            aim = aim_of(order, ground)
+        else:
+            aim = await self._in_thread(lambda: aim_of(order, ground))
         if aim.missing is not None:
             return self._missing(order, aim, aim.missing, swarm, root)
         if aim.plan is not None:
@@ -147,7 +153,7 @@ class Planner:
             priority=order.priority,
             timeout_ms=order.timeout_ms,
             deadline_ms=order.deadline_ms,
-            capabilities=order.capabilities,
+            capabilities=(NEEDS_MODEL, *order.capabilities),
             retry=order.retry,
         )
         command = c.SubmitTask(
@@ -209,9 +215,11 @@ class Planner:
         wanted = _wanted(works, self._core.templates)
         chosen = forming(wanted, swarm.state, order.form_team, self._room(swarm))
         ids = {name: swarm.node.intake.new_id("agent") for name in chosen}
-        word, now_ms, blobs = order.key or root, swarm.now_ms, self._core.blobs
+        word, now_ms = order.key or root, swarm.now_ms
 
-        def make() -> tuple[c.SubmitTask | c.SubmitPlan, tuple[c.SpawnAgent, ...]]:
+        def make(
+            blobs: Blobs,
+        ) -> tuple[c.SubmitTask | c.SubmitPlan, tuple[c.SpawnAgent, ...]]:
             made = agents_of(chosen, self._core.templates)
             found = [
                 spawn_of(name, agent, ids[name], f"{word}/spawn-{name}", now_ms, blobs)
@@ -221,24 +229,27 @@ class Planner:
                 msgspec.structs.replace(each, spec=msgspec.structs.replace(each.spec, formed=True))
                 for each in found
             )
-            return self._submission(order, aim, root, now_ms), formed
+            return self._submission(order, aim, root, now_ms, blobs), formed
 
-        command, formed = await self._in_thread(make)
+        try:
+            command, formed = make(_InlineOnly())
+        except _TooLarge:
+            command, formed = await self._in_thread(lambda: make(self._core.blobs))
         known = Started(task=root, status="", why=aim.why or None, formed=tuple(ids.values()))
         return Hand(known=known, command=command, spawns=formed)
 
     def _submission(
-        self, order: Order, aim: Aim, root: str, now_ms: int
+        self, order: Order, aim: Aim, root: str, now_ms: int, blobs: Blobs
     ) -> c.SubmitTask | c.SubmitPlan:
         if aim.work is not None:
-            spec = self._spec(order, aim.work, root, deadline_ms=order.deadline_ms)
+            spec = self._spec(order, aim.work, blobs, root, deadline_ms=order.deadline_ms)
             return c.SubmitTask(now_ms=now_ms, command=order.key, spec=spec)
         numbers = iter(range(1, 1 + sum(len(group.works) for group in aim.groups)))
         phases = tuple(
             Phase(
                 group.name,
                 tuple(
-                    self._spec(order, work, f"{root}.{next(numbers)}", root, group.name)
+                    self._spec(order, work, blobs, f"{root}.{next(numbers)}", root, group.name)
                     for work in group.works
                 ),
                 sequential=group.sequential,
@@ -266,12 +277,12 @@ class Planner:
         self,
         order: Order,
         work: Work,
+        blobs: Blobs,
         identity: str,
         parent: str | None = None,
         phase: str | None = None,
         deadline_ms: int | None = None,
     ) -> TaskSpec:
-        blobs = self._core.blobs
         return sound(
             TaskSpec(
                 id=identity,
@@ -299,6 +310,26 @@ class Planner:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
 
+class _TooLarge(Exception):
+    """A value has to go to the disk, which is nothing for the loop."""
+
+
+class _InlineOnly:
+    """Blobs for whoever may not wait: most values are small enough to need none."""
+
+    def put(self, content: bytes) -> str:
+        """See `Blobs.put`."""
+        raise _TooLarge
+
+    def get(self, name: str) -> bytes:
+        """See `Blobs.get`."""
+        raise _TooLarge
+
+    def has(self, name: str) -> bool:
+        """See `Blobs.has`."""
+        return False
+
+
 def _check(order: Order) -> None:
     if not order.description.strip() and not order.subtasks and order.task_type is None:
         raise UsageError("The task says nothing.", hint="Say what is to be done in description.")
@@ -311,6 +342,8 @@ def _check(order: Order) -> None:
         )
     if order.parallelism is not None and order.parallelism < 1:
         raise UsageError(f"parallelism is {order.parallelism}; it is at least 1.")
+    if order.timeout_ms is not None and order.timeout_ms < 1:
+        raise UsageError("timeout is 0; an attempt takes some time.", hint="Leave it out.")
     if order.failure_threshold is not None and not 0 <= order.failure_threshold <= 1:
         raise UsageError(f"failureThreshold is {order.failure_threshold}; it is 0 to 1.")
 

@@ -89,10 +89,11 @@ class TaskTools:
         self._server = server
 
     def status(self, call: Call, given: TaskArguments) -> TaskStanding | Awaitable[TaskStanding]:
-        """Where a task stands: at once while no attempt was made, else with its attempts."""
+        """Where a task stands: at once while no attempt was made, else with its attempts. What a
+        plan tells of its parts may have to be veiled."""
         looked = places(self._server, call, given.swarm_id)
         found = living(looked, given.task_id)
-        if found is None or found[1].attempt:
+        if found is None or found[1].attempt or found[1].plan is not None:
             return self._status(call, given)
         swarm, task = found
         if not swarm.is_settled:
