@@ -4,22 +4,22 @@ Which bytes mean what on a port is each face's business.
 """
 
 import asyncio
+import importlib
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from visionflow.compose.serve.later import App, LaterApp, Message, Receive, Send
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.settings.server import ServerSettings
 
 if TYPE_CHECKING:
     from visionflow.interfaces.access.gate import Gate
+    from visionflow.interfaces.mcp.http import App as HttpApp
+    from visionflow.interfaces.mcp.socket import Listening as Assistants
+    from visionflow.interfaces.tools.tool import Registry
 
-Message = MutableMapping[str, Any]
-App = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
-    Awaitable[None],
-]
 CLOSE_S_MAX = 1.0
 """What requests under way on port 3000 have, to end by themselves."""
 STARTED_POLL_S = 0.005
@@ -48,8 +48,6 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
         ConfigError: this address is none of ours, or nobody could use it (see the gate).
     """
     from visionflow.interfaces.mcp.dialling import Nameable
-    from visionflow.interfaces.mcp.http import app as mcp_app
-    from visionflow.interfaces.mcp.socket import start as start_assistants
     from visionflow.interfaces.tools.all import all_tools
     from visionflow.interfaces.web.app import app as web_app
     from visionflow.interfaces.web.connections import protocol_of
@@ -69,9 +67,11 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
         opening.callback(names.close)
         unix = await start_unix(names.name, server, registry, gate, settings)
         opening.push_async_callback(unix.aclose)
-        mounted = mcp_app(server, registry, gate)
-        assistants = await start_assistants(mounted.face, server, gate, core.store.assistants)
-        opening.push_async_callback(assistants.aclose)
+        mounted = LaterApp(
+            lambda: _mcp(opened, registry, gate),
+            lambda error: core.lines.log("error", None, "mcp_failed", f"{error!r}"),
+        )
+        opening.push_async_callback(mounted.aclose)
         listening = await start(server, registry, gate, settings, mounted)
         opening.push_async_callback(listening.aclose)
         protocol = protocol_of(server, gate)
@@ -83,6 +83,36 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
             assistants=str(core.store.assistants),
         )
         return OpenPorts(dict(server.endpoints), opening.pop_all())
+
+
+async def _mcp(opened: OpenServer, registry: "Registry", gate: "Gate") -> App:
+    """The app for /mcp, and with it the socket of assistants."""
+    await asyncio.to_thread(importlib.import_module, "visionflow.interfaces.mcp.http")
+    from visionflow.interfaces.mcp.http import app
+    from visionflow.interfaces.mcp.socket import start
+
+    mounted = app(opened.server, registry, gate)
+    assistants = await start(mounted.face, opened.server, gate, opened.core.store.assistants)
+    return _Mcp(mounted, assistants)
+
+
+class _Mcp:
+    """Both, ended together."""
+
+    def __init__(self, app: "HttpApp", assistants: "Assistants") -> None:
+        self._app = app
+        self._assistants = assistants
+        self._closed = False
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    async def aclose(self) -> None:
+        """Harmless the second time."""
+        if not self._closed:
+            self._closed = True
+            await self._assistants.aclose()
+            await self._app.aclose()
 
 
 def open_gate(opened: OpenServer, roots: tuple[int, ...] = ()) -> "Gate":
@@ -116,7 +146,7 @@ def probe(settings: ServerSettings) -> None:
 
 
 async def _serve_web(
-    app: App,
+    app: Callable[[Message, Receive, Send], Awaitable[None]],
     protocol: type[asyncio.Protocol],
     sockets: list[socket.socket],
     opening: AsyncExitStack,
