@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.world import World
+from visionflow.domain import commands as c
 from visionflow.domain.events import decode_record
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.runtime.control_plane import ControlPlane
@@ -20,12 +21,13 @@ def watched(world: World) -> tuple[Tally, list[Any]]:
 
 
 def step(world: World, on_close: list[Any]) -> None:
-    """Something happens, and the records that it makes close."""
+    """Some things happen, and one record that has them all closes."""
     before = len(world.log)
-    world.step()
-    for body in world.log[before:]:
-        for call in on_close:
-            call(decode_record(body).events)
+    for _ in range(world.random.randint(1, 4)):
+        world.step()
+    events = [event for body in world.log[before:] for event in decode_record(body).events]
+    for call in on_close:
+        call(events)
 
 
 def agrees(world: World, tally: Tally) -> None:
@@ -51,6 +53,24 @@ def test_it_agrees_after_any_sequence_of_events(seed: int, before: int, after: i
     for _ in range(after):
         step(world, on_close)
     agrees(world, tally)
+
+
+def test_a_task_that_is_queued_anew_within_one_record_waits_from_then_on() -> None:
+    world = World()
+    first = world.submit()
+    world.now_ms += 1_000
+    second = world.submit()
+    tally, on_close = watched(world)
+    before = len(world.log)
+    world.now_ms += 5_000
+    (agent,) = world.team(1)
+    assert world.state.tasks[first].agent == agent
+    world.send(c.TerminateAgent(now_ms=world.now_ms, agent=agent))
+    events = [event for body in world.log[before:] for event in decode_record(body).events]
+    on_close[0](events)
+    assert world.status(first) is world.status(second) is TaskStatus.QUEUED
+    assert tally.oldest_ms == world.state.tasks[second].changed_ms
+    assert tally.oldest_ms < world.state.tasks[first].changed_ms
 
 
 @given(st.integers(0, 2**32))

@@ -49,18 +49,23 @@ def test_a_call_whose_client_is_gone_is_done_to_the_end_and_its_retry_finds_it(
 ) -> None:
     async def use(opened: OpenServer) -> None:
         client = Client(registry_of(opened))
-        await client.call("swarm_init")
-        for turns in (1, 2, 3, 5, 8):
-            key = f"cut-{turns}"
-            cut = asyncio.ensure_future(client.call("agent_spawn", key=key, agentType="coder"))
-            for _ in range(turns):
+        made = await client.call("swarm_init")
+        agents = opened.server.swarms.get(made["swarmId"]).state.agents
+        for number in range(5):
+            spawned = client.call("agent_spawn", key=f"k{number}", agentType="coder")
+            cut = asyncio.ensure_future(spawned)
+            while len(agents) == number:
                 await asyncio.sleep(0)
             cut.cancel()
             await asyncio.gather(cut, return_exceptions=True)
-            again = await client.call("agent_spawn", key=key, agentType="coder")
-            assert again["status"] in ("spawning", "ready")
-        assert len((await client.call("agent_list"))["agents"]) == 5
         await until(lambda: not opened.server.under_way)
+        rows = await opened.server.fleet.audit()
+        on_record = [row.subject for row in rows if row.tool == "agent_spawn"]
+        assert on_record == list(agents), "nobody asked again so far"
+        for number, agent in enumerate(list(agents)):
+            again = await client.call("agent_spawn", key=f"k{number}", agentType="coder")
+            assert again["agentId"] == agent
+        assert len(agents) == 5
 
     with_core(settings, use)
 

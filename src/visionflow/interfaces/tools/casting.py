@@ -166,8 +166,8 @@ def _backed(
     left = [word for word in asked if word not in backed]
     if left:
         warnings.append(
-            f"{kind}: nothing here backs {', '.join(left)}; it is left out of its capabilities"
-            + ("" if kept else f", which are {', '.join(backed)}")
+            f"{kind}: nothing here backs {', '.join(left)}, left out of its capabilities"
+            + ("" if kept else f"; it offers {', '.join(backed)}")
         )
     return tuple(sorted(kept or backed))
 
