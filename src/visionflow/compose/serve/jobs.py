@@ -21,7 +21,7 @@ from visionflow.compose.serve.jobs_orders import Hand, Planner, reason_of, roles
 from visionflow.compose.serve.jobs_runs import ServedRun
 from visionflow.compose.serve.jobs_store import RunStore
 from visionflow.compose.serve.jobs_team import covered
-from visionflow.compose.serve.jobs_told import told
+from visionflow.compose.serve.jobs_told import Estimates, told
 from visionflow.compose.serve.jobs_veil import Veils
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
@@ -46,6 +46,7 @@ class ServerJobs:
         self._store = RunStore(core.store.runs, core.store.folder / "open_runs")
         self._threads = ThreadPoolExecutor(THREADS, "visionflow-jobs")
         self.planner = Planner(core, self._store, self._threads)
+        self._estimates = Estimates()
         self._runs: dict[str, ServedRun] = {}
         """Those under way, by their root task."""
         self._veils = Veils(self._store, core.blobs, self._threads, self._runs)
@@ -109,18 +110,24 @@ class ServerJobs:
                 raise refusal(answer.code, answer.message or answer.code)
             root = answer.subject or root
             return await self._told(swarm, root, Started(task=root, status=""))
+        for run in self._runs.values() if order.key is not None else ():
+            if run.swarm is swarm and run.served.command == order.key:
+                root = run.served.root  # It goes on for longer than the engine knows the command.
+                return await self._told(swarm, root, Started(task=root, status=""))
         hand = await self.planner.hand(order, swarm, caller, root)
         if hand.order is None:
             await self._form(swarm, hand)
             assert hand.command is not None
             answer = await swarm.ask(hand.command)
-            root = answer.subject or root
-        else:
-            try:
-                await self._hand_in(self._store.place(root), hand.order, swarm)
-            except Refused:
-                await self._in_thread(lambda: self._store.drop(self._store.place(root)))
-                raise
+            if answer.subject not in (None, root):
+                return await self._told(swarm, answer.subject, hand.known)
+            return await told(swarm, root, hand.known, self._estimates)
+        folder = self._store.place(root)
+        try:
+            await self._hand_in(folder, hand.order, swarm)
+        except Refused:
+            await self._in_thread(lambda: self._store.drop(folder))
+            raise
         return await self._told(swarm, root, hand.known)
 
     async def _told(self, swarm: LiveSwarm, root: str, known: Started) -> Started:
@@ -128,7 +135,7 @@ class ServerJobs:
         order = None if folder is None else await self._in_thread(folder.read_order)
         if folder is not None and order is not None:
             known = self.planner.known(folder, order, swarm, known)
-        return await told(swarm, root, known)
+        return await told(swarm, root, known, self._estimates)
 
     def report(self, task: str) -> Report | None:
         """See `Jobs.report`."""

@@ -21,7 +21,6 @@ from visionflow.compose.serve.jobs_works import (
     alone,
     given_to,
     parts_of,
-    place_of,
 )
 from visionflow.domain.errors import UsageError
 from visionflow.interfaces.jobs import Order, Work
@@ -41,7 +40,8 @@ _GATES: dict[str, tuple[Gate, ...]] = {
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """What an order comes to. One of `plan`, `work`, `groups` and `missing` says something."""
 
-    workspace: str
+    workspace: str = ""
+    """Of a goal in words: the real path."""
     why: str = ""
     plan: Plan | None = None
     work: Work | None = None
@@ -59,7 +59,6 @@ def aim_of(order: Order, ground: Ground) -> Aim:
         UsageError: it cannot be understood.
         WorkspaceError: its workspace cannot be used.
     """
-    place = place_of(order.workspace, ground.settings)
     playbook = order.playbook
     if order.task_type in PLAYBOOKS:
         if playbook not in (None, order.task_type):
@@ -71,15 +70,15 @@ def aim_of(order: Order, ground: Ground) -> Aim:
     if order.subtasks or plain:
         _refuse(order, "playbook", "stages")
         if order.subtasks:
-            return Aim(workspace=place, groups=(parts_of(order, place, ground),))
-        return Aim(workspace=place, work=alone(order, place, ground))
+            return Aim(groups=(parts_of(order, ground),))
+        return Aim(work=alone(order, ground))
     if order.input is not None or order.config:
         raise UsageError(
             "input and config are for a task with a type; a goal in words takes none.",
             hint="Give a type, or leave them out.",
         )
     _refuse(order, "agent", "agent_type")
-    return _goal(order, playbook, place, ground)
+    return _goal(order, playbook, ground.place(order), ground)
 
 
 _NAMES = {"agent": "agentId", "agent_type": "agentType"}
@@ -137,7 +136,7 @@ def _staged(order: Order, choice: Choice, place: str, ground: Ground) -> Aim:
     sequential = order.sequential is True
     if len(tasks) < len(stages):
         groups = tuple(
-            Group(stage, _stage_works(stage, tasks.get(stage), order, place, ground), sequential)
+            Group(stage, _stage_works(stage, tasks.get(stage), order, ground), sequential)
             for stage in stages
         )
         return Aim(workspace=place, why=why, groups=groups)
@@ -191,7 +190,7 @@ def _stage_tasks(stage: str, place: str) -> tuple[PlanTask, ...]:
 
 
 def _stage_works(
-    stage: str, tasks: tuple[PlanTask, ...] | None, order: Order, place: str, ground: Ground
+    stage: str, tasks: tuple[PlanTask, ...] | None, order: Order, ground: Ground
 ) -> tuple[Work, ...]:
     """The same as work, where a stage beside it is of agents that no playbook knows."""
     if tasks is None:
@@ -206,4 +205,4 @@ def _stage_works(
         )
         for focus in focuses
     ]
-    return tuple(given_to(work, order, place, ground) for work in works)
+    return tuple(given_to(work, order, ground) for work in works)

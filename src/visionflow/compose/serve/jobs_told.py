@@ -4,6 +4,7 @@ The first answer and the answer to a call that comes again are made alike. Nothi
 estimate is what like tasks took in this swarm, or unknown.
 """
 
+import time
 from collections.abc import Iterable
 
 import msgspec
@@ -16,20 +17,54 @@ from visionflow.interfaces.jobs import PhasePlan, Started
 from visionflow.runtime.queries import Queries
 from visionflow.runtime.swarms import LiveSwarm
 
+FRESH_S = 2.0
+KINDS_MAX = 1_000
+
 
 def need_of(spec: TaskSpec) -> Need:
     """Who may do this task."""
     return Need(spec.description[:100], spec.agent_type, spec.capabilities, spec.agent)
 
 
-async def told(swarm: LiveSwarm, root: str, known: Started) -> Started:
+class Estimates:
+    """How long tasks of a type take in a swarm, by its record of like tasks. Looked up again when
+    more have completed, and then at most once in `FRESH_S` seconds: it costs a look at the disk."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[int, float, float | None]] = {}
+
+    async def of(self, swarm: LiveSwarm, kinds: Iterable[str]) -> dict[str, float | None]:
+        """Milliseconds by type; `None` where none completed yet."""
+        completed, now = swarm.state.counters.completed, time.monotonic()
+        found: dict[str, float | None] = {}
+        stale: list[str] = []
+        for kind in kinds:
+            known = self._known.get((swarm.id, kind))
+            if not completed:
+                found[kind] = None
+            elif known is not None and (known[0] == completed or now - known[1] < FRESH_S):
+                found[kind] = known[2]
+            else:
+                stale.append(kind)
+        if stale:
+            read = await swarm.read(lambda queries: _record(queries, stale))
+            for kind, took_ms in read.items():
+                self._known.pop((swarm.id, kind), None)
+                self._known[swarm.id, kind] = (completed, now, took_ms)
+            while len(self._known) > KINDS_MAX:
+                del self._known[next(iter(self._known))]
+            found |= read
+        return found
+
+
+async def told(swarm: LiveSwarm, root: str, known: Started, estimates: Estimates) -> Started:
     """How the job stands: `known` with its status, phases, agents, estimates and warnings."""
     task = swarm.state.tasks.get(root)
     if task is None:
         return msgspec.structs.replace(known, status=await _past(swarm, root))
     parts = _parts(swarm, task)
     kinds = sorted({part.spec.type for _, found in parts for part in found})
-    took_ms = await swarm.read(lambda queries: _record(queries, kinds))
+    took_ms = await estimates.of(swarm, kinds)
     offers = offers_of(swarm.state)
     phases: list[PhasePlan] = []
     before: tuple[str, ...] = ()

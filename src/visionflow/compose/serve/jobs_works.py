@@ -43,6 +43,10 @@ class Ground(msgspec.Struct, frozen=True):
     types: tuple[str, ...]
     """Types of agents that live in the swarm."""
 
+    def place(self, order: Order) -> str:
+        """The workspace of an order; see `place_of`."""
+        return place_of(order.workspace, self.settings)
+
     def trusts(self, workspace: str) -> bool:
         """Whether the code in this workspace may run also where nothing confines it."""
         return self.settings.trust or trusted(workspace, Path(self.settings.home))
@@ -71,7 +75,19 @@ def place_of(given: str | None, settings: ServerSettings) -> str:
     return readable(found)
 
 
-def alone(order: Order, place: str, ground: Ground) -> Work:
+def is_plain(order: Order) -> bool:
+    """Whether nothing of the disk matters for it: agents get what the client said."""
+    kinds = {order.task_type, *(work.type for work in order.subtasks)}
+    return order.workspace is None and kinds.isdisjoint(role_types())
+
+
+def alone(order: Order, ground: Ground) -> Work:
+    """The work of an order that is one task.
+
+    Raises:
+        UsageError: it cannot be understood.
+        WorkspaceError: its workspace cannot be used.
+    """
     work = Work(
         type=order.task_type or "task",
         description=order.description,
@@ -81,10 +97,16 @@ def alone(order: Order, place: str, ground: Ground) -> Work:
         agent=order.agent,
         agent_type=order.agent_type,
     )
-    return given_to(work, order, place, ground)
+    return given_to(work, order, ground)
 
 
-def parts_of(order: Order, place: str, ground: Ground) -> Group:
+def parts_of(order: Order, ground: Ground) -> Group:
+    """The work of an order that has subtasks.
+
+    Raises:
+        UsageError: it cannot be understood.
+        WorkspaceError: its workspace cannot be used.
+    """
     if order.input is not None:
         raise UsageError("input is for one task.", hint="Give each of the subtasks its own.")
     works = tuple(
@@ -100,7 +122,6 @@ def parts_of(order: Order, place: str, ground: Ground) -> Group:
                 agent_type=work.agent_type or order.agent_type,
             ),
             order,
-            place,
             ground,
         )
         for work in order.subtasks
@@ -108,8 +129,13 @@ def parts_of(order: Order, place: str, ground: Ground) -> Group:
     return Group("work", works, order.sequential is True)
 
 
-def given_to(work: Work, order: Order, place: str, ground: Ground) -> Work:
-    """The work with what the server has to say of it: where a role works, and how."""
+def given_to(work: Work, order: Order, ground: Ground) -> Work:
+    """The work with what the server has to say of it: where a role works, and how.
+
+    Raises:
+        UsageError: it cannot be understood.
+        WorkspaceError: its workspace cannot be used.
+    """
     kind = work.agent_type
     known = (*ground.types, *ground.templates.templates)
     if kind is not None and kind not in known:
@@ -123,9 +149,10 @@ def given_to(work: Work, order: Order, place: str, ground: Ground) -> Work:
             hint=f"type: {', '.join(name for name, role in role_types().items() if role == kind)}.",
         )
     if work.type in role_types() and (kind is None or _is_role(kind, ground)):
-        return msgspec.structs.replace(work, input=_role_input(work, place, ground))
+        return msgspec.structs.replace(work, input=_role_input(work, ground.place(order), ground))
     if order.workspace is None:
         return work
+    place = ground.place(order)
     written = cast(object, work.input)
     if written is None or isinstance(written, dict):
         given = cast("dict[str, Any]", written or {})

@@ -87,14 +87,13 @@ class Orchestration:
     async def orchestrate(self, call: Call, given: OrchestrateArguments) -> Orchestrated:
         """Take it on; the plan, or the result once it has ended."""
         server, command = self._server, command_id(call, NAME)
+        names: dict[str, str] = {}
         # Read before a swarm may be made for it: what is refused leaves nothing behind.
-        order_of(given, server.now_ms(), command, lambda name: name)
+        order = order_of(given, server.now_ms(), command, lambda name: names.setdefault(name, name))
         swarm, created = await place_for(server, call, NAME, given.swarm_id)
-
-        def agent_id(name: str) -> str:
-            return find_agent(server, call, name, swarm.id)[1].spec.id
-
-        order = order_of(given, swarm.now_ms, command, agent_id)
+        if names:
+            ids = {name: find_agent(server, call, name, swarm.id)[1].spec.id for name in names}
+            order = order_of(given, swarm.now_ms, command, ids.__getitem__)
         if order.workspace is None and swarm.spec.workspace:
             order = msgspec.structs.replace(order, workspace=swarm.spec.workspace)
 

@@ -58,6 +58,9 @@ class Common(Arguments, frozen=True, kw_only=True):
     playbook: Annotated[str | None, about("audit, test, fix or explain.")] = None
 
 
+_DEFAULTS = tuple((field.name, field.default) for field in msgspec.structs.fields(Common))
+
+
 class TaskObject(Common, frozen=True, kw_only=True):
     """A task as an object."""
 
@@ -127,6 +130,8 @@ def order_of(
     both = _merged(given, task)
     execution = _within("execution", lambda: parse(Execution, given.execution))
     _refuse_votes(both, execution)
+    if both.deadline == 0:
+        raise UsageError("deadline is 0; it is a time from now.", hint="Leave it out.")
     return Order(
         description=task.description,
         task_type=task.type,
@@ -167,9 +172,9 @@ def _within(name: str, read: "Callable[[], Any]") -> Any:
 def _merged(given: OrchestrateArguments, task: TaskObject) -> Common:
     """What the task says, and where it says nothing what stands beside it."""
     values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(Common):
-        own, beside = getattr(task, field.name), getattr(given, field.name)
-        values[field.name] = beside if own == field.default else own
+    for name, default in _DEFAULTS:
+        own = getattr(task, name)
+        values[name] = getattr(given, name) if own == default else own
     return Common(**values)
 
 
