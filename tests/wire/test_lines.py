@@ -361,7 +361,7 @@ def test_tools_are_listed_in_pages_that_fit_a_line() -> None:
             names = [tool["name"] for tool in result["tools"]]
             assert names == list(rig.registry.tools) and "nextCursor" not in result
             assert result["tools"][0]["inputSchema"]["type"] == "object"
-            assert result["tools"][0]["annotations"] == {"readOnlyHint": True}
+            assert result["tools"][0]["annotations"]["readOnlyHint"] is True
             assert "outputSchema" in result["tools"][0]
             bad = await client.ask({**message, "params": {"cursor": "99"}})
             assert bad["error"]["code"] == -32602

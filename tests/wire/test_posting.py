@@ -11,6 +11,7 @@ import pytest
 from tests.wire.wire_rig import Client, Rig, bounded, called, connected, served, until
 from visionflow.domain.access import Role
 from visionflow.interfaces.access.lookups import Whose
+from visionflow.interfaces.wire import lines
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -197,7 +198,9 @@ def test_a_body_over_the_bound_is_refused_before_it_is_sent() -> None:
             assert json.loads(body)["error"]["data"]["code"] == "body_too_large"
             chunk = b"400\r\n" + b" " * 1_024 + b"\r\n"
             chunked = request(b"", content_length=None, transfer_encoding="chunked")
-            assert (await ask(rig, chunked + chunk))[0] == 413
+            assert (await ask(rig, chunked + chunk * 3 + b"0\r\n\r\n"))[0] == 413
+            # A client that does not ask first has its whole body taken before the answer.
+            assert (await ask(rig, request(b" " * 3_000)))[0] == 413
 
     bounded(run())
 
@@ -246,6 +249,20 @@ def test_a_client_that_went_away_ends_what_only_waited() -> None:
                 found: socket.socket = client.writer.get_extra_info("socket")
                 found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((1, *bytes(7))))
             await until(lambda: rig.gone == ["w"])
+            await until(lambda: rig.connections.total == 0)
+
+    bounded(run())
+
+
+def test_a_client_that_does_not_read_its_answer_is_ended_in_time() -> None:
+    async def run() -> None:
+        async with served() as rig, connected(rig, 1_000) as client:
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await client.send(request(rpc(called("echo", size=30_000_000))))
+            assert rig.listening is not None
+            floor = rig.listening.floor
+            await until(lambda: any(each._unread_since is not None for each in floor.others))
+            floor.sweep(asyncio.get_running_loop().time() + lines.UNREAD_S + 5)
             await until(lambda: rig.connections.total == 0)
 
     bounded(run())

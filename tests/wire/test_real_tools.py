@@ -12,9 +12,10 @@ from tests.wire.test_posting import answer, request
 from tests.wire.wire_rig import Client, called
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.compose.serve.ports import open_ports
+from visionflow.interfaces.mcp.wording import tool_entry
 from visionflow.interfaces.tools.all import all_tools
 from visionflow.interfaces.wire.cutting import LINE_BYTES_MAX, TRUNCATED
-from visionflow.interfaces.wire.dialect import CONTENT, STRUCTURED, described, encoded
+from visionflow.interfaces.wire.dialect import CONTENT, STRUCTURED, encoded
 
 
 def test_no_tools_result_has_a_field_that_the_dialect_adds(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_no_tools_result_has_a_field_that_the_dialect_adds(tmp_path: Path) -> No
         for tool in registry.tools.values():
             fields = tool.output_schema["properties"]
             assert not {CONTENT, STRUCTURED, TRUNCATED, "_meta"} & fields.keys(), tool.name
-        listed = encoded([described(each) for each in registry.tools.values()])
+        listed = encoded([tool_entry(each) for each in registry.tools.values()])
         assert len(listed) < LINE_BYTES_MAX - 1_000
 
     with_core(settings_in(tmp_path), use)

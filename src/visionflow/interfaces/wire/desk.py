@@ -11,9 +11,10 @@ from typing import Any
 
 from visionflow.domain.errors import UsageError
 from visionflow.interfaces.access.gate import Gate
+from visionflow.interfaces.mcp.wording import tool_entry
 from visionflow.interfaces.tools.tool import Registry
 from visionflow.interfaces.wire.cutting import Leftovers
-from visionflow.interfaces.wire.dialect import described, encoded
+from visionflow.interfaces.wire.dialect import encoded
 
 ORPHAN_S = 30.0
 """How long a call whose client is gone, or took it back, may take to end before it is stopped."""
@@ -33,7 +34,7 @@ class Desk:
         self.version = version
         self.leftovers = Leftovers()
         self._running: dict[Running, None] = {}
-        self._listed: list[bytes] | None = None
+        self._listed: list[tuple[dict[str, Any], int]] | None = None
 
     @property
     def running(self) -> int:
@@ -58,23 +59,23 @@ class Desk:
         task.add_done_callback(_cancelling(timer))
 
     def listing(self, cursor: object, room: int | None) -> dict[str, Any]:
-        """The result of tools/list, of at most `room` bytes or one tool.
+        """The result of tools/list, the same as over MCP, of at most `room` bytes or one tool.
 
         Raises:
             UsageError: the cursor is none of ours.
         """
         if self._listed is None:
-            self._listed = [encoded(described(each)) for each in self.registry.tools.values()]
+            entries = [tool_entry(each) for each in self.registry.tools.values()]
+            self._listed = [(each, len(encoded(each))) for each in entries]
         begin = _index(cursor, len(self._listed))
-        tools = list(self.registry.tools.values())[begin:]
         left = room
         fitting: list[dict[str, Any]] = []
-        for tool, size in zip(tools, self._listed[begin:], strict=True):
+        for entry, size in self._listed[begin:]:
             if left is not None:
-                left -= len(size) + 1
+                left -= size + 1
                 if left < LISTING_SPARE and fitting:
                     return {"tools": fitting, "nextCursor": str(begin + len(fitting))}
-            fitting.append(described(tool))
+            fitting.append(entry)
         return {"tools": fitting}
 
     async def aclose(self, grace_s: float = 2.0) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from visionflow.interfaces.tools.faults import Fault
-from visionflow.interfaces.tools.tool import AnyTool
 from visionflow.interfaces.wire.jsonrpc import Bad
 
 CONTENT, STRUCTURED = "content", "structuredContent"
@@ -99,17 +98,6 @@ def progressed(token: str | int, done: float, total: float | None, note: str) ->
         params["message"] = note
     message = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
     return _encode(message)
-
-
-def described(tool: AnyTool) -> dict[str, Any]:
-    """A tool as `tools/list` has it."""
-    return {
-        "name": tool.name,
-        "description": tool.summary,
-        "inputSchema": tool.input_schema,
-        "outputSchema": tool.output_schema,
-        "annotations": {"readOnlyHint": tool.reads},
-    }
 
 
 def handshake(asked: object) -> str:

@@ -73,6 +73,7 @@ class LineProtocol(asyncio.Protocol):
         self._floor = floor
         self._face = face
         self._number = number
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._conversation: Conversation | None = None
         self._partial: list[bytes] = []
@@ -278,7 +279,7 @@ class LineProtocol(asyncio.Protocol):
                 self._flush()
         elif not self._flush_due:
             self._flush_due = True
-            asyncio.get_running_loop().call_soon(self._flush_later)
+            self._loop.call_soon(self._flush_later)
 
     def _flush_later(self) -> None:
         self._flush_due = False
@@ -351,7 +352,7 @@ class LineProtocol(asyncio.Protocol):
             self.close()
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
 
 def too_many(limit: int) -> tuple[int, str, str]:

@@ -27,8 +27,12 @@ from visionflow.interfaces.wire.desk import Desk
 from visionflow.interfaces.wire.dispatch import Conversation
 from visionflow.interfaces.wire.sniffing import CONNECTION
 
-BODY_S = 60.0
-"""A body's next bytes must come within this."""
+BODY_S = 120.0
+"""A body must have come within this."""
+DRAIN_S = 10.0
+DRAIN_TIMES = 4
+"""Of a body that is too long, so many times the bound are read and thrown away before the answer:
+closing over what is still being sent would reset the connection, and the answer be lost."""
 ALLOW = (b"allow", b"GET, HEAD, POST, OPTIONS")
 MOUNTED = ("/mcp", "/.well-known")
 _KEPT = ("unauthenticated", "forbidden", "rate_limited")
@@ -36,7 +40,11 @@ _KEPT = ("unauthenticated", "forbidden", "rate_limited")
 
 
 class TooLarge(Exception):
-    """The body is over its bound."""
+    """The body is over its bound; `more`: the rest of it is still to come."""
+
+    def __init__(self, more: bool = True) -> None:
+        super().__init__()
+        self.more = more
 
 
 class Front:
@@ -113,8 +121,10 @@ class Front:
         try:
             if length is not None and length.isdigit() and int(length) > self._body_bytes_max:
                 raise TooLarge
-            body = await self._body(receive)
+            body = await asyncio.wait_for(self._body(receive), BODY_S)
         except (TooLarge, TimeoutError) as error:
+            if isinstance(error, TooLarge) and error.more and headers.get("expect") is None:
+                await self._drain(receive)
             await _refuse(send, self._unread(error), (b"connection", b"close"))
             return
         if body is None:
@@ -143,7 +153,8 @@ class Front:
     def _unread(self, error: Exception) -> Fault:
         if isinstance(error, TimeoutError):
             told = {"code": "body_unfinished"}
-            return Fault(INVALID, 408, f"Nothing came for {BODY_S:.0f} seconds.", told)
+            message = f"The body did not come within {BODY_S:.0f} seconds."
+            return Fault(INVALID, 408, message, told)
         message = f"The body is longer than {self._body_bytes_max} bytes."
         return Fault(INVALID, 413, message, {"code": "body_too_large"})
 
@@ -152,15 +163,30 @@ class Front:
         parts: list[bytes] = []
         size = 0
         while True:
-            message = await asyncio.wait_for(receive(), BODY_S)
+            message = await receive()
             if message["type"] == "http.disconnect":
                 return None
             parts.append(message.get("body", b""))
             size += len(parts[-1])
+            more = bool(message.get("more_body", False))
             if size > self._body_bytes_max:
-                raise TooLarge
-            if not message.get("more_body", False):
+                raise TooLarge(more)
+            if not more:
                 return b"".join(parts)
+
+    async def _drain(self, receive: Receive) -> None:
+        """Throw away what is left of a body, within bounds."""
+
+        async def throw_away() -> None:
+            left = DRAIN_TIMES * self._body_bytes_max
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+
+        with suppress(TimeoutError):
+            await asyncio.wait_for(throw_away(), DRAIN_S)
 
     async def _tell(self, answer: bytes | None, fault: Fault | None, send: Send) -> None:
         if answer is None:

@@ -17,7 +17,13 @@ from uvicorn.server import ServerState
 from visionflow.interfaces.access.gate import Session
 from visionflow.interfaces.access.peers import peer_of
 from visionflow.interfaces.tools.faults import SERVER
-from visionflow.interfaces.wire.lines import Floor, LineProtocol, keep_alive, too_many
+from visionflow.interfaces.wire.lines import (
+    UNREAD_S,
+    Floor,
+    LineProtocol,
+    keep_alive,
+    too_many,
+)
 
 SILENT_S = 30.0
 """A connection that never said a word is closed after so long."""
@@ -108,6 +114,8 @@ class SniffingProtocol(H11Protocol):
         self._since = 0.0
         """When it began, or its latest request did."""
         self._closing_since: float | None = None
+        self._unread_since: float | None = None
+        """Since when it does not read what it is sent."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """It begins."""
@@ -200,6 +208,16 @@ class SniffingProtocol(H11Protocol):
             self._turned_away = False
             self.port.turned_away -= 1
 
+    def pause_writing(self) -> None:
+        """It does not read what it is sent."""
+        self._unread_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._unread_since = None
+        super().resume_writing()
+
     async def session(self, face: str) -> Session:
         """The gate's session of this connection, for one of HTTP's faces."""
         found = self._sessions.get(face)
@@ -231,6 +249,9 @@ class SniffingProtocol(H11Protocol):
         """Close it if its request does not come."""
         if self._closing_since is not None:
             if now - self._closing_since > SILENT_S:
+                self.transport.abort()
+        elif self._unread_since is not None:
+            if now - self._unread_since > UNREAD_S:
                 self.transport.abort()
         elif self._speech is Speech.UNDECIDED:
             if now - self._since > SILENT_S:
