@@ -109,6 +109,7 @@ def test_an_unchanged_log_holds_and_its_head_is_told(history: Path) -> None:
     assert "every chain holds" in shown.stdout
 
 
+@pytest.mark.acceptance("auth")
 def test_one_byte_that_was_changed_is_found(copy: Path) -> None:
     log = copy / "server" / "log.db"
     content = log.read_bytes()
@@ -122,6 +123,7 @@ def test_one_byte_that_was_changed_is_found(copy: Path) -> None:
     assert "fleet" in shown.stderr
 
 
+@pytest.mark.acceptance("auth")
 def test_a_tail_that_was_cut_off_shows_against_a_head_that_was_noted(copy: Path) -> None:
     noted = audit(copy, "verify")[1]["head"]
     store = apsw.Connection(str(copy / "server" / "log.db"))
@@ -138,6 +140,7 @@ def test_a_tail_that_was_cut_off_shows_against_a_head_that_was_noted(copy: Path)
     assert "is not in the log" in shown.stdout
 
 
+@pytest.mark.acceptance("auth")
 def test_a_stream_of_a_swarm_that_was_thrown_away_is_missed(copy: Path) -> None:
     """The fleet's stream notes where the others ended."""
     store = apsw.Connection(str(copy / "server" / "log.db"))

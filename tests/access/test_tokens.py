@@ -52,6 +52,7 @@ def test_any_other_text_is_no_token(tmp_path: Path, change: str) -> None:
         tokens.check(wrong)
 
 
+@pytest.mark.acceptance("auth")
 def test_a_token_stops_when_its_time_is_over(tmp_path: Path) -> None:
     clock = Clock()
     tokens = Tokens(tmp_path, clock)

@@ -156,6 +156,7 @@ def test_head_and_options_say_what_there_is_and_no_page_may_call(tmp_path: Path)
     with_web(settings_in(tmp_path), use)
 
 
+@pytest.mark.acceptance("auth")
 def test_pages_and_rebinding_names_are_kept_out_on_both_ports(tmp_path: Path) -> None:
     async def use(web: Web) -> None:
         call = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -180,6 +181,7 @@ def test_pages_and_rebinding_names_are_kept_out_on_both_ports(tmp_path: Path) ->
     with_web(settings_in(tmp_path), use)
 
 
+@pytest.mark.acceptance("auth")
 def test_a_token_decides_what_may_be_done_and_a_revoked_one_nothing(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     tokens = Tokens(settings.home)
@@ -214,6 +216,7 @@ def test_a_token_decides_what_may_be_done_and_a_revoked_one_nothing(tmp_path: Pa
     with_web(settings, use)
 
 
+@pytest.mark.acceptance("auth")
 def test_a_flood_by_a_tokens_client_is_limited_and_our_own_user_is_not(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, calls_per_second=0.1)
     _, text = Tokens(settings.home).create("flooder", Role.VIEWER)

@@ -89,6 +89,7 @@ async def said_by_agent(web: Web, code: str, *, bare: bool = False) -> Any:
     return json.loads(said)
 
 
+@pytest.mark.acceptance("auth")
 def test_a_program_of_our_own_user_is_served_without_a_token(tmp_path: Path) -> None:
     async def use(web: Web) -> None:
         said = await said_by(dialling(web))
@@ -98,6 +99,7 @@ def test_a_program_of_our_own_user_is_served_without_a_token(tmp_path: Path) -> 
     with_web(settings_in(tmp_path), use)
 
 
+@pytest.mark.acceptance("auth")
 @pytest.mark.skipif(os.geteuid() != 0, reason="is a plain user already, and can become no other")
 def test_another_user_of_the_machine_is_refused_on_every_face(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
@@ -118,6 +120,7 @@ def test_another_user_of_the_machine_is_refused_on_every_face(tmp_path: Path) ->
     with_web(settings, use)
 
 
+@pytest.mark.acceptance("auth")
 @pytest.mark.parametrize("bare", [False, True])
 def test_an_agents_process_is_refused_on_every_face(tmp_path: Path, bare: bool) -> None:
     """Also one that was given an environment of its own."""
@@ -135,6 +138,7 @@ def test_an_agents_process_is_refused_on_every_face(tmp_path: Path, bare: bool) 
     with_web(settings, use)
 
 
+@pytest.mark.acceptance("auth")
 def test_an_agents_process_may_show_an_agents_token_and_no_other(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     tokens = Tokens(settings.home)
@@ -155,6 +159,7 @@ def test_an_agents_process_may_show_an_agents_token_and_no_other(tmp_path: Path)
     with_web(settings, use_admin)
 
 
+@pytest.mark.acceptance("auth")
 def test_a_line_that_was_authenticated_hears_nothing_more_once_its_token_is_revoked(
     tmp_path: Path,
 ) -> None:
@@ -186,6 +191,7 @@ def test_a_line_that_was_authenticated_hears_nothing_more_once_its_token_is_revo
     with_web(settings, use)
 
 
+@pytest.mark.acceptance("auth")
 def test_where_mcp_wants_a_token_its_client_is_told_so(tmp_path: Path) -> None:
     async def use(web: Web) -> None:
         refused = await web("POST", "/mcp", {}, main=True, authorization="Bearer no")

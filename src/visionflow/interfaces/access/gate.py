@@ -17,45 +17,30 @@ import itertools
 import os
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from visionflow.domain.access import Caller, Role
 from visionflow.domain.errors import (
-    ConfigError,
     Forbidden,
     RateLimited,
     Refused,
     Unauthenticated,
 )
+from visionflow.interfaces.access.binding import may_bind, notices
 from visionflow.interfaces.access.headers import HeaderRules
 from visionflow.interfaces.access.limits import Limits, Rate
 from visionflow.interfaces.access.lookups import Found, Lookups, Whose
-from visionflow.interfaces.access.peers import Peer, is_loopback
+from visionflow.interfaces.access.peers import Peer
+from visionflow.interfaces.access.records import Audit, TokenRecords
 from visionflow.interfaces.access.tokens import Token, Tokens
 from visionflow.interfaces.tools.faults import Fault
 from visionflow.settings.server import ServerSettings
 
 FAILED_LOGINS, FAILED_WINDOW_S = 10, 60.0
 """Of one address; after that it is told to wait. A right token is never turned away for it."""
-LOGIN_S, LOGINS_MAX = 3_600.0, 10_000
 _HOW = (
     "Send a token: `Authorization: Bearer TOKEN`, `_meta` with `visionflow/token`, or the method "
     "`authenticate` first. `visionflow token create NAME --role operator` makes one."
 )
-
-
-class Audit(Protocol):
-    """Where it is put on record; `FleetLog` is one."""
-
-    def offer_access(self, *, by: str, face: str, code: str, message: str = "") -> None:
-        """Record that somebody was turned away or let in; nobody waits for it."""
-        ...
-
-    def offer_call(
-        self, *, by: str, role: str, face: str, tool: str, code: str | None, message: str
-    ) -> None:
-        """Record a call that was refused; nobody waits for it."""
-        ...
 
 
 class Session:
@@ -197,11 +182,10 @@ class Gate:
         self._lookups = lookups
         self._audit = audit
         self._now = now
-        self._logins: dict[tuple[str, str, str], float] = {}
+        self._records = TokenRecords(tokens, audit)
         self._limits = Limits(settings.calls_per_second, settings.calls_at_once, now)
         self._failures = Rate(FAILED_LOGINS, FAILED_WINDOW_S, now)
         self._numbers = itertools.count(1)
-        self._listed: dict[str, Token] | None = None
 
     def close(self) -> None:
         """Let go of the thread that looks for processes."""
@@ -219,7 +203,7 @@ class Gate:
 
     async def look(self, peer: Peer) -> Found:
         """Whose process is at the other end of a connection."""
-        self._note_changes()
+        self._records.look()
         return await self._lookups.find(peer)
 
     def without_token(self, found: Found, session: Session) -> Caller | None:
@@ -246,7 +230,7 @@ class Gate:
         Raises:
             Unauthenticated, Forbidden, RateLimited: see `Session.authenticate`.
         """
-        self._note_changes()
+        self._records.look()
         try:
             token = self.tokens.check(text)
             if session.is_agents and token.role is not Role.AGENT:
@@ -270,20 +254,8 @@ class Gate:
         except Forbidden as error:
             self._record(session.who, session.face, "forbidden", error.message)
             raise
-        self._note_login(token, session)
+        self._records.used(token, session.who, session.peer.address, session.face, self._now())
         return token
-
-    def _note_login(self, token: Token, session: Session) -> None:
-        """Put on record that a token is used, once an hour for each place that it is used from: a
-        program that connects for every call would fill the log."""
-        now, place = self._now(), (token.id, session.peer.address, session.face)
-        if now - self._logins.get(place, -LOGIN_S) < LOGIN_S:
-            return
-        if len(self._logins) >= LOGINS_MAX:
-            self._logins.clear()
-        self._logins[place] = now
-        told = f"{session.who}, role {token.role}"
-        self._record(f"token:{token.name}", session.face, "login", told)
 
     def turned_away(self, session: Session, error: Refused | Fault) -> None:
         """Put on record that a request was refused before any tool was called."""
@@ -333,61 +305,12 @@ class Gate:
     # The start of a server -----------------------------------------------------------------
 
     def may_bind(self) -> None:
-        """Whether a server may listen where its settings say.
-
-        Raises:
-            ConfigError: beyond loopback, and nobody there could show a token.
-        """
-        host = self.settings.host
-        if self.settings.allow_unauthenticated or host == "localhost" or is_loopback(host):
-            self.tokens.all()
-            return
-        if not self.tokens.valid():
-            raise ConfigError(
-                f"Nobody could use the server at {host or 'all addresses'}: beyond loopback a "
-                "token is needed, and there is none.",
-                hint="Make one with `visionflow token create NAME --role operator`, or listen on "
-                "127.0.0.1. VISIONFLOW_ALLOW_UNAUTHENTICATED=1 serves whoever reaches the port.",
-            )
+        """See `binding.may_bind`."""
+        may_bind(self.settings, self.tokens)
 
     def notices(self) -> list[str]:
-        """What whoever starts a server has to be told of who may call."""
-        if not self.settings.allow_unauthenticated:
-            return []
-        told = (
-            "VISIONFLOW_ALLOW_UNAUTHENTICATED is set: whoever reaches the ports is served, with "
-            "the role admin and without a token."
-        )
-        return [told]
-
-    def _note_changes(self) -> None:
-        """Put on record which tokens were made or revoked since the last look."""
-        try:
-            now = {token.id: token for token in self.tokens.all()}
-        except ConfigError as error:
-            if self._listed is None or self._listed:
-                self._record("server", "tokens", "tokens_unreadable", error.message)
-            self._listed = {}
-            return
-        before, self._listed = self._listed, now
-        if before is None:
-            for token in now.values():
-                self._record("server", "tokens", "token_present", _told(token))
-            return
-        if before is not now and before != now:
-            self._changed(before, now)
-
-    def _changed(self, before: dict[str, Token], now: dict[str, Token]) -> None:
-        for identity, token in now.items():
-            if identity not in before:
-                self._record("server", "tokens", "token_created", _told(token))
-        for identity, token in before.items():
-            if identity not in now:
-                self._record("server", "tokens", "token_revoked", _told(token))
-
-
-def _told(token: Token) -> str:
-    return f"{token.name} ({token.id}), role {token.role}"
+        """See `binding.notices`."""
+        return notices(self.settings)
 
 
 def _user() -> str:

@@ -13,7 +13,7 @@ from visionflow.interfaces.tools.arguments import fields_of
 from visionflow.interfaces.tools.tool import AnyTool, Registry
 
 TOOLS = "/api/tools"
-_RESOURCES = (
+RESOURCES = (
     ("GET", "/api/swarms", "swarm_list"),
     ("POST", "/api/swarms", "swarm_init"),
     ("GET", "/api/swarms/{swarmId}", "swarm_status"),
@@ -71,7 +71,7 @@ class Routes:
 
     def __init__(self, registry: Registry) -> None:
         self.all = [Route("POST", f"{TOOLS}/{tool.name}", tool) for tool in registry.tools.values()]
-        for method, path, name in _RESOURCES:
+        for method, path, name in RESOURCES:
             tool = registry.tools.get(name)
             if tool is not None:
                 self.all.append(Route(method, path, tool))

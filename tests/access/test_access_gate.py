@@ -30,6 +30,7 @@ def test_our_own_user_needs_no_token_and_has_no_limits(tmp_path: Path) -> None:
     assert rig.records.codes() == []
 
 
+@pytest.mark.acceptance("auth")
 @pytest.mark.parametrize("found", [AGENTS, OTHERS, UNKNOWN])
 def test_nobody_else_is_served_without_one_and_hears_why(tmp_path: Path, found: Found) -> None:
     rig = Rig(tmp_path, found)
@@ -68,6 +69,7 @@ def test_a_wrong_token_of_our_own_user_is_not_overlooked(tmp_path: Path) -> None
     assert session.for_request().name.startswith("local:")
 
 
+@pytest.mark.acceptance("auth")
 def test_a_token_that_is_revoked_stops_on_open_connections_too(tmp_path: Path) -> None:
     rig = Rig(tmp_path, UNKNOWN)
     _, text = rig.tokens.create("laptop", Role.OPERATOR)
@@ -202,6 +204,7 @@ def test_connections_are_clients_where_they_last_and_names_are_over_http(tmp_pat
 # A server that listens beyond this machine ---------------------------------------------------
 
 
+@pytest.mark.acceptance("auth")
 def test_beyond_loopback_a_server_without_tokens_does_not_start(tmp_path: Path) -> None:
     rig = Rig(tmp_path, host="0.0.0.0")
     with pytest.raises(ConfigError, match="token"):
