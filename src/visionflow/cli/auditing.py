@@ -148,13 +148,13 @@ def _print_rows(rows: "list[AuditRow]", left_off: int) -> None:
     for row in rows:
         what = row.tool or row.code or ""
         accepted = row.kind == "call" and row.code is None
-        mark = "done" if accepted else (row.code or "") if row.tool else "access"
+        mark = " done" if accepted else f" {row.code}" if row.tool else ""
         style = "good" if accepted or row.code in ("login", "token_present") else "unsure"
         times = f" x{row.count}" if row.count > 1 else ""
         told = " ".join(each for each in (row.subject, row.message) if each)
         print(
             plain(f"{_date(row.at_ms)}  {one_line(row.by):<24}  {row.face:<6}  "),
-            paint(style, f"{one_line(what)} {one_line(mark)}{times}"),
+            paint(style, one_line(what + mark) + times),
             f"  {one_line(told)}" if told else "",
             sep="",
         )

@@ -163,7 +163,7 @@ class Registry:
             may = ", ".join(role for role in Role if role in tool.roles)
             raise Forbidden(
                 f"{caller.name} has the role {caller.role}, and {name} is for {may}.",
-                hint="Use a token of such a role: visionflow token create --role operator.",
+                hint="Use a token of such a role: visionflow token create NAME --role operator.",
             )
         if KEY in given and not tool.reads:
             given = dict(given)
