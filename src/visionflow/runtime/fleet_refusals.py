@@ -52,6 +52,14 @@ class Refusals:
             self._timer = self._host.call_later(WINDOW_MS, self.flush)
         return first
 
+    def close(self) -> None:
+        """Record what was counted; nothing is to come any more."""
+        self.flush()
+        self._kinds.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def flush(self) -> None:
         """Record what was counted, and begin the next window."""
         if self._timer is not None:

@@ -116,7 +116,7 @@ class FleetStream:
         try:
             if self._turns.failure is None:
                 await self.anchored()
-                self._refusals.flush()
+                self._refusals.close()
                 with suppress(VisionFlowError):
                     await self._anchor()
                 await self.quiet()

@@ -80,7 +80,7 @@ MUTANTS = (
     Mutant(
         "refusals that were counted are lost when it closes",
         "runtime/fleet_stream.py",
-        "                self._refusals.flush()\n",
+        "                self._refusals.close()\n",
         "",
         LOG + "test_what_was_counted_is_recorded_before_it_closes",
     ),
