@@ -40,6 +40,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: ServerSettings
     json: bool = False
     """Print the addresses as one line of JSON on standard output."""
+    import_paths: tuple[str, ...] = ()
+    """Where classes of agents are looked for, after what Python knows by itself."""
     origins: dict[str, str] = {}
     """Where each setting came from."""
 
@@ -88,6 +90,7 @@ def main() -> NoReturn:
     try:
         order, pipe = _order()
         tell = teller(order.settings.log_format, "server")
+        sys.path.extend(path for path in order.import_paths if path not in sys.path)
         _listen(pipe, wishes)
         code = asyncio.run(_serve(order, wishes))
     except VisionFlowError as error:
