@@ -25,6 +25,8 @@ AGENTS = """\
 agent_templates:
   teller:
     class: jobs_agents.py:Teller
+  second:
+    class: jobs_agents.py:Teller
   waiter:
     class: jobs_agents.py:Waiter
   failer:

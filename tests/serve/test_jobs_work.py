@@ -11,6 +11,7 @@ from desks import Desk, agents_file, workspace_in
 from served import settings_in, until, with_core
 
 from visionflow.domain.errors import Refused, UnknownAgent, UsageError, WorkspaceError
+from visionflow.domain.events import TaskAssigned, TaskCompleted
 
 TEXT = (
     'def f():\n\treturn "it\'s" + `x` -- \\n \\u0041\r\n<script>alert(1)</script> \x00\x7f '
@@ -71,18 +72,24 @@ def test_subtasks_go_to_whoever_can_and_their_results_come_by_part(tmp_path: Pat
     on_desk(tmp_path, use)
 
 
-def test_stages_of_ones_own_agents_chain_their_results(tmp_path: Path) -> None:
+@pytest.mark.acceptance("task-run")
+def test_three_stages_chain_their_results_in_the_order_of_the_log(tmp_path: Path) -> None:
     async def use(desk: Desk) -> None:
-        found = await told(desk, "Explain this", stages="research,teller")
+        found = await told(desk, "Explain this", stages="research,teller,second")
         assert found["status"] == "completed", found
-        assert [each["name"] for each in found["orchestrationPlan"]["phases"]] == [
-            "research",
-            "teller",
-        ]
-        (research,), (tale,) = found["result"]["research"], found["result"]["teller"]
+        phases = found["orchestrationPlan"]["phases"]
+        assert [each["name"] for each in phases] == ["research", "teller", "second"]
+        (research,), (tale,), (last,) = (found["result"][each["name"]] for each in phases)
         assert tale["description"] == "Explain this"
         assert list(tale["dependencies"].values()) == [research]
+        assert list(last["dependencies"].values()) == [research, tale]
         assert research["research"]["indexed"]
+        swarm = desk.opened.server.swarms.get(found["swarmId"])
+        page = await swarm.read(lambda queries: queries.events())
+        ended = [row.event.task for row in page.events if isinstance(row.event, TaskCompleted)]
+        begun = [row.event.task for row in page.events if isinstance(row.event, TaskAssigned)]
+        parts = [task for phase in phases for task in phase["tasks"]]
+        assert (begun, ended) == (parts, [*parts, found["taskId"]])
         with pytest.raises(UsageError, match="deploy"):
             await told(desk, "Explain this", stages="research,deploy")
 
