@@ -38,7 +38,9 @@ class NotStarted(VisionFlowError):
 class Listening:
     """An open port."""
 
-    def __init__(self, port: int, floor: Port, web: "_Uvicorn", serving: "asyncio.Task[None]"):
+    def __init__(
+        self, port: int, floor: Port, web: "_Uvicorn", serving: "asyncio.Task[None]"
+    ) -> None:
         self.port = port
         self.floor = floor
         """Its connections."""
