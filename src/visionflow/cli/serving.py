@@ -143,8 +143,12 @@ def _environment(resolved: "Resolved", as_json: bool) -> dict[str, str]:
     from visionflow.cli.server import ORDER, Order
 
     settings = resolved.settings
-    order = msgspec.json.encode(Order(settings, as_json, resolved.origins)).decode()
-    return {**os.environ, "VISIONFLOW_HOME": settings.home, MARK: settings.home, ORDER: order}
+    paths: tuple[str, ...] = ()
+    if settings.agents_file is not None:
+        paths = tuple(os.path.abspath(entry or ".") for entry in sys.path)
+    order = Order(settings, as_json, import_paths=paths, origins=resolved.origins)
+    told = msgspec.json.encode(order).decode()
+    return {**os.environ, "VISIONFLOW_HOME": settings.home, MARK: settings.home, ORDER: told}
 
 
 def _in_use(store: Path, lock: Path) -> StoreInUse:
