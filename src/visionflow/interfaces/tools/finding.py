@@ -95,19 +95,6 @@ def open_swarm(server: Server, call: Call, given: str | None) -> LiveSwarm:
     return latest
 
 
-async def swarm_for(server: Server, call: Call, given: str | None, *, adopt: bool) -> LiveSwarm:
-    """The same; with `adopt` a swarm that there is not is made, with defaults.
-
-    Raises:
-        UnknownSwarm: there is none, and it may not be made, or it is over.
-        UsageError: no swarm can have this id.
-    """
-    if not adopt:
-        return open_swarm(server, call, given)
-    found, _ = await swarm_or_new(server, call, given)
-    return found
-
-
 async def swarm_or_new(
     server: Server, call: Call, given: str | None, command: str | None = None
 ) -> tuple[LiveSwarm, bool]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from visionflow.domain.errors import LimitReached, Refused
+from visionflow.domain.errors import Refused
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.casting import Cast
@@ -201,12 +201,6 @@ async def wait_ready(call: Call, made: Made, births: Births, timeout_ms: int) ->
     return [f"it was not ready within {timeout_ms / 1_000:g} s and is still on its way"]
 
 
-def room_in(server: Server, swarm: LiveSwarm) -> int:
-    """How many agents could be spawned there now."""
-    own = swarm.spec.limits.agents_max - len(swarm.state.agents)
-    return max(0, min(own, server.swarms.agents_max - server.swarms.agents))
-
-
 async def spawn_each(
     server: Server,
     call: Call,
@@ -224,11 +218,6 @@ async def spawn_each(
             return error
 
     return await asyncio.gather(*(one(place, cast) for place, cast in enumerate(casts)))
-
-
-def is_limit(error: Refused) -> bool:
-    """Whether it was refused because there are as many as there may be."""
-    return isinstance(error, LimitReached)
 
 
 def _gone(
