@@ -39,6 +39,17 @@ def test_a_task_that_waits_for_others_is_not_accepted_blocked() -> None:
     assert answer.code == "usage" and "b" not in world.state.tasks
 
 
+def test_a_task_that_was_blocked_when_it_ended_is_queued_again_as_blocked() -> None:
+    world = World()
+    world.team(1)
+    world.send(c.SubmitTask(now_ms=world.now_ms, spec=TaskSpec(id="t"), blocked=MODEL))
+    send(world, c.CancelTask, "t")
+    retry = c.RetryTask(now_ms=world.now_ms, task="t", blocked=MODEL, command="again")
+    assert world.send(retry).code is None and world.send(retry).code is None
+    assert world.status("t") is TaskStatus.BLOCKED and world.state.tasks["t"].reason == MODEL
+    assert not world.of(e.TaskAssigned)
+
+
 def test_of_a_blocked_plan_nothing_runs_and_it_goes_on_when_it_is_unblocked() -> None:
     world = World()
     world.team(4)

@@ -1,11 +1,12 @@
 """An update of an agent holds from its next task on, and not before its worker has confirmed it."""
 
 import pytest
+from msgspec.structs import replace
 
 from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
-from visionflow.domain.agents import AgentStatus, WorkerStatus
+from visionflow.domain.agents import AgentStatus, ResourceLimits, WorkerStatus
 from visionflow.domain.limits import INLINE_BYTES_MAX, Limits
 from visionflow.domain.tasks import FailureKind, Payload, TaskStatus
 from visionflow.engine.effects import Drop, Host, StartWorker, StopWorker, outstanding
@@ -177,6 +178,30 @@ def test_the_same_ceiling_again_moves_nobody() -> None:
     world.update(agent, memory_bytes=1_000_000)
     world.settle()
     assert world.state.agents[agent].worker == f"own-{agent}" and not world.of(e.AgentMoved)
+
+
+def test_an_id_that_is_used_again_meets_nothing_of_the_agent_before() -> None:
+    world = World(limits=Limits(workers_max=1))
+    agent, other = world.team(2)
+    for _ in range(2):
+        spec = world.state.agents[agent].spec
+        world.update(agent, memory_bytes=5_000_000)
+        place = world.state.agents[agent].worker
+        world.carry_out(StartWorker(place, world.state.retired + 1, 0, 5_000_000))
+        assert place not in (w.worker for w in world.state.agents.values() if w.spec.id != agent)
+        world.send(c.TerminateAgent(now_ms=world.now_ms, agent=agent))
+        world.carry_out(Drop(place, world.state.workers[place].incarnation, agent))
+        assert agent not in world.state.agents and world.state.departing == {agent: "w1"}
+        world.send(c.SpawnAgent(now_ms=world.now_ms, spec=replace(spec, limits=ResourceLimits())))
+        world.send(c.TerminateAgent(now_ms=world.now_ms, agent=agent))
+        world.carry_out(Drop("w1", 1, agent))
+        assert agent not in world.state.agents and not world.state.departing
+        world.send(c.SpawnAgent(now_ms=world.now_ms, spec=replace(spec, limits=ResourceLimits())))
+        # The process of the one before has not ended: its place is not taken.
+        world.carry_out(Host("w1", 1, agent))
+        assert world.state.agents[agent].status is AgentStatus.READY and world.audit() == []
+    assert world.state.agents[other].status is AgentStatus.READY
+    assert sorted(world.state.workers) == [f"own1-{agent}", f"own2-{agent}", "w1"]
 
 
 def test_an_agent_that_is_ended_on_its_way_leaves_nothing_behind() -> None:

@@ -112,6 +112,8 @@ class RetryTask(Command, frozen=True, tag="retry_task"):
     Its steps went with its end and run anew."""
 
     task: str
+    blocked: str | None = None
+    """What it waits for: then it is queued and at once blocked."""
 
 
 class OpenVote(Command, frozen=True, tag="open_vote"):

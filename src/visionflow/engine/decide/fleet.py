@@ -153,7 +153,14 @@ def _(state: SwarmState, command: c.ReportAgentDown) -> Events:
     if not _current(state, command.worker, command.incarnation):
         return []
     if state.departing.get(name) == command.worker:
-        return [e.AgentDeparted(agent=name, worker=command.worker)] if command.ended else []
+        if not command.ended:
+            return []
+        events: Events = [e.AgentDeparted(agent=name, worker=command.worker)]
+        # Another of the same id may have been spawned there since, and ended too.
+        if agent is not None and agent.worker == command.worker:
+            if agent.status is AgentStatus.TERMINATING:
+                events.append(e.AgentTerminated(agent=name))
+        return events
     if agent is None or agent.worker != command.worker:
         return []
     if agent.status is AgentStatus.TERMINATING:

@@ -427,7 +427,10 @@ def _(state: SwarmState, command: c.RetryTask) -> Events:
                 code="dependency_failed",
                 hint=f"Have {name} complete first.",
             )
-    return [e.TaskQueued(task=command.task, command=command.command)]
+    queued = e.TaskQueued(task=command.task, command=command.command)
+    if command.blocked is None:
+        return [queued]
+    return [queued, e.TaskBlocked(task=command.task, missing=command.blocked)]
 
 
 @decides(c.BlockTask)

@@ -92,6 +92,14 @@ def next_move(state: SwarmState) -> e.AgentMoved | None:
     for name in state.moving:
         agent = state.agents[name]
         if agent.status is AgentStatus.READY and name not in state.draining:
-            # No agent's id can make this a name of another's own worker, which is `own-<id>`.
-            return e.AgentMoved(agent=name, worker=f"own{state.revisions[name]}-{name}")
+            return e.AgentMoved(agent=name, worker=_own_place(state, name))
     return None
+
+
+def _own_place(state: SwarmState, agent: str) -> str:
+    """A name for a worker of an agent's own that no worker has, nor one that another agent may be
+    spawned on, which is `own-<id>`."""
+    number = state.revisions[agent]
+    while f"own{number}-{agent}" in state.workers:
+        number += 1
+    return f"own{number}-{agent}"

@@ -23,7 +23,7 @@ from visionflow.interfaces.tools.filtering import Filter, parse_filter
 from visionflow.interfaces.tools.finding import open_swarm
 from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.locating import agent_named
-from visionflow.interfaces.tools.recording import command_id, recorded
+from visionflow.interfaces.tools.recording import command_id, once, recorded
 from visionflow.interfaces.tools.stuck import Stuck
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.ports.views import TaskFilter, TaskRow
@@ -140,11 +140,24 @@ class ClearTool:
         return found, False
 
     async def _undo(self, call: Call, clear: str, swarm: str | None) -> ClearResult:
-        """Queue again what a clear ended."""
+        """Queue again what a clear ended; once for a key."""
         command = command_id(call, TOOL, "undo")
-        before = self._undone(command)
-        if before is not None:
-            return before
+        if command is None:
+            return await self._undo_now(call, clear, swarm, None)
+        told, _ = await once(
+            self._server, f"{command}/all", lambda: self._undo_once(call, clear, swarm, command)
+        )
+        return told
+
+    async def _undo_once(
+        self, call: Call, clear: str, swarm: str | None, command: str
+    ) -> ClearResult:
+        before = await self._undone(clear, command)
+        return before or await self._undo_now(call, clear, swarm, command)
+
+    async def _undo_now(
+        self, call: Call, clear: str, swarm: str | None, command: str | None
+    ) -> ClearResult:
         place, cleared = await self._place(call, clear, swarm)
 
         async def make() -> list[NotRestored | None]:
@@ -160,12 +173,11 @@ class ClearTool:
             [fault for fault in failed if fault is not None],
         )
 
-    def _undone(self, command: str | None) -> ClearResult | None:
+    async def _undone(self, clear: str, command: str) -> ClearResult | None:
         """What a call of this key did, if it was made before."""
-        if command is None:
-            return None
         begins = f"{command}/"
         for swarm in self._server.swarms.all():
+            await swarm.settled()
             answers = [
                 (name[len(begins) :].partition("/"), answer)
                 for name, answer in swarm.state.answers.items()
@@ -179,7 +191,7 @@ class ClearTool:
                 ]
                 lost = [each.task_id for each in failed]
                 tasks = [task for (task, _, block), _ in answers if not block]
-                return _undo_told(swarm, None, [t for t in tasks if t not in lost], failed)
+                return _undo_told(swarm, clear, [t for t in tasks if t not in lost], failed)
         return None
 
     async def _place(
@@ -258,19 +270,11 @@ async def _restore(swarm: LiveSwarm, each: Cleared, command: str | None) -> NotR
     """Queue a task again; why it could not be, if so."""
     name = each.row.id
     known = None if command is None else f"{command}/{name}"
-    queue = c.RetryTask(now_ms=swarm.now_ms, command=known, task=name)
+    missing = None
+    if each.before == TaskStatus.BLOCKED:
+        missing = (each.row.reason or "").partition("; ")[2] or "it was blocked before"
     try:
-        if each.before != TaskStatus.BLOCKED:
-            await swarm.ask(queue)
-            return None
-        # Both are decided in one turn, so that nobody takes it in between.
-        block = c.BlockTask(
-            now_ms=swarm.now_ms,
-            command=None if known is None else f"{known}/block",
-            task=name,
-            missing=(each.row.reason or "").partition("; ")[2] or "it was blocked before",
-        )
-        await asyncio.gather(swarm.ask(queue), swarm.ask(block))
+        await swarm.ask(c.RetryTask(now_ms=swarm.now_ms, command=known, task=name, blocked=missing))
     except Refused as error:
         return NotRestored(task_id=name, reason=error.message)
     return None
