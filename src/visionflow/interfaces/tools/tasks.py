@@ -176,6 +176,8 @@ class TaskTools:
         )
         row, _ = await story_of(swarm, asked.task)
         live = swarm.state.tasks.get(asked.task)
+        if not swarm.is_settled:
+            call.after(swarm.settled)
         return Changed(
             task_id=row.id,
             swarm_id=swarm.id,
