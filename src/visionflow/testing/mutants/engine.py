@@ -194,15 +194,15 @@ PLANS = (
     Mutant(
         "a phase opens before the one before it has ended",
         "engine/decide/tasks.py",
-        "closed = index > 0 or (phase.sequential and place > 0)",
-        "closed = phase.sequential and place > 0",
+        "closed = blocked or index > 0 or 0 < turns <= place",
+        "closed = blocked or 0 < turns <= place",
         TESTS + "test_plans.py::test_a_phase_starts_when_the_one_before_has_ended_and_not_earlier",
     ),
     Mutant(
         "a sequential phase runs in parallel",
         "engine/decide/closing.py",
-        "        if phase.sequential:\n            first = self._first_open(phase)\n",
-        "        if not names:\n            first = self._first_open(phase)\n",
+        "self._in_turn(phase) if phase.turns else phase.tasks:",
+        "self._in_turn(phase) if phase.width else phase.tasks:",
         TESTS + "test_plans.py::"
         "test_a_sequential_phase_opens_after_a_parallel_one_with_its_first_part_only",
     ),
