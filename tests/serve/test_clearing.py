@@ -11,7 +11,8 @@ from toolcalls import Tools, agent_up
 
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain import commands as c
-from visionflow.domain.errors import UnknownId, UsageError
+from visionflow.domain.access import Role
+from visionflow.domain.errors import Forbidden, UnknownId, UsageError
 from visionflow.domain.tasks import TaskSpec
 from visionflow.interfaces.tools.filtering import parse_filter
 from visionflow.interfaces.tools.stuck import STUCK_MS_MIN, Stuck
@@ -101,6 +102,8 @@ def test_without_a_filter_nothing_is_cleared_and_a_dry_run_changes_nothing(tmp_p
         for given in ({}, {"filter": " , "}, {"dryRun": True}):
             with pytest.raises(UsageError, match="Nothing is cleared without a filter"):
                 await tools("task_queue_clear", given)
+        with pytest.raises(Forbidden):
+            await Tools(opened, role=Role.OPERATOR)("task_queue_clear", {"all": True})
         before = opened.server.swarms.get(swarm.id).node.control.head
         told = await tools("task_queue_clear", {"filter": "type:task", "dryRun": True})
         assert (told["cleared"], told["clearId"]) == (3, None)

@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from visionflow.domain import commands as c
-from visionflow.domain.access import OPERATORS
+from visionflow.domain.access import ADMINS
 from visionflow.domain.errors import Refused, UnknownId, UsageError
 from visionflow.domain.ids import make_id
 from visionflow.domain.tasks import TaskStatus
@@ -328,10 +328,10 @@ def clearing_tools(server: Server) -> list[AnyTool]:
         Tool(
             name=TOOL,
             group="tasks",
-            summary="Cancel tasks that meet a filter; undo brings them back.",
+            summary="Cancel tasks that meet a filter; undo brings them back. For admins.",
             arguments=ClearArguments,
             result=ClearResult,
-            roles=OPERATORS,
+            roles=ADMINS,
             run=ClearTool(server).clear,
             example={"filter": "status:stuck,age:>3600", "dryRun": True},
         )
