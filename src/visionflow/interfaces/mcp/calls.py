@@ -77,15 +77,17 @@ class Calls:
             _log.exception("the tool %s failed", name)
             return failure(fault_of(error, group))
 
-    async def read(self, ctx: Context, name: str, arguments: Mapping[str, object]) -> Result:
-        """What a tool that only reads gives this request's caller.
+    async def ask(
+        self, ctx: Context, name: str, arguments: Mapping[str, object], *, texts: bool = False
+    ) -> Result:
+        """What a tool gives this request's caller. `texts`: the arguments come from an address.
 
         Raises:
             VisionFlowError: as the tool, and `Registry.prepare`.
         """
         caller = caller_of(ctx)
         with link_of(ctx).entered(caller):
-            prepared = self.registry.prepare(name, arguments, caller)
+            prepared = self.registry.prepare(name, arguments, caller, texts=texts)
             return await self.registry.finish(prepared, Call(caller))
 
     async def _done(

@@ -80,7 +80,7 @@ class Durable:
         try:
             # It has ended; waiting is for its report, which is written then.
             given = {"taskId": task, "wait": True}
-            results = msgspec.to_builtins(await self._calls.read(ctx, RESULTS, given))
+            results = msgspec.to_builtins(await self._calls.ask(ctx, RESULTS, given))
         except VisionFlowError as error:
             return {**found, "result": failure(fault_of(error, "tasks"))}
         begun = self._begun.get(task)
@@ -94,7 +94,7 @@ class Durable:
         if found is not None and found["status"] == "working":
             given = {"taskId": task, "reason": "taken back by its client"}
             with suppress(Refused):  # It ended meanwhile.
-                await self._calls.read(ctx, CANCEL, given)
+                await self._calls.ask(ctx, CANCEL, given)
         return found is not None
 
     async def update(self, ctx: Context, task: str, answers: dict[str, Any]) -> bool:
@@ -105,7 +105,7 @@ class Durable:
         if STATUS not in self._calls.registry.tools:
             return None
         try:
-            result = await self._calls.read(ctx, STATUS, {"taskId": task})
+            result = await self._calls.ask(ctx, STATUS, {"taskId": task})
         except UnknownTask:
             return None
         status: dict[str, Any] = msgspec.to_builtins(result)

@@ -182,7 +182,7 @@ class Resources:
                 if key not in kind.query:
                     return None
                 arguments[key] = value
-            result = await self._calls.read(ctx, kind.tool, arguments)
+            result = await self._calls.ask(ctx, kind.tool, arguments, texts=True)
             return _contents(uri, JSON, msgspec.json.encode(result).decode())
         return None
 

@@ -1,0 +1,239 @@
+"""The official client, and assistants by hand, against the whole server."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import psutil
+import pytest
+from mcp.client import Client
+from mcp.client.stdio import stdio_client
+from mcp_faces import run
+from mcp_servers import GOAL, Lines, core_served, parameters, prepared, waiting
+
+MODERN = "2026-07-28"
+EXTENSION = "io.modelcontextprotocol/tasks"
+
+
+async def has_a_goal_carried_out(client: Client) -> None:
+    notes: list[str | None] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        notes.append(message)
+
+    made = await client.call_tool("swarm_init", {"maxAgents": 3})
+    swarm = made.structured_content["swarmId"]
+    given = {"task": GOAL, "wait": True, "waitTimeout": 20}
+    done = await client.call_tool("task_orchestrate", given, progress_callback=hear)
+    told = done.structured_content
+    assert told["status"] == "completed" and told["swarmId"] == swarm
+    assert told["result"]["goal"] == GOAL
+    assert any("phase" in (note or "") for note in notes), notes
+
+    refused = await client.call_tool("agent_spawn", {"type": "coder"})
+    assert refused.is_error and "limit_reached" in refused.content[0].text
+
+    uris = [each.uri for each in (await client.list_resources()).resources]
+    report = f"visionflow://run/{told['runId']}/report.md"
+    assert f"visionflow://swarm/{swarm}" in uris and report in uris
+    contents = (await client.read_resource(report)).contents[0]
+    assert contents.mime_type == "text/markdown" and GOAL in contents.text
+    state = await client.read_resource(f"visionflow://swarm/{swarm}")
+    assert len(json.loads(state.contents[0].text)["agents"]) == 3
+    page = f"visionflow://swarm/{swarm}/events?since=0&limit=2"
+    events = json.loads((await client.read_resource(page)).contents[0].text)
+    assert len(events["events"]) == 2
+    prompts = [each.name for each in (await client.list_prompts()).prompts]
+    assert "audit" in prompts and "fix_safely" in prompts
+
+
+def test_the_official_client_has_a_goal_carried_out_over_http_in_both_eras(tmp_path: Path) -> None:
+    prepared(tmp_path)
+
+    async def test() -> None:
+        async with core_served(tmp_path) as (url, _):
+            for era in (MODERN, "legacy"):
+                async with Client(url, mode=era) as client:
+                    await has_a_goal_carried_out(client)
+
+    run(test)
+
+
+@pytest.mark.parametrize("era", [MODERN, "legacy"])
+def test_the_official_client_has_a_goal_carried_out_over_stdio(era: str, tmp_path: Path) -> None:
+    prepared(tmp_path)
+
+    async def test() -> None:
+        async with Client(stdio_client(parameters(tmp_path)), mode=era) as client:
+            await has_a_goal_carried_out(client)
+
+    run(test)
+
+
+@pytest.mark.parametrize("era", [MODERN, "legacy"])
+def test_a_wait_that_is_taken_back_stops_the_worker(era: str, tmp_path: Path) -> None:
+    prepared(tmp_path)
+
+    async def test() -> None:
+        async with core_served(tmp_path) as (url, opened), Client(url, mode=era) as client:
+            await client.call_tool("agent_spawn", {"type": "waiter", "wait": True})
+            async with anyio.create_task_group() as group:
+                group.start_soon(
+                    client.call_tool, "task_orchestrate", {**waiting(tmp_path), "wait": True}
+                )
+                while not (tmp_path / "go.here").exists():
+                    await asyncio.sleep(0.01)
+                group.cancel_scope.cancel()
+            (swarm,) = opened.server.swarms.all()
+            (task,) = swarm.state.tasks
+            while swarm.state.tasks[task].status != "cancelled":
+                await asyncio.sleep(0.01)
+            while any(agent.open for agent in swarm.state.agents.values()):
+                await asyncio.sleep(0.01)
+
+    run(test)
+
+
+def asking(url: str, web: httpx2.AsyncClient) -> Any:
+    """Requests of 2026-07-28 by hand, of a client that can do with tasks."""
+
+    async def ask(method: str, name: str, /, **params: Any) -> dict[str, Any]:
+        prefix = "io.modelcontextprotocol/"
+        meta = {
+            f"{prefix}protocolVersion": MODERN,
+            f"{prefix}clientInfo": {"name": "by hand", "version": "1"},
+            f"{prefix}clientCapabilities": {"extensions": {EXTENSION: {}}},
+        }
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+        headers = {
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": MODERN,
+            "Mcp-Method": method,
+            "Mcp-Name": name,
+        }
+        answer = (await web.post(url, json=body, headers=headers)).json()
+        return answer.get("result") or answer["error"]
+
+    return ask
+
+
+def test_a_long_call_is_a_task_that_outlives_the_server(tmp_path: Path) -> None:
+    prepared(tmp_path)
+
+    async def begin() -> str:
+        async with core_served(tmp_path, kill=True) as (url, _), httpx2.AsyncClient() as web:
+            ask = asking(url, web)
+            await ask("tools/call", "x", name="agent_spawn", arguments={"type": "waiter"})
+            given = {**waiting(tmp_path), "wait": True}
+            made = await ask(
+                "tools/call", "task_orchestrate", name="task_orchestrate", arguments=given
+            )
+            assert made["resultType"] == "task" and made["status"] == "working"
+            assert made["ttlMs"] is None and "result" not in made
+            while not (tmp_path / "go.here").exists():
+                await asyncio.sleep(0.01)
+            found = await ask("tasks/get", made["taskId"], taskId=made["taskId"])
+            assert found["status"] == "working" and "running" in found["statusMessage"]
+            plain = await ask("tools/call", "server_info", name="server_info", arguments={})
+            assert plain["resultType"] == "complete"
+            return made["taskId"]
+
+    async def end(task: str) -> None:
+        async with core_served(tmp_path) as (url, _), httpx2.AsyncClient() as web:
+            ask = asking(url, web)
+            assert (await ask("tasks/get", task, taskId=task))["status"] == "working"
+            (tmp_path / "go").touch()
+            while (found := await ask("tasks/get", task, taskId=task))["status"] == "working":
+                await asyncio.sleep(0.02)
+            assert found["status"] == "completed"
+            assert found["result"]["structuredContent"]["result"] == "waited"
+
+            given = {**waiting(tmp_path, "never"), "wait": True}
+            other = await ask(
+                "tools/call", "task_orchestrate", name="task_orchestrate", arguments=given
+            )
+            while not (tmp_path / "never.here").exists():
+                await asyncio.sleep(0.01)
+            task = other["taskId"]
+            assert (await ask("tasks/cancel", task, taskId=task))["resultType"] == "complete"
+            while (found := await ask("tasks/get", task, taskId=task))["status"] == "working":
+                await asyncio.sleep(0.02)
+            assert found["status"] == "cancelled" and "result" not in found
+            unknown = await ask("tasks/get", "task_1_none", taskId="task_1_none")
+            assert unknown["code"] == -32602
+
+    task = run(begin)
+    run(lambda: end(task))
+
+
+@pytest.fixture
+def assistants(tmp_path: Path) -> Iterator[list[Lines]]:
+    """Assistants that are ended whatever happens."""
+    begun: list[Lines] = []
+    yield begun
+    for each in begun:
+        each.end()
+
+
+def children_of(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize("how", ["end of input", "SIGTERM"])
+def test_it_says_nothing_but_messages_and_ends_with_its_workers(
+    how: str, tmp_path: Path, assistants: list[Lines]
+) -> None:
+    prepared(tmp_path)
+    assistant = Lines(tmp_path)
+    assistants.append(assistant)
+    assistant.call(1, "agent_spawn", type="teller", wait=True)
+    assert assistant.result(1)["status"] == "ready"
+    workers = children_of(assistant.process)
+    assert workers
+    if how == "SIGTERM":
+        assistant.process.send_signal(signal.SIGTERM)
+    assistant.hang_up()
+    assert assistant.process.wait(30) == 0
+    assert assistant.rest() == b""
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    assert "recovered" in (tmp_path / "assistant.log").read_text(), "lines go to standard error"
+
+
+def test_a_second_assistant_joins_the_first_and_takes_over_when_it_is_killed(
+    tmp_path: Path, assistants: list[Lines]
+) -> None:
+    prepared(tmp_path)
+    first, second = Lines(tmp_path), Lines(tmp_path)
+    assistants += [first, second]
+    first.call(1, "agent_spawn", type="waiter", wait=True)
+    agent = first.result(1)["agentId"]
+    second.call(1, "agent_list")
+    assert [each["id"] for each in second.result(1)["agents"]] == [agent]
+    assert not children_of(second.process), "the first does the work"
+
+    second.call(2, "task_orchestrate", **waiting(tmp_path), wait=True)
+    until = time.monotonic() + 30
+    while not (tmp_path / "go.here").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    os.kill(first.process.pid, signal.SIGKILL)
+    (tmp_path / "go").touch()
+
+    done = second.result(2)
+    assert done["status"] == "completed" and done["result"] == "waited"
+    second.call(3, "task_list")
+    assert [each["taskId"] for each in second.result(3)["tasks"]] == [done["taskId"]]
+    second.call(4, "agent_list")
+    assert [each["id"] for each in second.result(4)["agents"]] == [agent]
+    assert children_of(second.process), "now the second does it"
+    second.hang_up()
+    assert second.process.wait(30) == 0
