@@ -294,6 +294,24 @@ def test_more_requests_at_once_than_wait_are_left_unread_and_answered_in_the_end
     bounded(run())
 
 
+def test_a_client_that_sends_thousands_at_once_does_not_make_others_wait_for_them() -> None:
+    async def run() -> None:
+        async with served() as rig, connected(rig) as flood, connected(rig) as good:
+            await good.call("echo")
+            await flood.call("echo")
+            rig.clients.clear()
+            data = b"".join(json.dumps(called("echo", n)).encode() + b"\n" for n in range(1, 2_001))
+            # Both are read in the same turn of the loop, the flood first.
+            flood.writer.write(data)
+            good.writer.write(json.dumps(called("echo", 1)).encode() + b"\n")
+            assert (await good.line())["id"] == 1
+            assert len(set(rig.clients)) == 2
+            assert len(rig.clients) < 1_000
+            assert [(await flood.line())["id"] for _ in range(2_000)] == [*range(1, 2_001)]
+
+    bounded(run())
+
+
 @pytest.mark.parametrize("first", [b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n', b"", b"x\n"])
 def test_one_connection_too_many_is_told_so_and_closed(first: bytes) -> None:
     async def run() -> None:

@@ -13,14 +13,16 @@ from typing import cast
 from visionflow.interfaces.access.gate import Gate, Session
 from visionflow.interfaces.access.peers import peer_of
 from visionflow.interfaces.connections import Connections
-from visionflow.interfaces.tools.faults import INVALID, LIMIT
+from visionflow.interfaces.tools.faults import INTERNAL, INVALID, LIMIT
 from visionflow.interfaces.wire import dialect
 from visionflow.interfaces.wire.cutting import LINE_BYTES_MAX
-from visionflow.interfaces.wire.desk import Desk
+from visionflow.interfaces.wire.desk import Desk, log
 from visionflow.interfaces.wire.dispatch import Conversation
 
 OUT_BYTES_MAX = 64 * 1024
 """Written and not yet taken by the kernel, before nothing more is started."""
+TURN_LINES = 64
+"""Lines of one connection that are looked at before the others have their turn."""
 IDLE_S = 6 * 3_600.0
 """A connection on which nothing was sent or is due for so long is closed."""
 PARTIAL_S = 60.0
@@ -86,6 +88,7 @@ class LineProtocol(asyncio.Protocol):
         self._corked = False
         self._flush_due = False
         self._feeding = False
+        self._next_turn = False
         self._paused = False
         self.held = False
         self._ended = False
@@ -164,7 +167,13 @@ class LineProtocol(asyncio.Protocol):
     # Lines in ------------------------------------------------------------------------------
 
     async def _admit(self, session: Session) -> None:
-        await session.known()
+        try:
+            await session.known()
+        except Exception:
+            log.exception("nobody could tell who is at the other end of a connection")
+            message = "The server could not tell who you are."
+            self.turn_away(INTERNAL, message, "internal")
+            return
         if self._transport is None:
             return
         caller = session.caller
@@ -237,8 +246,7 @@ class LineProtocol(asyncio.Protocol):
         was_corked, self._corked = self._corked, True
         try:
             if conversation is not None:
-                while self._lines and not conversation.full and not self.held:
-                    conversation.hear(self._lines.popleft())
+                self._hand_on(conversation)
         finally:
             self._feeding = False
             self._corked = was_corked
@@ -246,6 +254,19 @@ class LineProtocol(asyncio.Protocol):
         self._pace()
         if self._ended and not self._due:
             self.close()
+
+    def _hand_on(self, conversation: Conversation) -> None:
+        for _ in range(TURN_LINES):
+            if not self._lines or conversation.full or self.held:
+                return
+            conversation.hear(self._lines.popleft())
+        if self._lines and not self._next_turn:
+            self._next_turn = True
+            self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._next_turn = False
+        self._feed()
 
     @property
     def _due(self) -> bool:
