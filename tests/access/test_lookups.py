@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from dialling import (
     run,
 )
 
+from visionflow.interfaces.access.diag import SocketDiag, Sockets
 from visionflow.interfaces.access.lookups import Found, Lookups, Whose
 from visionflow.interfaces.access.peers import Peer, plain_host
 from visionflow.interfaces.access.sockets import SocketTable
@@ -25,6 +27,13 @@ AS_ROOT = pytest.mark.skipif(
     os.geteuid() != 0, reason="is a plain user already, and can become no other"
 )
 HOSTS = ["127.0.0.1", "::1"]
+Way = Callable[[], Sockets | SocketTable]
+
+
+@pytest.fixture(params=[Sockets, SocketTable.read], ids=["asked", "table"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """How the kernel is asked: for one connection, or for all of them."""
+    return request.param
 
 
 def found(
@@ -52,16 +61,16 @@ def found(
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_program_of_our_own_user_is_known_by_its_process(host: str) -> None:
+def test_a_program_of_our_own_user_is_known_by_its_process(host: str, way: Way) -> None:
     if host == "::1" and not _has_ipv6():
         pytest.skip("this machine has no IPv6")
-    it = found(None, host=host)
+    it = found(None, host=host, lookups=Lookups(table=way))
     assert it.whose is Whose.OURS
     assert it.uid == os.geteuid()
     assert it.pid is not None
 
 
-def test_an_ipv4_client_of_an_ipv6_port_is_known_too() -> None:
+def test_an_ipv4_client_of_an_ipv6_port_is_known_too(way: Way) -> None:
     if not _has_ipv6():
         pytest.skip("this machine has no IPv6")
 
@@ -79,7 +88,7 @@ def test_an_ipv4_client_of_an_ipv6_port_is_known_too() -> None:
                         inode=os.fstat(taken.fileno()).st_ino,
                     )
                     assert peer.loopback
-                    lookups = Lookups()
+                    lookups = Lookups(table=way)
                     try:
                         return await lookups.find(peer)
                     finally:
@@ -90,14 +99,14 @@ def test_an_ipv4_client_of_an_ipv6_port_is_known_too() -> None:
 
 @AS_ROOT
 @pytest.mark.parametrize("host", HOSTS)
-def test_another_user_of_the_machine_is_told_apart(host: str) -> None:
+def test_another_user_of_the_machine_is_told_apart(host: str, way: Way) -> None:
     if host == "::1" and not _has_ipv6():
         pytest.skip("this machine has no IPv6")
 
     async def look() -> Found:
         async with Listening(host) as listening:
             with process(dialling(listening.port, host, AS_NOBODY)):
-                lookups = Lookups()
+                lookups = Lookups(table=way)
                 peer = (await listening.next()).peer
                 try:
                     return await lookups.find(peer)
@@ -171,7 +180,7 @@ def test_an_orphan_of_an_agent_is_known_by_whoever_adopted_it() -> None:
     assert run(look(rooted=False)).whose is Whose.OURS
 
 
-def test_a_socket_that_its_process_has_closed_tells_nothing() -> None:
+def test_a_socket_that_its_process_has_closed_tells_nothing(way: Way) -> None:
     """The kernel shows it as one of uid 0, whoever had it."""
 
     async def look() -> Found:
@@ -184,7 +193,7 @@ def test_a_socket_that_its_process_has_closed_tells_nothing() -> None:
                     None, child.stdout.readline if child.stdout else bytes
                 )
                 assert closed == b"closed\n"
-                lookups = Lookups()
+                lookups = Lookups(table=way)
                 try:
                     return await lookups.find(it.peer)
                 finally:
@@ -193,13 +202,13 @@ def test_a_socket_that_its_process_has_closed_tells_nothing() -> None:
     assert run(look()).whose is Whose.UNKNOWN
 
 
-def test_another_connection_between_the_same_ports_is_not_taken_for_this_one() -> None:
+def test_another_connection_between_the_same_ports_is_not_taken_for_this_one(way: Way) -> None:
     async def look() -> tuple[Found, Found]:
         async with Listening() as listening:
             with process(dialling(listening.port)):
                 peer = (await listening.next()).peer
                 later = Peer(remote=peer.remote, local=peer.local, inode=(peer.inode or 0) + 1)
-                lookups = Lookups()
+                lookups = Lookups(table=way)
                 try:
                     return await lookups.find(peer), await lookups.find(later)
                 finally:
@@ -217,6 +226,37 @@ def test_where_the_system_has_no_socket_table_nothing_can_be_told() -> None:
     it = found(None, lookups=Lookups(table=none))
     assert it.whose is Whose.UNKNOWN
     assert "does not tell" in it.why
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_asking_for_one_connection_tells_what_reading_all_tells(host: str) -> None:
+    if host == "::1" and not _has_ipv6():
+        pytest.skip("this machine has no IPv6")
+
+    async def look() -> tuple[object, object]:
+        async with Listening(host) as listening:
+            with process(dialling(listening.port, host)):
+                peer = (await listening.next()).peer
+                try:
+                    asking = SocketDiag()
+                    asked = asking.other_end(peer)
+                except OSError:
+                    pytest.skip("this kernel answers no questions about sockets")
+                asking.close()
+                return asked, SocketTable.read().other_end(peer)
+
+    asked, read = run(look())
+    assert asked == read is not None
+
+
+def test_a_kernel_that_answers_no_questions_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(asking: SocketDiag, peer: Peer) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(SocketDiag, "other_end", refuse)
+    assert found(None).whose is Whose.OURS
+    monkeypatch.setattr(SocketDiag, "other_end", lambda asking, peer: None)
+    assert found(None).whose is Whose.OURS
 
 
 def test_a_look_that_fails_lets_nobody_in() -> None:

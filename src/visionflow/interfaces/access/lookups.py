@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from visionflow.adapters.os_processes import stat
+from visionflow.interfaces.access.diag import Sockets
 from visionflow.interfaces.access.peers import Peer
 from visionflow.interfaces.access.sockets import SocketTable
 
@@ -61,7 +62,7 @@ class Lookups:
         self,
         workers: Callable[[], Collection[int]] = tuple,
         roots: Iterable[int] = (),
-        table: Callable[[], SocketTable] = SocketTable.read,
+        table: Callable[[], Sockets | SocketTable] = Sockets,
     ) -> None:
         """`workers`: pids of our worker processes, asked for in the loop's thread. `roots`: pids of
         processes whose every other descendant is an agent's, orphans that they adopt included."""
@@ -128,15 +129,19 @@ class Lookups:
     # In the thread -------------------------------------------------------------------------
 
     def _look(self, peers: list[Peer], workers: frozenset[int]) -> list[Found]:
-        table: SocketTable | None = None
+        sockets: Sockets | SocketTable | None = None
         answers: list[Found] = []
-        for peer in peers:
-            if peer.unix:
-                answers.append(self._unix(peer, workers))
-                continue
-            if table is None:
-                table = self._table()
-            answers.append(self._tcp(peer, table, workers))
+        try:
+            for peer in peers:
+                if peer.unix:
+                    answers.append(self._unix(peer, workers))
+                    continue
+                if sockets is None:
+                    sockets = self._table()
+                answers.append(self._tcp(peer, sockets, workers))
+        finally:
+            if sockets is not None:
+                sockets.close()
         return answers
 
     def _unix(self, peer: Peer, workers: frozenset[int]) -> Found:
@@ -146,7 +151,7 @@ class Lookups:
             )
         return self._of(peer.uid, peer.pid, workers)
 
-    def _tcp(self, peer: Peer, table: SocketTable, workers: frozenset[int]) -> Found:
+    def _tcp(self, peer: Peer, table: Sockets | SocketTable, workers: frozenset[int]) -> Found:
         row = table.other_end(peer)
         if row is None:
             return Found(

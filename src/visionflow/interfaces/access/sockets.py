@@ -49,12 +49,10 @@ class SocketTable:
         if peer.local is None or peer.remote is None:
             return None
         ours = self._row(peer.local, peer.remote)
-        theirs = self._row(peer.remote, peer.local)
-        if ours is None or theirs is None or theirs.inode == 0:
-            return None
-        if peer.inode is not None and ours.inode != peer.inode:
-            return None
-        return theirs
+        return matched(peer, ours, self._row(peer.remote, peer.local))
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _row(self, local: Address, remote: Address) -> Row | None:
         for one, other in zip(_forms(local), _forms(remote), strict=True):
@@ -64,6 +62,15 @@ class SocketTable:
                 # From `: local remote`: state, queues, timer, retransmits, uid, timeout, inode.
                 return Row(int(fields[7]), int(fields[9]))
         return None
+
+
+def matched(peer: Peer, ours: Row | None, theirs: Row | None) -> Row | None:
+    """The other end's row, if both are what they seem to be."""
+    if ours is None or theirs is None or theirs.inode == 0:
+        return None
+    if peer.inode is not None and ours.inode != peer.inode:
+        return None
+    return theirs
 
 
 def _forms(address: Address) -> tuple[bytes, bytes]:
