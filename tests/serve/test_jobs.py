@@ -10,6 +10,7 @@ import pytest
 from desks import Desk, agents_file, workspace_in
 from served import settings_in, until, with_core
 
+from visionflow.cli.result import resume_command
 from visionflow.compose.applying import facts_in
 from visionflow.compose.job import RunFolder, list_runs
 from visionflow.compose.serve.jobs import ServerJobs
@@ -328,6 +329,31 @@ def test_what_was_promised_and_not_handed_in_is_handed_in_once(tmp_path: Path) -
     (tmp_path / "home" / "server" / "open_runs" / "run_1_half").touch()
     with_core(settings, retry)
     assert not half.exists()
+
+
+def test_a_run_whose_swarm_ended_while_nobody_followed_it_is_told_as_cancelled(
+    tmp_path: Path,
+) -> None:
+    settings = settings_in(tmp_path)
+    workspace_in(tmp_path)
+
+    async def begin(opened: OpenServer) -> str:
+        desk = Desk(opened)
+        await desk.call("agent_spawn", agentType="coordinator", swarmId="s1")
+        found = await desk.call("task_orchestrate", task=EXPLAIN)
+        assert isinstance(opened.server.jobs, ServerJobs)
+        await opened.server.jobs.close()
+        await desk.call("swarm_destroy", swarmId="s1")
+        return found["taskId"]
+
+    async def look(opened: OpenServer) -> None:
+        await asyncio.wait_for(opened.server.jobs.concluded(task), 30)
+
+    task = with_core(settings, begin)
+    assert run_folder(tmp_path, task).read_record().status == "running"
+    assert resume_command(run_folder(tmp_path, task)) == "visionflow serve"
+    with_core(settings, look)
+    assert statuses(run_folder(tmp_path, task)) == ("cancelled", "cancelled")
 
 
 def test_reports_are_written_while_a_run_goes_on(tmp_path: Path) -> None:

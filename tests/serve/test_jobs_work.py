@@ -279,5 +279,7 @@ def test_a_call_that_is_taken_back_takes_its_task_with_it(tmp_path: Path) -> Non
         await until((tmp_path / "here").exists)
         gone.cancelled.set()
         assert (await left)["status"] in ("assigned", "running")
+        short = await desk.call("task_orchestrate", task=task, wait=True, waitTimeout="50ms")
+        assert (short["status"], short["result"]) == ("queued", None)
 
     on_desk(tmp_path, use)

@@ -6,10 +6,12 @@ What a run's files hold is decided elsewhere (`visionflow.compose.job`); here it
 import json
 import shlex
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from visionflow.cli.terminal import Paint, colours, plain
 from visionflow.compose.job import FINISHED, RunFolder
+from visionflow.domain.errors import UnknownId
 
 if TYPE_CHECKING:
     from visionflow.agents.report.values import RunView
@@ -74,5 +76,8 @@ def lines_of(summary: dict[str, Any], folder: RunFolder, paint: Paint) -> list[s
 
 
 def resume_command(folder: RunFolder) -> str:
-    """The command that goes on with this run."""
+    """The command that goes on with this run; for one of a server, what starts that again."""
+    with suppress(UnknownId):
+        if folder.read_order().served is not None:
+            return "visionflow serve"
     return f"visionflow run --resume {folder.run} --out {shlex.quote(str(folder.path.parent))}"
