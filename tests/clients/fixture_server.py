@@ -47,6 +47,7 @@ def fixture_app(gate: Gate) -> App:
     """Our app with nothing of its own and the fixtures as its guest."""
     server = SimpleNamespace(
         settings=gate.settings,
+        ready=True,
         now_ms=lambda: time.time_ns() // 1_000_000,
         swarms=SimpleNamespace(all=list),
         jobs=SimpleNamespace(runs=list),

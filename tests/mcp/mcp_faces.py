@@ -163,6 +163,7 @@ async def serving(home: Path, later: dict[str, str] | None = None) -> AsyncItera
     tokens = Tokens(str(home))
     server = SimpleNamespace(
         settings=settings,
+        ready=True,
         now_ms=lambda: time.time_ns() // 1_000_000,
         swarms=SimpleNamespace(all=list),
         jobs=SimpleNamespace(runs=list),

@@ -1,6 +1,7 @@
 """The official client, and assistants by hand, against the whole server."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,10 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import stdio_client
 from mcp_faces import run
-from mcp_servers import GOAL, Lines, core_served, parameters, prepared, waiting
+from mcp_servers import GOAL, Lines, core_served, parameters, prepared, settings_of, waiting
+
+from visionflow.compose.serve.opening import open_server
+from visionflow.compose.serve.ports import open_ports
 
 MODERN = "2026-07-28"
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -98,6 +102,33 @@ def test_a_wait_that_is_taken_back_stops_the_worker(era: str, tmp_path: Path) ->
                 await asyncio.sleep(0.01)
             while any(agent.open for agent in swarm.state.agents.values()):
                 await asyncio.sleep(0.01)
+
+    run(test)
+
+
+@pytest.mark.parametrize("era", [MODERN, "legacy"])
+def test_a_server_that_ends_takes_no_wait_back(era: str, tmp_path: Path) -> None:
+    prepared(tmp_path)
+
+    async def wait(url: str) -> None:
+        with contextlib.suppress(Exception):
+            async with Client(url, mode=era) as client:
+                await client.call_tool("agent_spawn", {"type": "waiter"})
+                await client.call_tool("task_orchestrate", {**waiting(tmp_path), "wait": True})
+
+    async def test() -> None:
+        opened = await open_server(settings_of(tmp_path))
+        ports = await open_ports(opened)
+        waits = asyncio.ensure_future(wait(f"http://{ports.endpoints['tcp']}/mcp"))
+        while not (tmp_path / "go.here").exists():
+            await asyncio.sleep(0.01)
+        await ports.close()
+        (swarm,) = opened.server.swarms.all()
+        (task,) = swarm.state.tasks.values()
+        assert task.status == "running" and task.cancelling is None
+        await opened.close(kill=True)
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
 
     run(test)
 

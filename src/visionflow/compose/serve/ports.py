@@ -82,6 +82,8 @@ async def open_ports(opened: OpenServer, roots: tuple[int, ...] = ()) -> OpenPor
             socket=str(core.store.socket),
             assistants=str(core.store.assistants),
         )
+        # First of all at the end: what is cut off from then on was not taken back by its client.
+        opening.callback(setattr, server, "ready", False)
         return OpenPorts(dict(server.endpoints), opening.pop_all())
 
 

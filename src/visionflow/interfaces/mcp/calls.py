@@ -9,7 +9,7 @@ closes, only ends the waiting. An unknown tool is a JSON-RPC error; every other 
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mcp.shared.exceptions import MCPError
@@ -34,8 +34,10 @@ _log = logging.getLogger("visionflow.mcp")
 class Calls:
     """Calls under way. Belongs to the loop's thread."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, is_open: Callable[[], bool]) -> None:
+        """`is_open`: the server has not begun to close; whoever is cut off went away by himself."""
         self.registry = registry
+        self._is_open = is_open
         self._running: dict[asyncio.Task[Result], None] = {}
         self._closing = False
 
@@ -120,7 +122,7 @@ class Calls:
         self, ctx: Context, prepared: Prepared, call: Call, task: "asyncio.Task[Result]"
     ) -> None:
         """Nobody waits for this call any more."""
-        if not self._closing and taken_back(ctx, call.key):
+        if self._is_open() and not self._closing and taken_back(ctx, call.key):
             call.cancelled.set()
             asyncio.get_running_loop().call_later(TAKEN_BACK_S, task.cancel)
         elif prepared.tool.long:
