@@ -122,6 +122,8 @@ def test_what_is_wrong_with_a_request_is_said_by_name(tmp_path: Path) -> None:
         assert await told("GET", "/api/agents?limit=1&limit=2") == (422, "usage")
         assert await told("GET", "/api/agents?limit=%ff") == (422, "usage")
         assert await told("PATCH", "/api/agents/a", {"agentId": "b"}) == (422, "usage")
+        assert await told("DELETE", "/api/agents/a", {"drain": True}) == (422, "usage")
+        assert await told("POST", "/api/swarms?topology=mesh", {}) == (422, "usage")
         assert await told("POST", "/api/swarms", [1]) == (400, "body")
         assert await told("POST", "/api/swarms", raw=b'{"a":1,"a":2}') == (400, "invalid")
         assert await told("POST", "/api/swarms", raw=b"{") == (400, "parse")

@@ -159,12 +159,20 @@ class WebApp:
         headers = Headers(scope["headers"])
         given: dict[str, object] = dict(match.arguments)
         if route.takes_body:
+            if scope["query_string"]:
+                raise UsageError(
+                    f"A {route.method} has no query here.", hint="Put the arguments into the body."
+                )
             body = await _body(receive, headers, self._server.settings.frame_bytes_max)
             more = body if isinstance(body, Fault) else self._mapping(body)
             if isinstance(more, Fault):
                 await answer_fault(send, more, as_rest, [(b"connection", b"close")])
                 return
         else:
+            if headers.get("content-length") not in (None, "0") or headers.get("transfer-encoding"):
+                raise UsageError(
+                    f"A {route.method} has no body here.", hint="Put the arguments into the query."
+                )
             more = _query(scope)
         for name, value in more.items():
             if name in given:
