@@ -147,6 +147,7 @@ class Serving:
     """What is served."""
 
     url: str
+    server: Any
     socket: Path
     app: App
     listening: Listening
@@ -180,7 +181,7 @@ async def serving(home: Path, later: dict[str, str] | None = None) -> AsyncItera
         path = home / "assistants.sock"
         listening = await start(face, cast(Server, server), gate, path)
         held.push_async_callback(listening.aclose)
-        yield Serving(url, path, app, listening, tokens, audit, watched)
+        yield Serving(url, server, path, app, listening, tokens, audit, watched)
 
 
 @asynccontextmanager

@@ -204,9 +204,9 @@ def test_a_connection_that_is_lost_only_ends_the_waiting(tmp_path: Path) -> None
     run(test)
 
 
-@pytest.mark.parametrize("key", [None, "again"])
-def test_closing_the_response_takes_a_call_back_unless_its_client_means_to_ask_again(
-    key: str | None, tmp_path: Path
+@pytest.mark.parametrize(("key", "ready"), [(None, True), ("again", True), (None, False)])
+def test_closing_the_response_takes_a_call_back_unless_it_is_asked_again_or_the_server_ends(
+    key: str | None, ready: bool, tmp_path: Path
 ) -> None:
     async def test() -> None:
         async with serving(tmp_path) as served:
@@ -222,10 +222,11 @@ def test_closing_the_response_takes_a_call_back_unless_its_client_means_to_ask_a
 
                     group.start_soon(call)
                     await served.watched.began.wait()
+                    served.server.ready = ready
                     group.cancel_scope.cancel()
             assert not scope.cancelled_caught
             await served.watched.ended.wait()
-            assert served.watched.calls[0].cancelled.is_set() is (key is None)
+            assert served.watched.calls[0].cancelled.is_set() is (key is None and ready)
 
     run(test)
 
