@@ -28,6 +28,7 @@ QUEUE_MAX = 256
 UNDER_WAY_MAX = 64
 """Its calls that were begun and wait, for instance for a task; the next one waits for its turn."""
 PROGRESS_STEP = 1e-6
+METHODS = ("initialize", "ping", "authenticate", "tools/list", "tools/call", "resources/read")
 Reply = Callable[[bytes | None], None]
 """Takes the answer, `None` where none is due."""
 
@@ -399,7 +400,7 @@ class _UnknownMethod(Exception):
 
     def __init__(self, method: str, is_tool: bool) -> None:
         super().__init__(method)
-        hint = "Methods: initialize, ping, authenticate, tools/list, tools/call, resources/read."
+        hint = f"Methods: {', '.join(METHODS)}."
         if is_tool:
             hint = f'A tool is called with tools/call and {{"name": "{method}"}}.'
         data = {"code": "unknown_method", "hint": hint}
