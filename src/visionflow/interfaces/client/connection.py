@@ -103,7 +103,10 @@ class LineConnection:
                 {
                     "protocolVersion": PROTOCOL,
                     "clientInfo": {"name": name, "version": version},
-                    "_meta": {"visionflow/client": client},
+                    "_meta": {
+                        "visionflow/client": client,
+                        "visionflow/lineBytesMax": LINE_BYTES_MAX,
+                    },
                 },
             )
         except BaseException:
