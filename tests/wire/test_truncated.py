@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.wire.wire_rig import Client, bounded, called, connected, served
 from visionflow.domain.errors import UnknownId
+from visionflow.interfaces.client.connection import Address, LineConnection
 from visionflow.interfaces.wire.cutting import Leftovers, fitting
 from visionflow.interfaces.wire.dialect import encoded, laid_flat
 
@@ -69,6 +70,22 @@ def test_a_client_that_reads_longer_lines_says_so_and_gets_them() -> None:
             params = {"_meta": {"visionflow/lineBytesMax": 10}}
             await client.ask({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})
             assert (await client.call("echo", text="a"))["result"]["text"] == "a"
+
+    bounded(run())
+
+
+def test_our_own_client_gets_long_answers_whole() -> None:
+    async def run() -> None:
+        async with served() as rig:
+            there = Address("127.0.0.1", rig.port)
+            names = {"client": "c", "name": "n", "version": "1"}
+            connection = await LineConnection.open(there, token=None, **names)
+            try:
+                params = called("echo", size=300_000)["params"]
+                result = await connection.request("tools/call", params)
+            finally:
+                await connection.close()
+            assert len(result["text"]) == 300_000 and "truncated" not in result
 
     bounded(run())
 
