@@ -11,7 +11,7 @@ from tests.cli.command_line import visionflow
 from visionflow.agents.report.gates import MEANS
 from visionflow.agents.report.view import RunView
 from visionflow.cli.commands import make_app
-from visionflow.cli.main import NOBODY_READS
+from visionflow.cli.ending import NOBODY_READS
 from visionflow.cli.running import TERMINATED
 from visionflow.compose.job import ExitCode
 

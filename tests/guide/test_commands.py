@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from guide_text import ABSENT, GUIDE, commands, tool_of
 from serving import Served, serving
+
 from visionflow.interfaces.tools.all import catalogue
 
 pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason=ABSENT)

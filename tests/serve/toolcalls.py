@@ -5,8 +5,8 @@ from typing import Any
 
 import jsonschema
 import msgspec
-
 from served import HERE, status_of, until
+
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain.access import Caller, Role
 from visionflow.domain.agents import AgentStatus

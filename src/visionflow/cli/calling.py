@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from visionflow.cli.ending import ending
 from visionflow.cli.reaching import client_of
 from visionflow.cli.showing import show
 from visionflow.cli.terminal import is_terminal, say
@@ -50,8 +51,6 @@ def call(words: Sequence[str]) -> int:
 
 def main() -> None:
     """The program behind each `mcp__claude-flow__TOOL`: the tool's name is that of the program."""
-    from visionflow.cli.main import ending
-
     program = Path(sys.argv[0]).name
     name = program.removeprefix(PREFIX).removesuffix(".exe")
     ending(lambda: _call(_tool(name), sys.argv[1:], program))

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from visionflow.cli.ending import ending
 from visionflow.cli.reaching import client_of
 from visionflow.cli.showing import show
 from visionflow.cli.terminal import Paint, colours, is_terminal, say
@@ -39,15 +40,11 @@ class Step(msgspec.Struct, frozen=True):
 
 def status_main() -> None:
     """The program `mcp-tcp-status`."""
-    from visionflow.cli.main import ending
-
     ending(lambda: status(sys.argv[1:]))
 
 
 def test_main() -> None:
     """The program `mcp-tcp-test`."""
-    from visionflow.cli.main import ending
-
     ending(lambda: probe(sys.argv[1:]))
 
 

@@ -76,9 +76,9 @@ class ResearcherAgent(BaseAgent):
 
     `research`: a `Research`, whose `completeness` is the share of the goal's terms that have a
     citation; `completeness`: the same; `snapshot`: the commit that was read; `notes`, `warnings`.
-    The goal is the input's, else the task's description. It looks up topics of security like any
-    others, so it offers that word too; faults are the reviewer's to find. Words by which it asks for an audit,
-    such as "security" and "tests", are not looked up: the tools answer them.
+    The goal is the input's, else the task's description. Words by which it asks for an audit,
+    such as "security" and "tests", are not looked up: the tools answer them. Topics of security
+    are looked up like any others, so it offers that word; faults are the reviewer's to find.
     """
 
     type = "researcher"
