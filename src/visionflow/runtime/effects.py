@@ -93,11 +93,14 @@ class Effects:
             self._dirty[event.worker] = None
         elif isinstance(event, (e.WorkerStarted, e.WorkerJoined)):
             self._dirty[event.worker] = None
-        elif isinstance(event, (e.WorkerLost, e.WorkerStopped, e.AgentMoved)):
-            # Another one may have waited for this: an agent that moved is built once it has gone
-            # where it was before, and the worker before may have nothing left to do.
+        elif isinstance(event, (e.WorkerLost, e.WorkerStopped)):
             self._dirty[event.worker] = None
-            self._dirty.update(dict.fromkeys(state.workers))
+            # An agent that moved is built once the process that it was in before is gone.
+            for agent in state.revisions:
+                self._dirty[state.agents[agent].worker] = None
+        elif isinstance(event, e.AgentMoved):
+            self._dirty[event.worker] = None
+            self._dirty[state.departing.get(event.agent, event.worker)] = None
         elif isinstance(event, _AGENT_EVENTS):
             agent = state.agents.get(event.agent)
             if agent is not None:

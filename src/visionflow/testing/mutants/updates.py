@@ -67,10 +67,9 @@ MUTANTS = (
     Mutant(
         "nobody builds an agent whose process before ended by itself",
         "runtime/effects.py",
-        "            self._dirty.update(dict.fromkeys(state.workers))\n"
-        "        elif isinstance(event, _AGENT_EVENTS):",
-        "        elif isinstance(event, _AGENT_EVENTS):",
-        "tests/simulator/ranges.py::test_seeds_of_a_range_are_clean[60]",
+        "            for agent in state.revisions:\n",
+        "            for agent in state.updating and {}:\n",
+        "tests/simulator/ranges.py::test_seeds_of_a_range_are_clean[160]",
     ),
     Mutant(
         "an agent is built anew under its attempts",
