@@ -1,10 +1,12 @@
 """Who calls, on lines and over HTTP: nobody unknown, tokens in every place, roles."""
 
+import asyncio
 from typing import Any
 
 from tests.wire.wire_rig import bounded, called, connected, served
 from visionflow.domain.access import Role
 from visionflow.interfaces.access.lookups import Whose
+from visionflow.interfaces.wire import lines
 
 
 def test_somebody_unknown_is_served_a_ping_and_a_handshake_and_nothing_else() -> None:
@@ -47,6 +49,26 @@ def test_a_token_opens_a_connection_or_a_single_request_and_a_revoked_one_neithe
     bounded(run())
 
 
+def test_a_stranger_who_shows_no_token_does_not_hold_a_connection_for_long() -> None:
+    async def run() -> None:
+        async with served() as rig:
+            rig.lookups.whose = Whose.OTHERS
+            _, text = rig.tokens.create("me", Role.VIEWER)
+            async with connected(rig) as stranger, connected(rig) as known:
+                await stranger.ask(_asked("ping"))
+                await known.ask(_asked("authenticate", token=text))
+                assert rig.listening is not None
+                floor = rig.listening.floor
+                floor.sweep(asyncio.get_running_loop().time() + lines.STRANGER_S - 5)
+                assert "result" in await stranger.ask(_asked("ping"))
+                floor.sweep(asyncio.get_running_loop().time() + lines.STRANGER_S + 5)
+                assert (await stranger.line())["error"]["data"]["code"] == "unauthenticated"
+                assert await stranger.rest() == b""
+                assert "result" in await known.call("echo")
+
+    bounded(run())
+
+
 def test_a_viewer_may_read_and_is_told_who_may_write() -> None:
     async def run() -> None:
         async with served() as rig, connected(rig) as client:
@@ -72,6 +94,8 @@ def test_a_flood_of_a_tokens_client_is_limited_and_told_when_to_come_again() -> 
                 assert all(each["data"]["retryAfterMs"] > 0 for each in refused)
                 for _ in range(200):
                     assert "result" in await local.call("echo")
+                listed = [await client.ask(_asked("tools/list")) for _ in range(5)]
+                assert listed[-1]["error"]["data"]["code"] == "rate_limited"
 
     bounded(run())
 

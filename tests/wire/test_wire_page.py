@@ -19,6 +19,7 @@ def test_the_page_has_the_bounds_that_hold() -> None:
         "calls of a connection that were begun and wait": str(dispatch.UNDER_WAY_MAX),
         "connections": f"{told.connections_max:,}",
         "a connection that never says a word": f"{first.SILENT_S:.0f} seconds",
+        "somebody unknown who shows no token": f"{lines.STRANGER_S:.0f} seconds",
         "an unfinished line without a further byte": f"{lines.PARTIAL_S:.0f} seconds",
         "the head of an HTTP request": f"{first.HEAD_S:.0f} seconds",
         "the body of an HTTP request": f"{posting.BODY_S:.0f} seconds",

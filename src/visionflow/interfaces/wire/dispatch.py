@@ -18,7 +18,7 @@ from visionflow.domain.errors import UnknownId, UsageError, VisionFlowError
 from visionflow.interfaces.access.gate import Session
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.faults import METHOD, SERVER, Fault, fault_of
-from visionflow.interfaces.tools.tool import Call, Prepared, Progress
+from visionflow.interfaces.tools.tool import Call, Prepared
 from visionflow.interfaces.wire import asking, cutting, dialect
 from visionflow.interfaces.wire.desk import Desk, Running, log
 from visionflow.interfaces.wire.jsonrpc import Bad, Message, Request, parse
@@ -39,11 +39,33 @@ class _Waiting(msgspec.Struct, frozen=True, gc=False):
     room: int | None
 
 
+class _Telling:
+    """Tells how far a call is, while it is not answered yet."""
+
+    def __init__(self, token: str | int, tell: Callable[[bytes], None]) -> None:
+        self._token = token
+        self._tell = tell
+        self._last = 0.0
+        self.over = False
+
+    def __call__(self, fraction: float | None, note: str) -> None:
+        if self.over:
+            return
+        # Each is more than the one before, as the protocol wants it.
+        if fraction is not None and fraction > self._last:
+            self._last = fraction
+        else:
+            self._last += PROGRESS_STEP
+        total = None if fraction is None else 1.0
+        self._tell(dialect.progressed(self._token, self._last, total, note))
+
+
 class _Call(msgspec.Struct, eq=False):
     """A call that could not be answered at once."""
 
     id: bytes | None
     call: Call
+    telling: _Telling | None
     task: Running | None = None
 
 
@@ -138,6 +160,8 @@ class Conversation:
         self._left = True
         self._queue.clear()
         for running in self._running:
+            if running.telling is not None:
+                running.telling.over = True
             running.call.taken_back = False
             running.call.cancelled.set()
             if running.task is not None:
@@ -222,21 +246,28 @@ class Conversation:
                 return self._introduce(params)
             case "authenticate":
                 return self._authenticate(asking.mapping_of(params))
-            case "tools/list":
-                self._caller(asking.token_of(params))
-                return self._desk.listing(asking.mapping_of(params).get("cursor"), room)
-            case "resources/read":
+            case "tools/list" | "resources/read":
                 caller = self._caller(asking.token_of(params))
-                given = asking.mapping_of(params)
-                uri = given.get("uri")
-                if not isinstance(uri, str) or not uri.startswith(cutting.SCHEME):
-                    raise UnknownId(
-                        f"Only {cutting.SCHEME}... is read here.",
-                        hint="The other resources are read over /mcp.",
-                    )
-                return self._desk.leftovers.read(uri, caller.name, given.get("cursor"))
+                self._desk.gate.enter(caller)
+                try:
+                    return self._read(method, asking.mapping_of(params), caller, room)
+                finally:
+                    self._desk.gate.leave(caller)
             case _:
                 raise _UnknownMethod(method, method in self._desk.registry.tools)
+
+    def _read(
+        self, method: str, given: dict[str, object], caller: Caller, room: int | None
+    ) -> dict[str, Any]:
+        if method == "tools/list":
+            return self._desk.listing(given.get("cursor"), room)
+        uri = given.get("uri")
+        if not isinstance(uri, str) or not uri.startswith(cutting.SCHEME):
+            raise UnknownId(
+                f"Only {cutting.SCHEME}... is read here.",
+                hint="The other resources are read over /mcp.",
+            )
+        return self._desk.leftovers.read(uri, caller.name, given.get("cursor"))
 
     def _introduce(self, params: object) -> dict[str, Any]:
         said = asking.introduced(params)
@@ -256,6 +287,8 @@ class Conversation:
             raise UsageError("token is missing, or no text.")
         caller = self._session.authenticate(token)
         self._bearer = None
+        if self._on_caller is not None:
+            self._on_caller(caller.name)
         return {"authenticated": True, "caller": caller.name, "role": caller.role}
 
     def _caller(self, token: str | None) -> Caller:
@@ -295,17 +328,20 @@ class Conversation:
                 if running is not None:
                     self._took_effect(running)
 
+            telling: _Telling | None = None
+            if asked.progress is not None and self._tell is not None:
+                telling = _Telling(asked.progress, self._tell)
             call = Call(
                 caller,
                 key=prepared.key,
-                on_progress=self._progress_of(asked.progress),
+                on_progress=telling,
                 took_effect=took_effect,
             )
             found = self._desk.registry.run(prepared, call)
             if isinstance(found, Result) and not call.settling:
                 answer = self._laid(identity, found, caller, room)
             else:
-                running = _Call(identity, call)
+                running = _Call(identity, call, telling)
                 self._running[running] = None
                 if not isinstance(found, Result):
                     self._turn = running
@@ -349,6 +385,8 @@ class Conversation:
         finally:
             self._desk.gate.leave(caller)
             self._running.pop(running, None)
+            if running.telling is not None:
+                running.telling.over = True
             self._took_effect(running)
             if not self._left:
                 reply(None if running.id is None else answer)
@@ -375,24 +413,6 @@ class Conversation:
                 log.error("a request failed", exc_info=error)
             self.fault = fault_of(error, group)
         return dialect.fault(identity or b"null", self.fault, room)
-
-    def _progress_of(self, token: str | int | None) -> Progress | None:
-        tell = self._tell
-        if token is None or tell is None:
-            return None
-        last = 0.0
-
-        def on_progress(fraction: float | None, note: str) -> None:
-            nonlocal last
-            if self._left or self._held:
-                return
-            # Each is more than the one before, as the protocol wants it.
-            known = fraction is not None and fraction > last
-            last = fraction if known and fraction is not None else last + PROGRESS_STEP
-            total = None if fraction is None else 1.0
-            tell(dialect.progressed(token, last, total, note))
-
-        return on_progress
 
 
 class _UnknownMethod(Exception):

@@ -13,7 +13,7 @@ from typing import cast
 from visionflow.interfaces.access.gate import Gate, Session
 from visionflow.interfaces.access.peers import peer_of
 from visionflow.interfaces.connections import Connections
-from visionflow.interfaces.tools.faults import INTERNAL, INVALID, LIMIT
+from visionflow.interfaces.tools.faults import INTERNAL, INVALID, LIMIT, SERVER
 from visionflow.interfaces.wire import dialect
 from visionflow.interfaces.wire.cutting import LINE_BYTES_MAX
 from visionflow.interfaces.wire.desk import Desk, log
@@ -25,6 +25,8 @@ TURN_LINES = 64
 """Lines of one connection that are looked at before the others have their turn."""
 IDLE_S = 6 * 3_600.0
 """A connection on which nothing was sent or is due for so long is closed."""
+STRANGER_S = 60.0
+"""Who is not known after so long is turned away."""
 PARTIAL_S = 60.0
 """A line whose next byte does not come for so long is given up."""
 UNREAD_S = 300.0
@@ -97,6 +99,9 @@ class LineProtocol(asyncio.Protocol):
         self._last = 0.0
         self._blocked_since = 0.0
         self._closing_since: float | None = None
+        self._begun = 0.0
+        self._stranger = False
+        """No request of somebody who is known has come."""
 
     # Of asyncio ----------------------------------------------------------------------------
 
@@ -104,7 +109,7 @@ class LineProtocol(asyncio.Protocol):
         """It begins."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=OUT_BYTES_MAX)
-        self._last = self._now()
+        self._begun = self._last = self._now()
         keep_alive(transport)
         connections = self._floor.connections
         self._floor.lines[self] = None
@@ -177,6 +182,7 @@ class LineProtocol(asyncio.Protocol):
         if self._transport is None:
             return
         caller = session.caller
+        self._stranger = caller is None
         if self._number is not None and caller is not None:
             self._floor.connections.renamed(self._number, caller.name)
         self._conversation = Conversation(
@@ -193,6 +199,7 @@ class LineProtocol(asyncio.Protocol):
         self._feed()
 
     def _named(self, caller: str) -> None:
+        self._stranger = False
         if self._number is not None:
             self._floor.connections.renamed(self._number, caller)
 
@@ -365,6 +372,9 @@ class LineProtocol(asyncio.Protocol):
         elif self._ended:
             if quiet > HALF_CLOSED_S:
                 self.abort()
+        elif self._stranger and now - self._begun > STRANGER_S:
+            message = "This server does not know who you are, and no token came."
+            self.turn_away(SERVER, message, "unauthenticated")
         elif self._partial or self._skipping:
             if quiet > PARTIAL_S:
                 message = f"The line has no end, and nothing came for {PARTIAL_S:.0f} seconds."
