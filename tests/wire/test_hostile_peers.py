@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.wire.wire_rig import Client, Rig, bounded, called, connected, served, serving, until
 from visionflow.interfaces.wire import lines, sniffing
+from visionflow.interfaces.wire.listening import make_room
 from visionflow.interfaces.wire.sniffing import Speech, speech_of
 
 FRAME = 64 * 1024
@@ -333,6 +335,18 @@ def test_one_connection_too_many_is_told_so_and_closed(first: bytes) -> None:
             await until(lambda: rig.listening is None or rig.listening.floor.turned_away == 0)
 
     bounded(run())
+
+
+def test_a_server_asks_for_as_many_open_files_as_its_connections_need() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (600, hard))
+        make_room(200)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(712, hard)
+        make_room(10)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(712, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_connection_that_is_reset_in_the_middle_leaves_nothing_behind() -> None:

@@ -5,6 +5,7 @@ uvicorn runs on the loop that is there, without handlers for signals: those belo
 
 import asyncio
 import errno
+import resource
 import socket
 import stat
 from contextlib import suppress
@@ -27,6 +28,8 @@ KEEP_ALIVE_S = 75
 CLOSE_S_MAX = 2
 """What is under way when the server closes may take so long to be answered."""
 SWEEP_S = 5.0
+FILES_BESIDE = 512
+"""Open files that a server has beside its connections."""
 
 
 class NotStarted(VisionFlowError):
@@ -161,6 +164,7 @@ async def start(
         timeout_graceful_shutdown=CLOSE_S_MAX,
         backlog=BACKLOG,
     )
+    make_room(settings.connections_max)
     sockets = bind(settings.host, settings.tcp_port)
     number = sockets[0].getsockname()[1]
     web = _Uvicorn(config)
@@ -256,6 +260,17 @@ def _refused(host: str, port: int, flag: str, error: OSError) -> VisionFlowError
         f"{where} cannot be listened on: {error.strerror or error}.",
         hint="Use --host 127.0.0.1 for this machine alone, and a port above 1023.",
     )
+
+
+def make_room(connections: int) -> None:
+    """Have the kernel allow as many open files as so many connections need, if it may: many
+    systems begin with 1,024, and a server out of files takes no connection at all."""
+    wanted = connections + FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 async def _sweep(floor: Floor) -> None:
