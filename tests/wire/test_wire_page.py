@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from visionflow.interfaces.wire import asking, cutting, dispatch, jsonrpc, lines, posting
+from visionflow.interfaces.wire import asking, cutting, dispatch, jsonrpc, lines, pending, posting
 from visionflow.interfaces.wire import sniffing as first
 from visionflow.settings.server import ServerSettings
 
@@ -36,5 +36,5 @@ def test_the_page_has_the_bounds_that_hold() -> None:
 def test_the_page_has_every_method_and_every_key() -> None:
     for key in (asking.KEY_META, asking.TOKEN_META, asking.CLIENT_META, asking.LINE_META):
         assert f"| `{key}` |" in PAGE
-    for method in dispatch.METHODS:
+    for method in pending.METHODS:
         assert f"`{method}`" in PAGE

@@ -17,72 +17,24 @@ from visionflow.domain.access import Caller
 from visionflow.domain.errors import UnknownId, UsageError, VisionFlowError
 from visionflow.interfaces.access.gate import Session
 from visionflow.interfaces.tools.arguments import Result
-from visionflow.interfaces.tools.faults import METHOD, SERVER, Fault, fault_of
+from visionflow.interfaces.tools.faults import SERVER, Fault, fault_of
 from visionflow.interfaces.tools.tool import Call, Prepared
 from visionflow.interfaces.wire import asking, cutting, dialect
-from visionflow.interfaces.wire.desk import Desk, Running, log
+from visionflow.interfaces.wire.desk import Desk, log
 from visionflow.interfaces.wire.jsonrpc import Bad, Message, Request, parse
+from visionflow.interfaces.wire.pending import (
+    Batch,
+    Pending,
+    Reply,
+    Telling,
+    UnknownMethod,
+    Waiting,
+)
 
 QUEUE_MAX = 256
 """Requests of one connection that wait for their turn before no more are read."""
 UNDER_WAY_MAX = 64
 """Its calls that were begun and wait, for instance for a task; the next one waits for its turn."""
-PROGRESS_STEP = 1e-6
-METHODS = ("initialize", "ping", "authenticate", "tools/list", "tools/call", "resources/read")
-Reply = Callable[[bytes | None], None]
-"""Takes the answer, `None` where none is due."""
-
-
-class _Waiting(msgspec.Struct, frozen=True, gc=False):
-    request: Request
-    reply: Reply
-    room: int | None
-
-
-class _Telling:
-    """Tells how far a call is, while it is not answered yet."""
-
-    def __init__(self, token: str | int, tell: Callable[[bytes], None]) -> None:
-        self._token = token
-        self._tell = tell
-        self._last = 0.0
-        self.over = False
-
-    def __call__(self, fraction: float | None, note: str) -> None:
-        if self.over:
-            return
-        # Each is more than the one before, as the protocol wants it.
-        if fraction is not None and fraction > self._last:
-            self._last = fraction
-        else:
-            self._last += PROGRESS_STEP
-        total = None if fraction is None else 1.0
-        self._tell(dialect.progressed(self._token, self._last, total, note))
-
-
-class _Call(msgspec.Struct, eq=False):
-    """A call that could not be answered at once."""
-
-    id: bytes | None
-    call: Call
-    telling: _Telling | None
-    task: Running | None = None
-
-
-class _Batch:
-    """Collects the answers of a batch, in the order in which they come."""
-
-    def __init__(self, size: int, send: Reply) -> None:
-        self._left = size
-        self._send = send
-        self._answers: list[bytes] = []
-
-    def reply(self, answer: bytes | None) -> None:
-        if answer is not None:
-            self._answers.append(answer)
-        self._left -= 1
-        if not self._left:
-            self._send(b"[" + b",".join(self._answers) + b"]" if self._answers else None)
 
 
 class Conversation:
@@ -111,9 +63,9 @@ class Conversation:
         self._tell = tell
         self._on_pumped = on_pumped
         self._on_caller = on_caller
-        self._queue: deque[_Waiting] = deque()
-        self._running: dict[_Call, None] = {}
-        self._turn: _Call | None = None
+        self._queue: deque[Waiting] = deque()
+        self._running: dict[Pending, None] = {}
+        self._turn: Pending | None = None
         """The call that has not taken effect yet: nothing starts before it has."""
         self._left = False
         self._held = False
@@ -146,7 +98,7 @@ class Conversation:
         """One line, or one body."""
         message = parse(data, self._desk.depth_max)
         if isinstance(message, list):
-            batch = _Batch(len(message), self._send)
+            batch = Batch(len(message), self._send)
             room = None if self.room is None else (self.room - 2) // len(message) - 1
             for each in message:
                 self._take(each, batch.reply, room)
@@ -182,7 +134,7 @@ class Conversation:
         elif method == "ping":
             reply(None if identity is None else dialect.answered(identity, {}))
         else:
-            self._queue.append(_Waiting(message, reply, room))
+            self._queue.append(Waiting(message, reply, room))
 
     def _fail(self, bad: Bad) -> None:
         self.fault = Fault(bad.code, 400, bad.message, {"code": bad.word})
@@ -200,7 +152,7 @@ class Conversation:
         if self._on_pumped is not None:
             self._on_pumped()
 
-    def _took_effect(self, running: _Call) -> None:
+    def _took_effect(self, running: Pending) -> None:
         """It has its result, or only waits: the next may start."""
         if self._turn is running:
             self._turn = None
@@ -254,7 +206,7 @@ class Conversation:
                 finally:
                     self._desk.gate.leave(caller)
             case _:
-                raise _UnknownMethod(method, method in self._desk.registry.tools)
+                raise UnknownMethod(method, method in self._desk.registry.tools)
 
     def _read(
         self, method: str, given: dict[str, object], caller: Caller, room: int | None
@@ -322,15 +274,15 @@ class Conversation:
             entered = True
             prepared = self._desk.registry.prepare(name, asked.arguments, caller, key=asked.key)
             group = prepared.tool.group
-            running: _Call | None = None
+            running: Pending | None = None
 
             def took_effect() -> None:
                 if running is not None:
                     self._took_effect(running)
 
-            telling: _Telling | None = None
+            telling: Telling | None = None
             if asked.progress is not None and self._tell is not None:
-                telling = _Telling(asked.progress, self._tell)
+                telling = Telling(asked.progress, self._tell)
             call = Call(
                 caller,
                 key=prepared.key,
@@ -341,7 +293,7 @@ class Conversation:
             if isinstance(found, Result) and not call.settling:
                 answer = self._laid(identity, found, caller, room)
             else:
-                running = _Call(identity, call, telling)
+                running = Pending(identity, call, telling)
                 self._running[running] = None
                 if not isinstance(found, Result):
                     self._turn = running
@@ -361,7 +313,7 @@ class Conversation:
         self,
         prepared: Prepared,
         found: Result | Awaitable[Result],
-        running: _Call,
+        running: Pending,
         reply: Reply,
         room: int | None,
     ) -> None:
@@ -406,22 +358,10 @@ class Conversation:
     def _told(
         self, identity: bytes | None, error: Exception, group: str, room: int | None
     ) -> bytes:
-        if isinstance(error, _UnknownMethod):
+        if isinstance(error, UnknownMethod):
             self.fault = error.fault
         else:
             if not isinstance(error, VisionFlowError):
                 log.error("a request failed", exc_info=error)
             self.fault = fault_of(error, group)
         return dialect.fault(identity or b"null", self.fault, room)
-
-
-class _UnknownMethod(Exception):
-    """A method that this dialect does not have."""
-
-    def __init__(self, method: str, is_tool: bool) -> None:
-        super().__init__(method)
-        hint = f"Methods: {', '.join(METHODS)}."
-        if is_tool:
-            hint = f'A tool is called with tools/call and {{"name": "{method}"}}.'
-        data = {"code": "unknown_method", "hint": hint}
-        self.fault = Fault(METHOD, 404, f"There is no method {method[:100]!r}.", data)

@@ -190,7 +190,7 @@ class LineProtocol(asyncio.Protocol):
             session,
             self._send,
             room=LINE_BYTES_MAX - 1,
-            tell=self._send,
+            tell=self._tell,
             on_pumped=self._feed,
             on_caller=self._named,
         )
@@ -308,6 +308,11 @@ class LineProtocol(asyncio.Protocol):
         elif not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush_later)
+
+    def _tell(self, progress: bytes) -> None:
+        # Whoever does not read gets the answer in the end, and may miss how far it was.
+        if not self.held:
+            self._send(progress)
 
     def _flush_later(self) -> None:
         self._flush_due = False
