@@ -11,7 +11,7 @@ import pytest
 from tests.wire.wire_rig import Client, Rig, bounded, called, connected, served, until
 from visionflow.domain.access import Role
 from visionflow.interfaces.access.lookups import Whose
-from visionflow.interfaces.wire import lines
+from visionflow.interfaces.wire import lines, listening
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -320,3 +320,32 @@ async def _again(rig: Rig) -> None:
 
     there = msgspec.structs.replace(rig.settings, tcp_port=rig.port)
     await start(rig.server, rig.registry, rig.gate, there)
+
+
+def test_an_app_that_streams_without_end_is_told_that_its_client_is_gone_when_the_port_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "CLOSE_S_MAX", 0.05)
+    ended: list[str] = []
+
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for word in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{word}.complete"})
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        ended.append("told")
+
+    async def run() -> None:
+        async with served(mounted) as rig:
+            client = Client(*await asyncio.open_connection("127.0.0.1", rig.port))
+            await client.send(request(None, "GET", "/mcp"))
+            await client.reader.readuntil(b"\r\n\r\n")
+        client.writer.close()
+
+    bounded(run())
+    assert ended == ["told"]

@@ -57,9 +57,11 @@ class Listening:
         self._sweeping.cancel()
         await self.floor.aclose(CLOSE_S_MAX)
         self._web.stop()
-        await self._serving
+        await asyncio.wait((self._serving,), timeout=CLOSE_S_MAX)
+        # To an app this looks like a client that is gone; it is not cancelled in the middle.
         for each in list(self.floor.others):
             each.transport.abort()
+        await self._serving
         await self.floor.desk.aclose()
         with suppress(asyncio.CancelledError):
             await self._sweeping
@@ -161,7 +163,7 @@ async def start(
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=CLOSE_S_MAX,
+        timeout_graceful_shutdown=2 * CLOSE_S_MAX,
         backlog=BACKLOG,
     )
     make_room(settings.connections_max)
