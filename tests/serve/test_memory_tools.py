@@ -162,3 +162,20 @@ def test_a_store_is_on_record_done_once_for_its_key_and_not_for_viewers(tmp_path
             await viewer("memory_store", {"key": "k", "value": 3})
 
     with_core(settings_in(tmp_path), use)
+
+
+def test_a_store_and_its_place_in_the_audit_are_one_record(tmp_path: Path) -> None:
+    async def use(opened: OpenServer) -> None:
+        tools, fleet = Tools(opened), opened.server.fleet
+        before = fleet.head.seq
+        await tools("memory_store", {"key": "k", "value": 1, "namespace": "n"}, key="once")
+        assert fleet.head.seq == before + 1
+        await tools("memory_store", {"key": "k", "value": 1, "namespace": "n"}, key="once")
+        assert fleet.head.seq == before + 1, "a retry changes nothing"
+        (row,) = [each for each in await fleet.audit() if each.tool == "memory_store"]
+        assert (row.by, row.role, row.subject, row.code) == ("local:tests", "admin", "n/k", None)
+        assert row.seq == before + 1
+        assert row.face
+        assert row.call is not None and row.call.endswith("/memory_store/once")
+
+    with_core(settings_in(tmp_path), use)

@@ -12,6 +12,8 @@ from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, Payload
 
 STREAM = "fleet"
+STORE = "memory_store"
+"""The tool that stores memory."""
 
 
 # Commands ------------------------------------------------------------------------------------
@@ -44,6 +46,9 @@ class StoreMemory(Command, frozen=True, tag="store_memory"):
     """What a search looks at."""
     ttl_ms: int | None = None
     by: str = ""
+    role: str = ""
+    face: str = ""
+    """Of the call that stores it; empty when it was not a call."""
 
 
 class RecordCall(Command, frozen=True, tag="record_call"):
@@ -112,7 +117,8 @@ class SwarmEnded(Event, frozen=True, tag="swarm_ended"):
 
 
 class MemoryStored(Event, frozen=True, tag="memory_stored"):
-    """A value under a key, in the place of an earlier one."""
+    """A value under a key, in the place of an earlier one. With a face it is the record of the
+    call too: one append says both, so neither is ever there without the other."""
 
     namespace: str
     key: str
@@ -123,6 +129,8 @@ class MemoryStored(Event, frozen=True, tag="memory_stored"):
     expires_ms: int | None = None
     by: str = ""
     command: str | None = None
+    role: str = ""
+    face: str = ""
 
 
 class MemoryExpired(Event, frozen=True, tag="memory_expired"):

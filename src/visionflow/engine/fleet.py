@@ -174,6 +174,8 @@ def _store(state: FleetState, command: f.StoreMemory) -> Events:
             expires_ms=None if command.ttl_ms is None else command.now_ms + command.ttl_ms,
             by=command.by,
             command=command.command,
+            role=command.role,
+            face=command.face,
         )
     ]
 

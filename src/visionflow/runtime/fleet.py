@@ -104,8 +104,12 @@ class FleetLog(FleetStream):
         ttl_ms: int | None = None,
         by: str = "",
         command: str | None = None,
+        *,
+        role: str = "",
+        face: str = "",
     ) -> StoredMemory:
         """Keep a value under a key, in the place of an earlier one; returns once it is durable.
+        With a `face` it is a call of memory_store, and stands in the audit as such.
 
         Raises:
             NotPersistable: the value cannot be written down.
@@ -128,6 +132,8 @@ class FleetLog(FleetStream):
                 text=text,
                 ttl_ms=ttl_ms,
                 by=plain(by),
+                role=plain(role),
+                face=plain(face),
             )
         )
         return StoredMemory(

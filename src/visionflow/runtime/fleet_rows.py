@@ -11,6 +11,8 @@ def changes(seq: int, record: f.FleetRecord) -> list[FleetChange]:
         match event:
             case f.MemoryStored():
                 found.append(_kept(event))
+                if event.face:
+                    found.append(audit_row(seq, place, record.at_ms, _stored(event)))
             case f.MemoryExpired():
                 found.extend(Gone(namespace, key) for namespace, key in event.keys)
             case f.CallRecorded() | f.AccessRecorded():
@@ -32,6 +34,18 @@ def _kept(event: f.MemoryStored) -> Kept:
         by=event.by,
     )
     return Kept(row, event.text)
+
+
+def _stored(event: f.MemoryStored) -> f.CallRecorded:
+    """The call of which a stored value is the record."""
+    return f.CallRecorded(
+        by=event.by,
+        role=event.role,
+        face=event.face,
+        tool=f.STORE,
+        subject=f"{event.namespace}/{event.key}",
+        call=event.command,
+    )
 
 
 def audit_row(

@@ -3,19 +3,18 @@
 It is durable, in the fleet's log; what is kept how long is decided there.
 """
 
-from collections.abc import Awaitable
 from typing import Annotated, Any
 
 from visionflow.domain.access import MEMBERS, READERS
-from visionflow.domain.errors import UsageError
+from visionflow.domain.errors import Refused, UsageError
+from visionflow.domain.fleet import STORE
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.moments import iso, iso_or_none
-from visionflow.interfaces.tools.recording import command_id, recorded
+from visionflow.interfaces.tools.recording import command_id, record_refusal
 from visionflow.interfaces.tools.tasks import CURSOR, checked_limit
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
-from visionflow.runtime.fleet import StoredMemory
 
 DEFAULT = "default"
 PAGE_BYTES_MAX = 1_048_576
@@ -85,26 +84,23 @@ class MemoryTools:
         """Keep a value, in the place of an earlier one."""
         if given.ttl is not None and given.ttl <= 0:
             raise UsageError("ttl is 0; it is above 0.", hint="Leave it out to keep the value.")
-        command = command_id(call, "memory_store")
-
-        def make() -> Awaitable[StoredMemory]:
-            return self._server.fleet.store_memory(
+        caller, command = call.caller, command_id(call, STORE)
+        try:
+            # One record holds the value and the call, and is decided on wherever the caller is.
+            kept = await self._server.fleet.store_memory(
                 given.namespace,
                 given.key,
                 given.value,
                 ttl_ms=given.ttl,
-                by=call.caller.name,
+                by=caller.name,
                 command=command,
+                role=caller.role,
+                face=caller.face,
             )
-
-        kept = await recorded(
-            self._server,
-            call,
-            "memory_store",
-            make,
-            subject=f"{given.namespace}/{given.key}",
-            command=command,
-        )
+        except Refused as error:
+            subject = f"{given.namespace}/{given.key}"
+            await record_refusal(self._server, call, STORE, error, subject, command=command)
+            raise
         return Stored(
             namespace=kept.namespace,
             key=kept.key,
@@ -178,7 +174,7 @@ def memory_tools(server: Server) -> list[AnyTool]:
     tools = MemoryTools(server)
     return [
         Tool(
-            name="memory_store",
+            name=STORE,
             group="memory",
             summary="Keep a JSON value under a key, durably, for agents and clients.",
             arguments=StoreArguments,

@@ -47,6 +47,30 @@ def _over(server: Server, word: str, done: "asyncio.Future[T]") -> None:
         done.exception()  # Whoever waits is told; when nobody does any more, that is no fault.
 
 
+async def record_refusal(
+    server: Server,
+    call: Call,
+    tool: str,
+    error: Refused,
+    subject: str | None = None,
+    swarm: str | None = None,
+    command: str | None = None,
+) -> None:
+    """Have the audit know that a call was refused."""
+    caller = call.caller
+    await server.fleet.record_call(
+        by=caller.name,
+        role=caller.role,
+        face=caller.face,
+        tool=tool,
+        code=error.reason,
+        message=error.message,
+        subject=subject,
+        swarm=swarm,
+        call=command,
+    )
+
+
 async def recorded(
     server: Server,
     call: Call,
@@ -72,17 +96,7 @@ async def recorded(
         try:
             made = await make()
         except Refused as error:
-            await server.fleet.record_call(
-                by=caller.name,
-                role=caller.role,
-                face=caller.face,
-                tool=tool,
-                code=error.reason,
-                message=error.message,
-                subject=known,
-                swarm=where,
-                call=command,
-            )
+            await record_refusal(server, call, tool, error, known, where, command)
             raise
         if callable(subject):
             known = subject(made)
