@@ -17,6 +17,7 @@ import psutil
 import pytest
 from mcp.client import Client
 from mcp.client.stdio import stdio_client
+from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
 from mcp_faces import run
 from mcp_servers import GOAL, Lines, core_served, parameters, prepared, settings_of, waiting
 
@@ -101,6 +102,39 @@ def test_a_wait_that_is_taken_back_stops_the_worker(era: str, tmp_path: Path) ->
             while swarm.state.tasks[task].status != "cancelled":
                 await asyncio.sleep(0.01)
             while any(agent.open for agent in swarm.state.agents.values()):
+                await asyncio.sleep(0.01)
+
+    run(test)
+
+
+def test_whoever_listens_is_told_what_has_changed_and_nothing_else(tmp_path: Path) -> None:
+    prepared(tmp_path)
+
+    async def listen(client: Client, address: str, other: str) -> None:
+        async with client.listen(
+            resources_list_changed=True, resource_subscriptions=[address]
+        ) as heard:
+            for swarm in (other, address.rpartition("/")[2]):
+                given = {"type": "teller", "swarmId": swarm}
+                assert not (await client.call_tool("agent_spawn", given)).is_error
+            assert await anext(heard) == ResourceUpdated(uri=address)
+            await client.call_tool("swarm_init", {})
+            while isinstance(event := await anext(heard), ResourceUpdated):
+                assert event.uri == address
+            assert event == ResourcesListChanged()
+
+    def watched(hooks: list[Any]) -> bool:
+        return any(hook.__qualname__.startswith("Watching.") for hook in hooks)
+
+    async def test() -> None:
+        async with core_served(tmp_path) as (url, opened):
+            async with Client(url, mode=MODERN) as client:
+                made = [await client.call_tool("swarm_init", {}) for _ in range(2)]
+                first, other = (each.structured_content["swarmId"] for each in made)
+                control = opened.server.swarms.get(first).node.control
+                assert not watched(control.on_commit)
+                await listen(client, f"visionflow://swarm/{first}", other)
+            while watched(control.on_commit):
                 await asyncio.sleep(0.01)
 
     run(test)

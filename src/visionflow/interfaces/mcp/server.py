@@ -10,6 +10,7 @@ from typing import Any
 
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel import Server as Protocol
+from mcp.server.subscriptions import ListenHandler
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
@@ -18,6 +19,7 @@ from mcp_types import (
     GetPromptRequestParams,
     PaginatedRequestParams,
     ReadResourceRequestParams,
+    SubscriptionsListenRequestParams,
 )
 
 from visionflow.interfaces.mcp import guest as guests
@@ -30,6 +32,7 @@ from visionflow.interfaces.mcp.links import Context
 from visionflow.interfaces.mcp.pages import page
 from visionflow.interfaces.mcp.prompts import Prompts
 from visionflow.interfaces.mcp.resources import Resources
+from visionflow.interfaces.mcp.watching import Watching
 from visionflow.interfaces.mcp.wording import COMPLETE, tool_entry
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.tool import Registry
@@ -63,12 +66,14 @@ class Face:
         self._durable = Durable(self.calls)
         self._resources = Resources(server, self.calls)
         self._prompts = Prompts()
+        self._listening = ListenHandler(Watching(server))
         self._guest = guest
         self._tools = [(tool.name, tool_entry(tool)) for tool in registry.tools.values()]
         self.protocol = self._protocol()
 
     async def aclose(self) -> None:
         """Stop waiting for everything."""
+        self._listening.close()
         await self.calls.aclose()
         await self.held.aclose()
 
@@ -93,6 +98,7 @@ class Face:
         add("prompts/list", PaginatedRequestParams, self._list_prompts)
         add("prompts/get", GetPromptRequestParams, self._get_prompt)
         add("completion/complete", CompleteRequestParams, self._complete)
+        add("subscriptions/listen", SubscriptionsListenRequestParams, self._listening)
         tasks.install(protocol, [self._durable, self.held])
         return protocol
 
