@@ -95,12 +95,15 @@ def test_runs_at_once_in_one_swarm_and_in_two_tell_each_its_own(tmp_path: Path) 
     alpha, beta = "Explain where alpha is", "Explain where BETA is"
 
     async def use(desk: Desk) -> list[dict[str, Any]]:
-        return await asyncio.gather(
+        found = await asyncio.gather(
             *(
                 desk.call("task_orchestrate", task=t, wait=True, swarmId=s, workspace=w)
                 for t, s, w in ((alpha, "s1", "a"), (beta, "s1", "b"), (alpha, "s2", "a"))
             )
         )
+        # The second goal finds the team of the first.
+        assert sorted(len(each["formedAgents"]) for each in found) == [0, 3, 3]
+        return found
 
     found = on_desk(tmp_path, use)
     assert len({each["runId"] for each in found}) == 3

@@ -17,7 +17,7 @@ from visionflow.compose.job.folder import Order as RunOrder
 from visionflow.compose.job.folder import RunFolder
 from visionflow.compose.job.plan import submission
 from visionflow.compose.serve.core import Core
-from visionflow.compose.serve.jobs_orders import Hand, Planner, reason_of, roles_of
+from visionflow.compose.serve.jobs_orders import Planner, reason_of, roles_of
 from visionflow.compose.serve.jobs_runs import ServedRun
 from visionflow.compose.serve.jobs_store import RunStore
 from visionflow.compose.serve.jobs_team import covered
@@ -26,7 +26,7 @@ from visionflow.compose.serve.jobs_veil import Veils
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.access import Caller
-from visionflow.domain.errors import LimitReached, Refused, UnknownTask, refusal
+from visionflow.domain.errors import Refused, UnknownTask, refusal
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import TaskStatus
 from visionflow.interfaces.jobs import Order, Report, Started
@@ -34,8 +34,9 @@ from visionflow.runtime.node import Stopped
 from visionflow.runtime.swarms import LiveSwarm
 
 T = TypeVar("T")
-THREADS = 4
-"""For all that jobs do on the disk: they must not keep others from theirs."""
+PLANNING, FOLLOWING = 2, 2
+"""Threads: those that follow runs write reports, which must not keep a goal from being planned,
+nor the loop from its turns."""
 
 
 class ServerJobs:
@@ -44,7 +45,8 @@ class ServerJobs:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._store = RunStore(core.store.runs, core.store.folder / "open_runs")
-        self._threads = ThreadPoolExecutor(THREADS, "visionflow-jobs")
+        self._threads = ThreadPoolExecutor(PLANNING, "visionflow-jobs")
+        self._followers = ThreadPoolExecutor(FOLLOWING, "visionflow-runs")
         self.planner = Planner(core, self._store, self._threads)
         self._estimates = Estimates()
         self._runs: dict[str, ServedRun] = {}
@@ -69,6 +71,7 @@ class ServerJobs:
                 self._take_up(folder, order, swarm)
                 continue
             try:
+                await self.planner.form_again(order, swarm)
                 await self._hand_in(folder, order, swarm)
             except Refused:
                 await self._in_thread(partial(self._store.drop, folder))
@@ -82,7 +85,8 @@ class ServerJobs:
             run.stop()
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
         await asyncio.gather(*self._following.values(), return_exceptions=True)
-        await asyncio.to_thread(self._threads.shutdown)
+        for threads in (self._threads, self._followers):
+            await asyncio.to_thread(threads.shutdown)
 
     # Jobs ------------------------------------------------------------------------------------
 
@@ -116,7 +120,6 @@ class ServerJobs:
                 return await self._told(swarm, root, Started(task=root, status=""))
         hand = await self.planner.hand(order, swarm, caller, root)
         if hand.order is None:
-            await self._form(swarm, hand)
             assert hand.command is not None
             answer = await swarm.ask(hand.command)
             if answer.subject not in (None, root):
@@ -162,14 +165,13 @@ class ServerJobs:
     # Into the swarm --------------------------------------------------------------------------
 
     async def _hand_in(self, folder: RunFolder, order: RunOrder, swarm: LiveSwarm) -> None:
-        """Spawn what is to be spawned, and hand the plan in; follow it from then on.
+        """Hand the plan of a run in, and follow it from then on.
 
         Raises:
             Refused: the swarm does not take it.
         """
         served, plan = order.served, order.plan
         assert served is not None and plan is not None
-        await self._form(swarm, self.planner.again(order, swarm))
         blobs, now_ms = self._core.blobs, swarm.now_ms
         command = await self._in_thread(lambda: submission(folder, order, plan, now_ms, blobs))
         if not covered(served.capabilities, roles_of(plan), swarm.state):
@@ -183,20 +185,6 @@ class ServerJobs:
             run.stop()
             await following
             raise
-
-    async def _form(self, swarm: LiveSwarm, hand: Hand) -> None:
-        """Spawn the agents that an order needs, as far as there is room."""
-        spawns = [each for each in hand.spawns if each.spec.id not in swarm.state.agents]
-        if not spawns:
-            return
-
-        async def spawn() -> None:
-            for each in spawns:
-                with suppress(LimitReached):
-                    await swarm.ask(each)
-
-        with suppress(LimitReached):  # The parts wait, which the answer tells.
-            await self._core.swarms.spawning(len(spawns), spawn)
 
     async def _is_known(self, swarm: LiveSwarm, root: str) -> bool:
         if root in swarm.state.tasks or root in swarm.state.finished:
@@ -212,7 +200,7 @@ class ServerJobs:
     def _take_up(
         self, folder: RunFolder, order: RunOrder, swarm: LiveSwarm | None
     ) -> "tuple[ServedRun, asyncio.Task[None]]":
-        run = ServedRun(folder, order, swarm, self._core.blobs, self._threads)
+        run = ServedRun(folder, order, swarm, self._core.blobs, self._followers)
         root = run.served.root
         self._runs[root] = run
         if swarm is not None:

@@ -20,8 +20,9 @@ from visionflow.compose.job.plan import spawn_of, spawns
 from visionflow.compose.job.team import agents_of
 from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs_aims import Aim, aim_of
+from visionflow.compose.serve.jobs_forming import Teams
 from visionflow.compose.serve.jobs_store import RunStore
-from visionflow.compose.serve.jobs_team import Offer, alive, forming, offers_of, shares
+from visionflow.compose.serve.jobs_team import NEEDS_MODEL, Offer, alive, forming, offers_of, shares
 from visionflow.compose.serve.jobs_works import Ground, is_plain, role_types
 from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
@@ -39,8 +40,6 @@ from visionflow.settings.agents import AgentSettings
 T = TypeVar("T")
 GOAL = "goal"
 """The type of a task that waits for somebody who can do what its words say."""
-NEEDS_MODEL = "needs_model"
-"""What it asks of an agent: queued again, it still goes to nobody who would do other work."""
 
 
 class Hand(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +50,6 @@ class Hand(msgspec.Struct, frozen=True, kw_only=True):
     """Of a playbook: it is promised on disk, and its plan is handed in from there."""
     command: c.SubmitTask | c.SubmitPlan | None = None
     """Of anything else."""
-    spawns: tuple[c.SpawnAgent, ...] = ()
 
 
 def roles_of(plan: Plan) -> tuple[str, ...]:
@@ -85,9 +83,11 @@ class Planner:
         self._core = core
         self._store = store
         self._threads = threads
+        self._teams = Teams(core.swarms)
 
     async def hand(self, order: Order, swarm: LiveSwarm, caller: Caller, root: str) -> Hand:
-        """What to give to the swarm; `root`: the id that the root task gets.
+        """What to give to the swarm; `root`: the id that the root task gets. Agents that are
+        spawned for it are there when this returns, and the run of a playbook is promised.
 
         Raises:
             UsageError: the order cannot be understood.
@@ -104,13 +104,22 @@ class Planner:
         if aim.missing is not None:
             return self._missing(order, aim, aim.missing, swarm, root)
         if aim.plan is not None:
-            return await self._run(order, aim, aim.plan, swarm, root, caller)
-        return await self._work(order, aim, swarm, root)
+            async with self._teams.turn(swarm):
+                return await self._run(order, aim, aim.plan, swarm, root, caller)
+        works = [aim.work] if aim.work is not None else [w for g in aim.groups for w in g.works]
+        wanted = _wanted(works, self._core.templates)
+        if not wanted or order.form_team is False:
+            return await self._work(order, aim, {}, swarm, root)
+        async with self._teams.turn(swarm):
+            return await self._work(order, aim, wanted, swarm, root)
 
-    def again(self, order: RunOrder, swarm: LiveSwarm) -> Hand:
-        """The agents to spawn for a run that was promised."""
-        made = spawns(order, swarm.now_ms, self._core.blobs)
-        return Hand(known=Started(task="", status=""), spawns=tuple(made))
+    async def form_again(self, order: RunOrder, swarm: LiveSwarm) -> None:
+        """Spawn the agents of a run that was promised, those that are not there.
+
+        Raises:
+            Refused: the swarm takes no agents.
+        """
+        await self._teams.form(swarm, spawns(order, swarm.now_ms, self._core.blobs))
 
     def known(
         self, folder: RunFolder, order: RunOrder, swarm: LiveSwarm, known: Started
@@ -170,7 +179,7 @@ class Planner:
         root: str,
         caller: Caller,
     ) -> Hand:
-        chosen = forming(plan.agents, swarm.state, order.form_team, self._room(swarm))
+        chosen = forming(plan.agents, swarm.state, order.form_team, self._teams.room(swarm))
         ids = {name: swarm.node.intake.new_id("agent") for name in chosen}
         templates = self._core.templates
         made = await self._in_thread(lambda: agents_of(chosen, templates))
@@ -208,12 +217,18 @@ class Planner:
             self._store.write(folder, whole)
             return whole
 
-        return Hand(known=Started(task=root, status=""), order=await self._in_thread(promise))
+        promised = await self._in_thread(promise)
+        try:
+            await self.form_again(promised, swarm)
+        except Refused:
+            await self._in_thread(lambda: self._store.drop(folder))
+            raise
+        return Hand(known=Started(task=root, status=""), order=promised)
 
-    async def _work(self, order: Order, aim: Aim, swarm: LiveSwarm, root: str) -> Hand:
-        works = [aim.work] if aim.work is not None else [w for g in aim.groups for w in g.works]
-        wanted = _wanted(works, self._core.templates)
-        chosen = forming(wanted, swarm.state, order.form_team, self._room(swarm))
+    async def _work(
+        self, order: Order, aim: Aim, wanted: dict[str, str], swarm: LiveSwarm, root: str
+    ) -> Hand:
+        chosen = forming(wanted, swarm.state, order.form_team, self._teams.room(swarm))
         ids = {name: swarm.node.intake.new_id("agent") for name in chosen}
         word, now_ms = order.key or root, swarm.now_ms
 
@@ -236,7 +251,8 @@ class Planner:
         except _TooLarge:
             command, formed = await self._in_thread(lambda: make(self._core.blobs))
         known = Started(task=root, status="", why=aim.why or None, formed=tuple(ids.values()))
-        return Hand(known=known, command=command, spawns=formed)
+        await self._teams.form(swarm, formed)
+        return Hand(known=known, command=command)
 
     def _submission(
         self, order: Order, aim: Aim, root: str, now_ms: int, blobs: Blobs
@@ -301,10 +317,6 @@ class Planner:
                 phase=phase,
             )
         )
-
-    def _room(self, swarm: LiveSwarm) -> int:
-        own = swarm.spec.limits.agents_max - len(swarm.state.agents)
-        return min(own, self._core.swarms.agents_max - self._core.swarms.agents)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

@@ -11,6 +11,9 @@ from visionflow.engine.state import AgentState, SwarmState
 
 _GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 
+NEEDS_MODEL = "needs_model"
+"""What it asks of an agent: queued again, it still goes to nobody who would do other work."""
+
 
 class Need(msgspec.Struct, frozen=True):
     """A piece of the job, as far as it matters who does it."""
@@ -112,7 +115,7 @@ def unmet(need: Need, offers: Iterable[Offer]) -> list[str]:
     """Capabilities that it asks for and that nobody who could be meant has."""
     pool = [o for o in offers if need.agent_type is None or o.type == need.agent_type]
     had = {word for offer in pool for word in offer.capabilities}
-    return [word for word in need.capabilities if word not in had]
+    return [word for word in need.capabilities if word not in (*had, NEEDS_MODEL)]
 
 
 def waiting(needs: Iterable[Need], offers: Iterable[Offer]) -> list[str]:
