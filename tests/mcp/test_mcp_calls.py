@@ -68,6 +68,21 @@ def test_a_tool_that_fails_is_a_result_and_an_unknown_tool_is_an_error(
 
 
 @eras
+def test_arguments_may_be_nested_as_deep_as_on_any_face(era: str, tmp_path: Path) -> None:
+    def nested(depth: int) -> Any:
+        return [] if depth == 1 else [nested(depth - 1)]
+
+    async def test() -> None:
+        async with serving(tmp_path) as served, Client(served.url, mode=era) as client:
+            # The message, its params and the arguments are three.
+            for depth, code in ((61, "Expected `str`"), (62, "nested more than 62 deep")):
+                result = await client.call_tool("echo", {"text": nested(depth)})
+                assert result.is_error and code in result.content[0].text
+
+    run(test)
+
+
+@eras
 def test_every_listed_tool_says_what_it_gives_and_what_it_does(era: str, tmp_path: Path) -> None:
     async def test() -> None:
         async with serving(tmp_path) as served, Client(served.url, mode=era) as client:

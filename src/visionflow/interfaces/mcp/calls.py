@@ -9,15 +9,15 @@ closes, only ends the waiting. An unknown tool is a JSON-RPC error; every other 
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, cast
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from visionflow.domain.access import Caller
-from visionflow.domain.errors import NotBuilt, UnknownTool, VisionFlowError
+from visionflow.domain.errors import NotBuilt, UnknownTool, UsageError, VisionFlowError
 from visionflow.interfaces.mcp.links import Context, Turn, caller_of, link_of, meta_of, turn_of
 from visionflow.interfaces.mcp.telling import Telling
 from visionflow.interfaces.mcp.wording import failure, success
@@ -26,6 +26,8 @@ from visionflow.interfaces.tools.faults import METHOD, fault_of
 from visionflow.interfaces.tools.tool import Call, Prepared, Registry
 
 KEY_META = "visionflow/idempotencyKey"
+ENVELOPE = 2
+"""Maps of a message around the arguments: the message, and its params."""
 TAKEN_BACK_S = 30.0
 """How long a call that was taken back may take to end before it is stopped."""
 _log = logging.getLogger("visionflow.mcp")
@@ -34,9 +36,13 @@ _log = logging.getLogger("visionflow.mcp")
 class Calls:
     """Calls under way. Belongs to the loop's thread."""
 
-    def __init__(self, registry: Registry, is_open: Callable[[], bool]) -> None:
-        """`is_open`: the server has not begun to close; whoever is cut off went away by himself."""
+    def __init__(
+        self, registry: Registry, is_open: Callable[[], bool], depth_max: int = 64
+    ) -> None:
+        """`is_open`: the server has not begun to close; whoever is cut off went away by himself.
+        `depth_max`: how deep lists and maps of a message may be nested."""
         self.registry = registry
+        self._arguments_depth_max = depth_max - ENVELOPE
         self._is_open = is_open
         self._running: dict[asyncio.Task[Result], None] = {}
         self._closing = False
@@ -63,6 +69,9 @@ class Calls:
         caller: Caller | None = None
         try:
             caller = caller_of(ctx)
+            if deeper(arguments, self._arguments_depth_max):
+                most = self._arguments_depth_max
+                raise UsageError(f"Lists and maps are nested more than {most} deep in arguments.")
             with link_of(ctx).entered(caller):
                 prepared = self.registry.prepare(
                     name, arguments, caller, key=meta_of(ctx, KEY_META)
@@ -151,6 +160,22 @@ async def _settled(found: Result | Awaitable[Result], call: Call) -> Result:
     for durable in call.settling:
         await durable()
     return result
+
+
+def deeper(value: object, most: int) -> bool:
+    """Whether lists and maps are nested more than so deep in there."""
+    level: list[Any] = [value]
+    for _ in range(most):
+        level = [
+            inner for each in level for inner in _inside(each) if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return cast("dict[str, Any]", value).values() if isinstance(value, dict) else value
 
 
 def taken_back(ctx: Context, key: str | None) -> bool:

@@ -61,7 +61,7 @@ class Face:
 
     def __init__(self, server: Server, registry: Registry, guest: Guest | None = None) -> None:
         self.registry = registry
-        self.calls = Calls(registry, lambda: server.ready)
+        self.calls = Calls(registry, lambda: server.ready, server.settings.depth_max)
         self.held = Held(server.now_ms)
         self._durable = Durable(self.calls)
         self._resources = Resources(server, self.calls)
