@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -376,6 +377,18 @@ def test_tools_are_listed_in_pages_that_fit_a_line() -> None:
                 if cursor is None:
                     break
             assert listed == names
+
+    bounded(run())
+
+
+def test_small_writes_are_sent_at_once() -> None:
+    async def run() -> None:
+        async with served() as rig, connected(rig) as client:
+            await alive(client)
+            assert rig.listening is not None
+            (there,) = rig.listening.floor.lines
+            found = there._transport.get_extra_info("socket") if there._transport else None
+            assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     bounded(run())
 

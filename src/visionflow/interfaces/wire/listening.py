@@ -242,6 +242,9 @@ def bind(host: str, port: int, flag: str = "--port") -> list[socket.socket]:
         for family, address in dict.fromkeys((info[0], info[4]) for info in infos):
             at = port if port or not sockets else sockets[0].getsockname()[1]
             made = socket.create_server((address[0], at), family=family, backlog=BACKLOG)
+            # asyncio sends small writes at once only where a socket says that it is TCP's; else the
+            # body of each HTTP answer would wait 40 ms for the client to acknowledge its head.
+            made = socket.socket(family, made.type, socket.IPPROTO_TCP, made.detach())
             made.setblocking(False)
             sockets.append(made)
     except OSError as error:
