@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -302,3 +303,37 @@ def test_a_second_assistant_joins_the_first_and_takes_over_when_it_is_killed(
     assert children_of(second.process), "now the second does it"
     second.hang_up()
     assert second.process.wait(30) == 0
+
+
+def test_a_server_that_runs_is_used_and_its_restart_is_waited_for(
+    tmp_path: Path, assistants: list[Lines]
+) -> None:
+    prepared(tmp_path)
+    command = [sys.executable, "-P", "-m", "visionflow.cli", "serve", "--json"]
+    places = ["--port", "0", "--web-port", "0", "--agents", str(tmp_path / "agents.yaml")]
+    with (tmp_path / "serve.log").open("ab") as log:
+        front = subprocess.Popen(
+            [*command, *places],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, "VISIONFLOW_HOME": str(tmp_path / "home")},
+            cwd=tmp_path / "workspace",
+        )
+    try:
+        assert front.stdout is not None
+        told = json.loads(front.stdout.readline())
+        assistant = Lines(tmp_path)
+        assistants.append(assistant)
+        assistant.call(1, "agent_spawn", type="teller", wait=True)
+        agent = assistant.result(1)["agentId"]
+        os.kill(told["pid"], signal.SIGKILL)
+        assistant.call(2, "agent_list")
+        assert [each["id"] for each in assistant.result(2)["agents"]] == [agent]
+        assert not children_of(assistant.process)
+        assert front.poll() is None
+        assistant.hang_up()
+        assert assistant.process.wait(30) == 0
+    finally:
+        front.terminate()
+        front.wait(30)
+        front.stdout.close()

@@ -10,6 +10,7 @@ import sys
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
+from visionflow.adapters.lock import owner
 from visionflow.compose.serve.core import ServerStore
 from visionflow.domain.errors import ServerUnreachable, StoreInUse
 from visionflow.interfaces.mcp.dialling import Nameable, dial
@@ -50,15 +51,22 @@ class Supply:
             with suppress(OSError):
                 return await dial(self._store.assistants)
             await self.close()
-            try:
-                await self._serve()
-                continue
-            except StoreInUse as error:
-                if loop.time() > until:
-                    raise ServerUnreachable(
-                        f"{error.message} It does not answer at {self._store.assistants}.",
-                        hint="End it, or give this one another --home.",
-                    ) from error
+            # Who has this lock starts its server again: to be quicker would be its end.
+            front = owner(self._store.front_lock)
+            taken = (
+                None if front is None else f"The process {front.pid} serves {self._store.folder}."
+            )
+            if taken is None:
+                try:
+                    await self._serve()
+                    continue
+                except StoreInUse as error:
+                    taken = error.message
+            if loop.time() > until:
+                raise ServerUnreachable(
+                    f"{taken} It does not answer at {self._store.assistants}.",
+                    hint="End it, or give this one another --home.",
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_S_MAX)
 
