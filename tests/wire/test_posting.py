@@ -349,3 +349,18 @@ def test_an_app_that_streams_without_end_is_told_that_its_client_is_gone_when_th
 
     bounded(run())
     assert ended == ["told"]
+
+
+def test_an_answer_in_two_writes_does_not_wait_for_the_client_to_acknowledge_the_first() -> None:
+    async def run() -> None:
+        async with served() as rig, connected(rig) as client:
+            await client.send(request(rpc(called("echo", text="a"))))
+            assert (await answer(client))[0] == 200
+            assert rig.listening is not None
+            (one,) = rig.listening.floor.others
+            sent_at_once = one.transport.get_extra_info("socket").getsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY
+            )
+            assert sent_at_once
+
+    bounded(run())
