@@ -190,17 +190,17 @@ def test_capabilities_that_nobody_covers_hold_a_plan_up_until_somebody_does(
     on_desk(tmp_path, use)
 
 
-def test_with_agents_of_ones_own_what_they_cannot_do_waits_unless_a_team_is_asked_for(
+def test_agents_of_ones_own_are_the_team_and_get_only_the_roles_that_none_of_them_has(
     tmp_path: Path,
 ) -> None:
     async def use(desk: Desk) -> None:
         await desk.call("agent_spawn", agentType="coordinator", swarmId="s1")
+        held = await desk.call("task_orchestrate", task=EXPLAIN, formTeam=False)
+        assert (held["status"], held["formedAgents"]) == ("orchestrating", [])
+        assert [w for w in held["warnings"] if "researcher" in w and "agent_spawn" in w]
         found = await desk.call("task_orchestrate", task=EXPLAIN)
-        assert (found["status"], found["formedAgents"]) == ("orchestrating", [])
-        assert [w for w in found["warnings"] if "researcher" in w and "agent_spawn" in w]
-        full = await desk.call("task_orchestrate", task=EXPLAIN, formTeam=True)
-        assert len(full["formedAgents"]) == 2
-        for each in (found, full):
+        assert len(found["formedAgents"]) == 2
+        for each in (held, found):
             ended = await desk.call("task_results", taskId=each["taskId"], wait=True)
             assert ended["status"] == "completed"
         lone = await desk.call("task_orchestrate", task=EXPLAIN, formTeam=False, swarmId="s2")

@@ -32,11 +32,13 @@ def swarm_of(*agents: tuple[str, bool], status: AgentStatus = AgentStatus.READY)
         ((), None, 3, ["lead", "rev-a", "test"]),
         ((), None, 0, []),
         ((), False, 9, []),
-        ((("reviewer", False),), None, 9, []),
+        ((("reviewer", False),), None, 9, ["lead", "test"]),
+        ((("reviewer", False),), None, 1, ["lead"]),
+        ((("reviewer", False),), False, 9, []),
         ((("reviewer", False),), True, 9, ["lead", "rev-b", "test"]),
         ((("reviewer", True), ("coordinator", True)), None, 9, ["rev-b", "test"]),
         ((("reviewer", True), ("coordinator", True)), None, 1, ["test"]),
-        ((("reviewer", True), ("artist", False)), None, 9, []),
+        ((("reviewer", True), ("artist", False)), None, 9, ["lead", "test"]),
     ],
 )
 def test_a_team_is_formed_of_what_is_missing(

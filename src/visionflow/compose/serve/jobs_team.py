@@ -55,12 +55,14 @@ def forming(
 ) -> dict[str, str]:
     """Agents to spawn for a job, by the job's names for them: the type of each.
 
-    `wanted`: the agents that it has, with their types. `asked`: `None` spawns none where a client
-    has agents of its own. `room`: at most so many; then one of each type comes first.
+    `wanted`: the agents that it has, with their types. `asked`: `None` spawns only one of each type
+    that is missing where a client has agents of its own: they are the team. `room`: at most so
+    many; then one of each type comes first.
     """
     there = alive(state)
-    if asked is False or (asked is None and not all(agent.spec.formed for agent in there)):
+    if asked is False:
         return {}
+    fill_up = asked is None and not all(agent.spec.formed for agent in there)
     spare: dict[str, int] = {}
     for agent in there:
         spare[agent.spec.type] = spare.get(agent.spec.type, 0) + 1
@@ -73,7 +75,8 @@ def forming(
             first[name] = kind
         else:
             more[name] = kind
-    chosen = list((first | more).items())[: max(0, room)]
+    wishes = first if fill_up else first | more
+    chosen = list(wishes.items())[: max(0, room)]
     return {name: kind for name, kind in wanted.items() if (name, kind) in chosen}
 
 

@@ -109,7 +109,8 @@ class OrchestrateArguments(Common, frozen=True, kw_only=True):
         ),
     ] = _map()
     form_team: Annotated[
-        bool | None, about("Spawn the agents it needs; by default when there are none.")
+        bool | None,
+        about("Spawn the agents it needs; by default the roles that no agent here has."),
     ] = None
     wait: Annotated[bool, about("Answer with the result, once it has ended.")] = False
     wait_timeout: Annotated[int | None, form("seconds", "Wait at most so long.")] = None
