@@ -171,7 +171,9 @@ def test_capabilities_that_nobody_covers_hold_a_plan_up_until_somebody_does(
     async def use(desk: Desk) -> None:
         for role in sorted(ROLES - {"architect"}):
             await desk.call("agent_spawn", agentType=role, swarmId="s1")
-        asked = {"task": EXPLAIN, "requiredCapabilities": ["research", "scalability"]}
+        asked = {
+            "task": EXPLAIN, "requiredCapabilities": ["research", "scalability"], "formTeam": False,
+        }  # fmt: skip
         found = await desk.call("task_orchestrate", **asked)
         assert (found["status"], found["unmetCapabilities"]) == ("blocked", ["scalability"])
         assert "scalability" in found["missing"]
