@@ -190,12 +190,12 @@ def test_what_nobody_can_take_stays_queued_and_the_answer_says_what_mends_it(
         ended = await desk.call("task_results", taskId=found["taskId"], wait=True)
         assert ended["result"]["description"] == "speak"
         typed = await desk.call(
-            "task_orchestrate", task={"description": "w", "agentType": "waiter"}
+            "task_orchestrate", task={"description": "w", "agentType": "waiter"}, formTeam=False
         )
         assert typed["status"] == "queued"
         assert "waiter" in typed["warnings"][0]
         formed = await desk.call(
-            "task_orchestrate", task={"description": "w", "agentType": "waiter"}, formTeam=True
+            "task_orchestrate", task={"description": "w", "agentType": "waiter"}
         )
         assert len(formed["formedAgents"]) == 1
         with pytest.raises(UsageError, match="singer"):
