@@ -1,6 +1,7 @@
 """The guide's programs, verbatim but for host and port, against a running server."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ def run(server: Served, program: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.acceptance("wire-shape")
 def test_the_python_client_spawns_an_agent_and_hands_in_a_task(
     server: Served, tmp_path: Path
 ) -> None:
@@ -50,6 +52,7 @@ def test_the_python_client_spawns_an_agent_and_hands_in_a_task(
     assert "needs_model" in said, "no backend here can implement a service, and it says so"
 
 
+@pytest.mark.acceptance("python-api")
 def test_a_development_team_is_spawned(server: Served, tmp_path: Path) -> None:
     program = block("python", "async def spawn_development_team")
     said = run(server, program + "\nprint(swarm.id, len(team), coordinator.type)\n", tmp_path)
@@ -58,6 +61,7 @@ def test_a_development_team_is_spawned(server: Served, tmp_path: Path) -> None:
     assert (count, coordinator) == ("6", "coordinator")
 
 
+@pytest.mark.acceptance("python-api")
 def test_the_researcher_is_spawned_and_answers(server: Served, tmp_path: Path) -> None:
     sample = block("python", "researcher = await orchestrator.spawn_agent(")
     lines = "".join(f"    {line}\n" for line in sample.splitlines())
@@ -72,3 +76,15 @@ def test_the_researcher_is_spawned_and_answers(server: Served, tmp_path: Path) -
     result = json.loads(run(server, program, tmp_path))
     assert result["research"]["answers"], "it looked the terms up in the workspace"
     assert any("web" in each for each in result["warnings"]), "there is no network, and it says so"
+
+
+@pytest.mark.acceptance("python-api")
+def test_the_readmes_program_runs_against_a_server(server: Served, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    program = next(text for text in blocks if "mcp_host" in text)
+    program = program.replace("mcp_port=9500", f"mcp_port={server.port}")
+    program = program.replace("MCPClient()", f"MCPClient(port={server.port})")
+    said = run(server, program, tmp_path).splitlines()
+    assert re.fullmatch(r"agent_\w+ ready", said[0])
+    assert "'queued': 0" in said[1]

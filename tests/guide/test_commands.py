@@ -57,6 +57,7 @@ def outside() -> dict[str, str]:
         return {each["starts"]: each["why"] for each in tomllib.load(file)["outside"]}
 
 
+@pytest.mark.acceptance("cli", "wire-http")
 def test_every_command_works_as_typed_or_says_what_it_waits_for(server: Served) -> None:
     registry, others = catalogue(), outside()
     told: list[str] = []
@@ -83,6 +84,7 @@ def test_the_list_of_commands_that_are_others_business_names_none_that_the_guide
     assert not stale
 
 
+@pytest.mark.acceptance("cli", "report")
 def test_the_jq_lines_give_what_they_ask_for(server: Served) -> None:
     lines = [each for each in commands() if "jq" in each]
     assert len(lines) == 3
