@@ -1,0 +1,132 @@
+"""Words of a command line as arguments of a tool, and what the commands around them print."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from visionflow.cli.toolwords import example_of, help_of, understand
+from visionflow.domain.errors import UsageError
+from visionflow.interfaces.tools.all import ORDER, catalogue
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60
+
+
+def heard(line: str) -> dict[str, Any]:
+    tool, *words = shlex.split(line)
+    return understand(catalogue().get(tool), words).arguments
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("swarm_init mesh", {"topology": "mesh"}),
+        ("swarm_init --topology=mesh --maxAgents 12", {"topology": "mesh", "maxAgents": 12}),
+        ("swarm_init --max-agents=3", {"maxAgents": 3}),
+        ("swarm_init --max_agents=3", {"maxAgents": 3}),
+        ("agent_spawn coder --wait", {"agentType": "coder", "wait": True}),
+        ("agent_spawn coder --wait false", {"agentType": "coder", "wait": False}),
+        ("agent_spawn --type=coder", {"type": "coder"}),
+        (
+            "agent_spawn coder --capabilities=a,b --wait-timeout 5s",
+            {"agentType": "coder", "capabilities": "a,b", "waitTimeout": "5s"},
+        ),
+        (
+            "agent_spawn coder --config='{\"timeout\": 5}'",
+            {"agentType": "coder", "config": '{"timeout": 5}'},
+        ),
+        ("task_orchestrate 'say --not an option'", {"task": "say --not an option"}),
+        ("memory_store --key=k --value='{\"a\": [1]}'", {"key": "k", "value": {"a": [1]}}),
+        ('memory_store --args=\'{"key": "k", "value": 1}\'', {"key": "k", "value": 1}),
+    ],
+)
+def test_words_become_arguments(line: str, arguments: dict[str, Any]) -> None:
+    assert heard(line) == arguments
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("swarm_init mesh again", "'again' was not expected"),
+        ("swarm_init mesh --topology=ring", "given twice"),
+        ("swarm_init --topology", "--topology needs a value"),
+        ("swarm_init round", "hierarchical, mesh"),
+        ("swarm_init --maxAgent=3", "maxAgents"),
+        ("swarm_init --maxAgents=many", "maxAgents"),
+        ("agent_spawn", "agentType is missing"),
+        ("agent_spawn coder --wait=perhaps", "wait"),
+        ("memory_store --args='[1]'", "JSON object"),
+    ],
+)
+def test_a_slip_is_told_without_a_server(line: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        heard(line)
+    assert told in str(caught.value)
+
+
+def test_the_help_of_every_tool_names_its_arguments_and_an_example_that_is_understood() -> None:
+    for tool in catalogue().tools.values():
+        text = help_of(tool, tool.name)
+        for name in tool.input_schema["properties"]:
+            if name not in tool.arguments.ALIASES:
+                assert f"--{name} " in text, (tool.name, name)
+        _, *words = shlex.split(example_of(tool, tool.name))
+        understand(tool, words)
+
+
+def test_every_name_of_the_guide_is_a_program_and_no_other() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        scripts = tomllib.load(file)["project"]["scripts"]
+    named = [n.removeprefix("mcp__claude-flow__") for n in scripts if n.startswith("mcp__")]
+    assert sorted(named) == sorted(ORDER)
+
+
+def ran(program: str, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(BIN / program), *words],
+        env={**os.environ, "MCP_TCP_PORT": "1", **env},
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+
+
+def test_a_tool_that_does_not_exist_yet_ends_with_69_and_says_what_it_waits_for() -> None:
+    for done in (ran("mcp__claude-flow__swarm_monitor"), ran("visionflow", "call", "alerts")):
+        assert (done.returncode, done.stdout) == (69, "")
+        assert "does not exist yet. It comes with" in done.stderr
+
+
+def test_an_unknown_tool_is_a_slip_with_the_near_one_named() -> None:
+    done = ran("visionflow", "call", "swarm_inti")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Did you mean swarm_init?" in done.stderr
+
+
+def test_without_a_server_it_says_so_with_69() -> None:
+    done = ran("visionflow", "call", "swarm_list")
+    assert (done.returncode, done.stdout) == (69, "")
+    assert "visionflow serve" in done.stderr
+
+
+def test_the_checks_of_the_port_fail_where_nobody_listens() -> None:
+    for program in ("mcp-tcp-status", "mcp-tcp-test"):
+        done = ran(program)
+        assert done.returncode == 1
+        assert json.loads(done.stdout)["ok"] is False
+    assert ran("mcp-tcp-test", "--nonsense").returncode == 2
+
+
+def test_a_list_of_tools_goes_into_a_pipe_that_closes_early() -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{shlex.quote(str(BIN / 'visionflow'))} call | head -1"],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage:")
