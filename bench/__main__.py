@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from bench.density import density
+from bench.faces import mcp_reads, stdio
 from bench.failover import failover
 from bench.figures import Row, as_json, text_of
 from bench.gate import gate
@@ -17,6 +18,8 @@ from bench.pure import engine, matching
 from bench.restart import restart
 from bench.rounds import ROUNDS, Budget
 from bench.throughput import throughput
+from bench.wire import http_reads, tcp_reads, tcp_writes
+from bench.wire_flat import flat
 
 ROWS: dict[str, Callable[[Budget], Row]] = {
     "throughput-32": lambda budget: throughput(budget, 32),
@@ -28,6 +31,12 @@ ROWS: dict[str, Callable[[Budget], Row]] = {
     "failover": lambda budget: failover(),
     "agents-per-gib": lambda budget: density(),
     "gate": lambda budget: gate(budget.rounds),
+    "tcp-reads": tcp_reads,
+    "tcp-writes": tcp_writes,
+    "http-reads": http_reads,
+    "mcp-reads": mcp_reads,
+    "stdio": stdio,
+    "flat": flat,
 }
 
 
