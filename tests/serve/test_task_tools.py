@@ -303,7 +303,6 @@ def test_a_cancel_that_is_sent_again_under_its_key_is_one_and_the_audit_has_it(
         rows = [row for row in await opened.server.fleet.audit() if row.tool == "task_cancel"]
         assert [(row.subject, row.code) for row in rows] == [
             (task, None),
-            (task, None),
             (task, "already_ended"),
         ]
         viewer = Tools(opened, role=Role.VIEWER)

@@ -5,7 +5,7 @@ Everything is made from the registry: what a tool takes, what is positional, its
 
 import sys
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 
@@ -184,4 +184,8 @@ def example_of(tool: AnyTool, program: str) -> str:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        if all(isinstance(each, str) for each in items):
+            return ",".join(cast("list[str]", items))
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

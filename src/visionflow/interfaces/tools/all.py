@@ -8,6 +8,7 @@ from visionflow.interfaces.tools.clearing import clearing_tools
 from visionflow.interfaces.tools.memory import memory_tools
 from visionflow.interfaces.tools.observing import observing_tools
 from visionflow.interfaces.tools.orchestrating import orchestration_tools
+from visionflow.interfaces.tools.repeating import FirstAnswers
 from visionflow.interfaces.tools.reporting import reporting_tools
 from visionflow.interfaces.tools.results import result_tools
 from visionflow.interfaces.tools.swarms import swarm_tools
@@ -56,7 +57,8 @@ def all_tools(server: Server) -> Registry:
     ]
     places = {name: place for place, name in enumerate(ORDER)}
     made.sort(key=lambda tool: places.get(tool.name, len(places)))
-    registry = Registry(made, LATER)
+    first = FirstAnswers(server)
+    registry = Registry([first.of(tool) for tool in made], LATER)
     return registry
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from visionflow.domain.access import OPERATORS
-from visionflow.domain.tasks import TaskStatus
+from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.interfaces.jobs import PhasePlan, Started
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Result
@@ -113,7 +113,10 @@ class Orchestration:
         # What is blocked may be so for days: whoever waits is told at once.
         if given.wait and started.status != TaskStatus.BLOCKED:
             call.took_effect()
-            await ended(server, swarm, started.task, call, given.wait_timeout, begun_here=True)
+            over = await ended(
+                server, swarm, started.task, call, given.wait_timeout, begun_here=True
+            )
+            call.provisional = not over
             result = await self._results.results(call, ResultsArguments(task_id=started.task))
         if not swarm.is_settled:
             call.after(swarm.settled)
@@ -125,11 +128,12 @@ def _told(
 ) -> Orchestrated:
     agents = (swarm.state.agents.get(agent) for agent in started.agents)
     limit = server.connections.limit
-    later_ms = started.estimated_ms
+    status = started.status if result is None else result.status
+    later_ms = None if status in TERMINAL else started.estimated_ms
     return Orchestrated(
         task_id=started.task,
         swarm_id=swarm.id,
-        status=started.status if result is None else result.status,
+        status=status,
         assigned_agents=[
             AssignedAgent(
                 agent_id=agent.spec.id,

@@ -198,6 +198,7 @@ async def wait_ready(call: Call, made: Made, births: Births, timeout_ms: int) ->
         )
     if found.status in UP:
         return []
+    call.provisional = True
     return [f"it was not ready within {timeout_ms / 1_000:g} s and is still on its way"]
 
 

@@ -189,8 +189,9 @@ class SwarmGone(Result, frozen=True, kw_only=True):
     swarm_id: str
     status: str
     reason: str
-    agents_ended: int
-    tasks_cancelled: int
+    agents_ended: int | None
+    """Null when it was over before this call, or this one came again."""
+    tasks_cancelled: int | None
 
 
 def _destroy(server: Server) -> AnyTool:
@@ -204,8 +205,8 @@ def _destroy(server: Server) -> AnyTool:
                 hint="swarm_list has those that there are.",
                 ids={"swarmId": name[:100]},
             )
-        agents = 0 if swarm is None else len(swarm.state.agents)
-        tasks = 0 if swarm is None else swarm.state.live
+        agents = None if swarm is None else len(swarm.state.agents)
+        tasks = None if swarm is None else swarm.state.live
         await recorded(
             server,
             call,

@@ -52,6 +52,8 @@ class Call:
         it was taken back, what the call began and waits for too."""
         self.taken_back = True
         """Whether that is what `cancelled` means; a face whose client is merely gone says so."""
+        self.provisional = False
+        """The answer is not the last word: the same call, asked again, goes on waiting."""
         self._took_effect = took_effect
         self._durable: list[Callable[[], Awaitable[None]]] = []
 
