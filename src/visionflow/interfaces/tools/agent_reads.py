@@ -29,6 +29,7 @@ from visionflow.runtime.swarms import LiveSwarm
 PAGE = 100
 PAGE_MAX = 1_000
 LINES_MAX = 1_000
+_AILING = (AgentStatus.ERROR, AgentStatus.RECOVERING, AgentStatus.FAILED)
 
 
 # The list --------------------------------------------------------------------------------------
@@ -202,7 +203,7 @@ def _told(swarm: LiveSwarm, agent: AgentState, config: dict[str, Any] | None) ->
         type=spec.type,
         status=agent.status,
         draining=spec.id in swarm.state.draining,
-        reason=agent.reason,
+        reason=agent.reason if agent.status in _AILING else None,
         pid=pid_of(swarm.state, agent),
         capabilities=list(spec.capabilities),
         config=config,
