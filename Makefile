@@ -17,13 +17,13 @@ LOCK := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3
 PUBLIC := env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS
 
 # Each is a folder of tests with a stage of its own; every other folder is in the unit stage.
-SLOW := simulator powercuts kills job mutants
+SLOW := simulator powercuts kills job clients faces mutants
 PRESENT := $(notdir $(wildcard $(SLOW:%=tests/%)))
 SEEDS ?= 10000
 DEMO := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test unit browser clients $(SLOW) demo pictures bench prove lock clean
+.PHONY: help setup lint test unit browser programs $(SLOW) demo pictures bench prove lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -50,12 +50,13 @@ test: lint unit $(PRESENT)  ## lint, then every test, stage by stage
 browser:
 	@$(STAGE) "browser" bash scripts/browser
 
-clients:  ## install the programs of others that tests run against the server
-	@$(STAGE) "clients" bash scripts/clients
+programs:  ## install the programs of others that tests run against the server
+	@$(STAGE) "programs of others" bash scripts/clients
 
-unit: $(READY) browser clients  ## the tests that need no stage of their own
+unit: $(READY) browser  ## the tests that need no stage of their own
 	@$(STAGE) "unit and property tests" $(PYTEST) tests $(patsubst %,--ignore=tests/%,house $(SLOW))
 
+clients: programs
 $(SLOW): $(READY)
 	@$(STAGE) "$@" $(PYTEST) tests/$@
 

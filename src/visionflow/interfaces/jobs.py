@@ -59,8 +59,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Only this agent, by id."""
     agent_type: str | None = None
     form_team: bool | None = None
-    """Spawn the agents that the plan needs; `None`: where a client has agents of its own, only those
-    of a role that none of them has."""
+    """Spawn the agents that the plan needs; `None`: where a client has agents of its own, only
+    those of a role that none of them has."""
     key: str | None = None
     """The id of the command: the same again is the same task."""
 
