@@ -18,10 +18,10 @@ PATIENCE_S = 120
 
 
 def program(group: str, path: str) -> Path:
-    """A program that `make clients` installed; skips the test where it is not."""
+    """A program that `make programs` installed; skips the test where it is not."""
     found = CLIENTS / group / "node_modules" / path
     if not found.exists():
-        pytest.skip(f"clients of the group {group} are not installed (make clients, needs npm)")
+        pytest.skip(f"clients of the group {group} are not installed (make programs, needs npm)")
     return found
 
 
