@@ -10,11 +10,13 @@ from served import settings_in, with_core
 from toolcalls import Tools
 
 from visionflow.compose.serve.opening import OpenServer
-from visionflow.domain.errors import NotBuilt, UnknownTool
+from visionflow.domain.access import Caller, Role
+from visionflow.domain.errors import NotBuilt, UnknownTool, UsageError
 from visionflow.interfaces.tools.all import LATER, ORDER
 from visionflow.interfaces.tools.arguments import parse
 from visionflow.interfaces.tools.tool import AnyTool, Registry
 
+ADMIN = Caller(name="local:tests", role=Role.ADMIN, face="python", client="c")
 TOOLS_MAX, LISTED_BYTES_MAX, LISTED_TOKENS_MAX = 48, 48_000, 6_000
 
 
@@ -91,3 +93,27 @@ def test_a_tool_to_come_says_what_it_waits_for_and_an_unknown_one_is_unknown(
             await tools("task_statu")
 
     with_core(settings_in(tmp_path), use)
+
+
+UNWRITABLE: list[tuple[str, dict[str, Any], str]] = [
+    ("task_orchestrate", {"task": {"subtasks": ["a", "b"]}, "parallelism": 10**30}, "parallelism"),
+    ("task_orchestrate", {"task": "half of \ud83d a pair"}, "task"),
+    ("memory_store", {"key": "k", "value": {"deep": [2**70]}}, "value"),
+    ("task_retry", {"taskId": "task_\udc00"}, "taskId"),
+    ("swarm_scale", {"targetSize": -(2**80)}, "targetSize"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "named"), UNWRITABLE)
+def test_what_no_log_can_hold_is_refused_by_its_name_before_anything_begins(
+    registry: Registry, name: str, given: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{named} holds what no log can keep"):
+        registry.prepare(name, given, ADMIN)
+
+
+@pytest.mark.parametrize("key", ["", "a" * 201, "nul\x00", "half \ud83d", "two\nlines"])
+def test_a_key_is_a_text_that_any_log_can_hold(registry: Registry, key: str) -> None:
+    for given, beside in (({"idempotencyKey": key}, None), ({}, key)):
+        with pytest.raises(UsageError, match="idempotencyKey"):
+            registry.prepare("swarm_init", given, ADMIN, key=beside)

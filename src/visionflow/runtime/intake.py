@@ -19,6 +19,8 @@ from visionflow.ports.blobs import Blobs
 from visionflow.ports.host import Host
 
 T = TypeVar("T", bound=msgspec.Struct)
+PRIORITY_MAX = 2**62
+"""Of a number that is written without being looked at."""
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[Any]] = {}
 
@@ -91,6 +93,7 @@ def _is_plain(spec: TaskSpec) -> bool:
             return False
     return (
         type(spec.priority) is int
+        and abs(spec.priority) <= PRIORITY_MAX
         and spec.timeout_ms is None
         and spec.deadline_ms is None
         and spec.retry is DEFAULT_RETRY

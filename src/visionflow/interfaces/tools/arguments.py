@@ -16,6 +16,7 @@ from visionflow.interfaces.tools.forms import FORMS, Form
 
 KEY = "idempotencyKey"
 _REF = "#/$defs/"
+_encode = msgspec.msgpack.Encoder().encode
 _KEY_SCHEMA = {
     "type": "string",
     "description": "Same key, same call.",
@@ -103,9 +104,36 @@ def parse(kind: type[A], given: Mapping[str, object], *, texts: bool = False) ->
             hint=f"Arguments: {', '.join(known)}.",
         )
     try:
-        return msgspec.convert(values, kind, strict=not texts)
+        found = msgspec.convert(values, kind, strict=not texts)
     except (msgspec.ValidationError, RecursionError) as error:
         raise UsageError(_told(str(error), known)) from error
+    _check_writable(found, values)
+    return found
+
+
+def _check_writable(found: Arguments, values: Mapping[str, object]) -> None:
+    """Whatever came in can be written to a log: what cannot would end the server there.
+
+    Raises:
+        UsageError: one cannot; the message names it.
+    """
+    try:
+        _encode(found)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        for name, value in values.items():
+            try:
+                _encode(value)
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                raise UsageError(
+                    f"{name} holds what no log can keep: {_words_in(error)}.",
+                    hint="Texts are Unicode without lone surrogates, whole numbers have 64 bits.",
+                ) from error
+        raise
+
+
+def _words_in(error: Exception) -> str:
+    """What an error says, as text that can be sent."""
+    return str(error).encode("utf-8", "backslashreplace").decode()
 
 
 def _read(field: Field, value: object, texts: bool) -> object:

@@ -190,4 +190,9 @@ class Registry:
 def _key(value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= KEY_CHARS_MAX:
         raise UsageError(f"{KEY} is a text of 1 to {KEY_CHARS_MAX} characters.")
+    if not value.isprintable():
+        raise UsageError(
+            f"{KEY} holds what is no character to read.",
+            hint="Use letters and digits, as in a UUID.",
+        )
     return value
