@@ -9,7 +9,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -51,6 +51,20 @@ class Face(Protocol):
     async def call(self, tool: str, given: Mapping[str, Any], key: str | None) -> Said:
         """Call a tool and tell what came back."""
         ...
+
+
+def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
+    """Where two results are not the same."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in {**one, **other}:
+            absent = object()
+            pair = (one.get(name, absent), other.get(name, absent))
+            yield from differences(*pair, f"{where}.{name}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            yield from differences(*pair, f"{where}[{number}]")
+    elif one != other:
+        yield f"{where or 'all of it'}: {one!r:.200} and {other!r:.200}"
 
 
 def refused(error: Mapping[str, Any], form: str) -> Said:

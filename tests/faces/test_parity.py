@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faces.every_face import Face, Mcp, Program, Python, Said, every_face
+from tests.faces.every_face import Face, Mcp, Program, Python, Said, differences, every_face
 from tests.serve.server_process import Served, serving
 from visionflow.domain.access import Role
 from visionflow.interfaces.access.tokens import Tokens
@@ -161,20 +161,6 @@ def steady(tool: str, result: Any) -> Any:
     for path in VOLATILE.get(tool, {}):
         without(found, path)
     return found
-
-
-def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
-    """Where two results are not the same."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in {**one, **other}:
-            absent = object()
-            pair = (one.get(name, absent), other.get(name, absent))
-            yield from differences(*pair, f"{where}.{name}")
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for number, pair in enumerate(zip(one, other, strict=True)):
-            yield from differences(*pair, f"{where}[{number}]")
-    elif one != other:
-        yield f"{where or 'all of it'}: {one!r:.200} and {other!r:.200}"
 
 
 async def settled(face: Face) -> None:

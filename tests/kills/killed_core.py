@@ -110,7 +110,12 @@ async def live(folder: Path, known: Told, tell: Callable[[str, Told], None]) -> 
         return json.loads(msgspec.json.encode(await registry.finish(prepared, Call(CALLER))))
 
     swarm = answers["init"]["swarmId"]
-    while (await look("agent_list", swarmId=swarm, status="ready"))["total"] != 1:
+
+    async def statuses() -> list[str]:
+        agents = (await look("agent_list", swarmId=swarm))["agents"]
+        return [each["status"] for each in agents]
+
+    while await statuses() != ["ready"]:
         await asyncio.sleep(0.02)
     found = {
         "events": events_of(opened),
