@@ -1,8 +1,9 @@
 """`/mcp`: MCP over HTTP in every era, as an ASGI app that knows who calls.
 
 Of the 2026-07-28 revision each request stands alone: it is answered as JSON, or as a stream of
-events as soon as there is progress to tell. The handshake revisions have sessions, which belong to
-whoever opened them. Host, Origin and who may come in are the gate's: the SDK's own guard is off.
+events as soon as there is progress to tell, which calls that only read never have. The handshake
+revisions have sessions, which belong to whoever opened them. Host, Origin and who may come in are
+the gate's: the SDK's own guard is off.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.streamable_http import EventStore
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from visionflow.domain.access import Caller
 from visionflow.interfaces.access.asgi import (
@@ -31,6 +33,7 @@ from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.tool import Registry
 
 SESSIONS_MAX = 1_000
+MODERN = frozenset(MODERN_PROTOCOL_VERSIONS)
 
 
 class App:
@@ -54,6 +57,15 @@ class App:
             retry_interval=retry_ms,
             max_request_body_size=body_bytes_max,
             max_sessions=SESSIONS_MAX,
+        )
+        # A stream that might have to tell progress costs as much as the call of a read does.
+        self._at_once = StreamableHTTPSessionManager(
+            face.protocol, json_response=True, max_request_body_size=body_bytes_max
+        )
+        self._reads = frozenset(
+            name.encode()
+            for name, tool in face.registry.tools.items()
+            if tool.reads and not tool.long
         )
         self._running: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
@@ -82,7 +94,7 @@ class App:
         await self.face.aclose()
 
     async def _run(self) -> None:
-        async with self._manager.run():
+        async with self._manager.run(), self._at_once.run():
             self._up.set()
             await self._down.wait()
 
@@ -93,7 +105,18 @@ class App:
         # The SDK lets a session be used only by whom this names.
         access = AccessToken(token="", client_id=caller.name, scopes=[])
         scope["user"] = AuthenticatedUser(access)
-        await self._manager.handle_request(scope, receive, send)
+        manager = self._at_once if self._is_read(scope) else self._manager
+        await manager.handle_request(scope, receive, send)
+
+    def _is_read(self, scope: Scope) -> bool:
+        """Whether it is, by its headers, one call of a tool that only reads and tells no progress.
+        That the body says the same is checked by the SDK; sessions have no such headers."""
+        headers = dict(scope["headers"])
+        return (
+            headers.get(b"mcp-name") in self._reads
+            and headers.get(b"mcp-method") == b"tools/call"
+            and headers.get(b"mcp-protocol-version", b"").decode("latin-1") in MODERN
+        )
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
