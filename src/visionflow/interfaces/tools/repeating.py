@@ -5,7 +5,7 @@ memory and within bounds; what is not there any more is answered anew, from how 
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -22,19 +22,13 @@ ANSWER_BYTES_MAX = 16_384
 """Of one, as JSON; a larger one is not kept."""
 
 
-class _Given(msgspec.Struct, frozen=True):
-    """What was answered, and what an answer has to wait for."""
-
-    result: Result
-    settling: list[Callable[[], Awaitable[None]]]
-
-
 class FirstAnswers:
     """Of one server."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._given: dict[str, _Given] = {}
+        self._given: dict[str, Result] = {}
+        """What was answered; all that an answer tells is durable."""
 
     def of(self, tool: AnyTool) -> AnyTool:
         """The same tool, which gives its first answer again to a call with the same key."""
@@ -48,8 +42,8 @@ class FirstAnswers:
                 return run(call, given)
             known = self._given.get(word)
             if known is not None:
-                self._latest(call, given, known.result)
-                return _told(call, known)
+                self._latest(call, given, known)
+                return known
             return self._first(word, call, run(call, given))
 
         return msgspec.structs.replace(tool, run=again)
@@ -65,18 +59,15 @@ class FirstAnswers:
 
     async def _first(self, word: str, call: Call, found: Result | Awaitable[Result]) -> Result:
         result = await found if inspect.isawaitable(found) else found
+        # Before it is kept, so that nothing holds on to a swarm that may be over by the next time.
+        for durable in call.settling:
+            await durable()
         known = self._given.get(word)
         if known is not None:
-            return _told(call, known)  # The same call came meanwhile, and was answered before.
+            return known  # The same call came meanwhile, and was answered before.
         final = not call.provisional and not call.cancelled.is_set()
         if final and len(msgspec.json.encode(result)) <= ANSWER_BYTES_MAX:
-            self._given[word] = _Given(result, list(call.settling))
+            self._given[word] = result
             if len(self._given) > ANSWERS_MAX:
                 del self._given[next(iter(self._given))]
         return result
-
-
-def _told(call: Call, known: _Given) -> Result:
-    for durable in known.settling:
-        call.after(durable)
-    return known.result
