@@ -6,10 +6,23 @@ may leave only once that is durable.
 """
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.runtime.control_plane import ControlPlane
+
+
+class Ended(NamedTuple):
+    """Tasks that have ended, by how."""
+
+    completed: int
+    failed: int
+    cancelled: int
+    dead_letter: int
+
+
+_ENDS = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.DEAD_LETTER)
 
 
 class Tally:
@@ -32,16 +45,16 @@ class Tally:
         """Since when the task is queued that has been so for the longest time."""
         return next(iter(self._queued.values()), None)
 
-    def ended(self, status: TaskStatus) -> int:
-        """How many tasks are at this end now; those that were queued again are not."""
-        state, counters = self._state, self._state.counters
-        total = {
-            TaskStatus.COMPLETED: counters.completed,
-            TaskStatus.FAILED: counters.failed,
-            TaskStatus.CANCELLED: counters.cancelled,
-            TaskStatus.DEAD_LETTER: counters.dead_letter,
-        }[status]
-        return total - state.revived.get(status, 0)
+    @property
+    def ended(self) -> Ended:
+        """How many tasks are at each end now; those that were queued again are not."""
+        counters, revived = self._state.counters, self._state.revived
+        total = (counters.completed, counters.failed, counters.cancelled, counters.dead_letter)
+        if not revived:
+            return Ended(*total)
+        return Ended(
+            *(count - revived.get(end, 0) for end, count in zip(_ENDS, total, strict=True))
+        )
 
     def _closed(self, events: list[AnyEvent]) -> None:
         for event in events:

@@ -17,6 +17,14 @@ from visionflow.runtime.tally import Tally
 
 PAGE_MAX = 1_000
 _WORDS = {int(word): word.name.lower() for word in Priority}
+_STANDING = (
+    TaskStatus.PENDING,
+    TaskStatus.QUEUED,
+    TaskStatus.ASSIGNED,
+    TaskStatus.RUNNING,
+    TaskStatus.BLOCKED,
+    TaskStatus.ORCHESTRATING,
+)
 
 
 def unused(spec: SwarmSpec) -> list[str]:
@@ -170,19 +178,22 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally) -> SwarmShown:
 
 
 def _queue(swarm: LiveSwarm, tally: Tally) -> Queue:
-    standing, ended, oldest_ms = tally.standing, tally.ended, tally.oldest_ms
+    ended, oldest_ms = tally.ended, tally.oldest_ms
     wait = None if oldest_ms is None else max(0, swarm.now_ms - oldest_ms) / 1_000
+    pending, queued, assigned, running, blocked, orchestrating = [
+        tally.standing[each] for each in _STANDING
+    ]
     return Queue(
-        pending=standing[TaskStatus.PENDING],
-        queued=standing[TaskStatus.QUEUED],
-        assigned=standing[TaskStatus.ASSIGNED],
-        running=standing[TaskStatus.RUNNING],
-        blocked=standing[TaskStatus.BLOCKED],
-        orchestrating=standing[TaskStatus.ORCHESTRATING],
-        completed=ended(TaskStatus.COMPLETED),
-        failed=ended(TaskStatus.FAILED),
-        cancelled=ended(TaskStatus.CANCELLED),
-        dead_letter=ended(TaskStatus.DEAD_LETTER),
+        pending=pending,
+        queued=queued,
+        assigned=assigned,
+        running=running,
+        blocked=blocked,
+        orchestrating=orchestrating,
+        completed=ended.completed,
+        failed=ended.failed,
+        cancelled=ended.cancelled,
+        dead_letter=ended.dead_letter,
         oldest_wait_seconds=wait,
         by_priority={_WORDS.get(at, str(at)): count for at, count in tally.priorities.items()},
     )
