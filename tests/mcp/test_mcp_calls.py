@@ -14,6 +14,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_faces import Serving, run, serving
 
 from visionflow.domain.access import Role
+from visionflow.interfaces.access.lookups import Found, Lookups, Whose
+from visionflow.interfaces.access.peers import Peer
 from visionflow.interfaces.mcp.dialling import dial
 
 ERAS = ("2026-07-28", "legacy")
@@ -334,5 +336,38 @@ def test_no_connection_or_call_is_left_behind(tmp_path: Path) -> None:
             while connections.total:
                 await asyncio.sleep(0.01)
             assert not served.app.face.calls._running
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("resources/list", {}),
+        ("resources/read", {"uri": "visionflow://run/run_1/report.md"}),
+        (
+            "completion/complete",
+            {
+                "ref": {"type": "ref/resource", "uri": "visionflow://swarm/{id}"},
+                "argument": {"name": "id", "value": ""},
+            },
+        ),
+    ],
+)
+def test_whom_nobody_knows_is_told_nothing_of_what_there_is(
+    method: str, params: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def agents(self: Lookups, peer: Peer) -> Found:
+        return Found(Whose.AGENTS, why="its process belongs to an agent")
+
+    async def test() -> None:
+        monkeypatch.setattr(Lookups, "find", agents)
+        async with serving(tmp_path) as served:
+            reader, writer = await greeted(served)
+            message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            writer.write(json.dumps(message).encode() + b"\n")
+            error = json.loads(await reader.readline())["error"]
+            assert error["data"]["code"] == "unauthenticated", error
+            writer.close()
 
     run(test)

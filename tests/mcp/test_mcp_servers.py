@@ -24,6 +24,8 @@ from mcp_servers import GOAL, Lines, core_served, parameters, prepared, settings
 
 from visionflow.compose.serve.opening import open_server
 from visionflow.compose.serve.ports import open_ports
+from visionflow.domain.access import Role
+from visionflow.interfaces.access.tokens import Tokens
 
 MODERN = "2026-07-28"
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -337,3 +339,29 @@ def test_a_server_that_runs_is_used_and_its_restart_is_waited_for(
         front.terminate()
         front.wait(30)
         front.stdout.close()
+
+
+def test_who_may_not_cancel_a_task_is_told_so_and_it_goes_on(tmp_path: Path) -> None:
+    prepared(tmp_path)
+
+    async def test() -> None:
+        async with core_served(tmp_path, kill=True) as (url, opened), httpx2.AsyncClient() as web:
+            ask = asking(url, web)
+            await ask("tools/call", "x", name="agent_spawn", arguments={"type": "waiter"})
+            given = {**waiting(tmp_path), "wait": True}
+            made = await ask(
+                "tools/call", "task_orchestrate", name="task_orchestrate", arguments=given
+            )
+            task = made["taskId"]
+            _, token = Tokens(opened.server.settings.home).create("reader", Role.VIEWER)
+            async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as other:
+                ask_too = asking(url, other)
+                assert (await ask_too("tasks/get", task, taskId=task))["status"] == "working"
+                refused = await ask_too("tasks/cancel", task, taskId=task)
+            assert refused["data"]["code"] == "forbidden" and "operator" in refused["message"]
+            assert (await ask("tasks/get", task, taskId=task))["status"] == "working"
+            await opened.server.fleet.quiet()
+            (row,) = [r for r in await opened.server.fleet.audit() if r.code == "forbidden"]
+            assert (row.by, row.tool) == ("token:reader", "task_cancel")
+
+    run(test)

@@ -17,7 +17,13 @@ from mcp_types import CallToolRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from visionflow.domain.access import Caller
-from visionflow.domain.errors import NotBuilt, UnknownTool, UsageError, VisionFlowError
+from visionflow.domain.errors import (
+    Forbidden,
+    NotBuilt,
+    UnknownTool,
+    UsageError,
+    VisionFlowError,
+)
 from visionflow.interfaces.mcp.links import Context, Turn, caller_of, link_of, meta_of, turn_of
 from visionflow.interfaces.mcp.telling import Telling
 from visionflow.interfaces.mcp.wording import failure, success
@@ -97,9 +103,13 @@ class Calls:
             VisionFlowError: as the tool, and `Registry.prepare`.
         """
         caller = caller_of(ctx)
-        with link_of(ctx).entered(caller):
-            prepared = self.registry.prepare(name, arguments, caller, texts=texts)
-            return await self.registry.finish(prepared, Call(caller))
+        try:
+            with link_of(ctx).entered(caller):
+                prepared = self.registry.prepare(name, arguments, caller, texts=texts)
+                return await self.registry.finish(prepared, Call(caller))
+        except Forbidden as error:
+            link_of(ctx).refused(caller, name, error)
+            raise
 
     async def _done(
         self, ctx: Context, prepared: Prepared, caller: Caller, turn: Turn | None

@@ -7,7 +7,6 @@ result is what the call would have answered; once this process is another one, t
 beside it is not known any more, and the result is that of task_results.
 """
 
-from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
@@ -93,8 +92,11 @@ class Durable:
         found = await self._told(ctx, task)
         if found is not None and found["status"] == "working":
             given = {"taskId": task, "reason": "taken back by its client"}
-            with suppress(Refused):  # It ended meanwhile.
+            try:
                 await self._calls.ask(ctx, CANCEL, given)
+            except Refused as error:
+                if error.reason != "already_ended":  # It ended meanwhile.
+                    raise
         return found is not None
 
     async def update(self, ctx: Context, task: str, answers: dict[str, Any]) -> bool:

@@ -7,9 +7,13 @@ from typing import Any, cast
 
 import msgspec
 from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
 
 from visionflow.domain.access import Caller
+from visionflow.domain.errors import VisionFlowError
 from visionflow.interfaces.access.gate import Gate, Session
+from visionflow.interfaces.tools.faults import fault_of
 
 Context = ServerRequestContext[Any, Any]
 LINK = "visionflow.link"
@@ -105,6 +109,30 @@ def meta_of(ctx: Context, name: str) -> Any:
     """A value of the request's `_meta`; `None` when it has none."""
     meta = (ctx.params or {}).get("_meta")
     return cast("dict[str, Any]", meta).get(name) if isinstance(meta, dict) else None
+
+
+@contextmanager
+def told_as_errors(**more: Any) -> Generator[None]:
+    """What fails in here is an error of the protocol: there is no result that could hold it.
+
+    Raises:
+        MCPError: so it was; `more` stands in its data.
+    """
+    try:
+        yield
+    except VisionFlowError as error:
+        fault = fault_of(error)
+        raise MCPError(INVALID_PARAMS, fault.message, {**fault.data, **more}) from error
+
+
+def known_caller(ctx: Context) -> Caller:
+    """Who makes this request, where what is told is not a tool's.
+
+    Raises:
+        MCPError: nobody knows.
+    """
+    with told_as_errors():
+        return caller_of(ctx)
 
 
 def caller_of(ctx: Context) -> Caller:

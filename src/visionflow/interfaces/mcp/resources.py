@@ -13,16 +13,13 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
-from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS
 
 from visionflow.domain.access import READERS
-from visionflow.domain.errors import UnknownId, VisionFlowError
+from visionflow.domain.errors import UnknownId
 from visionflow.interfaces.jobs import Report
 from visionflow.interfaces.mcp.calls import Calls
-from visionflow.interfaces.mcp.links import Context, caller_of
+from visionflow.interfaces.mcp.links import Context, caller_of, told_as_errors
 from visionflow.interfaces.server import Server
-from visionflow.interfaces.tools.faults import fault_of
 
 JSON = "application/json"
 FILE_BYTES_MAX = 4 * 1024 * 1024
@@ -147,13 +144,10 @@ class Resources:
         if match is None:
             return None
         what, name, last, query = match.groups()
-        try:
+        with told_as_errors(uri=uri):
             if what == "run":
                 return await self._file(ctx, uri, unquote(name or ""), unquote(last or ""))
             return await self._told(ctx, uri, (what, name, last), query)
-        except VisionFlowError as error:
-            fault = fault_of(error)
-            raise MCPError(INVALID_PARAMS, fault.message, {**fault.data, "uri": uri}) from error
 
     def complete(self, template: str, argument: str, begun: str) -> list[str] | None:
         """Ids or files that fit a place of a template; `None` for no template of ours."""

@@ -20,6 +20,7 @@ from mcp_types import (
     PaginatedRequestParams,
     ReadResourceRequestParams,
     SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
 )
 
 from visionflow.interfaces.mcp import guest as guests
@@ -28,7 +29,7 @@ from visionflow.interfaces.mcp.calls import Calls
 from visionflow.interfaces.mcp.durable import Durable
 from visionflow.interfaces.mcp.guest import Guest
 from visionflow.interfaces.mcp.held import Held
-from visionflow.interfaces.mcp.links import Context
+from visionflow.interfaces.mcp.links import Context, known_caller
 from visionflow.interfaces.mcp.pages import page
 from visionflow.interfaces.mcp.prompts import Prompts
 from visionflow.interfaces.mcp.resources import Resources
@@ -98,7 +99,7 @@ class Face:
         add("prompts/list", PaginatedRequestParams, self._list_prompts)
         add("prompts/get", GetPromptRequestParams, self._get_prompt)
         add("completion/complete", CompleteRequestParams, self._complete)
-        add("subscriptions/listen", SubscriptionsListenRequestParams, self._listening)
+        add("subscriptions/listen", SubscriptionsListenRequestParams, self._listen)
         tasks.install(protocol, [self._durable, self.held])
         return protocol
 
@@ -107,6 +108,12 @@ class Face:
         if tool is None:
             return None if self._guest is None else self._guest.input_schema(name)
         return tool.input_schema
+
+    async def _listen(
+        self, ctx: Context, params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        known_caller(ctx)
+        return await self._listening(ctx, params)
 
     async def _list_tools(self, ctx: Context, params: PaginatedRequestParams) -> dict[str, Any]:
         extra = await guests.listed(self._guest, ctx, "tools/list", "tools")
@@ -121,6 +128,7 @@ class Face:
         return await self.calls.call(ctx, params)
 
     async def _list_resources(self, ctx: Context, params: PaginatedRequestParams) -> dict[str, Any]:
+        known_caller(ctx)
         extra = await guests.listed(self._guest, ctx, "resources/list", "resources")
         entries = await self._resources.entries() + [(each["uri"], each) for each in extra]
         return _page("resources", entries, params)
@@ -163,6 +171,7 @@ class Face:
         return {**COMPLETE, **found}
 
     async def _complete(self, ctx: Context, params: CompleteRequestParams) -> dict[str, Any]:
+        known_caller(ctx)
         argument = params.argument
         if params.ref.type == "ref/prompt":
             values = self._prompts.complete(params.ref.name, argument.name, argument.value)

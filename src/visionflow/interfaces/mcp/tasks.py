@@ -18,7 +18,7 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 
-from visionflow.interfaces.mcp.links import Context
+from visionflow.interfaces.mcp.links import Context, told_as_errors
 from visionflow.interfaces.mcp.wording import COMPLETE
 
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -88,24 +88,27 @@ def install(server: Server[Any], sources: list[Source]) -> None:
 
     async def get(ctx: Context, params: TaskParams) -> dict[str, Any]:
         require(ctx, params.task_id)
-        for source in sources:
-            found = await source.get(ctx, params.task_id)
-            if found is not None:
-                return {**COMPLETE, **found}
+        with told_as_errors():
+            for source in sources:
+                found = await source.get(ctx, params.task_id)
+                if found is not None:
+                    return {**COMPLETE, **found}
         raise _unknown(params.task_id)
 
     async def cancel(ctx: Context, params: TaskParams) -> dict[str, Any]:
         require(ctx, params.task_id)
-        for source in sources:
-            if await source.cancel(ctx, params.task_id):
-                return dict(COMPLETE)
+        with told_as_errors():
+            for source in sources:
+                if await source.cancel(ctx, params.task_id):
+                    return dict(COMPLETE)
         raise _unknown(params.task_id)
 
     async def update(ctx: Context, params: TaskUpdateParams) -> dict[str, Any]:
         require(ctx, params.task_id)
-        for source in sources:
-            if await source.update(ctx, params.task_id, params.input_responses):
-                return dict(COMPLETE)
+        with told_as_errors():
+            for source in sources:
+                if await source.update(ctx, params.task_id, params.input_responses):
+                    return dict(COMPLETE)
         raise _unknown(params.task_id)
 
     server.add_request_handler("tasks/get", TaskParams, get)
