@@ -1,6 +1,7 @@
 """Shared memory through its tools: durable, searchable, forgotten when its time is over."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from served import settings_in, with_core
 from toolcalls import Tools
 
 from visionflow.compose.serve.opening import OpenServer
+from visionflow.compose.serve.ports import open_ports
 from visionflow.domain.access import Role
 from visionflow.domain.errors import Forbidden, Refused, UsageError
 
@@ -179,3 +181,42 @@ def test_a_store_and_its_place_in_the_audit_are_one_record(tmp_path: Path) -> No
         assert row.call is not None and row.call.endswith("/memory_store/once")
 
     with_core(settings_in(tmp_path), use)
+
+
+def test_values_sent_one_after_the_other_without_waiting_share_commits_and_keep_their_order(
+    tmp_path: Path,
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        fleet = opened.server.fleet
+        ports = await open_ports(opened)
+        try:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", int(ports.endpoints["tcp"].rpartition(":")[2])
+            )
+            before = fleet.head.seq
+            for number in range(200):
+                writer.write(line(number, "memory_store", key=f"k{number % 3}", value=number))
+            writer.write(line(200, "memory_retrieve", key="k1"))
+            writer.write(line(201, "memory_search", query="k2"))
+            answers = {}
+            for _ in range(202):
+                told = json.loads(await asyncio.wait_for(reader.readline(), 30))
+                answers[told["id"]] = told["result"]
+            assert answers[200]["value"] == 199, "what it sent before, it sees"
+            assert [each["value"] for each in answers[201]["entries"]] == [197]
+            assert fleet.head.seq - before < 150
+            rows = [row for row in await fleet.audit(limit=1_000) if row.tool == "memory_store"]
+            assert [row.subject for row in rows] == [f"default/k{n % 3}" for n in range(200)]
+            writer.close()
+            await writer.wait_closed()
+        finally:
+            await ports.close()
+
+    with_core(settings_in(tmp_path), use)
+
+
+def line(number: int, tool: str, **arguments: Any) -> bytes:
+    """A call as a line."""
+    params = {"name": tool, "arguments": arguments}
+    message = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+    return json.dumps(message).encode() + b"\n"

@@ -6,6 +6,7 @@ that was acknowledged when it began. Everything here belongs to one loop; what b
 runs in a thread.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -107,9 +108,11 @@ class FleetLog(FleetStream):
         *,
         role: str = "",
         face: str = "",
+        offered: Callable[[], None] | None = None,
     ) -> StoredMemory:
         """Keep a value under a key, in the place of an earlier one; returns once it is durable.
-        With a `face` it is a call of memory_store, and stands in the audit as such.
+        With a `face` it is a call of memory_store, and stands in the audit as such. `offered` is
+        called when what is stored later can no longer overtake it; `quiet` waits for it then.
 
         Raises:
             NotPersistable: the value cannot be written down.
@@ -134,7 +137,8 @@ class FleetLog(FleetStream):
                 by=plain(by),
                 role=plain(role),
                 face=plain(face),
-            )
+            ),
+            offered,
         )
         return StoredMemory(
             namespace=namespace,

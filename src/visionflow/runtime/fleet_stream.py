@@ -14,7 +14,7 @@ import msgspec
 from visionflow.domain import fleet as f
 from visionflow.domain.errors import LogCorrupt, VisionFlowError, refusal
 from visionflow.engine import fleet as machine
-from visionflow.engine.state import Answer
+from visionflow.engine.state import Answer, Denial
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.fleet_views import FleetViews
 from visionflow.ports.host import Host, Timer
@@ -155,14 +155,22 @@ class FleetStream:
         self._turns.in_order(lambda answer: _settle(done, answer))
         await self._unless_over(done)
 
+    def follow(self, committed: Callable[[int, int, list[f.FleetEvent]], None]) -> None:
+        """Have this called with number, time and events of each record from now on, in order, once
+        it is durable."""
+        self._turns.on_commit.append(committed)
+
     # Asking --------------------------------------------------------------------------------
 
     def offer(self, command: f.FleetCommand) -> None:
         """Queue a command whose answer nobody waits for. Once this is closed it is dropped."""
         self._turns.offer(command, bounded=False)
 
-    async def ask(self, command: f.FleetCommand) -> Answer:
-        """Have a command decided; returns once that is durable.
+    async def ask(
+        self, command: f.FleetCommand, offered: Callable[[], None] | None = None
+    ) -> Answer:
+        """Have a command decided; returns once that is durable. `offered` is called when its place
+        among all commands is settled.
 
         Raises:
             Refused: it was not accepted, with the code and message on record.
@@ -171,9 +179,12 @@ class FleetStream:
         """
         asked: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._turns.offer(command, lambda answer: _settle(asked, answer))
+        if offered is not None:
+            offered()
         answer = await self._unless_over(asked)
         if answer.code is not None:
-            raise refusal(answer.code, answer.message or answer.code)
+            hint = answer.hint if isinstance(answer, Denial) else None
+            raise refusal(answer.code, answer.message or answer.code, hint)
         return answer
 
     async def _unless_over(self, asked: "asyncio.Future[T]") -> T:

@@ -79,12 +79,24 @@ class MemoryTools:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._under_way: dict[str, int] = {}
+        """How many values of each client are on their way to the disk."""
 
     async def store(self, call: Call, given: StoreArguments) -> Stored:
         """Keep a value, in the place of an earlier one."""
         if given.ttl is not None and given.ttl <= 0:
             raise UsageError("ttl is 0; it is above 0.", hint="Leave it out to keep the value.")
         caller, command = call.caller, command_id(call, STORE)
+        under_way, client = self._under_way, caller.client
+        offered = False
+
+        def on_offered() -> None:
+            # The client's next request may be looked at: many values share one commit.
+            nonlocal offered
+            offered = True
+            under_way[client] = under_way.get(client, 0) + 1
+            call.took_effect()
+
         try:
             # One record holds the value and the call, and is decided on wherever the caller is.
             kept = await self._server.fleet.store_memory(
@@ -96,11 +108,15 @@ class MemoryTools:
                 command=command,
                 role=caller.role,
                 face=caller.face,
+                offered=on_offered,
             )
         except Refused as error:
             subject = f"{given.namespace}/{given.key}"
             await record_refusal(self._server, call, STORE, error, subject, command=command)
             raise
+        finally:
+            if offered:
+                self._arrived(client)
         return Stored(
             namespace=kept.namespace,
             key=kept.key,
@@ -109,9 +125,21 @@ class MemoryTools:
             expires_at=iso_or_none(kept.expires_ms),
         )
 
+    def _arrived(self, client: str) -> None:
+        left = self._under_way[client] - 1
+        if left:
+            self._under_way[client] = left
+        else:
+            del self._under_way[client]
+
+    async def _own_seen(self, call: Call) -> None:
+        """A client reads what it stored before, also where it did not wait for the answer."""
+        if call.caller.client in self._under_way:
+            await self._server.fleet.quiet()
+
     async def retrieve(self, call: Call, given: RetrieveArguments) -> Retrieved:
         """The value under a key, or that there is none."""
-        del call
+        await self._own_seen(call)
         row = await self._server.fleet.memory(given.namespace, given.key)
         return Retrieved(
             namespace=given.namespace,
@@ -126,8 +154,8 @@ class MemoryTools:
 
     async def search(self, call: Call, given: SearchArguments) -> Searched:
         """A page of keys, in the order of namespace and key."""
-        del call
         limit = checked_limit(given.limit)
+        await self._own_seen(call)
         rows = await self._server.fleet.search_memory(
             given.namespace, given.query, limit, _after(given.cursor)
         )
