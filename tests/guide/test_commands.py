@@ -95,6 +95,17 @@ def test_the_jq_lines_give_what_they_ask_for(server: Served) -> None:
     assert {"total", "rate", "byType", "recent"} <= set(json.loads(errors))
 
 
+def test_the_log_tells_the_life_of_agents_to_the_guides_greps(server: Served) -> None:
+    found = json.loads(run(server, "mcp__claude-flow__agent_spawn researcher --wait").stdout)
+    agent = found["agentId"]
+    run(server, f"mcp__claude-flow__agent_terminate {agent}")
+    typed = next(each for each in outside() if "agent_[agent_id]" in each)
+    lines = run(server, typed.replace("agent_[agent_id]", agent)).stdout.splitlines()
+    told = [line.split()[4] for line in lines if line.split()[3] == agent]
+    assert told[:2] == ["agent_spawned", "agent_ready"] and "agent_terminating" in told
+    assert all(line.split()[2] in ("INFO", "WARNING", "ERROR") for line in lines)
+
+
 def test_the_page_of_the_guides_commands_tells_of_each() -> None:
     page = (HERE.parents[1] / "docs" / "guide-commands.md").read_text()
     registry = catalogue()

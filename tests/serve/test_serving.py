@@ -244,11 +244,13 @@ def test_lines_go_to_a_file_and_to_standard_error_in_the_form_of_the_guide(tmp_p
         until(lambda: agent in served.said)
         told = served.call("agent_logs", agentId=agent)
         file = tmp_path / "home/server/visionflow.log"
-        grep = f"grep '{agent}' {file} | awk '{{print $3, $4, $5}}' | sort | uniq -c"
+        grep = f"grep '{agent}' {file} | awk '$3 == \"WARNING\" {{print $4, $5}}' | sort | uniq -c"
         counted = subprocess.run(["sh", "-c", grep], capture_output=True, text=True, timeout=30)
-        assert counted.stdout.split() == ["1", "WARNING", agent, "agent"]
+        assert counted.stdout.split() == ["1", agent, "agent"]
+        codes = [line.split()[4] for line in told["lines"]]
+        assert codes[:4] == ["agent_spawned", "agent_ready", "task_assigned", "agent"]
         assert "waits, and its key is Bearer ***" in json.dumps(told)
     lines = file.read_text().splitlines()  # It has ended in order, so the echo is complete.
-    assert {"recovered", "listening", "agent"} <= {line.split()[4] for line in lines}
+    assert {"recovered", "listening", "agent", "agent_ready"} <= {line.split()[4] for line in lines}
     assert all(line in served.said for line in lines)
     assert "0123456789abcdef" not in served.said

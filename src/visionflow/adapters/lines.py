@@ -27,7 +27,10 @@ ECHO_CLOSE_S_MAX = 1.0
 BLOCK_BYTES = 65_536
 TAIL_BYTES_MAX = FILE_BYTES_MAX
 """How far back `tail` looks."""
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+# Line ends that are not ASCII's, and what turns the direction of writing.
+_UNSEEN = {code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))}
+_ESCAPED = _CONTROL | _UNSEEN
 _SECRETS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 ***"),
     (re.compile(r"\b(vf_[A-Za-z0-9]+)_[A-Za-z0-9_-]{8,}"), r"\1_***"),
@@ -61,7 +64,7 @@ def formed(form: str, level: str, agent: str | None, code: str, message: str) ->
         return msgspec.json.encode(line).decode() + "\n"
     stamp = now.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     who, code = ("_".join(word.split()) or "-" for word in (agent or "", code))
-    return f"{stamp} {level.upper()} {who} {code} {message.translate(_CONTROL)}\n"
+    return f"{stamp} {level.upper()} {who} {code} {message.translate(_ESCAPED)}\n"
 
 
 class LineLog:

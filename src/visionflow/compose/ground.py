@@ -72,8 +72,10 @@ class Ground:
         telemetry: Telemetry,
         on_failure: Callable[[BaseException], None],
         import_paths: tuple[str, ...] = (),
+        on_node: Callable[[SwarmSpec, Node], None] | None = None,
     ) -> None:
-        """`on_failure` is called when a swarm can answer nothing more: then none should go on."""
+        """`on_failure` is called when a swarm can answer nothing more: then none should go on;
+        `on_node` with the node of each swarm before it starts."""
         self._places = places
         self.log = log
         self.blobs = blobs
@@ -81,6 +83,7 @@ class Ground:
         self.telemetry = telemetry
         self._on_failure = on_failure
         self._import_paths = import_paths
+        self._on_node = on_node
         self._path = ""
         self._nodes: dict[str, Node] = {}
         self._buses: dict[str, Bus] = {}
@@ -116,6 +119,8 @@ class Ground:
         try:
             node = Node(spec, ports, launch, self._on_failure)
             self._nodes[room] = node
+            if self._on_node is not None:
+                self._on_node(spec, node)
             await node.start()
         except BaseException:
             self._nodes.pop(room, None)

@@ -202,7 +202,7 @@ class Children:
         self._lost(child.worker, child.incarnation, kind, reason)
 
     def _lost(self, worker: str, incarnation: int, kind: FailureKind, reason: str) -> None:
-        self._telemetry.log("warning", None, "worker_lost", f"{worker}.{incarnation}: {reason}")
+        self._telemetry.log("debug", None, "worker_gone", f"{worker}.{incarnation}: {reason}")
         self._control.offer(
             c.ReportWorkerLost(
                 now_ms=self._host.now_ms(),

@@ -27,7 +27,9 @@ from visionflow.domain.errors import LogUnavailable, StoreInUse, VisionFlowError
 from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.interfaces.server import Server
+from visionflow.runtime.chronicle import Chronicle, FleetChronicle
 from visionflow.runtime.fleet import FleetLog
+from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
 from visionflow.runtime.swarms import LiveSwarm, Swarms
 from visionflow.settings.agents import AgentSettings, load_agents
@@ -105,8 +107,9 @@ async def open_server(
     templates = load_agents(Path(settings.agents_file) if settings.agents_file else None)
     failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     async with AsyncExitStack() as opening:
-        core = await _core(settings, templates, opening, failure, echo)
-        jobs = ServerJobs(core)
+        cover = _Cover()
+        core = await _core(settings, templates, opening, failure, echo, cover)
+        jobs = cover.jobs = ServerJobs(core)
         opening.push_async_callback(jobs.close)
         server = Server(
             settings=settings,
@@ -133,6 +136,7 @@ async def _core(
     opening: AsyncExitStack,
     failure: "asyncio.Future[BaseException]",
     echo: TextIO | None,
+    cover: "_Cover",
 ) -> Core:
     """All but the jobs; what has to be closed again is on the stack, swarms on top."""
     store = ServerStore.of(settings.home)
@@ -150,11 +154,19 @@ async def _core(
     host = OsHost(asyncio.get_running_loop(), floor_ms=last_ms(log, log.streams()))
     opening.callback(_trimming(store.workers).cancel)
     places = Places(store.folder, store.blobs, store.workers)
-    ground = Ground(places, log, blobs, host, lines, failed, _import_paths(settings))
+
+    def chronicle(spec: SwarmSpec, node: Node) -> None:
+        Chronicle(spec, node, host, lines, level, cover)
+
+    paths = _import_paths(settings)
+    ground = Ground(places, log, blobs, host, lines, failed, paths, chronicle)
     opening.push_async_callback(ground.close)
     await ground.listen()
     fleet_views = opening.enter_context(closing(SqliteFleetViews(store.fleet_views)))
     fleet = FleetLog.open(log, host, blobs, fleet_views, failed)
+    told = FleetChronicle(host, lines, level)
+    opening.callback(told.close)
+    fleet.follow(told.committed)
     opening.push_async_callback(_close_fleet, fleet, failure)
     opened = _Opened(ground, store)
     swarms = Swarms(fleet, opened.open, opened.close, settings.agents_max)
@@ -181,6 +193,15 @@ def _trimming(path: Path) -> "asyncio.Task[None]":
             await asyncio.sleep(TRIM_S)
 
     return asyncio.ensure_future(trim())
+
+
+class _Cover:
+    """Keeps out of log lines what runs found to be secret. There are no jobs before the core."""
+
+    jobs: ServerJobs | None = None
+
+    def __call__(self, task: str, words: str) -> str:
+        return words if self.jobs is None else self.jobs.covered(task, words)
 
 
 class _Opened:

@@ -1,0 +1,347 @@
+"""What a log line tells of each event: its level, whose it is, its code word, and its words.
+
+Pure: an event and what is known of the swarm in, words out. An event that is in no table here is
+nothing that a person needs. The code of a failure is its kind, so that codes can be counted.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from visionflow.domain import events as e
+from visionflow.domain import fleet as f
+from visionflow.domain.events import Event
+from visionflow.domain.tasks import TaskSpec
+
+E = TypeVar("E", bound=Event)
+TEXT_CHARS_MAX = 120
+"""Of what a task says of itself."""
+REASON_CHARS_MAX = 500
+ORDINARY_ACCESS = ("login", "token_present", "token_created", "token_revoked")
+
+
+class Told(NamedTuple):
+    """What a line says."""
+
+    agent: str | None
+    code: str
+    message: str
+
+
+class Known(msgspec.Struct):
+    """What lines tell beside their event. It follows the events that are durable."""
+
+    swarm: str
+    specs: Callable[[str], TaskSpec | None]
+    """The specification of a task that was not forgotten yet."""
+    cover: Callable[[str, str], str]
+    """What may be told of a task's words: its id and they in, they without secrets out."""
+    holders: dict[str, str] = {}
+    """By task that has not ended, the agent that its last attempt was given to."""
+    workers: dict[str, str] = {}
+    """By agent, the worker that it is placed on."""
+    pids: dict[str, int] = {}
+    """By worker."""
+
+    def task(self, task: str) -> str:
+        """A task as a line names it."""
+        spec = self.specs(task)
+        return task if spec is None else f"{task} {spec.type}"
+
+    def reason(self, task: str, reason: str) -> str:
+        """Why something happened to a task, on one line."""
+        return one_line(self.cover(task, reason), REASON_CHARS_MAX)
+
+    def asked(self, spec: TaskSpec) -> str:
+        """What a task says of itself."""
+        return f'"{one_line(self.cover(spec.id, spec.description), TEXT_CHARS_MAX)}"'
+
+
+class Row(NamedTuple):
+    """How events of one kind are told."""
+
+    level: str
+    subject: str
+    """task, agent or fault: each has its own share of lines."""
+    words: Callable[[Any, Known], Told]
+
+
+ROWS: dict[type[Event], Row] = {}
+"""Of a swarm's stream."""
+
+
+def one_line(text: str, most: int) -> str:
+    """A text without line ends, cut."""
+    words = " ".join(text[: 4 * most].split())
+    return words if len(words) <= most else f"{words[:most]}..."
+
+
+def _tells(
+    level: str, subject: str, kind: type[E]
+) -> Callable[[Callable[[E, Known], Told]], Callable[[E, Known], Told]]:
+    def register(words: Callable[[E, Known], Told]) -> Callable[[E, Known], Told]:
+        ROWS[kind] = Row(level, subject, words)
+        return words
+
+    return register
+
+
+# The swarm and its workers ---------------------------------------------------------------------
+
+
+@_tells("info", "agent", e.SwarmCreated)
+def _(event: e.SwarmCreated, known: Known) -> Told:
+    spec = event.spec
+    told = f'{spec.id} "{one_line(spec.name, TEXT_CHARS_MAX)}", {spec.topology}, {spec.strategy}'
+    return Told(None, "swarm_made", f"{told}, at most {spec.limits.agents_max} agents")
+
+
+@_tells("info", "agent", e.Recovered)
+def _(event: e.Recovered, known: Known) -> Told:
+    return Told(None, "swarm_recovered", f"{known.swarm} goes on, start {event.boot}")
+
+
+@_tells("info", "agent", e.SwarmClosed)
+def _(event: e.SwarmClosed, known: Known) -> Told:
+    return Told(None, "swarm_closed", f"{known.swarm}: {one_line(event.reason, REASON_CHARS_MAX)}")
+
+
+@_tells("info", "agent", e.LimitsChanged)
+def _(event: e.LimitsChanged, known: Known) -> Told:
+    return Told(None, "limits_changed", f"{known.swarm} may have {event.agents_max} agents")
+
+
+@_tells("warning", "agent", e.TimeSkipped)
+def _(event: e.TimeSkipped, known: Known) -> Told:
+    return Told(None, "time_skipped", f"{known.swarm} stood still for {event.gap_ms} ms")
+
+
+@_tells("info", "agent", e.WorkerStarted)
+def _(event: e.WorkerStarted, known: Known) -> Told:
+    return Told(None, "worker_started", f"{_worker(event, known)} is process {event.pid}")
+
+
+@_tells("warning", "agent", e.WorkerLost)
+def _(event: e.WorkerLost, known: Known) -> Told:
+    then = "is started again" if event.restart_at_ms is not None else "is not started again"
+    why = one_line(event.reason, REASON_CHARS_MAX)
+    return Told(None, "worker_lost", f"{_worker(event, known)}, {event.kind}: {why}; {then}")
+
+
+@_tells("info", "agent", e.WorkerStopped)
+def _(event: e.WorkerStopped, known: Known) -> Told:
+    return Told(None, "worker_stopped", f"{_worker(event, known)}: nothing needs it")
+
+
+def _worker(event: e.WorkerStarted | e.WorkerLost | e.WorkerStopped, known: Known) -> str:
+    return f"{event.worker}.{event.incarnation} of {known.swarm}"
+
+
+@_tells("info", "agent", e.VoteDecided)
+def _(event: e.VoteDecided, known: Known) -> Told:
+    tally = event.tally
+    counts = f"{tally.approve} approve, {tally.reject} reject, {tally.abstain} abstain"
+    told = f"{event.vote} {event.decision}: {counts}, {tally.silent} silent"
+    return Told(None, "vote_decided", told)
+
+
+# Agents ----------------------------------------------------------------------------------------
+
+
+@_tells("info", "agent", e.AgentSpawned)
+def _(event: e.AgentSpawned, known: Known) -> Told:
+    spec = event.spec
+    told = f'{spec.type} "{one_line(spec.name, TEXT_CHARS_MAX)}" in {known.swarm}'
+    return Told(spec.id, "agent_spawned", f"{told}, on worker {event.worker}")
+
+
+@_tells("debug", "agent", e.AgentInitialising)
+def _(event: e.AgentInitialising, known: Known) -> Told:
+    return Told(event.agent, "agent_initialising", "its worker builds it")
+
+
+@_tells("info", "agent", e.AgentReady)
+def _(event: e.AgentReady, known: Known) -> Told:
+    worker = known.workers.get(event.agent, "")
+    pid = known.pids.get(worker)
+    where = "" if pid is None else f", in process {pid} (worker {worker})"
+    return Told(event.agent, "agent_ready", f"takes tasks{where}")
+
+
+@_tells("error", "fault", e.AgentErrored)
+def _(event: e.AgentErrored, known: Known) -> Told:
+    why = one_line(event.reason, REASON_CHARS_MAX)
+    return Told(event.agent, event.kind, f"the agent cannot go on: {why}")
+
+
+@_tells("info", "agent", e.AgentRecovering)
+def _(event: e.AgentRecovering, known: Known) -> Told:
+    return Told(event.agent, "agent_recovering", "it is built again, under the same id")
+
+
+@_tells("error", "fault", e.AgentFailed)
+def _(event: e.AgentFailed, known: Known) -> Told:
+    why = one_line(event.reason, REASON_CHARS_MAX)
+    return Told(event.agent, "agent_failed", f"it is not built again: {why}")
+
+
+@_tells("info", "agent", e.AgentUpdated)
+def _(event: e.AgentUpdated, known: Known) -> Told:
+    then = ", on a worker of its own" if event.moves else ""
+    return Told(event.agent, "agent_updated", f"revision {event.revision}{then}")
+
+
+@_tells("info", "agent", e.AgentRebuilt)
+def _(event: e.AgentRebuilt, known: Known) -> Told:
+    return Told(event.agent, "agent_rebuilt", f"it is revision {event.revision} now")
+
+
+@_tells("info", "agent", e.AgentMoved)
+def _(event: e.AgentMoved, known: Known) -> Told:
+    return Told(event.agent, "agent_moved", f"it is on worker {event.worker} now")
+
+
+@_tells("info", "agent", e.AgentDraining)
+def _(event: e.AgentDraining, known: Known) -> Told:
+    return Told(event.agent, "agent_draining", "it ends once it has no task left")
+
+
+@_tells("info", "agent", e.AgentTerminating)
+def _(event: e.AgentTerminating, known: Known) -> Told:
+    return Told(event.agent, "agent_terminating", "it takes no more tasks")
+
+
+@_tells("info", "agent", e.AgentTerminated)
+def _(event: e.AgentTerminated, known: Known) -> Told:
+    return Told(event.agent, "agent_terminated", "it is gone")
+
+
+# Tasks -----------------------------------------------------------------------------------------
+
+
+@_tells("info", "task", e.TaskSubmitted)
+def _(event: e.TaskSubmitted, known: Known) -> Told:
+    spec = event.spec
+    return Told(None, "task_submitted", f"{spec.id} {spec.type} {known.asked(spec)}")
+
+
+@_tells("info", "task", e.PlanSubmitted)
+def _(event: e.PlanSubmitted, known: Known) -> Told:
+    phases = ", ".join(name for name, _, _ in event.phases)
+    count = sum(len(tasks) for _, tasks, _ in event.phases)
+    told = f"{event.spec.id} {known.asked(event.spec)}: {count} tasks in the phases {phases}"
+    return Told(None, "plan_submitted", told)
+
+
+@_tells("debug", "task", e.TaskQueued)
+def _(event: e.TaskQueued, known: Known) -> Told:
+    return Told(None, "task_queued", known.task(event.task))
+
+
+@_tells("warning", "fault", e.TaskBlocked)
+def _(event: e.TaskBlocked, known: Known) -> Told:
+    missing = known.reason(event.task, event.missing)
+    return Told(None, "task_blocked", f"{known.task(event.task)} waits: {missing}")
+
+
+@_tells("info", "task", e.PlanUnblocked)
+def _(event: e.PlanUnblocked, known: Known) -> Told:
+    return Told(None, "task_unblocked", f"{known.task(event.task)} goes on")
+
+
+@_tells("info", "task", e.TaskAssigned)
+def _(event: e.TaskAssigned, known: Known) -> Told:
+    told = f"{known.task(event.task)}, attempt {event.attempt}"
+    return Told(event.agent, "task_assigned", told)
+
+
+@_tells("debug", "task", e.TaskStarted)
+def _(event: e.TaskStarted, known: Known) -> Told:
+    return Told(known.holders.get(event.task), "task_started", known.task(event.task))
+
+
+@_tells("debug", "task", e.StepFinished)
+def _(event: e.StepFinished, known: Known) -> Told:
+    told = f"{known.task(event.task)}, {one_line(event.name, TEXT_CHARS_MAX)}"
+    return Told(known.holders.get(event.task), "step_finished", told)
+
+
+@_tells("info", "task", e.TaskCompleted)
+def _(event: e.TaskCompleted, known: Known) -> Told:
+    took = f" in {event.duration_us / 1_000_000:.3f} s" if event.attempt else ""
+    without = f", without {len(event.failed_parts)} of its parts" if event.failed_parts else ""
+    told = f"{known.task(event.task)}{took}{without}"
+    return Told(known.holders.get(event.task), "task_completed", told)
+
+
+@_tells("warning", "fault", e.AttemptFailed)
+def _(event: e.AttemptFailed, known: Known) -> Told:
+    why = known.reason(event.task, event.reason)
+    told = f"{known.task(event.task)}, attempt {event.attempt}: {why}"
+    then = "" if event.retry_at_ms is None else "; it is tried again"
+    return Told(known.holders.get(event.task), event.kind, f"{told}{then}")
+
+
+@_tells("error", "fault", e.TaskFailed)
+def _(event: e.TaskFailed, known: Known) -> Told:
+    return _over(event, known, "failed")
+
+
+@_tells("error", "fault", e.TaskDeadLettered)
+def _(event: e.TaskDeadLettered, known: Known) -> Told:
+    return _over(event, known, "was dead-lettered")
+
+
+def _over(event: e.TaskFailed | e.TaskDeadLettered, known: Known, how: str) -> Told:
+    told = f"{known.task(event.task)} {how}: {known.reason(event.task, event.reason)}"
+    return Told(known.holders.get(event.task), event.kind or "task_failed", told)
+
+
+@_tells("debug", "task", e.TaskCancelling)
+def _(event: e.TaskCancelling, known: Known) -> Told:
+    return Told(known.holders.get(event.task), "task_cancelling", known.task(event.task))
+
+
+@_tells("info", "task", e.TaskCancelled)
+def _(event: e.TaskCancelled, known: Known) -> Told:
+    why = known.reason(event.task, event.reason)
+    return Told(known.holders.get(event.task), "task_cancelled", f"{known.task(event.task)}: {why}")
+
+
+@_tells("warning", "fault", e.LateResultRefused)
+def _(event: e.LateResultRefused, known: Known) -> Told:
+    told = f"a result of attempt {event.attempt} came late: it is at {event.current}"
+    return Told(None, "late_result", f"{known.task(event.task)}: {told}")
+
+
+# What crosses swarms ---------------------------------------------------------------------------
+
+
+def told_of_fleet(event: Event) -> tuple[str, Told] | None:
+    """The level and words for an event of the fleet's stream."""
+    if isinstance(event, f.CallRecorded):
+        what = f"{event.tool} by {event.by} over {event.face}"
+        whom = event.subject or ""
+        agent = whom if whom.startswith("agent_") else None
+        if event.code is None:
+            return "debug", Told(agent, "called", f"{what}: {whom or 'done'}")
+        message = f"{what}: {one_line(event.message, REASON_CHARS_MAX)}{_times(event.count)}"
+        return "warning", Told(agent, _word(event.code), message)
+    if isinstance(event, f.AccessRecorded):
+        level = "info" if event.code in ORDINARY_ACCESS else "warning"
+        message = one_line(event.message, REASON_CHARS_MAX)
+        told = f"{event.by} over {event.face}: {message}{_times(event.count)}"
+        return level, Told(None, _word(event.code), told)
+    if isinstance(event, f.SwarmEnded):
+        why = one_line(event.reason, REASON_CHARS_MAX)
+        return "info", Told(None, "swarm_ended", f"{event.swarm} by {event.by}: {why}")
+    return None
+
+
+def _word(code: str) -> str:
+    return "refused" if code == "*" else code
+
+
+def _times(count: int) -> str:
+    return f" ({count} times)" if count > 1 else ""
