@@ -17,6 +17,13 @@ from visionflow.interfaces.tools.forms import FORMS, Form
 KEY = "idempotencyKey"
 _REF = "#/$defs/"
 _encode = msgspec.msgpack.Encoder().encode
+_UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError)
+_WHY: tuple[tuple[type[Exception], str], ...] = (
+    (UnicodeEncodeError, "half of a surrogate pair, a text that UTF-8 cannot carry"),
+    (OverflowError, "a whole number of more than 64 bits"),
+    (RecursionError, "lists and objects that are nested too deep"),
+    (Exception, "what is no JSON value"),
+)
 _KEY_SCHEMA = {
     "type": "string",
     "description": "Same key, same call.",
@@ -119,21 +126,14 @@ def _check_writable(found: Arguments, values: Mapping[str, object]) -> None:
     """
     try:
         _encode(found)
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except _UNWRITABLE:
         for name, value in values.items():
             try:
                 _encode(value)
-            except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                raise UsageError(
-                    f"{name} holds what no log can keep: {_words_in(error)}.",
-                    hint="Texts are Unicode without lone surrogates, whole numbers have 64 bits.",
-                ) from error
+            except _UNWRITABLE as error:
+                why = next(words for kind, words in _WHY if isinstance(error, kind))
+                raise UsageError(f"{name} holds {why}, which no log can keep.") from error
         raise
-
-
-def _words_in(error: Exception) -> str:
-    """What an error says, as text that can be sent."""
-    return str(error).encode("utf-8", "backslashreplace").decode()
 
 
 def _read(field: Field, value: object, texts: bool) -> object:
