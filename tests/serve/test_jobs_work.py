@@ -283,3 +283,36 @@ def test_a_call_that_is_taken_back_takes_its_task_with_it(tmp_path: Path) -> Non
         assert (short["status"], short["result"]) == ("queued", None)
 
     on_desk(tmp_path, use)
+
+
+def test_whoever_waits_for_what_nobody_can_take_hears_why_and_what_mends_it(
+    tmp_path: Path,
+) -> None:
+    async def use(desk: Desk) -> None:
+        await desk.call("agent_spawn", agentType="failer", swarmId="swarm_1")
+        waits = {
+            "speak": {"description": "speak", "type": "say", "requiredCapabilities": "speech"},
+            "all": {
+                "description": "all",
+                "requiredCapabilities": "speech",
+                "subtasks": [
+                    {"description": "first", "type": "say"},
+                    {"description": "second", "type": "say"},
+                ],
+            },
+        }
+        calls = [
+            asyncio.ensure_future(
+                desk.call("task_orchestrate", desk.prepared(), task=task, formTeam=False, wait=True)
+            )
+            for task in waits.values()
+        ]
+        why = "No agent has the capability speech; agent_spawn adds one."
+        await until(lambda: (None, f"queued: {why}") in desk.progress)
+        told_of_parts = f"phase work (1 of 1): first (with 1 more) waits: {why}"
+        await until(lambda: (0.0, told_of_parts) in desk.progress)
+        await desk.call("agent_spawn", agentType="teller", swarmId="swarm_1")
+        for each in await asyncio.gather(*calls):
+            assert each["status"] == "completed", each
+
+    on_desk(tmp_path, use)

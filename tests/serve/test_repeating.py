@@ -1,6 +1,7 @@
 """The first answer to a call with a key, kept for whoever asks again."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import cast
 
 import msgspec
@@ -51,7 +52,15 @@ class World:
             run=self.run,
             example={},
         )
-        return Registry([FirstAnswers(cast("Server", None)).of(tool)])
+        return Registry([FirstAnswers(cast("Server", Nowhere())).of(tool)])
+
+
+class Nowhere:
+    """A server whose logs know of nothing."""
+
+    def __init__(self) -> None:
+        self.fleet = SimpleNamespace(state=SimpleNamespace(answers={}))
+        self.swarms = SimpleNamespace(all=list[object])
 
 
 async def asked(registry: Registry, key: str | None) -> int:
@@ -83,3 +92,27 @@ def test_another_key_and_no_key_are_other_calls() -> None:
         return [await asked(registry, key) for key in ("a", "b", None, None, "a")]
 
     assert asyncio.run(main()) == [1, 2, 3, 4, 1]
+
+
+class Place:
+    """A swarm whose state is ahead of the disk."""
+
+    def __init__(self, is_settled: bool) -> None:
+        self.is_settled = is_settled
+        self.waits = 0
+
+    async def settled(self) -> None:
+        self.waits += 1
+
+
+def test_an_answer_that_saw_what_is_not_durable_waits_and_no_other_does() -> None:
+    async def main() -> tuple[int, int]:
+        ahead, calm = Place(False), Place(True)
+        call = Call(CALLER)
+        call.saw(ahead)
+        call.saw(calm)
+        for durable in call.settling:
+            await durable()
+        return ahead.waits, calm.waits
+
+    assert asyncio.run(main()) == (1, 0)

@@ -90,7 +90,9 @@ def updating(server: Server) -> AnyTool:
                 subject=spec.id,
                 command=command,
             )
-        return await _updated(swarm, spec.id, warnings)
+        updated = await _updated(swarm, spec.id, warnings)
+        call.saw(swarm)
+        return updated
 
     return Tool(
         name=UPDATE,
@@ -117,7 +119,6 @@ def _ceiling(given: dict[str, Any] | None, kind: str, warnings: list[str]) -> in
 
 
 async def _updated(swarm: LiveSwarm, agent: str, warnings: list[str]) -> AgentUpdated:
-    await swarm.settled()
     found = swarm.state.agents.get(agent)
     if found is None:
         raise UnknownAgent(f"Agent {agent} has left meanwhile.", ids={"agentId": agent})
@@ -173,7 +174,7 @@ def terminating(server: Server) -> AnyTool:
             return repeated
         held, name, identity = len(agent.open), agent.spec.name, agent.spec.id
         await end_agent(server, call, TERMINATE, swarm, identity, drain=given.drain, part="")
-        await swarm.settled()
+        call.saw(swarm)
         now = swarm.state.agents.get(identity)
         status: str = "terminated" if now is None else now.status
         if identity in swarm.state.draining:

@@ -69,8 +69,7 @@ def listing(server: Server) -> AnyTool:
             found = open_swarm(server, call, given.swarm_id)
             places, name = [found], found.id
         for place in places:
-            if not place.is_settled:
-                call.after(place.settled)
+            call.saw(place)
         if given.status is AgentStatus.TERMINATED:
             return _left(places, name, given)
         kept = [
@@ -174,8 +173,7 @@ def status(server: Server) -> AnyTool:
             swarm, agent = find_agent(server, call, given.agent_id, given.swarm_id)
         except UnknownAgent as error:
             return _told_of_left(server, call, given, error)
-        if not swarm.is_settled:
-            call.after(swarm.settled)
+        call.saw(swarm)
         if agent.spec.config.blob is not None:
             return _told_with_blob(swarm, agent)
         return _told(swarm, agent, config_of(agent.spec.config))

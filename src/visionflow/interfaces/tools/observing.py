@@ -137,10 +137,12 @@ class ObservingTools:
 
     async def info(self, call: Call, given: InfoArguments) -> Info:
         """What this server is, can do, and is bounded by."""
-        del call, given
+        del given
         server, registry = self._server, self._registry()
         own_version, types = await self._facts_once()
-        settings = server.settings
+        settings, swarms = server.settings, server.swarms.all()
+        for swarm in swarms:
+            call.saw(swarm)
         return Info(
             name="visionflow",
             version=own_version,
@@ -159,7 +161,7 @@ class ObservingTools:
             event_types=list(KINDS),
             usage={
                 "agents": server.swarms.agents,
-                "swarms": len(server.swarms.all()),
+                "swarms": len(swarms),
                 "connections": server.connections.total,
             },
             limits={

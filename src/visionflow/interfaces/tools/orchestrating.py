@@ -118,8 +118,7 @@ class Orchestration:
             )
             call.provisional = not over
             result = await self._results.results(call, ResultsArguments(task_id=started.task))
-        if not swarm.is_settled:
-            call.after(swarm.settled)
+        call.saw(swarm)
         return _told(server, swarm, started, created, result)
 
 

@@ -61,7 +61,7 @@ def scaling(server: Server, births: Births) -> AnyTool:
         ended: list[Surplus] = []
         if wanted < 0:
             ended = await end_surplus(server, call, SCALE, swarm, have, given.count)
-        await swarm.settled()
+        call.saw(swarm)
         return Scaled(
             swarm_id=swarm.id,
             swarm_created=created,

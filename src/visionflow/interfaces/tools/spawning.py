@@ -146,8 +146,7 @@ async def told(
         rows = await swarm.read(lambda queries: queries.agents())
         row = next((each for each in rows if each.id == made.agent), None)
         return _gone(server, call, made, row, warnings)
-    if not swarm.is_settled:
-        await swarm.settled()
+    call.saw(swarm)
     spec, word = found.spec, spawn_word(found.status)
     ready_ms = None
     if word == SPAWNING:

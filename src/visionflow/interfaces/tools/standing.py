@@ -7,8 +7,8 @@ stands what only the living swarm knows: signals, who holds it in which process,
 from typing import Annotated
 
 from visionflow.domain.tasks import TERMINAL, TaskStatus
-from visionflow.engine.matching import needs, offers
 from visionflow.engine.state import PlanState, SwarmState, TaskState
+from visionflow.interfaces.tools.able import nobody_takes
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.moments import iso, iso_or_none, seconds
@@ -196,55 +196,7 @@ def _progress(swarm: LiveSwarm, row: TaskRow, live: TaskState | None) -> Progres
 
 def why(state: SwarmState, task: TaskState) -> str | None:
     """Why a task is where it is, when that needs saying."""
-    if task.status is not TaskStatus.QUEUED:
-        return task.reason
-    spec = task.spec
-    return nobody_can(state, spec.capabilities, spec.agent_type, spec.agent)
-
-
-def nobody_can(
-    state: SwarmState,
-    capabilities: tuple[str, ...],
-    agent_type: str | None = None,
-    agent: str | None = None,
-) -> str | None:
-    """Why no agent of the swarm, busy or not, can take such a task; `None`: one can."""
-    key = (capabilities, agent_type, agent)
-    if state.matching.able(key) and not state.draining:
-        return None
-    living = {name: each.spec for name, each in state.agents.items() if _takes_part(state, name)}
-    wanted = needs(key)
-    for spec in living.values():
-        if agent in (None, spec.id) and wanted <= offers(spec.capabilities, spec.type):
-            return None
-    if agent is not None:
-        only = living.get(agent)
-        if only is None:
-            left = state.agents.get(agent)
-            gone = (
-                "is not there (any more)" if left is None else f"ends or has ended ({left.status})"
-            )
-            return f"It is for agent {agent} only, which {gone}."
-        lacks = [each for each in capabilities if each not in only.capabilities]
-        lacks += [agent_type] if agent_type not in (None, only.type) else []
-        return f"It is for agent {agent} only, which lacks {', '.join(lacks)}."
-    mend = "agent_spawn adds one."
-    if not living:
-        return f"The swarm has no agents; {mend}"
-    if agent_type is not None and all(each.type != agent_type for each in living.values()):
-        return f"There is no agent of type {agent_type}; {mend}"
-    offered = {word for each in living.values() for word in each.capabilities}
-    missing = [each for each in capabilities if each not in offered]
-    if missing:
-        return f"No agent has the capability {', '.join(missing)}; {mend}"
-    wanted = ", ".join(capabilities) or "what it needs"
-    kind = "" if agent_type is None else f" of type {agent_type}"
-    return f"No one agent{kind} has all of {wanted}; {mend}"
-
-
-def _takes_part(state: SwarmState, agent: str) -> bool:
-    """Whether an agent takes tasks, now or when it is up again."""
-    return agent not in state.draining and state.matching.room(agent) is not None
+    return nobody_takes(state, task) if task.status is TaskStatus.QUEUED else task.reason
 
 
 def waits_for(state: SwarmState, task: TaskState) -> list[str]:

@@ -6,7 +6,7 @@ is not taken for a hung one.
 """
 
 from visionflow.domain.tasks import TaskStatus
-from visionflow.interfaces.tools.standing import nobody_can
+from visionflow.interfaces.tools.able import nobody_can
 from visionflow.ports.views import TaskRow
 from visionflow.runtime.swarms import LiveSwarm
 

@@ -127,8 +127,7 @@ def status(server: Server) -> AnyTool:
 
     def run(call: Call, given: SwarmStatusOf) -> SwarmShown:
         swarm = open_swarm(server, call, given.swarm_id)
-        if not swarm.is_settled:
-            call.after(swarm.settled)
+        call.saw(swarm)
         tally = tallies.get(swarm)
         if tally is None:
             tally = tallies[swarm] = Tally(swarm.node.control)
@@ -250,8 +249,7 @@ def listing(server: Server) -> AnyTool:
     def run(call: Call, given: SwarmList) -> SwarmsListed:
         if not 1 <= given.limit <= PAGE_MAX:
             raise UsageError(f"limit is {given.limit}; it is 1 to {PAGE_MAX}.")
-        if not server.fleet.is_settled:
-            call.after(server.fleet.settled)
+        call.saw(server.fleet)
         ended = server.fleet.state.ended
         live = {swarm.id: swarm for swarm in server.swarms.all()}
         over = [name for name in ended if name not in live]
@@ -259,8 +257,8 @@ def listing(server: Server) -> AnyTool:
         start = _place(names, given.cursor)
         page = names[start : start + given.limit]
         for name in page:
-            if name in live and not live[name].is_settled:
-                call.after(live[name].settled)
+            if name in live:
+                call.saw(live[name])
         return SwarmsListed(
             swarms=[
                 _listed(live[name])

@@ -151,7 +151,7 @@ def _scale(server: Server) -> AnyTool:
         await recorded(server, call, SCALE, change, swarm=swarm, subject=swarm.id, command=command)
         stay = counted(swarm)
         ended = await end_surplus(server, call, SCALE, swarm, stay, given.target_size)
-        await swarm.settled()
+        call.saw(swarm)
         return SwarmScaled(
             swarm_id=swarm.id,
             before=before,
@@ -206,7 +206,7 @@ def _destroy(server: Server) -> AnyTool:
                 ids={"swarmId": name[:100]},
             )
         agents = None if swarm is None else len(swarm.state.agents)
-        tasks = None if swarm is None else swarm.state.live
+        cancelled = 0 if swarm is None else swarm.state.counters.cancelled
         await recorded(
             server,
             call,
@@ -221,7 +221,7 @@ def _destroy(server: Server) -> AnyTool:
             status="ended",
             reason=server.fleet.state.ended.get(name, given.reason),
             agents_ended=agents,
-            tasks_cancelled=tasks,
+            tasks_cancelled=None if swarm is None else swarm.state.counters.cancelled - cancelled,
         )
 
     return Tool(

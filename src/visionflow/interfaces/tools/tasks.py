@@ -96,16 +96,14 @@ class TaskTools:
         if found is None or found[1].attempt or found[1].plan is not None:
             return self._status(call, given)
         swarm, task = found
-        if not swarm.is_settled:
-            call.after(swarm.settled)
+        call.saw(swarm)
         return standing(swarm, row_of(task), [])
 
     async def _status(self, call: Call, given: TaskArguments) -> TaskStanding:
         swarm = await place_of(self._server, call, given.task_id, given.swarm_id)
         row, attempts = await story_of(swarm, given.task_id)
         parts = await parts_of(swarm, row) if row.phases else None
-        if not swarm.is_settled:
-            call.after(swarm.settled)
+        call.saw(swarm)
         found = standing(swarm, row, attempts, parts)
         return await self._server.jobs.veiled([row.id], found, at_once=True)
 
@@ -124,8 +122,7 @@ class TaskTools:
         parts = [row.id for row in rows if row.parent is not None and row.reason]
         shown = [_shown(swarm, row) for row in rows]
         shown = await self._server.jobs.veiled(parts, shown, at_once=True)
-        if not swarm.is_settled:
-            call.after(swarm.settled)
+        call.saw(swarm)
         last = rows[-1] if len(rows) == limit else None
         return Listed(
             swarm_id=swarm.id,
@@ -176,8 +173,7 @@ class TaskTools:
         )
         row, _ = await story_of(swarm, asked.task)
         live = swarm.state.tasks.get(asked.task)
-        if not swarm.is_settled:
-            call.after(swarm.settled)
+        call.saw(swarm)
         return Changed(
             task_id=row.id,
             swarm_id=swarm.id,

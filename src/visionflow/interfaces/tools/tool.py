@@ -8,7 +8,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -29,6 +29,19 @@ Progress = Callable[[float | None, str], None]
 KEY_CHARS_MAX = 200
 A = TypeVar("A", bound=Arguments)
 R = TypeVar("R", bound=Result)
+
+
+class Settling(Protocol):
+    """Whose state may be ahead of the disk."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that the state holds is durable."""
+        ...
+
+    async def settled(self) -> None:
+        """Wait until all that the state holds now is durable."""
+        ...
 
 
 class Call:
@@ -66,6 +79,11 @@ class Call:
     def after(self, durable: Callable[[], Awaitable[None]]) -> None:
         """The answer may leave only when this has passed: it saw what is not on the disk yet."""
         self._durable.append(durable)
+
+    def saw(self, place: Settling) -> None:
+        """The answer tells of the state of a swarm or of the fleet as it is now."""
+        if not place.is_settled:
+            self._durable.append(place.settled)
 
     @property
     def settling(self) -> "list[Callable[[], Awaitable[None]]]":

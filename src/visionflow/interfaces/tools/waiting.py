@@ -9,9 +9,10 @@ from contextlib import suppress
 
 from visionflow.domain import commands as c
 from visionflow.domain.errors import Refused
-from visionflow.domain.tasks import TERMINAL
+from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.able import kept_waiting, nobody_takes
 from visionflow.interfaces.tools.tool import Call
 from visionflow.runtime.completions import Ended
 from visionflow.runtime.swarms import LiveSwarm
@@ -143,6 +144,9 @@ def progress_of(swarm: LiveSwarm, task: str) -> tuple[float | None, str] | None:
     if found.status in TERMINAL:
         return 1.0, str(found.status)
     fraction, note = _said(swarm, found)
+    if found.status is TaskStatus.QUEUED:
+        why = nobody_takes(state, found)
+        note = note if why is None else f"queued: {why}"
     return fraction, note or str(found.status)
 
 
@@ -165,6 +169,8 @@ def _of_plan(
                 notes.append(f"{part.spec.description[:60]}{share}{note and ': '}{note}")
     if task.status in TERMINAL:
         return 1.0, str(task.status)
+    # First what it waits for in vain: nothing else tells whoever waits.
+    notes = [*kept_waiting(state, plan), *notes]
     current = plan.phases[plan.current]
     words = "; ".join(notes[:NOTED_MAX]) or str(task.status)
     told = f"phase {current.name} ({plan.current + 1} of {len(plan.phases)}): {words}"

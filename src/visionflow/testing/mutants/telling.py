@@ -41,7 +41,7 @@ COUNTED = (
 STANDING = (
     Mutant(
         "a task waits for an agent that is about to leave and does not say so",
-        "interfaces/tools/standing.py",
+        "interfaces/tools/able.py",
         "return agent not in state.draining and",
         "return",
         TASKS + "test_an_agent_that_is_about_to_leave_is_nobody_to_wait_for",

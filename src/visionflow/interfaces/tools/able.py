@@ -1,0 +1,76 @@
+"""Whether anybody in a swarm can take a task, and if not, what would mend that, in words."""
+
+from visionflow.domain.tasks import TaskStatus
+from visionflow.engine.matching import needs, offers
+from visionflow.engine.state import PlanState, SwarmState, TaskState
+
+TITLE_CHARS = 60
+"""Of a task's text."""
+
+
+def nobody_takes(state: SwarmState, task: TaskState) -> str | None:
+    """Why no agent, busy or not, can take this queued task; `None`: one can."""
+    spec = task.spec
+    return nobody_can(state, spec.capabilities, spec.agent_type, spec.agent)
+
+
+def kept_waiting(state: SwarmState, plan: PlanState) -> list[str]:
+    """What of a plan is queued and nobody can take, a sentence for each reason, in order."""
+    found: dict[str, list[str]] = {}
+    for phase in plan.phases[: plan.current + 1]:
+        for name in phase.tasks:
+            part = state.tasks.get(name)
+            if part is not None and part.status is TaskStatus.QUEUED:
+                why = nobody_takes(state, part)
+                if why is not None:
+                    found.setdefault(why, []).append(part.spec.description[:TITLE_CHARS])
+    return [f"{_all_of(titles)} waits: {why}" for why, titles in found.items()]
+
+
+def _all_of(titles: list[str]) -> str:
+    return titles[0] if len(titles) == 1 else f"{titles[0]} (with {len(titles) - 1} more)"
+
+
+def nobody_can(
+    state: SwarmState,
+    capabilities: tuple[str, ...],
+    agent_type: str | None = None,
+    agent: str | None = None,
+) -> str | None:
+    """Why no agent of the swarm, busy or not, can take such a task; `None`: one can."""
+    key = (capabilities, agent_type, agent)
+    if state.matching.able(key) and not state.draining:
+        return None
+    living = {name: each.spec for name, each in state.agents.items() if _takes_part(state, name)}
+    wanted = needs(key)
+    for spec in living.values():
+        if agent in (None, spec.id) and wanted <= offers(spec.capabilities, spec.type):
+            return None
+    if agent is not None:
+        only = living.get(agent)
+        if only is None:
+            left = state.agents.get(agent)
+            gone = (
+                "is not there (any more)" if left is None else f"ends or has ended ({left.status})"
+            )
+            return f"It is for agent {agent} only, which {gone}."
+        lacks = [each for each in capabilities if each not in only.capabilities]
+        lacks += [agent_type] if agent_type not in (None, only.type) else []
+        return f"It is for agent {agent} only, which lacks {', '.join(lacks)}."
+    mend = "agent_spawn adds one."
+    if not living:
+        return f"The swarm has no agents; {mend}"
+    if agent_type is not None and all(each.type != agent_type for each in living.values()):
+        return f"There is no agent of type {agent_type}; {mend}"
+    offered = {word for each in living.values() for word in each.capabilities}
+    missing = [each for each in capabilities if each not in offered]
+    if missing:
+        return f"No agent has the capability {', '.join(missing)}; {mend}"
+    wanted = ", ".join(capabilities) or "what it needs"
+    kind = "" if agent_type is None else f" of type {agent_type}"
+    return f"No one agent{kind} has all of {wanted}; {mend}"
+
+
+def _takes_part(state: SwarmState, agent: str) -> bool:
+    """Whether an agent takes tasks, now or when it is up again."""
+    return agent not in state.draining and state.matching.room(agent) is not None
