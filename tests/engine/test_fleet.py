@@ -58,7 +58,7 @@ def test_one_agent_too_many_is_refused_by_name() -> None:
     world.spawn()
     refusal = world.last(e.CommandRefused)
     assert refusal.code == "limit_reached"
-    assert "its limit is 2" in refusal.message and "agents_max" in refusal.message
+    assert "its limit is 2" in refusal.message and "raise the limit" in refusal.message
     assert len(world.state.agents) == 2
 
 

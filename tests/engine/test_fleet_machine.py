@@ -59,12 +59,23 @@ def test_the_same_command_twice_is_done_once_and_answered_the_same() -> None:
     stored = world.store("key", command="c2")
     world.now_ms += 5_000
     assert world.store("key", command="c2") == stored
-    assert world.end("nowhere", "c3").code == "unknown_swarm"
-    assert world.end("swarm_1", "c3").code == "unknown_swarm"
-    assert list(world.state.swarms) == ["swarm_1"] and len(world.log) == 3
+    assert list(world.state.swarms) == ["swarm_1"] and len(world.log) == 2
     world.now_ms += 2 * ANSWER_AGE_MS_MAX
     world.store("other", command="c4")
     assert "c1" not in world.state.answers
+
+
+def test_what_was_refused_is_decided_anew_under_its_id_unless_a_log_of_before_kept_it() -> None:
+    world = FleetWorld()
+    assert world.end("swarm_1", "c1").code == "unknown_swarm"
+    world.reserve("swarm_1")
+    done = world.end("swarm_1", "c1")
+    assert (done.code, done.subject) == (None, "swarm_1")
+    assert world.end("swarm_1", "c1") == done
+    refused = [event for event in world.events() if isinstance(event, f.FleetRefused)]
+    assert [(event.command, event.asked) for event in refused] == [(None, "c1")]
+    machine.evolve(world.state, f.FleetRefused(code="usage", message="no", command="c2"))
+    assert world.reserve("swarm_2", "c2").code == "usage"
 
 
 def test_swarms_are_told_oldest_first_and_an_id_is_used_once() -> None:

@@ -6,10 +6,13 @@ from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.agents import AgentSpec
+from visionflow.domain.errors import refusal
 from visionflow.domain.limits import ANSWER_AGE_MS_MAX, INLINE_BYTES_MAX, Limits
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import Payload, TaskSpec
 from visionflow.engine.decide import handle
+from visionflow.engine.evolve import evolve, open_record
+from visionflow.engine.state import Denial
 
 
 def submit(world: World, command: str | None, **fields: object) -> c.SubmitTask:
@@ -26,16 +29,40 @@ def test_a_repeated_command_gets_its_first_answer_and_nothing_happens() -> None:
     assert len(world.log) == length and "t2" not in world.state.tasks
 
 
-def test_a_refusal_is_repeated_even_when_the_command_would_be_accepted_by_now() -> None:
+def test_a_command_that_was_refused_is_decided_anew_and_from_then_on_it_is_known() -> None:
     world = World(limits=Limits(queue_max=1))
     world.team(1)
     world.submit(id="t1")
-    first = world.send(submit(world, "cmd_1", id="t2"))
-    assert first.code == "limit_reached"
+    for _ in range(2):
+        assert world.send(submit(world, "cmd_1", id="t2")).code == "limit_reached"
+    assert [refused.asked for refused in world.of(e.CommandRefused)] == ["cmd_1", "cmd_1"]
+    assert "cmd_1" not in world.state.answers
     world.complete("t1")
-    assert world.send(submit(world, "cmd_1", id="t2")) == first
-    assert len(world.of(e.CommandRefused)) == 1
-    assert world.send(submit(world, "cmd_2", id="t2")).code is None
+    first = world.send(submit(world, "cmd_1", id="t2"))
+    assert (first.code, first.subject) == (None, "t2")
+    assert world.send(submit(world, "cmd_1", id="t3")) == first
+    assert len(world.of(e.CommandRefused)) == 2
+
+
+def test_a_refusal_in_a_log_of_before_stays_the_answer_to_its_command() -> None:
+    world = World()
+    open_record(world.state, world.now_ms)
+    told = e.CommandRefused(code="limit_reached", message="no room", command="cmd_1")
+    evolve(world.state, told)
+    again = world.send(submit(world, "cmd_1", id="t1"))
+    assert (again.code, again.message) == ("limit_reached", "no room")
+    assert "t1" not in world.state.tasks
+
+
+def test_what_to_do_about_a_refusal_is_told_apart_from_why() -> None:
+    world = World(limits=Limits(agents_max=0))
+    agent = AgentSpec(id="agent_x", type="coder", name="x", class_path="m:C")
+    answer = world.send(c.SpawnAgent(now_ms=world.now_ms, spec=agent))
+    assert isinstance(answer, Denial) and answer.code is not None
+    error = refusal(answer.code, answer.message or "", answer.hint)
+    assert error.hint == "Terminate one, or raise the limit."
+    assert error.message == "The swarm has 0 agents; its limit is 0."
+    assert str(error) == answer.message
 
 
 def test_each_kind_of_command_that_carries_an_id_answers_the_same_twice() -> None:
@@ -56,7 +83,8 @@ def test_each_kind_of_command_that_carries_an_id_answers_the_same_twice() -> Non
         first = world.send(command)
         length = len(world.log)
         assert world.send(command) == first
-        assert len(world.log) == length, command
+        # What is refused is refused again, on record; what was done is not done again.
+        assert len(world.log) == length + (first.code is not None), command
 
 
 def test_answers_are_forgotten_with_age() -> None:

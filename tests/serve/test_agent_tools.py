@@ -313,8 +313,12 @@ def test_a_type_is_scaled_to_a_count_and_the_reply_says_what_was_done(
             "agent_scale", key="up", agentType="waiter", count=3, config={"note": "n"}
         )
         assert (up["before"], up["now"], len(up["spawned"]), up["refused"]) == (0, 3, 3, 0)
-        again = await client.call("agent_scale", key="up", agentType="waiter", count=3)
-        assert again["spawned"] == [] and again["now"] == 3
+        again = await client.call(
+            "agent_scale", key="up", agentType="waiter", count=3, config={"note": "n"}
+        )
+        assert again == up, "it tells what the same call did when it came first"
+        known = await client.call("agent_scale", agentType="waiter", count=3)
+        assert (known["before"], known["spawned"], known["now"]) == (3, [], 3)
         over = await client.call("agent_scale", agentType="waiter", count=9)
         assert (over["now"], over["refused"]) == (4, 5)
         assert "limit is 4" in over["reason"]
@@ -369,6 +373,6 @@ def test_what_was_changed_and_what_a_tool_refused_is_in_the_audit(
             ("agent_spawn", "limit_reached", None),
             ("agent_terminate", None, agent),
         ]
-        assert rows[3].swarm == swarm and rows[3].call == "token:ada/agent_spawn/k"
+        assert rows[3].swarm == swarm and rows[3].call == "token:ada/agent_spawn//k"
 
     with_core(settings, use)

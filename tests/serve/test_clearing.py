@@ -206,14 +206,14 @@ def test_a_clear_is_known_and_can_be_taken_back_after_a_restart(tmp_path: Path) 
             await submit(swarm, "nobody")
         told.append(await tools("task_queue_clear", {"all": True}, key="k"))
         task = await submit(swarm, "nobody")
-        told.append(await tools("task_cancel", {"taskId": task}, key="k"))
+        told.append(await tools("task_cancel", {"taskId": task}, key="k2"))
         await opened.close(kill=True)
 
     async def after(opened: OpenServer) -> None:
         tools = Tools(opened, client="another")
         assert await tools("task_queue_clear", {"all": True}, key="k") == told[0]
         cancelled = told[1]["taskId"]
-        assert await tools("task_cancel", {"taskId": cancelled}, key="k") == told[1]
+        assert await tools("task_cancel", {"taskId": cancelled}, key="k2") == told[1]
         undone = await tools("task_queue_clear", {"undo": told[0]["clearId"]})
         assert sorted(undone["restored"]) == sorted(each["taskId"] for each in told[0]["tasks"])
         listed = await tools("task_list", {"status": "queued"})

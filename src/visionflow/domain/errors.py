@@ -64,6 +64,13 @@ class NotPersistable(Refused):
     code: ClassVar[str] = "not_persistable"
 
 
+class KeyReused(Refused):
+    """The idempotency key belongs to another call: another tool, or other arguments."""
+
+    code: ClassVar[str] = "key_reused"
+    status: ClassVar[int] = 65
+
+
 class UnknownId(Refused):
     """No agent, task or run has this id."""
 
@@ -246,6 +253,7 @@ _REFUSALS: dict[str, type[Refused]] = {
     kind.code: kind
     for kind in (
         Forbidden,
+        KeyReused,
         LimitReached,
         MailboxFull,
         NotBuilt,
@@ -261,6 +269,10 @@ _REFUSALS: dict[str, type[Refused]] = {
 }
 
 
-def refusal(code: str, message: str) -> Refused:
-    """The error for a refusal that was recorded as a code and a message."""
-    return _REFUSALS.get(code, Refused)(message, code=code)
+def refusal(code: str, message: str, hint: str | None = None) -> Refused:
+    """The error for a refusal that was recorded as a code and a message; `hint` is that part at
+    the message's end which says what to do."""
+    kind = _REFUSALS.get(code, Refused)
+    if hint and message.endswith(f" {hint}"):
+        return kind(message[: -len(hint) - 1], code=code, hint=hint)
+    return kind(message, code=code)

@@ -362,11 +362,17 @@ class VoteDecided(Event, frozen=True, tag="vote_decided"):
 
 
 class CommandRefused(Event, frozen=True, tag="command_refused"):
-    """A command was understood and not accepted. Kept for the audit."""
+    """A command was understood and not accepted. Kept for the audit.
+
+    It is decided anew when it comes again: what stood in its way may be gone by then.
+    """
 
     code: str
     message: str
     command: str | None = None
+    """In logs of before: its id, under which it was refused again whatever had changed."""
+    asked: str | None = None
+    """Its id."""
 
 
 AnyEvent = (

@@ -171,11 +171,14 @@ class StreamsAnchored(Event, frozen=True, tag="streams_anchored"):
 
 
 class FleetRefused(Event, frozen=True, tag="fleet_refused"):
-    """A command was understood and not accepted."""
+    """A command was understood and not accepted; it is decided anew when it comes again."""
 
     code: str
     message: str
     command: str | None = None
+    """In logs of before: its id, under which it was refused again whatever had changed."""
+    asked: str | None = None
+    """Its id."""
 
 
 FleetEvent = (

@@ -25,7 +25,7 @@ from visionflow.domain.limits import (
     WORD_CHARS_MAX,
 )
 from visionflow.domain.swarms import SwarmSpec
-from visionflow.engine.state import Answer
+from visionflow.engine.state import Answer, Denial
 from visionflow.engine.timing import Alarm
 
 Events = list[f.FleetEvent]
@@ -84,8 +84,9 @@ def handle(state: FleetState, command: f.FleetCommand) -> tuple[Events, Answer]:
     try:
         return _decide(state, command)
     except Refused as refusal:
-        event = f.FleetRefused(code=refusal.reason, message=str(refusal), command=command.command)
-        return [event], Answer(command.now_ms, None, refusal.reason, str(refusal))
+        event = f.FleetRefused(code=refusal.reason, message=str(refusal), asked=command.command)
+        told = str(refusal)
+        return [event], Denial(command.now_ms, None, refusal.reason, told, refusal.hint)
 
 
 def _decide(state: FleetState, command: f.FleetCommand) -> tuple[Events, Answer]:

@@ -127,12 +127,20 @@ class VoteState(msgspec.Struct, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """The first answer to a command: what it concerned, or why it was refused."""
+    """The first answer to a command: what it concerned, or why it was refused. Kept under the
+    command's id where something was done, and where no change of things could lift a refusal."""
 
     at_ms: int = 0
     subject: str | None = None
     code: str | None = None
     message: str | None = None
+
+
+class Denial(Answer, frozen=True, gc=False):
+    """The answer to a command that is refused now. It is told and not kept; nothing was done."""
+
+    hint: str | None = None
+    """The end of the message that says what to do."""
 
 
 class Counters(msgspec.Struct, gc=False):

@@ -19,7 +19,7 @@ from visionflow.domain.errors import LimitReached, Refused, UnknownAgent, Unknow
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL
-from visionflow.engine.state import AgentState, Answer, SwarmState
+from visionflow.engine.state import AgentState, Answer, Denial, SwarmState
 from visionflow.runtime.node import Node, Stopped
 from visionflow.runtime.queries import Queries
 
@@ -82,7 +82,8 @@ class LiveSwarm:
         self.node.control.offer(command, lambda answer: _settle(asked, answer))
         answer = await self._unless_over(asked)
         if answer.code is not None:
-            raise refusal(answer.code, answer.message or answer.code)
+            hint = answer.hint if isinstance(answer, Denial) else None
+            raise refusal(answer.code, answer.message or answer.code, hint)
         return answer
 
     @property

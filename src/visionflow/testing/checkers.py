@@ -177,6 +177,9 @@ class LogCheck:
         self.votes = VoteCheck()
         self.commands: dict[str, str] = {}
         """Ids of commands that the log answers, with the kind of event that does."""
+        self.refused: dict[str, str] = {}
+        """Ids of commands that were refused, which they need not be when they come again, with
+        the last code."""
         self.transitions: Counter[tuple[str, str, str]] = Counter()
         """How often (task or agent, from, to) happened."""
         self.events: Counter[str] = Counter()
@@ -204,6 +207,11 @@ class LogCheck:
                 if command in self.commands:
                     self._wrong(f"command {command} is answered twice, now by {kind}")
                 self.commands[command] = kind
+            asked = event.get("asked")
+            if asked is not None:
+                if asked in self.commands:
+                    self._wrong(f"command {asked} is refused, and was answered before")
+                self.refused[asked] = event["code"]
             self._event(kind, event)
 
     def _wrong(self, text: str) -> None:

@@ -1,8 +1,8 @@
 """Decide: what a command makes happen, given the state; nothing is changed here.
 
 `handle` is the face: it gives the events to fold and the answer for whoever asked. A command
-that was answered before gets that answer again and makes nothing happen; a refusal is an event
-too, so that the audit has it.
+that was accepted before gets that answer again and makes nothing happen. A refusal is an event
+too, so that the audit has it; but nothing was done, so the same command is decided anew.
 """
 
 from visionflow.domain import commands as c
@@ -13,7 +13,7 @@ from visionflow.domain.events import AnyEvent
 from visionflow.engine.decide import fleet, tasks, updating, votes
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
 from visionflow.engine.scoring import score_bp
-from visionflow.engine.state import Answer, SwarmState
+from visionflow.engine.state import Answer, Denial, SwarmState
 
 __all__ = ["ACCEPTED", "handle", "next_assignment", "next_event"]
 ACCEPTED = Answer()
@@ -28,14 +28,13 @@ def handle(state: SwarmState, command: AnyCommand) -> tuple[list[AnyEvent], Answ
             return [], known
     try:
         events = TABLE[type(command)](state, command)
+    except RefusedOnRecord as refusal:
+        # What the log has an event of its own for is kept as an answer too.
+        return [refusal.event], Answer(command.now_ms, None, refusal.reason, str(refusal))
     except Refused as refusal:
-        if isinstance(refusal, RefusedOnRecord):
-            recorded = refusal.event
-        else:
-            recorded = e.CommandRefused(
-                code=refusal.reason, message=str(refusal), command=command.command
-            )
-        return [recorded], Answer(command.now_ms, None, refusal.reason, str(refusal))
+        told = str(refusal)
+        recorded = e.CommandRefused(code=refusal.reason, message=told, asked=command.command)
+        return [recorded], Denial(command.now_ms, None, refusal.reason, told, refusal.hint)
     return events, ACCEPTED if command.command is None else _subject(command)
 
 

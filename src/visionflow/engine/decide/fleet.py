@@ -89,11 +89,12 @@ def _(state: SwarmState, command: c.SpawnAgent) -> Events:
         )
     if spec.limits.memory_bytes is not None and spec.limits.memory_bytes < 1:
         raise Refused("A memory ceiling is at least 1 byte.", code="usage")
-    if len(state.agents) >= state.spec.limits.agents_max:
+    count = len(state.agents)
+    if count >= state.spec.limits.agents_max:
         raise LimitReached(
-            f"The swarm has {len(state.agents)} agents; its limit is "
+            f"The swarm has {count} agent{'' if count == 1 else 's'}; its limit is "
             f"{state.spec.limits.agents_max}.",
-            hint="Terminate one, or create the swarm with a higher agents_max.",
+            hint="Terminate one, or raise the limit.",
         )
     worker = _place(state, spec)
     events: Events = [e.AgentSpawned(spec=spec, worker=worker, command=command.command)]

@@ -45,7 +45,7 @@ def _limits_allow(state: SwarmState, tasks: int) -> None:
     if state.live + tasks > state.spec.limits.queue_max:
         raise LimitReached(
             f"{state.live} tasks are not finished; the limit is {state.spec.limits.queue_max}.",
-            hint="Wait for some to finish, or raise queue_max.",
+            hint="Wait for some to finish, or cancel some.",
             retry_after_ms=1_000,
         )
 

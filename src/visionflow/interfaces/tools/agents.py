@@ -209,6 +209,8 @@ def _spawning_many(server: Server, births: Births) -> AnyTool:
                     warnings=one.warnings,
                 )
             )
+        # Those that were refused may be admitted when the same call comes again.
+        call.provisional = call.provisional or bool(refused)
         return AllSpawned(
             swarm_id=swarm.id,
             swarm_created=created,

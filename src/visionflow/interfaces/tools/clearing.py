@@ -152,8 +152,16 @@ class ClearTool:
     async def _undo_once(
         self, call: Call, clear: str, swarm: str | None, command: str
     ) -> ClearResult:
-        before = await self._undone(clear, command)
-        return before or await self._undo_now(call, clear, swarm, command)
+        before = await self._undone(command)
+        if before is None:
+            return await self._undo_now(call, clear, swarm, command)
+        place, restored = before
+        # What could not be queued again then may be by now.
+        left = await _of_clear(place, clear)
+        failed = await asyncio.gather(*(_restore(place, each, command) for each in left))
+        again = [each.row.id for each, fault in zip(left, failed, strict=True) if fault is None]
+        faults = [fault for fault in failed if fault is not None]
+        return _undo_told(place, clear, [*restored, *again], faults)
 
     async def _undo_now(
         self, call: Call, clear: str, swarm: str | None, command: str | None
@@ -173,25 +181,18 @@ class ClearTool:
             [fault for fault in failed if fault is not None],
         )
 
-    async def _undone(self, clear: str, command: str) -> ClearResult | None:
-        """What a call of this key did, if it was made before."""
+    async def _undone(self, command: str) -> tuple[LiveSwarm, list[str]] | None:
+        """Where a call of this key was made before, and what it queued again."""
         begins = f"{command}/"
         for swarm in self._server.swarms.all():
             await swarm.settled()
-            answers = [
-                (name[len(begins) :].partition("/"), answer)
+            restored = [
+                name[len(begins) :].partition("/")[0]
                 for name, answer in swarm.state.answers.items()
-                if name.startswith(begins)
+                if name.startswith(begins) and answer.code is None
             ]
-            if answers:
-                failed = [
-                    NotRestored(task_id=task, reason=answer.message or answer.code)
-                    for (task, _, _), answer in answers
-                    if answer.code is not None
-                ]
-                lost = [each.task_id for each in failed]
-                tasks = [task for (task, _, block), _ in answers if not block]
-                return _undo_told(swarm, clear, [t for t in tasks if t not in lost], failed)
+            if restored:
+                return swarm, restored
         return None
 
     async def _place(

@@ -7,6 +7,7 @@ import msgspec
 from visionflow.domain.errors import (
     ConfigError,
     Forbidden,
+    KeyReused,
     LimitReached,
     MailboxFull,
     NotBuilt,
@@ -51,6 +52,7 @@ _TABLE: tuple[tuple[type[VisionFlowError], int, int], ...] = (
     (UnknownSwarm, SWARM, 404),
     (UnknownAgent, AGENT, 404),
     (UnknownId, SERVER, 404),
+    (KeyReused, ARGUMENTS, 409),
     (NotPersistable, ARGUMENTS, 422),
     (UsageError, ARGUMENTS, 422),
     (ConfigError, ARGUMENTS, 422),

@@ -126,6 +126,7 @@ async def swarm_or_new(
 
     # Whoever asks for the same one meanwhile gets it too.
     made, first = await once(server, f"adopt/{_ANY if given is None else identity}", make)
+    call.kept = True
     return remember(server, call, made), first
 
 

@@ -20,13 +20,28 @@ _numbers = itertools.count(1)
 def command_id(call: Call, tool: str, part: str = "") -> str | None:
     """The id of the command that a call with a key makes, `None` without a key.
 
-    The same caller's same key for the same tool is the same command, whatever connection it comes
-    over and however often the server was started in between. `part` tells the commands of one
-    call apart.
+    The same caller's same key for the same tool and arguments is the same command, whatever
+    connection it comes over and however often the server was started in between. `part` tells the
+    commands of one call apart.
     """
     if call.key is None:
         return None
-    return f"{call.caller.name}/{tool}/{call.key}{'/' if part else ''}{part}"
+    name, key = _word(call.caller.name), _word(call.key)
+    return f"{name}/{tool}/{call.digest}/{key}{'/' if part else ''}{part}"
+
+
+def key_of(command: str) -> tuple[str, str] | None:
+    """Whose key made a command, and what for; `None` when it was not made by `command_id`."""
+    parts = command.split("/", 4)
+    if len(parts) < 4:
+        return None
+    name, tool, digest, key = parts[:4]
+    return f"{name}/{key}", f"{tool}/{digest}"
+
+
+def _word(text: str) -> str:
+    """A part of a command's id, which are told apart by slashes."""
+    return text.replace("%", "%25").replace("/", "%2F")
 
 
 async def once(server: Server, word: str, make: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
@@ -113,4 +128,5 @@ async def recorded(
         return made
 
     made, _ = await once(server, command or f"{tool}/{next(_numbers)}", change)
+    call.kept = True
     return made

@@ -10,7 +10,7 @@ from visionflow.interfaces.tools.casting import Wish, cast
 from visionflow.interfaces.tools.ending import Surplus, counted, end_surplus
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.readiness import Births
-from visionflow.interfaces.tools.spawning import place_for, spawn_each
+from visionflow.interfaces.tools.spawning import place_for, spawn_each, spawned_before
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 
 SCALE = "agent_scale"
@@ -54,13 +54,19 @@ def scaling(server: Server, births: Births) -> AnyTool:
             raise UsageError(f"count is {given.count}; it is 0 to {COUNT_MAX}.")
         one = await cast(server, Wish(type=given.agent_type, config=given.config or {}))
         swarm, created = await place_for(server, call, SCALE, given.swarm_id, "0")
+        first = spawned_before(swarm, call, SCALE)
         have = counted(swarm, given.agent_type)
-        before, wanted = len(have), given.count - len(have)
-        outcomes = await spawn_each(server, call, SCALE, swarm, [one] * max(0, wanted), births)
+        ours = [agent.spec.id for agent in have if agent.spec.id in first]
+        before, wanted = len(have) - len(ours), given.count - len(have)
+        outcomes = await spawn_each(
+            server, call, SCALE, swarm, [one] * max(0, wanted), births, len(first)
+        )
         refused = [each for each in outcomes if isinstance(each, Refused)]
         ended: list[Surplus] = []
         if wanted < 0:
             ended = await end_surplus(server, call, SCALE, swarm, have, given.count)
+        # Those that were refused may be admitted when the same call comes again.
+        call.provisional = bool(refused)
         call.saw(swarm)
         return Scaled(
             swarm_id=swarm.id,
@@ -69,7 +75,7 @@ def scaling(server: Server, births: Births) -> AnyTool:
             target=given.count,
             before=before,
             now=len(counted(swarm, given.agent_type)),
-            spawned=[each[1] for each in outcomes if not isinstance(each, Refused)],
+            spawned=[*ours, *(each[1] for each in outcomes if not isinstance(each, Refused))],
             ended=ended,
             refused=len(refused),
             reason=str(refused[0]) if refused else None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from visionflow.domain.errors import Refused
+from visionflow.domain.errors import LimitReached, Refused
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.casting import Cast
@@ -114,7 +114,14 @@ async def spawn(
     made = sound(made)
 
     async def ask() -> tuple[LiveSwarm, str]:
-        answer = await swarm.ask(made)
+        try:
+            answer = await swarm.ask(made)
+        except LimitReached as error:
+            raise LimitReached(
+                error.message,
+                hint="End one with agent_terminate, or raise maxAgents with swarm_scale.",
+                ids={"swarmId": swarm.id},
+            ) from error
         return swarm, answer.subject or made.spec.id
 
     async def within() -> tuple[LiveSwarm, str]:
@@ -208,8 +215,10 @@ async def spawn_each(
     swarm: LiveSwarm,
     casts: Sequence[Cast],
     births: Births,
+    first: int = 0,
 ) -> list[tuple[LiveSwarm, str] | Refused]:
-    """Spawn all at once: of each where it is and its id, or why it was refused."""
+    """Spawn all at once: of each where it is and its id, or why it was refused. `first`: so many
+    were spawned by this call before, when it comes again under its key."""
 
     async def one(place: int, cast: Cast) -> tuple[LiveSwarm, str] | Refused:
         try:
@@ -217,7 +226,18 @@ async def spawn_each(
         except Refused as error:
             return error
 
-    return await asyncio.gather(*(one(place, cast) for place, cast in enumerate(casts)))
+    return await asyncio.gather(*(one(place, cast) for place, cast in enumerate(casts, first)))
+
+
+def spawned_before(swarm: LiveSwarm, call: Call, tool: str) -> list[str]:
+    """Agents that the same call spawned one by one when it came before, oldest first."""
+    found: list[str] = []
+    while call.key is not None:
+        known = swarm.state.answers.get(command_id(call, tool, str(len(found))) or "")
+        if known is None or known.subject is None:
+            break
+        found.append(known.subject)
+    return found
 
 
 def _gone(

@@ -58,6 +58,10 @@ class Call:
         self.caller = caller
         self.key = key
         """The client's word for this call: the same word again is the same call."""
+        self.digest = ""
+        """Of what is asked for, where there is a key: the same word with another is refused."""
+        self.kept = False
+        """Something was done, and stays so whatever becomes of the rest of the call."""
         self.on_progress = on_progress
         """`None` when nobody wants to hear of it."""
         self.cancelled = asyncio.Event()

@@ -235,8 +235,8 @@ REQUESTS = (
     Mutant(
         "the limit of agents is off by one",
         "engine/decide/fleet.py",
-        "if len(state.agents) >= state.spec.limits.agents_max:",
-        "if len(state.agents) > state.spec.limits.agents_max:",
+        "if count >= state.spec.limits.agents_max:",
+        "if count > state.spec.limits.agents_max:",
         TESTS + "test_fleet.py::"
         "test_of_fifty_spawns_in_one_batch_exactly_as_many_as_the_limit_are_admitted",
     ),
@@ -249,12 +249,20 @@ REQUESTS = (
         "test_a_repeated_command_gets_its_first_answer_and_nothing_happens",
     ),
     Mutant(
-        "a refusal is not remembered",
+        "a refusal is remembered under the command's id",
+        "engine/decide/__init__.py",
+        "message=told, asked=command.command",
+        "message=told, command=command.command",
+        TESTS + "test_repeated_commands.py::"
+        "test_a_command_that_was_refused_is_decided_anew_and_from_then_on_it_is_known",
+    ),
+    Mutant(
+        "a refusal of a log of before is forgotten",
         "engine/evolve/fleet.py",
         "    answer(state, event.command, Answer(state.now_ms, None, event.code, event.message))\n",
         "",
         TESTS + "test_repeated_commands.py::"
-        "test_a_refusal_is_repeated_even_when_the_command_would_be_accepted_by_now",
+        "test_a_refusal_in_a_log_of_before_stays_the_answer_to_its_command",
     ),
     Mutant(
         "cancelling is ignored: the attempt is tried again",
