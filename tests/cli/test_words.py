@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command_line import visionflow
 
-COMMANDS = ("run", "apply", "runs", "show", "demo", "simulate", "completion")
+COMMANDS = ("run", "apply", "runs", "show", "demo", "simulate", "completion", "serve", "config")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -26,6 +26,14 @@ def test_the_help_of_all_names_every_command() -> None:
         ran = visionflow(*words)
         assert ran.returncode == 0
         assert [name for name in COMMANDS if f" {name} " not in ran.stdout] == []
+
+
+def test_the_stdio_server_offers_no_flags_of_ports_and_its_help_fits_a_terminal() -> None:
+    told = visionflow("mcp", "--help", env={"COLUMNS": "80"}).stdout
+    assert "--workspace" in told and "--home" in told
+    assert [flag for flag in ("--host", "--port", "--web-port") if flag in told] == []
+    words = told.partition("\n\n")[2].partition("\n\n╭")[0].splitlines()
+    assert min(len(line) for line in words[2:-1]) > 50, words
 
 
 def test_the_version_is_told() -> None:
@@ -46,6 +54,8 @@ def test_the_version_is_told() -> None:
         (("simulate", "--seeds", "many"), "many"),
         (("simulate", "--seeds", "0"), "from 1 on"),
         (("completion", "tcsh"), "bash"),
+        (("serve", "--port", "7", "--web-port", "7"), "--web-port"),
+        (("mcp", "--port", "7"), "--port"),
     ],
 )
 def test_words_that_are_off_are_answered_with_what_is_meant(

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from visionflow.domain.errors import ConfigError, UsageError
-from visionflow.settings.origins import SETTINGS, Resolved, home_of, resolve
+from visionflow.settings.origins import SETTINGS, Resolved, check_ports, home_of, resolve
 from visionflow.settings.server import ServerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +104,30 @@ def test_a_fault_in_the_file_is_told_although_a_flag_wins(tmp_path: Path) -> Non
 def test_a_flag_that_cannot_be_is_told_by_its_name() -> None:
     with pytest.raises(UsageError, match="--port is 99999, and takes a whole number"):
         resolve({"port": 99_999}, {})
+
+
+def test_a_workspace_that_is_a_file_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError) as told:
+        resolve({"workspaces": (str(tmp_path), str(tmp_path / "file"))}, {})
+    assert "--workspace is " in told.value.message and "(" not in told.value.message
+    assert told.value.message.endswith(f"{tmp_path}/file is no folder.")
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "kind", "told"),
+    [
+        ({"port": 7, "web_port": 7}, {}, UsageError, r"flag --port.* and .*flag --web-port"),
+        ({"web_port": 9500}, {}, UsageError, r"port \(default\) and web_port \(flag --web-port\)"),
+        ({}, {"MCP_TCP_PORT": "3000"}, ConfigError, r"environment MCP_TCP_PORT.* both 3000"),
+    ],
+)
+def test_one_port_for_both_is_told_with_where_each_came_from(
+    flags: dict[str, object], environment: dict[str, str], kind: type[Exception], told: str
+) -> None:
+    with pytest.raises(kind, match=told):
+        check_ports(resolve(flags, environment))
+    check_ports(resolve({"port": 0, "web_port": 0}, {}))
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ Examples:
 def mcp(*, words: Words = NO_WORDS) -> int:
     """Serve MCP to a coding assistant over standard input and output.
 
-    It uses the server of this home when one runs, and is one itself when none does: then agents
-    work while the assistant is there, and what is not finished goes on another time. A second
-    assistant joins the first. It opens no port, prints nothing but MCP, and ends when its
-    standard input does. docs/assistants.md has the lines for each assistant.
+    It uses the server of this home when one runs, and is one itself when none
+    does: then agents work while the assistant is there, and what is not finished
+    goes on another time. A second assistant joins the first. It opens no port,
+    prints nothing but MCP, and ends when its standard input does.
+    docs/assistants.md has the lines for each assistant.
     """
     from visionflow.settings.origins import resolve
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from cyclopts import Parameter
 
-from visionflow.cli.serving import NO_WORDS, Words
+from visionflow.cli.serving import NO_PORTS, NO_WORDS, Ports, Words
 
 if TYPE_CHECKING:
     from visionflow.settings.origins import Resolved
@@ -21,6 +21,7 @@ Examples:
 
 def config(
     *,
+    ports: Ports = NO_PORTS,
     words: Words = NO_WORDS,
     json: Annotated[
         bool, Parameter(negative=(), help="Print one JSON object and nothing else.")
@@ -30,9 +31,10 @@ def config(
 
     Flags win over the environment, that over the file, that over the defaults.
     """
-    from visionflow.settings.origins import resolve
+    from visionflow.settings.origins import check_ports, resolve
 
-    resolved = resolve(words.given(), os.environ, words.config)
+    resolved = resolve({**ports.given(), **words.given()}, os.environ, words.config)
+    check_ports(resolved)
     if json:
         _print_json(resolved)
     else:

@@ -39,8 +39,8 @@ INTERRUPTED, TERMINATED = 130, 143
 
 @Parameter(name="*", negative=(), show_default=False)
 @dataclass(frozen=True)
-class Words:
-    """Flags of a server. What is not given holds by the environment, a file, or a default."""
+class Ports:
+    """Flags of a server about where it listens."""
 
     host: str | None = None
     """The address to listen on; beyond loopback a token is needed. [127.0.0.1]"""
@@ -48,6 +48,18 @@ class Words:
     """The port for clients: MCP, JSON-RPC lines and POST /; 0 takes a free one. [9500]"""
     web_port: int | None = None
     """The port for REST and health. [3000]"""
+
+    def given(self) -> dict[str, object]:
+        """What was given, by the settings' keys."""
+        words = {"host": self.host, "port": self.port, "web_port": self.web_port}
+        return {key: value for key, value in words.items() if value is not None}
+
+
+@Parameter(name="*", negative=(), show_default=False)
+@dataclass(frozen=True)
+class Words:
+    """Flags of a server. What is not given holds by the environment, a file, or a default."""
+
     workspace: tuple[Path, ...] = ()
     """A folder that tasks may work on; may be given several times. [the current one]"""
     agents: Path | None = None
@@ -70,9 +82,6 @@ class Words:
     def given(self) -> dict[str, object]:
         """What was given, by the settings' keys."""
         words: dict[str, Any] = {
-            "host": self.host,
-            "port": self.port,
-            "web_port": self.web_port,
             "workspaces": tuple(map(str, self.workspace)) or None,
             "agents": None if self.agents is None else str(self.agents),
             "max_agents": self.max_agents,
@@ -85,11 +94,13 @@ class Words:
         return {key: value for key, value in words.items() if value is not None}
 
 
+NO_PORTS = Ports()
 NO_WORDS = Words()
 
 
 def serve(
     *,
+    ports: Ports = NO_PORTS,
     words: Words = NO_WORDS,
     json: Annotated[
         bool,
@@ -112,9 +123,10 @@ def serve(
     from visionflow.cli.front import Front
     from visionflow.cli.telling import teller
     from visionflow.compose.serve.core import ServerStore
-    from visionflow.settings.origins import resolve
+    from visionflow.settings.origins import check_ports, resolve
 
-    resolved = resolve(words.given(), os.environ, words.config)
+    resolved = resolve({**ports.given(), **words.given()}, os.environ, words.config)
+    check_ports(resolved)
     settings = resolved.settings
     store = ServerStore.of(settings.home)
     try:

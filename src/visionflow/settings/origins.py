@@ -109,7 +109,8 @@ def _folders(value: object) -> tuple[str, ...]:
     folders = tuple(os.path.realpath(os.path.expanduser(word)) for word in _words(value))
     for folder in folders:
         if not os.path.isdir(folder):
-            raise ValueError(f"folders that are there; {folder} is not")
+            why = "is no folder" if os.path.exists(folder) else "is not there"
+            raise ValueError(f"folders that are there; {folder} {why}")
     return tuple(dict.fromkeys(folders))
 
 
@@ -332,6 +333,24 @@ def resolve(
     return Resolved(settings, origins, str(file), found is not None)
 
 
+def check_ports(resolved: Resolved) -> None:
+    """See that a server could open both its ports.
+
+    Raises:
+        UsageError, ConfigError: they are one; the message says where each came from.
+    """
+    settings, origins = resolved.settings, resolved.origins
+    port = settings.tcp_port
+    if port and port == settings.web_port:
+        first, second = origins["port"], origins["web_port"]
+        both = f"port ({first}) and web_port ({second}) are both {port}"
+        kind = UsageError if "flag" in (first[:4], second[:4]) else ConfigError
+        raise kind(
+            f"{both}, and each needs one of its own.",
+            hint="Take another with --port or --web-port; 0 takes one that is free.",
+        )
+
+
 def _given(
     setting: Setting, flags: Mapping[str, object], environment: Mapping[str, str]
 ) -> tuple[Any, str] | None:
@@ -397,5 +416,7 @@ def _beside(value: object, folder: Path) -> object:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_shown(each) for each in cast("tuple[object, ...]", value)) or "empty"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}..."
