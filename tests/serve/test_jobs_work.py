@@ -316,3 +316,23 @@ def test_whoever_waits_for_what_nobody_can_take_hears_why_and_what_mends_it(
             assert each["status"] == "completed", each
 
     on_desk(tmp_path, use)
+
+
+def test_a_type_of_task_that_a_role_does_goes_to_that_role_whoever_else_is_idle(
+    tmp_path: Path,
+) -> None:
+    async def use(desk: Desk) -> None:
+        spawned = {
+            kind: (await desk.call("agent_spawn", type=kind, swarmId="swarm_1", wait=True))[
+                "agentId"
+            ]
+            for kind in ("coder", "researcher", "coordinator")
+        }
+        for kind in ("survey", "research"):
+            role = {"survey": "coordinator", "research": "researcher"}[kind]
+            task = {"description": "numbers", "type": kind}
+            found = await desk.call("task_orchestrate", task=task, wait=True)
+            assert (found["status"], found["formedAgents"]) == ("completed", [])
+            assert [each["agentId"] for each in found["assignedAgents"]] == [spawned[role]]
+
+    on_desk(tmp_path, use)

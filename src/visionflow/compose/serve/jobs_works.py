@@ -149,7 +149,10 @@ def given_to(work: Work, order: Order, ground: Ground) -> Work:
             hint=f"type: {', '.join(name for name, role in role_types().items() if role == kind)}.",
         )
     if work.type in role_types() and (kind is None or _is_role(kind, ground)):
-        return msgspec.structs.replace(work, input=_role_input(work, ground.place(order), ground))
+        # Agents of other roles would take it and fail: nothing in its capabilities tells them.
+        meant = kind if work.agent is not None else kind or role_types()[work.type]
+        written = _role_input(work, ground.place(order), ground)
+        return msgspec.structs.replace(work, input=written, agent_type=meant)
     if order.workspace is None:
         return work
     place = ground.place(order)
