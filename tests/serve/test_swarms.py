@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from served import new_swarm, settings_in, spawn, submit, with_core
+from toolcalls import Tools
 
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain import commands as c
-from visionflow.domain.errors import LimitReached, UnknownAgent, UnknownSwarm
+from visionflow.domain.errors import LimitReached, UnknownAgent, UnknownSwarm, UnknownTask
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TaskStatus
 from visionflow.runtime.swarms import LiveSwarm, Swarms
@@ -171,5 +172,26 @@ def test_who_waits_for_a_swarm_that_ends_is_told_so(tmp_path: Path) -> None:
         await closing
         with pytest.raises(Exception, match="closed"):
             await swarm.ask(tick)
+
+    with_core(settings_in(tmp_path), use)
+
+
+def test_who_looks_through_all_swarms_while_one_ends_hears_of_the_others(tmp_path: Path) -> None:
+    async def use(opened: OpenServer) -> None:
+        swarms = opened.server.swarms
+        ending, staying = [await new_swarm(opened, name) for name in ("ending", "staying")]
+        tools = Tools(opened)
+        left = (await tools("agent_spawn", {"type": "coder", "swarmId": "staying"}))["agentId"]
+        await tools("agent_terminate", {"agentId": left})
+        await swarms.destroy("ending", "over", "tests")
+        with pytest.raises(UnknownSwarm, match="ending is over"):
+            await ending.read(lambda queries: queries.agents())
+        swarms.all = lambda: [staying, ending]
+        with pytest.raises(UnknownTask):
+            await tools("task_status", {"taskId": "task_1_none"})
+        swarms.all = lambda: [ending, staying]
+        assert (await tools("agent_status", {"agentId": left}))["swarmId"] == "staying"
+        gone = {"swarmId": "all", "status": "terminated"}
+        assert [each["id"] for each in (await tools("agent_list", gone))["agents"]] == [left]
 
     with_core(settings_in(tmp_path), use)

@@ -49,6 +49,7 @@ class LiveSwarm:
         """By task, the last of each while it runs."""
         self._waiting: dict[asyncio.Future[Any], None] = {}
         self._reading: dict[asyncio.Future[Any], None] = {}
+        self._read_out = False
         node.control.on_commit.append(self._committed)
         node.sessions.on_progress.append(self._hear)
         node.on_over.append(self._over)
@@ -93,14 +94,20 @@ class LiveSwarm:
 
     async def settled(self) -> None:
         """Wait until all that the state holds now is durable."""
-        if self.is_settled:
-            return
+        if self.is_settled or (self._read_out and isinstance(self.node.control.failure, Stopped)):
+            return  # Before it was closed, all was.
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.node.control.after_commit(lambda: _settle(passed, None))
         await self._unless_over(passed)
 
     async def read(self, call: Callable[[Queries], T]) -> T:
-        """Ask the read service, in a thread: it blocks on the disk."""
+        """Ask the read service, in a thread: it blocks on the disk.
+
+        Raises:
+            UnknownSwarm: the swarm ended while the caller looked elsewhere; its file is closed.
+        """
+        if self._read_out:
+            raise UnknownSwarm(f"Swarm {self.id} is over.", ids={"swarmId": self.id})
         reading = asyncio.get_running_loop().run_in_executor(None, call, self.queries)
         # Who asked may go away; the thread goes on, and the file must stay open for it.
         self._reading[reading] = None
@@ -108,7 +115,8 @@ class LiveSwarm:
         return await reading
 
     async def read_out(self) -> None:
-        """Wait until nobody reads any more."""
+        """Wait until nobody reads any more; from now on nobody can."""
+        self._read_out = True
         await asyncio.gather(*self._reading, return_exceptions=True)
 
     async def end(self, reason: str, command: str | None = None) -> None:
@@ -128,7 +136,7 @@ class LiveSwarm:
         """Wait for it; a control plane that stopped for good answers nobody."""
         failure = self.node.control.failure
         if failure is not None and not asked.done():
-            raise failure
+            raise self._told(failure)
         self._waiting[asked] = None
         try:
             return await asked
@@ -138,7 +146,16 @@ class LiveSwarm:
     def _over(self, reason: BaseException) -> None:
         for asked in list(self._waiting):
             if not asked.done():
-                asked.set_exception(reason)
+                asked.set_exception(self._told(reason))
+
+    def _told(self, reason: BaseException) -> BaseException:
+        """Why nothing is decided any more, in words for whoever asked this swarm."""
+        if not isinstance(reason, Stopped):
+            return reason
+        return Stopped(
+            f"Swarm {self.id} is over, or the server ends.",
+            hint="swarm_list has those that there are.",
+        )
 
     def _committed(self, _seq: int, _at_ms: int, events: list[AnyEvent]) -> None:
         if self.signals:

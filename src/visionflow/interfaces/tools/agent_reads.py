@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from visionflow.domain.access import READERS
 from visionflow.domain.agents import AgentStatus
-from visionflow.domain.errors import UnknownAgent, UsageError
+from visionflow.domain.errors import UnknownAgent, UnknownSwarm, UsageError
 from visionflow.engine.state import AgentState
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
@@ -97,7 +98,9 @@ def listing(server: Server) -> AnyTool:
 async def _left(places: list[LiveSwarm], name: str | None, given: AgentList) -> Agents:
     kept: list[AgentShown] = []
     for place in places:
-        rows = await place.read(lambda queries: queries.agents())
+        rows: list[AgentRow] = []
+        with suppress(UnknownSwarm):  # It ended while another was looked at.
+            rows = await place.read(lambda queries: queries.agents())
         kept.extend(
             row_shown(place.id, row)
             for row in rows
@@ -229,7 +232,10 @@ async def find_left(
     places = server.swarms.all() if swarm is None else [open_swarm(server, call, swarm)]
     named: tuple[LiveSwarm, AgentRow] | None = None
     for place in places:
-        for row in await place.read(lambda queries: queries.agents()):
+        rows: list[AgentRow] = []
+        with suppress(UnknownSwarm):  # It ended while another was looked at.
+            rows = await place.read(lambda queries: queries.agents())
+        for row in rows:
             if row.id == agent:
                 return place, row
             if row.name == agent and (named is None or row.spawned_ms >= named[1].spawned_ms):

@@ -3,7 +3,7 @@
 A task is looked for in the live state first; what ended long ago is in the views.
 """
 
-from visionflow.domain.errors import UnknownTask
+from visionflow.domain.errors import UnknownSwarm, UnknownTask
 from visionflow.engine.state import TaskState
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.finding import open_swarm
@@ -57,7 +57,7 @@ async def place_of(server: Server, call: Call, task: str, swarm: str | None) -> 
     for each in looked:
         try:
             await each.read(lambda queries: queries.task(task))
-        except UnknownTask:
+        except (UnknownTask, UnknownSwarm):  # Or it ended while another was looked at.
             continue
         return each
     raise unknown(task, swarm)
