@@ -40,6 +40,11 @@ def _duration(unit: str) -> Callable[[object], object]:
     return read
 
 
+def number_in(text: str) -> int | None:
+    """A whole number of at most 18 digits, as a cursor has it; `None` when the text is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
 def _words(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(word for word in (each.strip() for each in value.split(",")) if word)

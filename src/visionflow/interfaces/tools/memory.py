@@ -10,7 +10,7 @@ from visionflow.domain.errors import Refused, UsageError
 from visionflow.domain.fleet import STORE
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
-from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.forms import about, form, number_in
 from visionflow.interfaces.tools.moments import iso, iso_or_none
 from visionflow.interfaces.tools.recording import command_id, record_refusal
 from visionflow.interfaces.tools.tasks import CURSOR, checked_limit
@@ -191,10 +191,11 @@ class MemoryTools:
 def _after(cursor: str | None) -> tuple[str, str] | None:
     if cursor is None:
         return None
-    length, colon, rest = cursor.partition(":")
-    if not colon or not length.isdigit() or int(length[:9]) > len(rest):
+    digits, colon, rest = cursor.partition(":")
+    length = number_in(digits)
+    if not colon or length is None or length > len(rest):
         raise UsageError(f"cursor is {cursor[:60]!r}; it is the nextCursor of an earlier page.")
-    return rest[: int(length)], rest[int(length) :]
+    return rest[:length], rest[length:]
 
 
 def memory_tools(server: Server) -> list[AnyTool]:

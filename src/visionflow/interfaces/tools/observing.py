@@ -22,7 +22,7 @@ from visionflow.domain.tasks import Payload, Priority
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import open_swarm
-from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.forms import about, form, number_in
 from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.tasks import CURSOR, checked_limit
 from visionflow.interfaces.tools.tool import AnyTool, Call, Registry, Tool
@@ -33,6 +33,7 @@ from visionflow.runtime.queries import EventPage, EventRow
 PROTOCOLS = ("2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 """Versions of MCP that are spoken here, the newest first."""
 ROLES_PLACE = "visionflow.agents"
+SEQ_MAX = 10**18
 VALUE_BYTES_MAX = 4_096
 """A value in an event that is larger is told by its size."""
 KINDS: dict[str, type[AnyEvent]] = {
@@ -202,13 +203,14 @@ def kinds_of(words: tuple[str, ...]) -> tuple[type[AnyEvent], ...]:
 
 def _after(cursor: str | None, since: int) -> tuple[int, int]:
     if cursor is None:
-        if since < 0:
+        if not 0 <= since <= SEQ_MAX:
             raise UsageError(f"since is {since}; it is 0 or the seq of a record.")
         return since, -1
-    seq, dot, index = cursor.partition(".")
-    if not dot or not seq.isdigit() or not index.lstrip("-").isdigit() or len(cursor) > 30:
+    digits, dot, place = cursor.partition(".")
+    seq, index = number_in(digits), -1 if place == "-1" else number_in(place)
+    if not dot or seq is None or index is None:
         raise UsageError(f"cursor is {cursor[:60]!r}; it is the nextCursor of an earlier page.")
-    return int(seq), int(index)
+    return seq, index
 
 
 def shown(row: EventRow, blobs: Blobs) -> EventShown:

@@ -16,7 +16,7 @@ from visionflow.domain.tasks import Payload, TaskStatus
 from visionflow.interfaces.jobs import Report
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Result
-from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.forms import about, form, number_in
 from visionflow.interfaces.tools.locating import parts_of, place_of, story_of
 from visionflow.interfaces.tools.moments import iso_or_none, seconds
 from visionflow.interfaces.tools.tasks import CURSOR, EXAMPLE, TaskArguments
@@ -170,9 +170,10 @@ class ResultTools:
 def _start(cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    if not cursor.isdigit() or len(cursor) > 12:
+    start = number_in(cursor)
+    if start is None:
         raise UsageError(f"cursor is {cursor[:60]!r}; it is the nextCursor of an earlier piece.")
-    return int(cursor)
+    return start
 
 
 def _chosen(parts: list[TaskRow], root: TaskRow, part: str | None) -> list[TaskRow]:

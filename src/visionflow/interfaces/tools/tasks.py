@@ -10,7 +10,7 @@ from visionflow.domain.tasks import TaskStatus
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import open_swarm
-from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.forms import about, form, number_in
 from visionflow.interfaces.tools.locating import (
     agent_named,
     living,
@@ -212,10 +212,11 @@ def checked_limit(limit: int, most: int = LIMIT_MAX) -> int:
 def _after(cursor: str | None) -> tuple[int, str] | None:
     if cursor is None:
         return None
-    at_ms, dash, task = cursor.partition("-")
-    if not dash or not at_ms.isdigit() or len(at_ms) > 15:
+    digits, dash, task = cursor.partition("-")
+    at_ms = number_in(digits)
+    if not dash or at_ms is None:
         raise UsageError(f"cursor is {cursor[:60]!r}; it is the nextCursor of an earlier page.")
-    return int(at_ms), task
+    return at_ms, task
 
 
 def _shown(swarm: LiveSwarm, row: TaskRow) -> TaskShown:
