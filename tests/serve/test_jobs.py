@@ -14,6 +14,7 @@ from visionflow.cli.result import resume_command
 from visionflow.compose.applying import facts_in
 from visionflow.compose.job import RunFolder, list_runs
 from visionflow.compose.serve.jobs import ServerJobs
+from visionflow.compose.serve.jobs_orders import Planner
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import Limits
@@ -334,6 +335,41 @@ def test_what_was_promised_and_not_handed_in_is_handed_in_once(tmp_path: Path) -
     (tmp_path / "home" / "server" / "open_runs" / "run_1_half").touch()
     with_core(settings, retry)
     assert not half.exists()
+
+
+def test_a_run_that_cannot_be_taken_up_keeps_no_server_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_in(tmp_path)
+    workspace_in(tmp_path)
+
+    async def promise(opened: OpenServer) -> str:
+        desk = Desk(opened)
+        await desk.call("swarm_init")
+        (swarm,) = opened.server.swarms.all()
+        jobs = opened.server.jobs
+        assert isinstance(jobs, ServerJobs)
+        root = swarm.node.intake.new_id("task")
+        await jobs.planner.hand(Order(description=EXPLAIN), swarm, desk.caller, root)
+        return root
+
+    async def look(opened: OpenServer) -> tuple[bool, str]:
+        (swarm,) = opened.server.swarms.all()
+        return opened.server.ready, "\n".join(opened.server.lines.tail(level="error"))
+
+    async def finish(opened: OpenServer) -> str:
+        desk = Desk(opened)
+        return (await desk.call("task_results", taskId=root, wait=True))["status"]
+
+    async def break_off(*_: object) -> None:
+        raise OSError(5, "the disk does not answer")
+
+    root = with_core(settings, promise)
+    with monkeypatch.context() as broken:
+        broken.setattr(Planner, "form_again", break_off)
+        ready, lines = with_core(settings, look)
+    assert ready and "run_lost" in lines and root.replace("task", "run", 1) in lines
+    assert with_core(settings, finish) == "completed"
 
 
 def test_a_run_whose_swarm_ended_while_nobody_followed_it_is_told_as_cancelled(

@@ -220,6 +220,27 @@ def test_what_does_not_end_when_it_is_taken_back_is_ended_after_a_while(
     bounded(run())
 
 
+def test_a_call_is_taken_back_once_however_often_its_client_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[object] = []
+
+    async def run() -> None:
+        async with served() as rig, connected(rig) as client:
+            monkeypatch.setattr(desk.Desk, "orphan", lambda _, task: taken.append(task))
+            await client.send(line(called("hold", 1, text="h")))
+            await until(lambda: rig.begun == ["h"])
+            params = {"requestId": 1}
+            back = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+            await client.send(line(back) * 100 + line({**back, "method": "ping", "id": 2}))
+            assert (await client.line())["id"] == 2
+            rig.opened("h").set()
+            assert (await client.line())["id"] == 1
+            assert len(taken) == 1
+
+    bounded(run())
+
+
 def test_progress_comes_only_to_who_asked_for_it_and_always_grows() -> None:
     async def run() -> None:
         async with served() as rig, connected(rig) as client:

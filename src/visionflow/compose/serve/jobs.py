@@ -63,20 +63,28 @@ class ServerJobs:
     async def recover(self) -> None:
         """Go on with what was under way. Called once the swarms are open."""
         for folder, order in await self._in_thread(self._store.unfinished):
-            served = order.served
-            if served is None:
-                continue
-            swarm = self._core.swarms.find(served.swarm)
-            if swarm is None or await self._is_known(swarm, served.root):
-                self._take_up(folder, order, swarm)
-                continue
             try:
-                await self.planner.form_again(order, swarm)
-                await self._hand_in(folder, order, swarm)
-            except Refused:
-                await self._in_thread(partial(self._store.drop, folder))
+                await self._recover(folder, order)
+            except Exception as error:
+                # One run must not keep the server from starting; its promise stays.
+                text = f"{folder.run} cannot be taken up, until the next start: {error!r}"
+                self._core.lines.log("error", None, "run_lost", text)
         for swarm in self._core.swarms.all():
             await self._let_go_on(swarm)
+
+    async def _recover(self, folder: RunFolder, order: RunOrder) -> None:
+        served = order.served
+        if served is None:
+            return
+        swarm = self._core.swarms.find(served.swarm)
+        if swarm is None or await self._is_known(swarm, served.root):
+            self._take_up(folder, order, swarm)
+            return
+        try:
+            await self.planner.form_again(order, swarm)
+            await self._hand_in(folder, order, swarm)
+        except Refused:
+            await self._in_thread(partial(self._store.drop, folder))
 
     async def close(self) -> None:
         """Follow nothing more; what is not finished is taken up again. Again is harmless."""

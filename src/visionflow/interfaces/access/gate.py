@@ -17,6 +17,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from functools import cache
 
 from visionflow.domain.access import Caller, Role
 from visionflow.domain.errors import (
@@ -313,6 +314,7 @@ class Gate:
         return notices(self.settings)
 
 
+@cache
 def _user() -> str:
     import pwd
 

@@ -169,7 +169,8 @@ class Conversation:
             return
         identity = dialect.encoded(wanted)
         for running in self._running:
-            if running.id == identity and running.task is not None:
+            taken_back = running.call.cancelled.is_set()
+            if running.id == identity and running.task is not None and not taken_back:
                 running.call.cancelled.set()
                 self._desk.orphan(running.task)
         for waiting in list(self._queue):
