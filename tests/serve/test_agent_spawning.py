@@ -200,7 +200,7 @@ def test_the_time_to_ready_is_estimated_from_the_record_of_like_spawns_alone(
         ({"agentType": "wizard"}, "Templates: architect"),
         ({}, "agentType is missing"),
         ({"agentType": "coder", "swarmID": "x"}, "Did you mean 'swarmId'"),
-        ({"agentType": "coder", "config": {"linting": "perhaps"}}, "Expected `bool`"),
+        ({"agentType": "coder", "config": {"linting": "perhaps"}}, "it is true or false"),
         ({"agentType": "researcher", "config": {"timeout": "soon"}}, "config.timeout"),
         ({"agentType": "coder", "config": {"max_concurrent_tasks": 0}}, "max_concurrent_tasks"),
         ({"agentType": "coder", "resources": {"memoryLimt": "4Gi"}}, "memoryLimit"),

@@ -252,7 +252,7 @@ def test_an_update_holds_from_the_next_task_on(settings: ServerSettings) -> None
     [
         ({}, "Nothing is to be changed"),
         ({"config": {"capabilities": "a"}}, "capabilities stay"),
-        ({"config": {"linting": 3}}, "Expected `bool`"),
+        ({"config": {"linting": 3}}, "linting is 3; it is true or false"),
         ({"resources": {"memoryLimit": "1Mi"}}, "64Mi"),
     ],
 )

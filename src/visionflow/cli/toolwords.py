@@ -15,6 +15,7 @@ from visionflow.interfaces.tools.tool import AnyTool
 
 OPTIONS = ("server", "token", "json", "help", "args")
 """What is ours on such a line, and no tool's."""
+_ARGS = "Write an object, such as --args '{\"limit\": 5}'."
 
 
 class Spoken(msgspec.Struct, frozen=True):
@@ -120,8 +121,10 @@ def _object(text: str) -> dict[str, object]:
         text = sys.stdin.read()
     try:
         return msgspec.json.decode(text, type=dict[str, object])
+    except msgspec.ValidationError as error:
+        raise UsageError("--args is no JSON object.", hint=_ARGS) from error
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise UsageError(f"--args is no JSON object: {error}.") from error
+        raise UsageError(f"--args is no JSON object: {error}.", hint=_ARGS) from error
 
 
 def _typed(tool: AnyTool, given: dict[str, object]) -> dict[str, object]:

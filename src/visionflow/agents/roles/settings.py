@@ -8,11 +8,12 @@ that it cannot honour with the reason. Any other key is context for the agent: i
 import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
 
 import msgspec
 
 from visionflow.agents.base import BaseAgent, PermanentFailure
+from visionflow.domain.wording import said_of
 
 
 class RoleSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +47,9 @@ def read_settings(agent: BaseAgent, kind: type[S]) -> Read[S]:
     try:
         values = msgspec.convert({k: v for k, v in given.items() if k in known}, kind)
     except msgspec.ValidationError as error:
+        fault = said_of(str(error), given, get_type_hints(kind))
         raise PermanentFailure(
-            f"A setting of the {agent.type} {agent.name} cannot be used: {error}.",
+            f"A setting of the {agent.type} {agent.name} cannot be used: {fault}.",
             hint=f"Its settings are {', '.join(sorted(known))}.",
         ) from error
     return Read(values, tuple(_warnings(agent, given, known, kind)))
@@ -72,7 +74,7 @@ def fault_in(given: Mapping[str, Any], kind: type[RoleSettings]) -> str | None:
     try:
         msgspec.convert({k: v for k, v in given.items() if k in known}, kind)
     except msgspec.ValidationError as error:
-        return str(error)
+        return said_of(str(error), given, get_type_hints(kind))
     return None
 
 

@@ -4,6 +4,7 @@ On the wire names are camelCase. An unknown argument or a value of the wrong kin
 names it and lists what is allowed; nothing is rewritten.
 """
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -12,10 +13,13 @@ from typing import Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin
 import msgspec
 
 from visionflow.domain.errors import UsageError
+from visionflow.domain.wording import said_of, shown
 from visionflow.interfaces.tools.forms import FORMS, Form
 
 KEY = "idempotencyKey"
 _REF = "#/$defs/"
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
+_WHOLE = re.compile(r"-?[0-9]+\.0+")
 _encode = msgspec.msgpack.Encoder().encode
 _UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError)
 _WHY: tuple[tuple[type[Exception], str], ...] = (
@@ -112,28 +116,32 @@ def parse(kind: type[A], given: Mapping[str, object], *, texts: bool = False) ->
         )
     try:
         found = msgspec.convert(values, kind, strict=not texts)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise UsageError(_told(str(error), known)) from error
-    _check_writable(found, values)
+        _encode(found)
+    except msgspec.ValidationError as error:
+        hints = {name: field.hint for name, field in known.items()}
+        sent = {name: _as_written(each) if texts else each for name, each in values.items()}
+        raise UsageError(f"{said_of(str(error), sent, hints)}.") from error
+    except _UNWRITABLE as error:
+        raise _unwritable(values) or UsageError("No log can keep these arguments.") from error
     return found
 
 
-def _check_writable(found: Arguments, values: Mapping[str, object]) -> None:
-    """Whatever came in can be written to a log: what cannot would end the server there.
+def _unwritable(values: Mapping[str, object]) -> UsageError | None:
+    """Which of these cannot be written to a log, where it would end the server."""
+    for name, value in values.items():
+        try:
+            _encode(value)
+        except _UNWRITABLE as error:
+            why = next(words for kind, words in _WHY if isinstance(error, kind))
+            return UsageError(f"{name} holds {why}, which no log can keep.")
+    return None
 
-    Raises:
-        UsageError: one cannot; the message names it.
-    """
-    try:
-        _encode(found)
-    except _UNWRITABLE:
-        for name, value in values.items():
-            try:
-                _encode(value)
-            except _UNWRITABLE as error:
-                why = next(words for kind, words in _WHY if isinstance(error, kind))
-                raise UsageError(f"{name} holds {why}, which no log can keep.") from error
-        raise
+
+def _as_written(value: object) -> object:
+    """A value of a command line, a number where it is one, so that it is told as one."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value) if "." in value else int(value)
+    return value
 
 
 def _read(field: Field, value: object, texts: bool) -> object:
@@ -141,18 +149,29 @@ def _read(field: Field, value: object, texts: bool) -> object:
         try:
             return field.form.read(value)
         except ValueError as error:
-            raise UsageError(f"{field.name} is {_shown(value)}; it is {error}.") from error
+            raise UsageError(f"{field.name} is {shown(value)}; it is {error}.") from error
     if texts and isinstance(value, str) and value[:1] in "[{":
         try:
             return msgspec.json.decode(value)
         except msgspec.DecodeError:
             return value
+    if _is_integer(field.hint):
+        return _whole(value, texts)
     return value
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+@cache
+def _is_integer(hint: Any) -> bool:
+    return hint is int or (int in get_args(hint) and float not in get_args(hint))
+
+
+def _whole(value: object, texts: bool) -> object:
+    """An integer that was written with a point: in JSON 2.0 is one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if texts and isinstance(value, str) and _WHOLE.fullmatch(value):
+        return value.partition(".")[0]
+    return value
 
 
 def _unknown(name: str, known: Mapping[str, Field], kind: type[Arguments]) -> UsageError:
@@ -160,23 +179,6 @@ def _unknown(name: str, known: Mapping[str, Field], kind: type[Arguments]) -> Us
     meant = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(known) or "none"
     return UsageError(f"{name!r} is no argument of this tool.{meant}", hint=f"Allowed: {listed}.")
-
-
-def _told(error: str, known: Mapping[str, Field]) -> str:
-    what, _, where = error.partition(" - at `$")
-    name = where.strip("`").lstrip(".")
-    first = name.split(".")[0].split("[")[0]
-    allowed = _words_of(known[first].hint) if first in known else ""
-    return f"{name or 'arguments'}: {what}{allowed}."
-
-
-def _words_of(hint: Any) -> str:
-    """The words of an enum or literal, in an error's words."""
-    for each in (hint, *get_args(hint)):
-        if isinstance(each, type) and hasattr(each, "__members__"):
-            return f"; it is one of {', '.join(str(word.value) for word in cast(Any, each))}"
-    literal = [str(each) for each in get_args(hint) if isinstance(each, str)]
-    return f"; it is one of {', '.join(literal)}" if literal else ""
 
 
 @cache

@@ -15,6 +15,7 @@ from visionflow.agents.roles.settings import fault_in, settings_of, warnings_of
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import CAPABILITIES_MAX, WORD_CHARS_MAX
+from visionflow.domain.wording import shown
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.templates import class_of, tasks_at_once
 from visionflow.interfaces.tools.arguments import Arguments, parse
@@ -141,10 +142,11 @@ async def recast(
 def _without_capabilities(wish: Wish) -> tuple[dict[str, Any], tuple[str, ...]]:
     given, asked = dict(wish.config), wish.capabilities
     if "capabilities" in given:
+        value = given.pop("capabilities")
         try:
-            words = FORMS["words"].read(given.pop("capabilities"))
+            words = FORMS["words"].read(value)
         except ValueError as error:
-            raise UsageError(f"config.capabilities is {error}.") from error
+            raise UsageError(f"config.capabilities is {shown(value)}; it is {error}.") from error
         asked = (*asked, *msgspec.convert(words, tuple[str, ...]))
     asked = tuple(dict.fromkeys(asked))
     if len(asked) > CAPABILITIES_MAX or any(not 0 < len(w) <= WORD_CHARS_MAX for w in asked):
@@ -205,7 +207,7 @@ def _value(key: str, value: Any, known: bool) -> Any:
         if key.endswith("interval"):
             return FORMS["milliseconds"].read(value)
     except ValueError as error:
-        raise UsageError(f"config.{key} is {value[:60]!r}; it is {error}.") from error
+        raise UsageError(f"config.{key} is {shown(value)}; it is {error}.") from error
     return value
 
 

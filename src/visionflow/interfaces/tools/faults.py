@@ -58,6 +58,8 @@ _TABLE: tuple[tuple[type[VisionFlowError], int, int], ...] = (
     (ConfigError, ARGUMENTS, 422),
     (WorkspaceError, ARGUMENTS, 422),
 )
+_ARGUMENT_CODES = ("usage", "payload_too_large")
+"""Of refusals by the engine, which look at the arguments alone."""
 _GROUPS = {"agents": AGENT, "swarm": SWARM}
 
 
@@ -82,5 +84,7 @@ def fault_of(error: BaseException, group: str = "") -> Fault:
         if isinstance(error, kind):
             return Fault(rpc, http, str(error), data)
     if isinstance(error, Refused):
+        if code in _ARGUMENT_CODES:
+            return Fault(ARGUMENTS, 422, str(error), data)
         return Fault(_GROUPS.get(group, SERVER), 409, str(error), data)
     return Fault(INTERNAL, 500, str(error), data)

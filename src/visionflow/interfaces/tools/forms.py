@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from visionflow.domain.tasks import Priority
-from visionflow.settings.sizes import CPU_FORMS, MEMORY_FORMS, cpu_millis, memory_bytes
+from visionflow.settings.sizes import cpu_millis, memory_bytes
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
 _UNITS_MS = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
@@ -58,27 +58,32 @@ def _words(value: object) -> tuple[str, ...]:
 def _size(value: object) -> int:
     found = memory_bytes(value) if isinstance(value, (str, int, float)) else None
     if found is None:
-        raise ValueError(MEMORY_FORMS)
+        raise ValueError(
+            "a size above 0: bytes, or a number with Ki, Mi, Gi (1024) or k, M, G (1000), such as "
+            '"512Mi"'
+        )
     return found
 
 
 def _cpu(value: object) -> int:
     found = cpu_millis(value) if isinstance(value, (str, int, float)) else None
     if found is None:
-        raise ValueError(CPU_FORMS)
+        raise ValueError(
+            'an amount above 0: processors, such as "1.5", or thousandths of one, such as "1500m"'
+        )
     return found
 
 
 def _priority(value: object) -> int:
-    words = ", ".join(word.name.lower() for word in Priority)
     if isinstance(value, str) and value.upper() in Priority.__members__:
         return int(Priority[value.upper()])
-    number = value if isinstance(value, int) and not isinstance(value, bool) else None
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,6}", value):
-        number = int(value)
-    if number is None or not -1_000_000 < number < 1_000_000:
-        raise ValueError(f"{words}, or a whole number (a lower one runs first)")
-    return number
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}(\.0+)?", value):
+        number = float(value)
+    most, words = max(Priority), ", ".join(word.name.lower() for word in Priority)
+    if number is None or number not in range(most + 1):
+        raise ValueError(f"{words}, or an integer from 0 to {most} (a lower one runs first)")
+    return int(number)
 
 
 def _object(value: object) -> dict[str, object]:
@@ -86,7 +91,7 @@ def _object(value: object) -> dict[str, object]:
         try:
             value = msgspec.json.decode(value)
         except msgspec.DecodeError as error:
-            raise ValueError(f"an object, or one as JSON text ({error})") from error
+            raise ValueError("an object, or one as JSON text") from error
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, object]", value))
     raise ValueError("an object")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, cast
 import msgspec
 
 from visionflow.domain.errors import UsageError
+from visionflow.domain.limits import INLINE_BYTES_MAX, WORD_CHARS_MAX
 from visionflow.domain.tasks import DEFAULT_RETRY, Backoff, Priority, RetryPolicy
 from visionflow.interfaces.jobs import Order, Work
 from visionflow.interfaces.tools.arguments import Arguments, parse
@@ -112,8 +113,16 @@ class OrchestrateArguments(Common, frozen=True, kw_only=True):
         bool | None,
         about("Spawn the agents it needs; by default the roles that no agent here has."),
     ] = None
-    wait: Annotated[bool, about("Answer with the result, once it has ended.")] = False
-    wait_timeout: Annotated[int | None, form("seconds", "Wait at most so long.")] = None
+    wait: Annotated[
+        bool,
+        about(
+            "Answer with the result, once it has ended; or at once while nobody can do it, with "
+            "what is lacking."
+        ),
+    ] = False
+    wait_timeout: Annotated[
+        int | None, form("seconds", "Wait at most so long, also for somebody who can.")
+    ] = None
 
 
 def order_of(
@@ -159,8 +168,18 @@ def order_of(
 
 def _task(given: str | dict[str, Any]) -> TaskObject:
     if isinstance(given, str):
-        return TaskObject(description=given)
-    return _within("task", lambda: parse(TaskObject, given))
+        return TaskObject(description=_checked(given, "task"))
+    task: TaskObject = _within("task", lambda: parse(TaskObject, given))
+    _checked(task.description, "task.description")
+    _checked(task.type or "", "task.type", WORD_CHARS_MAX)
+    return task
+
+
+def _checked(text: str, name: str, most: int = INLINE_BYTES_MAX) -> str:
+    if len(text) > most:
+        hint = "Put the rest into `input`." if most == INLINE_BYTES_MAX else None
+        raise UsageError(f"{name} has {len(text)} characters; {most} are the most.", hint=hint)
+    return text
 
 
 def _within(name: str, read: "Callable[[], Any]") -> Any:
@@ -222,11 +241,13 @@ def _subtasks(given: list[Any], agent_id: Callable[[str], str]) -> tuple[Work, .
 def _subtask(number: int, given: object, agent_id: Callable[[str], str]) -> Work:
     name = f"subtask {number}"
     if isinstance(given, str):
-        return Work(description=given)
+        return Work(description=_checked(given, name))
     if not isinstance(given, Mapping):
         raise UsageError(f"{name} is a text or an object.")
     words = cast("Mapping[str, object]", given)
     read: SubtaskObject = _within(name, lambda: parse(SubtaskObject, words))
+    _checked(read.description, f"{name}: description")
+    _checked(read.type, f"{name}: type", WORD_CHARS_MAX)
     return Work(
         type=read.type,
         description=read.description,
