@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from visionflow.domain.errors import (
     VisionFlowError,
 )
 from visionflow.interfaces.client.connection import ConnectionLost, ServerFault
+from visionflow.interfaces.mcp.dialling import Nameable
 
 PATIENCE_S = 30.0
 KEY = "visionflow/idempotencyKey"
@@ -226,3 +228,60 @@ def test_a_closed_client_connects_again_when_it_is_asked_again() -> None:
         assert len(server.hellos) == 2
 
     against(lambda _: result(), use)
+
+
+def test_a_listener_that_fails_ends_its_own_call_and_no_other() -> None:
+    async def script(asked: dict[str, Any]) -> Answer:
+        token = asked["params"]["_meta"].get("progressToken")
+        if token is not None:
+            (writer,) = server_of[0]._writers
+            params = {"progressToken": token, "progress": 0.5, "total": 1.0}
+            told = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
+            await server_of[0].say(writer, told)
+        return result(name=asked["params"]["name"])
+
+    server_of: list[FakeServer] = []
+
+    def fail(fraction: float | None, note: str) -> None:
+        raise OSError(f"nobody can write {fraction} down")
+
+    async def use(client: MCPClient, server: FakeServer) -> None:
+        server_of.append(server)
+        with pytest.raises(OSError, match=r"nobody can write 0\.5 down"):
+            await client.call("watched", on_progress=fail)
+        assert await client.call("plain") == {"name": "plain"}
+        assert server.open == client.connections == 1
+
+    against(script, use)
+
+
+def test_who_accepts_and_says_nothing_is_no_server_within_the_time_limit() -> None:
+    async def run() -> None:
+        held: list[asyncio.StreamWriter] = []
+        silent = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+        port = silent.sockets[0].getsockname()[1]
+        with pytest.raises(ServerUnreachable, match=rf"127\.0\.0\.1:{port} within 0\.1 s"):
+            await MCPClient(port=port, timeout=0.1).connect()
+        for each in held:
+            each.close()
+        silent.close()
+        await silent.wait_closed()
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
+
+
+def test_a_socket_is_reached_however_long_its_path_is(tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*("a long name of a folder" for _ in range(8)))
+    folder.mkdir(parents=True)
+
+    async def run() -> None:
+        server = FakeServer(lambda _: result(done=True))
+        names = Nameable(folder / "mcp.sock")
+        listening = await asyncio.start_unix_server(server._serve, names.name)
+        async with MCPClient(path=folder / "mcp.sock") as client:
+            assert await client.call("a_tool") == {"done": True}
+        listening.close()
+        await listening.wait_closed()
+        names.close()
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))

@@ -69,7 +69,7 @@ class MCPClient:
         if host is not None or port is not None:
             self._address = Address(host or self._address.host, port or self._address.port)
             await self.close()
-        await self._open().connect()
+        await self._open().connect(self._timeout_s)
         return self
 
     def _open(self) -> Pool:

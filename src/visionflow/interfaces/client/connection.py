@@ -21,6 +21,7 @@ from visionflow.domain.errors import (
     VisionFlowError,
     refusal,
 )
+from visionflow.interfaces.mcp.dialling import dial
 
 PROTOCOL = "2024-11-05"
 LINE_BYTES_MAX = 64 * 1024 * 1024
@@ -86,9 +87,7 @@ class LineConnection:
                     address.host, address.port, limit=LINE_BYTES_MAX
                 )
             else:
-                streams = await asyncio.open_unix_connection(
-                    str(address.path), limit=LINE_BYTES_MAX
-                )
+                streams = await dial(address.path)
         except OSError as error:
             raise ServerUnreachable(
                 f"No server answers at {address}: {_why(error)}.",
@@ -144,11 +143,12 @@ class LineConnection:
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
         try:
-            self._write(message)
-            await self._writer.drain()
+            try:
+                self._write(message)
+                await self._writer.drain()
+            except (OSError, RuntimeError) as error:
+                raise self._end(error) from error
             return await reply
-        except (OSError, RuntimeError) as error:
-            raise self._end(error) from error
         finally:
             self._waiting.pop(number, None)
             self._progress.pop(number, None)
@@ -175,7 +175,8 @@ class LineConnection:
             while line := await self._reader.readline():
                 self._hear(line)
             self._end(None)
-        except (OSError, ValueError, msgspec.DecodeError) as error:
+        except Exception as error:
+            # Whatever it was: who waits must hear of it.
             self._end(error)
         finally:
             # Also when the loop ends with nobody having closed this.
@@ -201,9 +202,15 @@ class LineConnection:
         if not isinstance(params, dict):
             return
         said = cast("dict[str, Any]", params)
-        call = self._progress.get(cast(int, said.get("progressToken")))
-        if call is not None:
+        number = cast(int, said.get("progressToken"))
+        call, reply = self._progress.get(number), self._waiting.get(number)
+        if call is None or reply is None or reply.done():
+            return
+        try:
             call(_share(said.get("progress"), said.get("total")), str(said.get("message") or ""))
+        except Exception as error:
+            # It is the caller's own, and the caller's to hear of; the others' calls go on.
+            reply.set_exception(error)
 
     def _end(self, error: BaseException | None) -> VisionFlowError:
         if self._lost is None:

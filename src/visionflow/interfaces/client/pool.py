@@ -57,13 +57,19 @@ class Pool:
         """What the server said of itself, when there was a connection yet."""
         return self._open[-1].server if self._open else {}
 
-    async def connect(self) -> None:
+    async def connect(self, timeout_s: float | None) -> None:
         """See to it that there is a connection.
 
         Raises:
-            ServerUnreachable: none can be made, however often it was tried.
+            ServerUnreachable: none can be made, however often it was tried, or not in time.
         """
-        await self._again(self._connected, None)
+        try:
+            await self._again(self._connected, timeout_s)
+        except TimeoutError as error:
+            raise ServerUnreachable(
+                f"No server answered at {self.address} within {timeout_s:g} s.",
+                hint="See whether one runs there, and whether the way to it is open.",
+            ) from error
 
     async def request(
         self,

@@ -15,6 +15,9 @@ from visionflow.domain.errors import TaskFailed, UsageError
 from visionflow.interfaces.client.calls import MCPClient
 from visionflow.interfaces.client.connection import OnProgress
 
+WAIT_S_MAX = 365 * 24 * 3_600
+"""So long a task is waited for, also while nobody can do it."""
+
 
 class RemoteSwarm(msgspec.Struct, frozen=True):
     """A swarm that was initialised."""
@@ -169,6 +172,7 @@ class RemoteFleet:
             "task": _given(given),
             "swarmId": self.swarm if agent is None else agent.swarm_id,
             "wait": True,
+            "waitTimeout": WAIT_S_MAX,
         }
         said = await self.client.call(
             "task_orchestrate", _given(arguments), timeout=None, on_progress=on_progress
