@@ -11,9 +11,16 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
+def embedded_sample() -> str:
+    """The one that needs no server; tests/guide runs the other."""
+    samples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (found,) = (text for text in samples if "mcp_host" not in text)
+    return found
+
+
 @pytest.mark.acceptance("python-api")
 def test_the_python_sample_runs_as_a_script(tmp_path: Path) -> None:
-    (sample,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    sample = embedded_sample()
     script = tmp_path / "sample.py"
     script.write_text(sample)
     done = subprocess.run(
@@ -24,7 +31,7 @@ def test_the_python_sample_runs_as_a_script(tmp_path: Path) -> None:
 
 
 def test_the_sample_is_the_example() -> None:
-    (sample,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    sample = embedded_sample()
     example = (ROOT / "examples" / "double.py").read_text()
     assert example.endswith(sample)
 
