@@ -60,3 +60,32 @@ def test_no_result_event_or_note_of_a_run_holds_a_secret(tmp_path: Path) -> None
     folder = tmp_path / "home" / "server" / "runs" / task.replace("task", "run", 1)
     for path in folder.iterdir():
         assert not path.is_file() or HORSE not in path.read_text()
+
+
+def test_a_task_that_is_of_no_run_quotes_no_secret_of_its_workspace(tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    workspace_in(
+        tmp_path,
+        LEAKY
+        | {"test_app.py": "import app\n\n\ndef test_it():\n    assert app.db_password == 'x'\n"},
+    )
+    told: list[str] = []
+
+    async def use(opened: OpenServer) -> None:
+        desk = Desk(opened)
+        for tool in observing_tools(opened.server, lambda: desk.registry):
+            desk.registry.tools[tool.name] = tool
+        for kind in ("research", "run_tests"):
+            task = {"description": "Where is db_password?", "type": kind}
+            given = {"task": task, "swarmId": "s1", "wait": True}
+            done = await desk.call("task_orchestrate", **given)
+            assert done["status"] == "completed", done
+            told.append(json.dumps(done))
+            told.append(json.dumps(await desk.call("task_status", taskId=done["taskId"])))
+        told.append(json.dumps(await desk.call("events", swarmId="s1", limit=1000)))
+
+    with_core(settings_in(tmp_path), use)
+    assert [text for text in told if HORSE in text] == []
+    assert "secret SHA-256" in told[0] and "secret SHA-256" in told[2]
+    log = (tmp_path / "home" / "server" / "log.db").read_bytes()
+    assert HORSE.encode() not in log, "nobody who may read the store finds it there either"

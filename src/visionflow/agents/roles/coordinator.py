@@ -6,7 +6,6 @@ before anything runs. What is concluded is `agents.report`'s one projection of t
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -15,16 +14,13 @@ from visionflow.agents.base import BaseAgent
 from visionflow.agents.evidence import Part, Survey
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.report.gathering import gather
+from visionflow.agents.roles.alone import find_secrets
 from visionflow.agents.roles.ground import Ground, look_at, prepare
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.settings import RoleSettings, read_settings
 from visionflow.agents.roles.tester import unknown_type
 from visionflow.agents.task import Task
-from visionflow.agents.tools.cache import ResultCache
-from visionflow.agents.tools.portions import ScanRequest
 from visionflow.agents.tools.project import Project
-from visionflow.agents.tools.secrets import run_secrets
-from visionflow.agents.tools.tree import texts
 
 TASK_TYPES = ("survey", "merge")
 
@@ -108,13 +104,7 @@ class CoordinatorAgent(BaseAgent):
 
     async def _secrets(self, given: dict[str, Any], worktree: str) -> Any:
         job = msgspec.convert(given, JobInput)
-        every = texts(worktree)
-        scan = ScanRequest(
-            worktree, every.files, every.skipped, str(Path(job.scratch, "secrets")),
-            trusted=job.trusted,
-        )  # fmt: skip
-        with ResultCache(job.cache) as cache:
-            return storable(await run_secrets(self.context.sandbox, scan, cache))
+        return storable(await find_secrets(self.context.sandbox, job, worktree))
 
 
 def _unveiled(run: ToolRun) -> str:

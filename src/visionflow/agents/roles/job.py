@@ -52,6 +52,8 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     veil: bool = False
     """The coordinator's: no review looks for secrets everywhere, so that the survey has to, lest
     what others quote holds one."""
+    alone: bool = False
+    """The task is of no run: it covers itself what it quotes."""
     gates: tuple[str, ...] = ()
     """The coordinator's: what the plan asks for at its end."""
     focus: Focus | None = None

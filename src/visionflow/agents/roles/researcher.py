@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from visionflow.agents.base import BaseAgent
+from visionflow.agents.roles.alone import covered
 from visionflow.agents.roles.ground import Ground, look_at, prepare
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.playbooks import asked_of_tools, choose
@@ -137,7 +138,8 @@ class ResearcherAgent(BaseAgent):
         asked = restored(question, Question)
         # In a thread: it takes seconds for a large repository.
         found = await asyncio.to_thread(look_up, read, facts, messages, worktree, index, asked)
-        return storable(msgspec.structs.replace(found, notes=(*notes, *found.notes)))
+        told = msgspec.structs.replace(found, notes=(*notes, *found.notes))
+        return storable(await covered(self.context.sandbox, job, worktree, told))
 
 
 def _beyond(goal: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, cast
 import msgspec
 
 from visionflow.agents.base import BaseAgent, PermanentFailure
+from visionflow.agents.roles.alone import covered
 from visionflow.agents.roles.ground import Ground, look_at, prepare, put_back
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.settings import RoleSettings, read_settings
@@ -195,7 +196,8 @@ class TesterAgent(BaseAgent):
         begun.parent.mkdir(parents=True, exist_ok=True)
         begun.touch()
         read = restored(project, Project)
-        return storable(await run_tests(self.context.sandbox, read, suite, self._tell))
+        run = await run_tests(self.context.sandbox, read, suite, self._tell)
+        return storable(await self._covered(given, suite.worktree, run))
 
     async def _run_again(
         self,
@@ -213,7 +215,11 @@ class TesterAgent(BaseAgent):
             self.context.sandbox, restored(project, Project), suite, restored(tests, TestRun),
             clean, self._tell_again,
         )  # fmt: skip
-        return storable(run)
+        return storable(await self._covered(given, suite.worktree, run))
+
+    async def _covered(self, given: dict[str, Any], worktree: str, run: TestRun) -> TestRun:
+        job = msgspec.convert(given, JobInput)
+        return await covered(self.context.sandbox, job, worktree, run)
 
     def _tell(self, now: Progress) -> None:
         """Tests take from a tenth to nine tenths of this attempt's progress."""

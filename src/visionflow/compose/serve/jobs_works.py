@@ -219,5 +219,6 @@ def _role_input(work: Work, place: str, ground: Ground) -> dict[str, Any]:
         "trusted": ground.trusts(where),
         "virtual_env": os.environ.get("VIRTUAL_ENV"),
         "cache": str(Path(ground.settings.home) / "cache"),
+        "alone": True,
         **said,
     }
