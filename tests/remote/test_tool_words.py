@@ -1,5 +1,6 @@
 """Words of a command line as arguments of a tool, and what the commands around them print."""
 
+import asyncio
 import json
 import os
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_server import FakeServer
 
 from visionflow.cli.toolwords import example_of, help_of, understand
 from visionflow.domain.errors import UsageError
@@ -130,3 +132,46 @@ def test_a_list_of_tools_goes_into_a_pipe_that_closes_early() -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage:")
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_what_stands_in_the_way_of_what_is_waited_for_is_said_to_a_person(
+    on_terminal: bool,
+) -> None:
+    answers: dict[str, dict[str, Any]] = {
+        "task_orchestrate": {"warnings": ["first\x1b[31m", "second"], "reason": "second"},
+        "task_results": {"reason": "No agent is there.", "status": "queued"},
+    }
+    said = {
+        "task_orchestrate": "warning: first\nwarning: second\n",
+        "task_results": "warning: it is queued: No agent is there.\n",
+    }
+
+    async def ask(tool: str, server: FakeServer) -> tuple[str, str]:
+        mine, theirs = os.openpty()
+        try:
+            words = (tool, "x", "--wait", "--server", f"127.0.0.1:{server.port}")
+            process = await asyncio.create_subprocess_exec(
+                BIN / "visionflow", "call", *words, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=theirs if on_terminal else subprocess.PIPE,
+            )  # fmt: skip
+            told, seen = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+            if on_terminal:
+                os.set_blocking(mine, False)
+                seen = os.read(mine, 10_000).replace(b"\r", b"")
+        finally:
+            os.close(mine)
+            os.close(theirs)
+        return told.decode(), seen.decode()
+
+    def script(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"result": answers[asked["params"]["name"]]}
+
+    async def use() -> None:
+        async with FakeServer(script) as server:
+            for tool, answer in answers.items():
+                told, seen = await ask(tool, server)
+                assert json.loads(told) == answer
+                assert seen == (said[tool] if on_terminal else "")
+
+    asyncio.run(use())

@@ -301,9 +301,10 @@ def test_whoever_waits_for_what_nobody_can_take_hears_why_and_what_mends_it(
                 ],
             },
         }
+        given = {"formTeam": False, "wait": True, "waitTimeout": 60}
         calls = [
             asyncio.ensure_future(
-                desk.call("task_orchestrate", desk.prepared(), task=task, formTeam=False, wait=True)
+                desk.call("task_orchestrate", desk.prepared(), task=task, **given)
             )
             for task in waits.values()
         ]
@@ -334,5 +335,83 @@ def test_a_type_of_task_that_a_role_does_goes_to_that_role_whoever_else_is_idle(
             found = await desk.call("task_orchestrate", task=task, wait=True)
             assert (found["status"], found["formedAgents"]) == ("completed", [])
             assert [each["agentId"] for each in found["assignedAgents"]] == [spawned[role]]
+
+    on_desk(tmp_path, use)
+
+
+def test_whoever_waits_for_what_nobody_can_do_is_answered_at_once_with_what_is_lacking(
+    tmp_path: Path,
+) -> None:
+    async def use(desk: Desk) -> None:
+        await desk.call("swarm_init", maxAgents=1)
+        failer = await desk.call("agent_spawn", agentType="failer")
+        task = {"description": "say it", "type": "say", "agentType": "teller"}
+        one = await desk.call("task_orchestrate", task=task, wait=True)
+        why = (
+            "There is no agent of type teller; it has its 1 agents: swarm_scale gives it room, "
+            "then agent_spawn adds one."
+        )
+        assert (one["status"], one["reason"], one["result"]) == ("queued", why, None)
+        assert why in one["warnings"]
+        both = [{"description": word, "type": "say", "agentType": "teller"} for word in "ab"]
+        plan = await desk.call(
+            "task_orchestrate", task={"description": "all", "subtasks": both}, wait=True
+        )
+        whole = f"a (with 1 more) waits: {why}"
+        assert (plan["status"], plan["reason"]) == ("orchestrating", whole)
+        assert whole in plan["warnings"]
+        stands = await desk.call("task_status", taskId=plan["taskId"])
+        again = await desk.call("task_results", taskId=plan["taskId"], wait=True)
+        assert stands["reason"] == again["reason"] == whole
+        assert again["status"] == "orchestrating"
+        swarm = await desk.call("swarm_status")
+        assert swarm["warnings"][-1] == f"3 queued tasks wait: {why}"
+        await desk.call("swarm_scale", maxAgents=2)
+        swarm = await desk.call("swarm_status")
+        assert swarm["warnings"][-1].endswith("type teller; agent_spawn adds one.")
+        await desk.call("agent_spawn", agentType="teller")
+        done = await desk.call("task_results", taskId=plan["taskId"], wait=True)
+        assert (done["status"], done["reason"]) == ("completed", None)
+        swarm = await desk.call("swarm_status")
+        assert not any("wait" in each for each in swarm["warnings"])
+        assert failer["agentId"] not in [part["agentId"] for part in done["parts"]]
+
+    on_desk(tmp_path, use)
+
+
+def test_a_wait_that_becomes_vain_ends_and_one_with_a_time_does_not(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        agent = await desk.call("agent_spawn", agentType="waiter", swarmId="swarm_1")
+        task = {"description": "wait", "type": "wait", "agentId": agent["agentId"]}
+        task["input"] = {"here": str(tmp_path / "here"), "go": str(tmp_path / "go")}
+        begun = await desk.call("task_orchestrate", task=task)
+        waits = desk.call("task_results", taskId=begun["taskId"], wait=True)
+        timed = desk.call("task_results", taskId=begun["taskId"], wait=True, waitTimeout=60)
+        vain, patient = asyncio.ensure_future(waits), asyncio.ensure_future(timed)
+        await until(lambda: (tmp_path / "here").exists())
+        await desk.call("agent_terminate", agentId=agent["agentId"])
+        told = await vain
+        assert told["status"] == "queued" and "It is for agent" in told["reason"]
+        assert not patient.done()
+        await desk.call("task_cancel", taskId=begun["taskId"])
+        assert (await patient)["status"] == "cancelled"
+
+    on_desk(tmp_path, use)
+
+
+def test_what_failed_while_it_was_waited_for_tells_why_and_who_did_it(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        failer = await desk.call("agent_spawn", agentType="failer", swarmId="swarm_1")
+        await desk.call("agent_spawn", agentType="teller", swarmId="swarm_1")
+        found = await desk.call(
+            "task_orchestrate",
+            task={"description": "fail", "type": "fail", "agentType": "failer"},
+            execution={"retryPolicy": "none"},
+            wait=True,
+        )
+        stands = await desk.call("task_status", taskId=found["taskId"])
+        assert found["status"] == stands["status"] != "completed"
+        assert found["reason"] == stands["reason"] and found["reason"]
+        assert [each["agentId"] for each in found["assignedAgents"]] == [failer["agentId"]]
 
     on_desk(tmp_path, use)

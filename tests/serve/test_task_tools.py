@@ -379,7 +379,9 @@ def test_a_wait_ends_at_its_time_and_when_it_is_taken_back_and_the_task_goes_on(
         call.cancelled.set()
         told = await tools("task_results", {"taskId": task, "wait": True}, call=call)
         assert (told["status"], told["result"], effects) == ("queued", None, ["now"])
-        waiting = asyncio.ensure_future(tools("task_results", {"taskId": task, "wait": True}))
+        at_once = await tools("task_results", {"taskId": task, "wait": True})
+        assert at_once["reason"] == "The swarm has no agents; agent_spawn adds one."
+        waiting = asyncio.ensure_future(tools("task_results", {**waited, "waitTimeout": 60}))
         await agent_up(swarm, "Echo")
         told = await asyncio.wait_for(waiting, PATIENCE_S)
         assert (told["status"], told["result"]) == ("completed", 7)

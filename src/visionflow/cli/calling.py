@@ -89,8 +89,20 @@ def _call(tool: AnyTool, words: Sequence[str], program: str) -> int:
             f"The server did not answer within {TIMEOUT_S:g} s; what was begun may go on.",
             hint="`mcp-tcp-status` tells whether it is well.",
         ) from error
+    _warn(result, spoken)
     show(result, as_json=spoken.json)
     return 0
+
+
+def _warn(result: dict[str, Any], spoken: Spoken) -> None:
+    """Tell a person what their program, which gets the result as JSON, may not show them."""
+    if is_terminal(sys.stderr) and (spoken.json or not is_terminal(sys.stdout)):
+        warnings: list[str] = list(result.get("warnings") or ())
+        reason: str | None = result.get("reason") if spoken.arguments.get("wait") else None
+        if reason is not None and reason not in warnings:
+            warnings.append(f"it is {result.get('status')}: {reason}")
+        for warning in warnings:
+            say(f"warning: {warning}")
 
 
 async def _ask(tool: AnyTool, spoken: Spoken) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.engine.matching import GroupKey
 from visionflow.runtime.control_plane import ControlPlane
 
 
@@ -30,12 +31,14 @@ class Tally:
 
     def __init__(self, control: ControlPlane) -> None:
         self._state = control.state
-        self._seen: dict[str, tuple[TaskStatus, int]] = {}
+        self._seen: dict[str, tuple[TaskStatus, int, GroupKey]] = {}
         self._queued: OrderedDict[str, int] = OrderedDict()
         self.standing: dict[TaskStatus, int] = dict.fromkeys(TaskStatus, 0)
         """Tasks by status; those that have ended are not in it."""
         self.priorities: dict[int, int] = {}
         """Queued tasks by priority."""
+        self.asked: dict[GroupKey, int] = {}
+        """Queued tasks by what they ask of an agent."""
         for name, _ in sorted(self._state.tasks.items(), key=lambda each: each[1].changed_ms):
             self._look(name)
         control.on_close.append(self._closed)
@@ -70,7 +73,8 @@ class Tally:
                 self._leave(name, *before)
                 del self._seen[name]
             return
-        after = (task.status, task.spec.priority)
+        spec = task.spec
+        after = (task.status, spec.priority, (spec.capabilities, spec.agent_type, spec.agent))
         if before is not None:
             if before == after and self._queued.get(name, task.changed_ms) == task.changed_ms:
                 return
@@ -80,11 +84,15 @@ class Tally:
         if task.status is TaskStatus.QUEUED:
             self._queued[name] = task.changed_ms
             self.priorities[after[1]] = self.priorities.get(after[1], 0) + 1
+            self.asked[after[2]] = self.asked.get(after[2], 0) + 1
 
-    def _leave(self, name: str, status: TaskStatus, priority: int) -> None:
+    def _leave(self, name: str, status: TaskStatus, priority: int, key: GroupKey) -> None:
         self.standing[status] -= 1
         if status is TaskStatus.QUEUED:
             del self._queued[name]
             self.priorities[priority] -= 1
             if not self.priorities[priority]:
                 del self.priorities[priority]
+            self.asked[key] -= 1
+            if not self.asked[key]:
+                del self.asked[key]

@@ -84,7 +84,8 @@ class Durable:
             return {**found, "result": failure(fault_of(error, "tasks"))}
         begun = self._begun.get(task)
         if begun is not None:
-            results = {**begun, "status": results["status"], "result": results["result"]}
+            ends = {name: results[name] for name in ("status", "reason", "result")}
+            results = {**begun, **ends}
         return {**found, "result": success(results)}
 
     async def cancel(self, ctx: Context, task: str) -> bool:

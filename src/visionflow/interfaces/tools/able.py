@@ -1,6 +1,6 @@
 """Whether anybody in a swarm can take a task, and if not, what would mend that, in words."""
 
-from visionflow.domain.tasks import TaskStatus
+from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.matching import needs, offers
 from visionflow.engine.state import PlanState, SwarmState, TaskState
 
@@ -25,6 +25,32 @@ def kept_waiting(state: SwarmState, plan: PlanState) -> list[str]:
                 if why is not None:
                     found.setdefault(why, []).append(part.spec.description[:TITLE_CHARS])
     return [f"{_all_of(titles)} waits: {why}" for why, titles in found.items()]
+
+
+def in_vain(state: SwarmState, task: TaskState) -> list[str]:
+    """Why waiting for a task leads to nothing as things are: nothing of it is under way, and what
+    is queued nobody can take. Empty: it goes on by itself, is blocked, or has ended."""
+    if task.plan is None:
+        why = nobody_takes(state, task) if task.status is TaskStatus.QUEUED else None
+        return [] if why is None else [why]
+    if task.status is not TaskStatus.ORCHESTRATING or any(
+        _goes_on(state, name) for name in _parts(task.plan)
+    ):
+        return []
+    return kept_waiting(state, task.plan)
+
+
+def _parts(plan: PlanState) -> list[str]:
+    return [name for phase in plan.phases[: plan.current + 1] for name in phase.tasks]
+
+
+def _goes_on(state: SwarmState, name: str) -> bool:
+    part = state.tasks.get(name)
+    if part is None or part.status in TERMINAL:
+        return False
+    if part.status is TaskStatus.QUEUED:
+        return nobody_takes(state, part) is None
+    return part.status is not TaskStatus.PENDING or part.retry_at_ms is not None
 
 
 def _all_of(titles: list[str]) -> str:
@@ -57,7 +83,7 @@ def nobody_can(
         lacks = [each for each in capabilities if each not in only.capabilities]
         lacks += [agent_type] if agent_type not in (None, only.type) else []
         return f"It is for agent {agent} only, which lacks {', '.join(lacks)}."
-    mend = "agent_spawn adds one."
+    mend = _mend(state)
     if not living:
         return f"The swarm has no agents; {mend}"
     if agent_type is not None and all(each.type != agent_type for each in living.values()):
@@ -69,6 +95,13 @@ def nobody_can(
     wanted = ", ".join(capabilities) or "what it needs"
     kind = "" if agent_type is None else f" of type {agent_type}"
     return f"No one agent{kind} has all of {wanted}; {mend}"
+
+
+def _mend(state: SwarmState) -> str:
+    most = None if state.spec is None else state.spec.limits.agents_max
+    if most is None or len(state.agents) < most:
+        return "agent_spawn adds one."
+    return f"it has its {most} agents: swarm_scale gives it room, then agent_spawn adds one."
 
 
 def _takes_part(state: SwarmState, agent: str) -> bool:

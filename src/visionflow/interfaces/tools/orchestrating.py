@@ -8,9 +8,11 @@ from visionflow.domain.access import OPERATORS
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.interfaces.jobs import PhasePlan, Started
 from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.able import in_vain
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.finding import find_agent
 from visionflow.interfaces.tools.forms import about
+from visionflow.interfaces.tools.locating import story_of
 from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.ordering import OrchestrateArguments, order_of
 from visionflow.interfaces.tools.recording import command_id, recorded
@@ -21,6 +23,7 @@ from visionflow.interfaces.tools.waiting import ended
 from visionflow.runtime.swarms import LiveSwarm
 
 NAME = "task_orchestrate"
+_LEFT_OUT = "{} is left out, because it is large: task_results gives it by pieces".format
 
 
 class AssignedAgent(Result, frozen=True, kw_only=True):
@@ -68,6 +71,7 @@ class Orchestrated(Result, frozen=True, kw_only=True):
     mcp_connections: McpConnections
     playbook: str | None
     why: str | None
+    reason: Annotated[str | None, about("With wait: why it failed, or what it waits for.")]
     missing: Annotated[str | None, about("What it waits for when it is blocked.")]
     unmet_capabilities: list[str]
     formed_agents: list[str]
@@ -110,6 +114,7 @@ class Orchestration:
             command=command,
         )
         result: Results | None = None
+        lacking: list[str] = []
         # What is blocked may be so for days: whoever waits is told at once.
         if given.wait and started.status != TaskStatus.BLOCKED:
             call.took_effect()
@@ -118,14 +123,22 @@ class Orchestration:
             )
             call.provisional = not over
             result = await self._results.results(call, ResultsArguments(task_id=started.task))
+            if over:
+                started = msgspec.structs.replace(
+                    started, agents=await _who_did(swarm, started, result)
+                )
+            live = None if over else swarm.state.tasks.get(started.task)
+            lacking = [] if live is None else in_vain(swarm.state, live)
         call.saw(swarm)
-        return _told(server, swarm, started, created, result)
+        found = _told(server, swarm, started, created, result)
+        new = [each for each in lacking if each not in found.warnings]
+        return msgspec.structs.replace(found, warnings=[*found.warnings, *new])
 
 
 def _told(
     server: Server, swarm: LiveSwarm, started: Started, created: bool, result: Results | None
 ) -> Orchestrated:
-    agents = (swarm.state.agents.get(agent) for agent in started.agents)
+    agents = [swarm.state.agents.get(agent) for agent in started.agents]
     limit = server.connections.limit
     status = started.status if result is None else result.status
     later_ms = None if status in TERMINAL else started.estimated_ms
@@ -151,14 +164,22 @@ def _told(
         ),
         playbook=started.playbook,
         why=started.why,
+        reason=None if result is None else result.reason,
         missing=started.missing,
         unmet_capabilities=list(started.unmet),
         formed_agents=list(started.formed),
         run_id=started.run,
         swarm_created=created,
         result=None if result is None else result.result,
-        warnings=list(started.warnings),
+        warnings=[*started.warnings, *([] if result is None else map(_LEFT_OUT, result.left_out))],
     )
+
+
+async def _who_did(swarm: LiveSwarm, started: Started, result: Results) -> tuple[str, ...]:
+    """Agents that it was given to, now that it has ended; before, those that may."""
+    _, attempts = await story_of(swarm, started.task)
+    names = (*(each.agent for each in attempts), *(part.agent_id for part in result.parts))
+    return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
 def _coordination(started: Started) -> Coordination | None:

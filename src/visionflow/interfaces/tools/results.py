@@ -19,6 +19,7 @@ from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.forms import about, form, number_in
 from visionflow.interfaces.tools.locating import parts_of, place_of, story_of
 from visionflow.interfaces.tools.moments import iso_or_none, seconds
+from visionflow.interfaces.tools.standing import why
 from visionflow.interfaces.tools.tasks import CURSOR, EXAMPLE, TaskArguments
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.interfaces.tools.waiting import ended
@@ -34,9 +35,11 @@ PARTS_SHOWN_MAX = 500
 
 
 class ResultsArguments(TaskArguments, frozen=True, kw_only=True):
-    wait: Annotated[bool, about("Answer once it has ended.")] = False
+    wait: Annotated[
+        bool, about("Answer once it has ended, or at once where nobody can do it now.")
+    ] = False
     wait_timeout: Annotated[
-        int | None, form("seconds", "Answer after so many seconds, ended or not.")
+        int | None, form("seconds", "Wait so long at most, also where nobody can do it now.")
     ] = None
     part: Annotated[str | None, about("Of a plan: only this phase, or the task of this id.")] = None
     cursor: Annotated[str | None, about(f"{CURSOR} Gives the result's JSON text by pieces.")] = None
@@ -116,7 +119,10 @@ class ResultTools:
             text = piece
         left_out = found.text is not None
         shown_parts = [_part(each) for each in parts[:PARTS_SHOWN_MAX]]
-        told = (row.reason, shown_parts)
+        live = swarm.state.tasks.get(row.id)
+        is_so = live is not None and live.status == row.status
+        call.saw(swarm)
+        told = (why(swarm.state, live) if live is not None and is_so else row.reason, shown_parts)
         reason, shown_parts = await self._server.jobs.veiled([row.id], told)
         return Results(
             task_id=row.id,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.state import PlanState, SwarmState, TaskState
-from visionflow.interfaces.tools.able import nobody_takes
+from visionflow.interfaces.tools.able import kept_waiting, nobody_takes
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.moments import iso, iso_or_none, seconds
@@ -55,7 +55,10 @@ class TaskStanding(Result, frozen=True, kw_only=True):
     swarm_id: str
     status: str
     reason: Annotated[
-        str | None, about("Why it failed, is blocked, or is queued and nobody can take it.")
+        str | None,
+        about(
+            "Why it failed, is blocked, or is queued (of a plan, a part) and nobody can take it."
+        ),
     ]
     waits_for: list[str]
     retry_at: str | None
@@ -196,7 +199,11 @@ def _progress(swarm: LiveSwarm, row: TaskRow, live: TaskState | None) -> Progres
 
 def why(state: SwarmState, task: TaskState) -> str | None:
     """Why a task is where it is, when that needs saying."""
-    return nobody_takes(state, task) if task.status is TaskStatus.QUEUED else task.reason
+    if task.status is TaskStatus.QUEUED:
+        return nobody_takes(state, task)
+    if task.status is TaskStatus.ORCHESTRATING and task.plan is not None:
+        return " ".join(kept_waiting(state, task.plan)) or None
+    return task.reason
 
 
 def waits_for(state: SwarmState, task: TaskState) -> list[str]:

@@ -1,5 +1,6 @@
 """Tools that tell of swarms: one as it is now, and the list of all. They change nothing."""
 
+from itertools import islice
 from typing import Annotated
 from weakref import WeakKeyDictionary
 
@@ -8,6 +9,7 @@ from visionflow.domain.errors import UsageError
 from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
 from visionflow.domain.tasks import Priority, TaskStatus
 from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.able import nobody_can
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import open_swarm
 from visionflow.interfaces.tools.forms import about
@@ -16,6 +18,8 @@ from visionflow.runtime.swarms import LiveSwarm
 from visionflow.runtime.tally import Tally
 
 PAGE_MAX = 1_000
+KINDS_LOOKED_AT_MAX = 50
+"""Kinds of queued tasks of which is told whether somebody can take them."""
 _WORDS = {int(word): word.name.lower() for word in Priority}
 _STANDING = (
     TaskStatus.PENDING,
@@ -172,8 +176,18 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally) -> SwarmShown:
         ],
         task_queue=_queue(swarm, tally),
         metrics=_totals(swarm),
-        warnings=unused(spec),
+        warnings=[*unused(spec), *_in_vain(swarm, tally)],
     )
+
+
+def _in_vain(swarm: LiveSwarm, tally: Tally) -> list[str]:
+    """Of what is queued, what nobody can take."""
+    found: list[str] = []
+    for key, count in islice(tally.asked.items(), KINDS_LOOKED_AT_MAX):
+        why = nobody_can(swarm.state, *key)
+        if why is not None:
+            found.append(f"{count} queued task{' waits' if count == 1 else 's wait'}: {why}")
+    return found
 
 
 def _queue(swarm: LiveSwarm, tally: Tally) -> Queue:

@@ -12,13 +12,15 @@ from visionflow.domain.errors import Refused
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.interfaces.server import Server
-from visionflow.interfaces.tools.able import kept_waiting, nobody_takes
+from visionflow.interfaces.tools.able import in_vain, kept_waiting, nobody_takes
 from visionflow.interfaces.tools.tool import Call
 from visionflow.runtime.completions import Ended
 from visionflow.runtime.swarms import LiveSwarm
 
 LOOK_S = 0.25
 """How often it is looked how far a task is, where somebody wants to hear of it."""
+VAIN_S = 2.0
+"""A task that nobody can take any more is waited for as long: somebody may come at once."""
 NOTED_MAX = 3
 """Parts whose words are told at once."""
 NOTE_CHARS_MAX = 300
@@ -34,7 +36,8 @@ async def ended(
     *,
     begun_here: bool = False,
 ) -> bool:
-    """Wait until a task has ended, for at most `timeout_ms`; whether it has.
+    """Wait until a task has ended, for at most `timeout_ms`; whether it has. Without a time it is
+    not waited for in vain: what nobody can take may wait for days.
 
     Of a playbook's run the report is written by then. `begun_here`: the call that waits began the
     task, and taking it back cancels that too; else it only ends the waiting. A task that left the
@@ -74,19 +77,15 @@ async def _until_over(
     swarm.node.completions.wait(task, hear)
     until = None if timeout_ms is None else loop.time() + timeout_ms / 1_000
     gone = asyncio.ensure_future(call.cancelled.wait())
+    patience = Patience(swarm, task)
     try:
         while not over.done() and not gone.done():
-            left_s = None if until is None else until - loop.time()
-            if left_s is not None and left_s <= 0:
-                break
+            left_s = LOOK_S if until is None else until - loop.time()
             await telling.tell()
-            look_s = None if call.on_progress is None else LOOK_S
-            waits = [each for each in (left_s, look_s) if each is not None]
-            await asyncio.wait(
-                (over, gone),
-                timeout=min(waits, default=None),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            if left_s <= 0 or (until is None and patience.is_over(loop.time())):
+                break
+            look_s = left_s if call.on_progress is None else min(left_s, LOOK_S)
+            await asyncio.wait((over, gone), timeout=look_s, return_when=asyncio.FIRST_COMPLETED)
         if not over.done() and gone.done() and begun_here and call.taken_back:
             with suppress(Refused):  # It ended meanwhile.
                 await swarm.ask(c.CancelTask(now_ms=swarm.now_ms, task=task, reason=TAKEN_BACK))
@@ -99,6 +98,25 @@ async def _until_over(
         return True
     over.cancel()
     return False
+
+
+class Patience:
+    """Ends where a task is waited for in vain: at once at the beginning, later after a while."""
+
+    def __init__(self, swarm: LiveSwarm, task: str) -> None:
+        self._swarm = swarm
+        self._task = task
+        self._since: float | None = -VAIN_S
+        """Since when it is waited for in vain."""
+
+    def is_over(self, now: float) -> bool:
+        """Whether the waiting should end. `now`: seconds on a clock that only measures."""
+        found = self._swarm.state.tasks.get(self._task)
+        if found is None or not in_vain(self._swarm.state, found):
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        return self._since is not None and now - self._since >= VAIN_S
 
 
 class Telling:
