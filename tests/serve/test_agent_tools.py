@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -243,6 +244,40 @@ def test_an_update_holds_from_the_next_task_on(settings: ServerSettings) -> None
         assert (await result_of(swarm, await submit(swarm, "telling")))["word"] == "Moin"
         again = await client.call("agent_status", agentId="t")
         assert again["pid"] != found["pid"] and again["resources"]["allocated"] is True
+
+    with_core(settings, use)
+
+
+def test_a_ceiling_that_holds_nothing_yet_or_at_all_is_told_as_that(
+    settings: ServerSettings, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+
+    async def use(opened: OpenServer) -> None:
+        client = Client(registry_of(opened))
+        vast: dict[str, Any] = {"resources": {"memoryLimit": "4000Ti"}}
+        great = await client.call("agent_spawn", agentType="waiter", name="g", **vast)
+        assert any("4000Ti and holds nothing: this machine has" in w for w in great["warnings"])
+        (held, by) = (great["resources"]["allocated"], great["resources"]["enforcedBy"])
+        assert (held, by, great["resources"]["memory"]) == (False, None, "4000Ti")
+        shown = await client.call("agent_status", agentId="g")
+        assert shown["resources"] == great["resources"]
+        busy = await client.call(
+            "agent_spawn", agentType="waiter", name="b", capabilities="waiting", wait=True
+        )
+        swarm = opened.server.swarms.get(busy["swarmId"])
+        task = await submit(swarm, "waiting", str(go), agent=busy["agentId"])
+        await until(lambda: swarm.state.tasks[task].status == "running")
+        told = await client.call("agent_update", agentId="b", resources={"memoryLimit": "512Mi"})
+        assert (told["memoryLimit"], told["enforcedBy"]) == ("512Mi", None)
+        assert any("holds from when the agent, idle, has moved" in w for w in told["warnings"])
+        shown = await client.call("agent_status", agentId="b")
+        assert (shown["resources"]["allocated"], shown["pid"]) == (False, busy["pid"])
+        go.touch()
+        assert await result_of(swarm, task) == busy["agentId"]
+        await until(lambda: not swarm.state.moving)
+        shown = await client.call("agent_status", agentId="b")
+        assert shown["resources"]["allocated"] and shown["pid"] != busy["pid"]
 
     with_core(settings, use)
 

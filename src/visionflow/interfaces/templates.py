@@ -11,8 +11,10 @@ from visionflow.agents import ROLES
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.loading import load_agent_class
 from visionflow.domain.errors import ConfigError, UsageError
+from visionflow.domain.wording import shown
 from visionflow.settings.agents import AgentTemplate, fault_of
 
+TASKS_AT_ONCE_MAX = 1_000
 _HOME = "visionflow.agents"
 
 
@@ -39,11 +41,14 @@ def tasks_at_once(config: Mapping[str, Any]) -> int:
     """How many tasks an agent with these settings works on at once: `max_concurrent_tasks`, or 1.
 
     Raises:
-        UsageError: it is no whole number of at least 1.
+        UsageError: it is no integer from 1 to `TASKS_AT_ONCE_MAX`.
     """
     found = config.get("max_concurrent_tasks", 1)
-    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
+    if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= TASKS_AT_ONCE_MAX:
         raise UsageError(
-            f"The setting max_concurrent_tasks is {found!r}.", hint="Write a number of at least 1."
+            f"The setting max_concurrent_tasks is {shown(found)}; it is an integer from 1 to "
+            f"{TASKS_AT_ONCE_MAX}."
         )
     return found

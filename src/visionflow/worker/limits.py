@@ -9,6 +9,7 @@ what is taken between two looks; the group cannot, but gives no time to say anyt
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,6 +84,23 @@ def over_ceiling(pid: int) -> bool:
             if any(int(count) > 0 for _, count in counts):
                 return True
     return False
+
+
+@cache
+def machine_bytes() -> int | None:
+    """What this process and all beside it may use together: the machine's memory, or less where a
+    control group around us says so. `None` where the system does not tell."""
+    try:
+        found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    except (OSError, ValueError):
+        return None
+    for parent, setting in _parents():
+        for folder in (parent, *parent.parents):
+            try:
+                found.append(int((folder / setting).read_text()))
+            except (OSError, ValueError):
+                continue  # No limit there: the file is missing, or says "max".
+    return min(each for each in found if each > 0)
 
 
 def _watch(limit: int, on_reached: Callable[[int], None]) -> None:

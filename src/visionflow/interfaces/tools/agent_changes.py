@@ -124,7 +124,12 @@ async def _updated(swarm: LiveSwarm, agent: str, warnings: list[str]) -> AgentUp
         raise UnknownAgent(f"Agent {agent} has left meanwhile.", ids={"agentId": agent})
     spec = found.spec
     config = await asyncio.to_thread(unpack, spec.config, swarm.node.intake.blobs)
-    held = allocated(spec)
+    moving = agent in swarm.state.moving
+    if moving:
+        warnings.append(
+            "memoryLimit holds from when the agent, idle, has moved to a process of its own"
+        )
+    held = allocated(spec, moving)
     return AgentUpdated(
         agent_id=spec.id,
         swarm_id=swarm.id,

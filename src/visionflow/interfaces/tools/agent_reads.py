@@ -215,7 +215,7 @@ def _told(swarm: LiveSwarm, agent: AgentState, config: dict[str, Any] | None) ->
         tasks_failed=agent.failed,
         success_rate=agent.completed / ends if ends else None,
         avg_task_duration=agent.mean_us / 1e6 if agent.completed else None,
-        resources=allocated(spec),
+        resources=allocated(spec, spec.id in swarm.state.moving),
     )
 
 

@@ -21,7 +21,8 @@ from visionflow.interfaces.templates import class_of, tasks_at_once
 from visionflow.interfaces.tools.arguments import Arguments, parse
 from visionflow.interfaces.tools.forms import FORMS, about, form
 from visionflow.settings.agents import AgentTemplate
-from visionflow.worker.limits import resident_bytes
+from visionflow.settings.sizes import memory_text
+from visionflow.worker.limits import machine_bytes, resident_bytes
 
 MEMORY_BYTES_MIN = 64 * 1024 * 1024
 """A worker's process alone takes about half of this."""
@@ -198,7 +199,10 @@ def _settings(
 
 
 def _value(key: str, value: Any, known: bool) -> Any:
-    """A duration that was written as a text such as "5s", in its setting's unit."""
+    """A duration that was written as a text such as "5s", in its setting's unit; and an integer
+    that was written with a point."""
+    if isinstance(value, float) and value.is_integer() and (known or key == TASKS_AT_ONCE):
+        return int(value)
     if not known or not isinstance(value, str):
         return value
     try:
@@ -233,14 +237,21 @@ def checked_ceiling(ceiling: int, kind: str, warnings: list[str]) -> int:
         raise UsageError(
             f"memoryLimit is {ceiling} bytes; no agent can work within less than 64Mi."
         )
-    if held_by() is None:
+    most = machine_bytes()
+    if most is not None and ceiling > most:
+        warnings.append(f"{kind}: memoryLimit is {memory_text(ceiling)} and holds nothing: this "
+                        f"machine has {most / 2**30:.1f} Gi")  # fmt: skip
+    elif held_by(ceiling) is None:
         warnings.append(f"{kind}: this system does not tell a process's memory, so only a control "
                         "group, where there is one, holds memoryLimit")  # fmt: skip
     return ceiling
 
 
-def held_by() -> str | None:
-    """What holds a memory ceiling on this machine; `None` where nothing surely does."""
+def held_by(ceiling: int) -> str | None:
+    """What holds such a memory ceiling on this machine; `None` where nothing surely does."""
+    most = machine_bytes()
+    if most is not None and ceiling > most:
+        return None
     try:
         resident_bytes()
     except OSError:

@@ -77,13 +77,14 @@ def spawn_word(status: AgentStatus) -> str:
     return SPAWNING if status in (AgentStatus.CREATED, AgentStatus.INITIALISING) else status
 
 
-def allocated(spec: AgentSpec) -> Allocated:
-    """The ceiling of an agent, and what holds it."""
+def allocated(spec: AgentSpec, moving: bool = False) -> Allocated:
+    """The ceiling of an agent, and what holds it; `moving`: it has yet to get the process of its
+    own that does."""
     ceiling = spec.limits.memory_bytes
-    means = None if ceiling is None else held_by()
+    means = None if ceiling is None or moving else held_by(ceiling)
     return Allocated(
         allocated=means is not None,
-        memory=None if ceiling is None or means is None else memory_text(ceiling),
+        memory=None if ceiling is None else memory_text(ceiling),
         enforced_by=means,
     )
 

@@ -177,7 +177,7 @@ async def told(
         capabilities=list(spec.capabilities),
         estimated_ready_time=None if ready_ms is None else iso(ready_ms),
         tcp_endpoint=server.endpoints.get("tcp"),
-        resources=allocated(spec),
+        resources=allocated(spec, spec.id in swarm.state.moving),
         connection_pool=_pool(server, call),
         initialisation_metrics=Metrics(spawn_time=births.took_ms(spec.id), memory_allocated=memory),
         swarm_created=made.swarm_created,
