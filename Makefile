@@ -20,6 +20,7 @@ PUBLIC := env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_
 SLOW := simulator powercuts kills job clients faces mutants
 PRESENT := $(notdir $(wildcard $(SLOW:%=tests/%)))
 SEEDS ?= 10000
+JOBS ?= 2
 DEMO := .demo
 
 .DEFAULT_GOAL := help
@@ -54,7 +55,7 @@ programs:  ## install the programs of others that tests run against the server
 	@$(STAGE) "programs of others" bash scripts/clients
 
 unit: $(READY) browser  ## the tests that need no stage of their own
-	@$(STAGE) "unit and property tests" $(PYTEST) tests $(patsubst %,--ignore=tests/%,house $(SLOW))
+	@$(STAGE) "unit and property tests" $(PYTEST) -n $(JOBS) --dist loadfile tests $(patsubst %,--ignore=tests/%,house $(SLOW))
 
 clients: programs
 $(SLOW): $(READY)
