@@ -229,7 +229,9 @@ def _fields(value: msgspec.Struct, blobs: Blobs) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in msgspec.structs.fields(type(value)):
         held: object = getattr(value, field.name)
-        if field.required or held != field.default:
+        made: object = field.default_factory
+        default = made() if callable(made) else field.default
+        if field.required or held != default:
             found[field.name] = _plain(held, blobs)
     return found
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from visionflow.domain import commands as c
 from visionflow.domain.access import OPERATORS, READERS
 from visionflow.domain.errors import Refused, UnknownTask, UsageError
-from visionflow.domain.tasks import TaskStatus
+from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import open_swarm
@@ -171,14 +171,16 @@ class TaskTools:
             subject=asked.task,
             command=asked.command,
         )
-        row, _ = await story_of(swarm, asked.task)
+        # Before the look at the disk: by the time that comes back the task may have moved on.
         live = swarm.state.tasks.get(asked.task)
+        cancelling = live is not None and live.cancelling is not None
+        row, _ = await story_of(swarm, asked.task)
         call.saw(swarm)
         return Changed(
             task_id=row.id,
             swarm_id=swarm.id,
             status=row.status,
-            cancelling=live is not None and live.cancelling is not None,
+            cancelling=cancelling and row.status not in TERMINAL,
             reason=row.reason,
         )
 
