@@ -36,13 +36,6 @@ def test_one_client_does_not_use_up_what_another_may() -> None:
     assert rate.take("b") is None
 
 
-def test_asking_how_long_takes_nothing() -> None:
-    rate = Rate(1, 60.0, Clock())
-    assert rate.wait_ms("a") is None
-    assert rate.take("a") is None
-    assert rate.wait_ms("a") == 60_000
-
-
 @given(st.lists(st.floats(0, 30), max_size=80), st.integers(1, 20))
 def test_over_any_stretch_no_more_passes_than_a_windows_worth_and_the_rate(
     waits: list[float], count: int

@@ -117,7 +117,6 @@ def test_a_value_expires_at_its_time_whether_a_tick_has_come_or_not(tmp_path: Pa
             place.host.time_ms += 1
             assert await fleet.memory("n", "short") is None
             assert [row.key for row in await fleet.search_memory("n")] == ["long"]
-            assert await fleet.namespaces() == {"n": 1}
             place.host.advance(1_000)
             await fleet.quiet()
             assert list(fleet.state.memory) == [("n", "long")]

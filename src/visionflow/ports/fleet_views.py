@@ -91,10 +91,6 @@ class FleetViews(Protocol):
         """
         ...
 
-    def namespaces(self, now_ms: int) -> dict[str, int]:
-        """How many keys each namespace has that have not expired."""
-        ...
-
     def audit(
         self,
         after: tuple[int, int] | None,

@@ -198,10 +198,6 @@ class FleetLog(FleetStream):
 
         return await in_thread(read)
 
-    async def namespaces(self) -> dict[str, int]:
-        """How many keys each namespace has."""
-        return await in_thread(lambda: self._reads.namespaces(self._host.now_ms()))
-
     # Audit ---------------------------------------------------------------------------------
 
     async def record_call(

@@ -63,11 +63,6 @@ class FleetReads:
         self.catch_up()
         return self._views.search(namespace, query, after, _page(limit), now_ms)
 
-    def namespaces(self, now_ms: int) -> dict[str, int]:
-        """How many keys each namespace has that have not expired."""
-        self.catch_up()
-        return self._views.namespaces(now_ms)
-
     def audit(
         self,
         after: tuple[int, int] | None,

@@ -146,15 +146,6 @@ class SqliteFleetViews:
         )
         return [_kept(row) for row in rows]
 
-    def namespaces(self, now_ms: int) -> dict[str, int]:
-        """See `FleetViews`."""
-        rows = self._rows(
-            f"SELECT namespace, count(*) FROM memory WHERE {ALIVE} "
-            "GROUP BY namespace ORDER BY namespace",
-            (now_ms,),
-        )
-        return {cast(str, row[0]): cast(int, row[1]) for row in rows}
-
     def audit(
         self,
         after: tuple[int, int] | None,

@@ -15,6 +15,7 @@ from visionflow.compose.job.trust import trusted
 from visionflow.domain.errors import ConfigError, UsageError, WorkspaceError
 from visionflow.interfaces.jobs import Order, Work
 from visionflow.interfaces.templates import class_of
+from visionflow.interfaces.tools.workspaces import under
 from visionflow.settings.agents import AgentSettings
 from visionflow.settings.server import ServerSettings
 
@@ -58,7 +59,7 @@ def place_of(given: str | None, settings: ServerSettings) -> str:
     Raises:
         WorkspaceError: it does not, or cannot be read.
     """
-    roots = [os.path.realpath(root) for root in settings.workspaces]
+    roots = settings.workspaces
     listed = f"Workspaces of this server: {', '.join(roots) or 'none'}."
     if not roots:
         raise WorkspaceError(
@@ -66,12 +67,9 @@ def place_of(given: str | None, settings: ServerSettings) -> str:
         )
     if given is None:
         return readable(roots[0])
-    if "\0" in given:
-        raise WorkspaceError("A path has no NUL.", hint=listed)
-    # A relative one is meant within the first root, and `..` is followed before it is compared.
-    found = os.path.realpath(os.path.join(roots[0], given))
-    if not any(found == root or found.startswith(root.rstrip("/") + "/") for root in roots):
-        raise WorkspaceError(f"{given[:200]} lies in no workspace of this server.", hint=listed)
+    found = under(roots, given)
+    if found is None:
+        raise WorkspaceError(f"{given[:200]!r} lies in no workspace of this server.", hint=listed)
     return readable(found)
 
 

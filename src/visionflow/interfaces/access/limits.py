@@ -36,11 +36,6 @@ class Rate:
         self._set(name, left - 1.0, now)
         return None
 
-    def wait_ms(self, name: str) -> int | None:
-        """What `take` would say, and nothing is taken."""
-        left, _ = self._level(name)
-        return None if left >= 1.0 else self._wait_ms(left)
-
     def _wait_ms(self, left: float) -> int:
         return max(1, math.ceil((1.0 - left) / self._per_second * 1_000))
 

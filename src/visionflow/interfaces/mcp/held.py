@@ -6,7 +6,6 @@ answers, once all of them are there.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -15,17 +14,13 @@ from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
 
 from visionflow.interfaces.mcp.links import Context, caller_of
 from visionflow.interfaces.mcp.tasks import POLL_MS
+from visionflow.interfaces.tools.moments import iso
 
 KEPT_MS = 3_600_000
 """How long a task can be asked for, from its beginning on."""
 HELD_MAX = 1_000
 Round = Callable[[dict[str, Any] | None, str | None], Awaitable[dict[str, Any]]]
 """Makes the call with these answers and this state of the round before; gives a wire result."""
-
-
-def stamp(at_ms: int) -> str:
-    """A moment as MCP writes it."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 class HeldTask:
@@ -49,8 +44,8 @@ class HeldTask:
         return {
             "taskId": self.id,
             "status": self.status,
-            "createdAt": stamp(self.created_ms),
-            "lastUpdatedAt": stamp(self.updated_ms),
+            "createdAt": iso(self.created_ms),
+            "lastUpdatedAt": iso(self.updated_ms),
             "ttlMs": KEPT_MS,
             "pollIntervalMs": POLL_MS,
         }

@@ -16,14 +16,23 @@ async def workspace_for(roots: Sequence[str], given: str) -> str:
     return await asyncio.to_thread(_resolved, roots, given)
 
 
-def _resolved(roots: Sequence[str], given: str) -> str:
+def under(roots: Sequence[str], given: str) -> str | None:
+    """The real path of what a call names, a relative one meant from the first root; `None` when it
+    is under none of them. It blocks."""
     real = [os.path.realpath(root) for root in roots]
-    listed = ", ".join(roots) or "none: start the server with --workspace"
     if not real or "\x00" in given:
-        raise UsageError(f"workspace is {given[:200]!r}.", hint=f"Its roots: {listed}.")
-    # Links are followed first, so that none leads out of a root.
+        return None
+    # Links and `..` are followed first, so that none leads out of a root.
     found = os.path.realpath(os.path.join(real[0], given))
-    if not any(found == root or found.startswith(root.rstrip(os.sep) + os.sep) for root in real):
+    if any(found == root or found.startswith(root.rstrip(os.sep) + os.sep) for root in real):
+        return found
+    return None
+
+
+def _resolved(roots: Sequence[str], given: str) -> str:
+    listed = ", ".join(roots) or "none: start the server with --workspace"
+    found = under(roots, given)
+    if found is None:
         raise UsageError(
             f"workspace {given[:200]!r} is under none of this server's roots.",
             hint=f"Its roots: {listed}.",
