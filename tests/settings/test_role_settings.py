@@ -8,7 +8,7 @@ import role_bench
 
 from visionflow.adapters.memory import MemoryBlobs
 from visionflow.agents.base import AgentContext, BaseAgent, PermanentFailure
-from visionflow.agents.roles.settings import Read, RoleSettings, read_settings
+from visionflow.agents.roles.settings import Read, RoleSettings, read_settings, warnings_of
 from visionflow.settings import load_agents
 from visionflow.testing.role_docs import ROLES, filled, role_facts
 
@@ -93,3 +93,10 @@ def test_the_effect_of_each_setting_is_seen_by_a_test(role: str) -> None:
 
     keys = {(role, key) for key in role_facts(role).settings.EFFECTS}
     assert keys == {seen for seen in role_bench.COVERED if seen[0] == role}
+
+
+def test_a_near_miss_of_a_key_without_effect_is_one_too() -> None:
+    told = warnings_of("coder", ["max_token"], {"languages"}, {"max_tokens": "no model"})
+    assert told == [
+        "coder: max_token is no setting and is only context; did you mean 'max_tokens'?"
+    ]

@@ -93,7 +93,7 @@ def warnings_of(
         if key in unused:
             told.append(f"{agent_type}: {key} has no effect: {unused[key]}")
             continue
-        near = get_close_matches(key[:100], known, 1)
+        near = get_close_matches(key[:100], [*known, *unused], 1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
         told.append(f"{agent_type}: {key} is no setting and is only context{meant}")
     return told
