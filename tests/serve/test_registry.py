@@ -13,7 +13,7 @@ from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain.access import Caller, Role
 from visionflow.domain.errors import NotBuilt, UnknownTool, UsageError
 from visionflow.interfaces.tools.all import LATER, ORDER
-from visionflow.interfaces.tools.arguments import parse
+from visionflow.interfaces.tools.arguments import fields_of, parse
 from visionflow.interfaces.tools.tool import AnyTool, Registry
 
 ADMIN = Caller(name="local:tests", role=Role.ADMIN, face="python", client="c")
@@ -117,3 +117,14 @@ def test_a_key_is_a_text_that_any_log_can_hold(registry: Registry, key: str) -> 
     for given, beside in (({"idempotencyKey": key}, None), ({}, key)):
         with pytest.raises(UsageError, match="idempotencyKey"):
             registry.prepare("swarm_init", given, ADMIN, key=beside)
+
+
+def test_every_length_of_time_says_the_unit_of_a_bare_number(registry: Registry) -> None:
+    units = {"seconds": "econds", "milliseconds": "illiseconds"}
+    silent = [
+        f"{tool.name}.{field.name}"
+        for tool in registry.tools.values()
+        for field in fields_of(tool.arguments).values()
+        if field.form is not None and units.get(field.form.name, "") not in field.description
+    ]
+    assert silent == []

@@ -121,7 +121,7 @@ class OrchestrateArguments(Common, frozen=True, kw_only=True):
         ),
     ] = False
     wait_timeout: Annotated[
-        int | None, form("seconds", "Wait at most so long, also for somebody who can.")
+        int | None, form("seconds", "Wait so many seconds at most, also for somebody who can.")
     ] = None
 
 

@@ -41,7 +41,7 @@ class ReportArguments(Arguments, frozen=True, kw_only=True):
         Format,
         about("json; summary: totals and a text, no agents; detailed: more errors, task types."),
     ] = Format.JSON
-    timeframe: Annotated[int, form("seconds", "Up to now, such as 24h.")] = DAY_MS
+    timeframe: Annotated[int, form("seconds", "So many seconds up to now, or 24h.")] = DAY_MS
 
 
 class Timeframe(msgspec.Struct, frozen=True, kw_only=True):

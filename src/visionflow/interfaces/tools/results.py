@@ -39,7 +39,7 @@ class ResultsArguments(TaskArguments, frozen=True, kw_only=True):
         bool, about("Answer once it has ended, or at once where nobody can do it now.")
     ] = False
     wait_timeout: Annotated[
-        int | None, form("seconds", "Wait so long at most, also where nobody can do it now.")
+        int | None, form("seconds", "So many seconds at most, also where nobody can do it now.")
     ] = None
     part: Annotated[str | None, about("Of a plan: only this phase, or the task of this id.")] = None
     cursor: Annotated[str | None, about(f"{CURSOR} Gives the result's JSON text by pieces.")] = None
