@@ -112,7 +112,7 @@ def claude_flow(core: Core) -> Generator[Side]:
     command = os.environ.get(CLAUDE_FLOW)
     if not command:
         raise NotThere(
-            f"it has 372 MB, so it is installed by whoever wants it: set {CLAUDE_FLOW} to the "
+            f"it has 348 MB, so it is installed by whoever wants it: set {CLAUDE_FLOW} to the "
             "command that serves it, such as 'DIR/node_modules/.bin/claude-flow mcp start'"
         )
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:

@@ -82,7 +82,8 @@ def serve_http(which: str) -> None:
         listening.family, listening.type, socket.IPPROTO_TCP, listening.detach()
     )
     print(listening.getsockname()[1], flush=True)
-    config = uvicorn.Config(app, log_level="error", access_log=False)
+    # As our own server is: with neither httptools nor uvloop, wherever they are installed.
+    config = uvicorn.Config(app, http="h11", loop="asyncio", log_level="error", access_log=False)
     asyncio.run(uvicorn.Server(config).serve([listening]))
 
 
