@@ -4,14 +4,15 @@ from visionflow.testing.mutants.mutant import Mutant
 
 MACHINE = "tests/engine/test_fleet_machine.py::"
 LOG = "tests/fleet/test_fleet_log.py::"
+MEMORY = "tests/serve/test_memory_tools.py::"
 VERDICT = "tests/fleet/test_audit_verdict.py::"
 
 MUTANTS = (
     Mutant(
         "a swarm that is over is promised still",
         "engine/fleet.py",
-        "            state.swarms.pop(event.swarm, None)\n",
-        "",
+        "was = state.swarms.pop(event.swarm, None)\n",
+        "was = state.swarms.get(event.swarm)\n",
         LOG + "test_what_was_told_is_there_after_the_next_start",
     ),
     Mutant(
@@ -55,6 +56,21 @@ MUTANTS = (
         "if row is None or (row.expires_ms is not None and row.expires_ms <= now_ms):",
         "if row is None:",
         LOG + "test_a_value_expires_at_its_time_whether_a_tick_has_come_or_not",
+    ),
+    Mutant(
+        "a stored value is not the record of its call",
+        "runtime/fleet_rows.py",
+        "                if event.face:\n",
+        "                if not event.by:\n",
+        MEMORY + "test_a_store_and_its_place_in_the_audit_are_one_record",
+    ),
+    Mutant(
+        "a client that does not wait for its answers reads what was there before them",
+        "interfaces/tools/memory.py",
+        "        if call.caller.client in self._under_way:\n",
+        "        if not call.caller.client:\n",
+        MEMORY
+        + "test_values_sent_one_after_the_other_without_waiting_share_commits_and_keep_their_order",
     ),
     Mutant(
         "rows of another log are taken for this one's",
