@@ -10,7 +10,14 @@ from toolcalls import Tools
 
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain.access import Caller, Role
-from visionflow.domain.errors import KeyReused, LimitReached, Refused, UnknownSwarm, UsageError
+from visionflow.domain.errors import (
+    Forbidden,
+    KeyReused,
+    LimitReached,
+    Refused,
+    UnknownSwarm,
+    UsageError,
+)
 from visionflow.interfaces.tools.faults import fault_of
 from visionflow.interfaces.tools.recording import command_id, key_of
 from visionflow.interfaces.tools.repeating import digest_of
@@ -88,11 +95,12 @@ def test_a_key_is_its_callers_own(tmp_path: Path) -> None:
 def test_whose_a_key_is_holds_across_a_restart_and_the_first_answer_comes_again(
     tmp_path: Path,
 ) -> None:
+    research = {"description": "x", "type": "research"}
     calls: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("swarm_init", {"name": "a"}, {"name": "b"}),
         ("memory_store", {"key": "k", "value": {"b": 1, "a": 2}}, {"key": "k", "value": 2}),
         ("agent_spawn", {"agentType": "coder"}, {"agentType": "tester"}),
-        ("task_orchestrate", {"task": {"description": "x", "type": "nobody"}}, {"task": "y"}),
+        ("task_orchestrate", {"task": research, "formTeam": False}, {"task": research}),
     ]
     ids = ("swarmId", "storedAt", "agentId", "taskId")
 
@@ -218,5 +226,16 @@ def test_arguments_that_cannot_be_written_down_have_a_digest_too(tmp_path: Path)
         kind = registry.get("memory_store").arguments
         odd = [kind(key="k", value=each) for each in ("\ud800", "\ud801", 2**70, float("nan"))]
         assert len({digest_of(each) for each in odd}) == 4
+
+    with_core(settings_in(tmp_path), use)
+
+
+def test_who_may_not_is_told_of_a_role_that_may(tmp_path: Path) -> None:
+    async def use(opened: OpenServer) -> None:
+        viewer = Tools(opened, role=Role.VIEWER)
+        for tool, role in (("swarm_destroy", "admin"), ("swarm_init", "operator")):
+            with pytest.raises(Forbidden) as refused:
+                await viewer(tool, {"swarmId": "s"})
+            assert f"--role {role}." in (refused.value.hint or "")
 
     with_core(settings_in(tmp_path), use)

@@ -184,10 +184,11 @@ class Registry:
         """
         tool = self.get(name)
         if caller.role not in tool.roles:
-            may = ", ".join(role for role in Role if role in tool.roles)
+            roles = [role for role in Role if role in tool.roles]
+            may, least = ", ".join(roles), roles[0] if roles else Role.ADMIN
             raise Forbidden(
                 f"{caller.name} has the role {caller.role}, and {name} is for {may}.",
-                hint="Use a token of such a role: visionflow token create NAME --role operator.",
+                hint=f"Use a token of such a role: visionflow token create NAME --role {least}.",
             )
         if KEY in given and not tool.reads:
             given = dict(given)
