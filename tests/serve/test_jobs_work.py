@@ -10,7 +10,8 @@ import pytest
 from desks import Desk, agents_file, workspace_in
 from served import settings_in, until, with_core
 
-from visionflow.domain.errors import Refused, UnknownAgent, UsageError, WorkspaceError
+from visionflow.compose.serve.opening import OpenServer
+from visionflow.domain.errors import UnknownAgent, UsageError, WorkspaceError
 from visionflow.domain.events import TaskAssigned, TaskCompleted
 
 TEXT = (
@@ -47,7 +48,7 @@ def test_a_text_arrives_byte_for_byte_with_all_that_came_beside_it(tmp_path: Pat
         assert found["formedAgents"] == [result["agent"]]
         with pytest.raises(UsageError, match="UTF-8"):
             await told(desk, {"description": "half \ud800", "agentType": "teller"})
-        with pytest.raises(Refused, match="65536"):
+        with pytest.raises(UsageError, match="65536"):
             await told(desk, {"description": "x" * 70_000, "agentType": "teller"})
 
     on_desk(tmp_path, use)
@@ -413,5 +414,67 @@ def test_what_failed_while_it_was_waited_for_tells_why_and_who_did_it(tmp_path: 
         assert found["status"] == stands["status"] != "completed"
         assert found["reason"] == stands["reason"] and found["reason"]
         assert [each["agentId"] for each in found["assignedAgents"]] == [failer["agentId"]]
+
+    on_desk(tmp_path, use)
+
+
+ROLES_ONLY = "No agent here does tasks of type 'nosuchtype'."
+
+
+@pytest.mark.parametrize("spawned", [(), ("reviewer",)])
+def test_a_type_that_nobody_does_is_refused_by_its_name(
+    tmp_path: Path, spawned: tuple[str, ...]
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        desk = Desk(opened)
+        await desk.call("swarm_init")
+        for kind in spawned:
+            await desk.call("agent_spawn", agentType=kind)
+        with pytest.raises(UsageError, match=ROLES_ONLY) as told:
+            await desk.call("task_orchestrate", task={"description": "x", "type": "nosuchtype"})
+        assert "run_tests" in (told.value.hint or "")
+        with pytest.raises(UsageError, match="A task has to say its type"):
+            await desk.call("task_orchestrate", task={"description": "x", "subtasks": ["a", "b"]})
+        wrong = {"description": "x", "type": "nosuchtype", "agentType": "reviewer"}
+        with pytest.raises(UsageError, match="Agents of type reviewer do no tasks of type") as told:
+            await desk.call("task_orchestrate", task=wrong)
+        assert "review_code" in (told.value.hint or "")
+        with pytest.raises(UsageError, match="do no tasks of type 'run_tests'") as told:
+            await desk.call("task_orchestrate", task={**wrong, "type": "run_tests"})
+        assert "write tester" in (told.value.hint or "")
+        (swarm,) = opened.server.swarms.all()
+        assert not swarm.state.tasks
+
+    workspace_in(tmp_path)
+    with_core(settings_in(tmp_path), use)
+
+
+def test_a_type_that_no_role_knows_is_kept_from_the_roles(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        given = {"description": "x", "type": "own"}
+        await desk.call("agent_spawn", agentType="reviewer", swarmId="swarm_1")
+        with pytest.raises(UsageError, match="No agent here does tasks of type 'own'") as told:
+            await desk.call("task_orchestrate", task=given)
+        assert "teller, second, waiter, failer" in (told.value.hint or "")
+        teller = await desk.call("agent_spawn", agentType="teller", swarmId="swarm_1")
+        for _ in range(5):
+            found = await desk.call("task_orchestrate", task=given, wait=True)
+            assert (found["status"], found["result"]["agent"]) == ("completed", teller["agentId"])
+
+    on_desk(tmp_path, use)
+
+
+def test_where_no_role_could_take_it_whoever_can_does_it(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        kinds = ("teller", "second", "reviewer")
+        spawned = [
+            await desk.call("agent_spawn", agentType=kind, swarmId="swarm_1", wait=True)
+            for kind in kinds
+        ]
+        task = {"description": "x", "subtasks": [{"type": "own", "requiredCapabilities": "speech"}]}
+        task["subtasks"] = task["subtasks"] * 6
+        found = await desk.call("task_orchestrate", task=task, wait=True)
+        who = {each["agent"] for each in found["result"]["work"]}
+        assert who == {each["agentId"] for each in spawned[:2]}
 
     on_desk(tmp_path, use)

@@ -288,7 +288,8 @@ def test_a_request_that_never_comes_whole_holds_no_connection(
 def test_a_client_that_goes_away_ends_what_waits_and_leaves_nothing(tmp_path: Path) -> None:
     async def use(web: Web) -> None:
         await web("POST", "/api/swarms", {"topology": "mesh"})
-        order = {"task": {"type": "nobody_does_this", "description": "wait"}}
+        task = {"type": "say", "description": "wait", "requiredCapabilities": ["nobody has this"]}
+        order = {"task": task}
         made = await web("POST", "/api/tasks", order)
         assert made.status == 200, made.body
         before = len(asyncio.all_tasks())

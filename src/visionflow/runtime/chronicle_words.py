@@ -152,7 +152,8 @@ def _(event: e.VoteDecided, known: Known) -> Told:
 @_tells("info", "agent", e.AgentSpawned)
 def _(event: e.AgentSpawned, known: Known) -> Told:
     spec = event.spec
-    told = f'{spec.type} "{one_line(spec.name, TEXT_CHARS_MAX)}" in {known.swarm}'
+    name = "" if spec.name == spec.id else f' "{one_line(spec.name, TEXT_CHARS_MAX)}"'
+    told = f"{spec.type}{name} in {known.swarm}"
     return Told(spec.id, "agent_spawned", f"{told}, on worker {event.worker}")
 
 

@@ -303,7 +303,7 @@ def measures(run: TestRun) -> dict[str, float | None]:
 def unknown_type(agent: BaseAgent, task: Task, known: tuple[str, ...]) -> PermanentFailure:
     """The error about a task that this role cannot do; it is never called done."""
     return PermanentFailure(
-        f"A {agent.type} on the tools backend cannot do tasks of type {task.type!r}.",
+        f"The {agent.type} on the tools backend cannot do tasks of type {task.type!r}.",
         hint=f"It does {', '.join(known)}.",
     )
 

@@ -95,8 +95,7 @@ class Planner:
             Refused: it holds what cannot be written down.
         """
         _check(order)
-        types = tuple(dict.fromkeys(agent.spec.type for agent in alive(swarm.state)))
-        ground = Ground(self._core.settings, self._core.templates, types)
+        ground = Ground(self._core.settings, self._core.templates, *_living(swarm.state))
         if is_plain(order):
             aim = aim_of(order, ground)
         else:
@@ -340,6 +339,12 @@ class _InlineOnly:
     def has(self, name: str) -> bool:
         """See `Blobs.has`."""
         return False
+
+
+def _living(state: SwarmState) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Types of living agents, and what there is of types and capabilities among them."""
+    offers = dict.fromkeys((each.spec.type, each.spec.capabilities) for each in alive(state))
+    return tuple(dict.fromkeys(kind for kind, _ in offers)), tuple(offers)
 
 
 def _check(order: Order) -> None:

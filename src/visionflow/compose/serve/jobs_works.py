@@ -4,7 +4,6 @@ works, whom it may trust, and where nothing may be written. Reads the disk: off 
 
 import os
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +11,7 @@ import msgspec
 
 from visionflow.compose.job.creating import own_folders, readable
 from visionflow.compose.job.trust import trusted
+from visionflow.compose.serve.jobs_doers import check_type, doer_of, role_types
 from visionflow.domain.errors import ConfigError, UsageError, WorkspaceError
 from visionflow.interfaces.jobs import Order, Work
 from visionflow.interfaces.templates import class_of
@@ -43,6 +43,8 @@ class Ground(msgspec.Struct, frozen=True):
     templates: AgentSettings
     types: tuple[str, ...]
     """Types of agents that live in the swarm."""
+    offers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What there is of types and capabilities among those agents."""
 
     def place(self, order: Order) -> str:
         """The workspace of an order; see `place_of`."""
@@ -143,14 +145,19 @@ def given_to(work: Work, order: Order, ground: Ground) -> Work:
         )
     if work.type == "task" and kind in TYPE_OF and _is_role(kind, ground):
         raise UsageError(
-            f"A {kind} has to be told which type of task it is to do.",
+            f"Agents of type {kind} have to be told which type of task they are to do.",
             hint=f"type: {', '.join(name for name, role in role_types().items() if role == kind)}.",
         )
+    check_type(work, ground.templates)
     if work.type in role_types() and (kind is None or _is_role(kind, ground)):
         # Agents of other roles would take it and fail: nothing in its capabilities tells them.
         meant = kind if work.agent is not None else kind or role_types()[work.type]
         written = _role_input(work, ground.place(order), ground)
         return msgspec.structs.replace(work, input=written, agent_type=meant)
+    if work.agent is None:
+        work = msgspec.structs.replace(
+            work, agent_type=doer_of(work, ground.offers, ground.templates)
+        )
     if order.workspace is None:
         return work
     place = ground.place(order)
@@ -162,18 +169,6 @@ def given_to(work: Work, order: Order, ground: Ground) -> Work:
         "workspace is handed on within the input, and that is no object.",
         hint="Give input as an object, or leave workspace out.",
     )
-
-
-@cache
-def role_types() -> dict[str, str]:
-    """Types of tasks that the roles do, and the role of each."""
-    from visionflow.agents.roles import architect, coder, coordinator, researcher, reviewer, tester
-
-    homes = {
-        "researcher": researcher, "architect": architect, "coder": coder, "reviewer": reviewer,
-        "tester": tester, "coordinator": coordinator,
-    }  # fmt: skip
-    return {kind: role for role, home in homes.items() for kind in home.TASK_TYPES}
 
 
 def _is_role(kind: str, ground: Ground) -> bool:
