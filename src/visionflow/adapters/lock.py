@@ -74,7 +74,10 @@ def acquire(path: str | Path) -> Lock:
         make_folders(where.parent)
         descriptor = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise LogUnavailable(f"The lock file {where} could not be made: {error}.") from error
+        raise LogUnavailable(
+            f"The lock file {where} could not be made: {error.strerror or error}.",
+            hint="Name a folder that this user may write.",
+        ) from error
     try:
         _lock(where, descriptor)
         me = identity(os.getpid())

@@ -29,6 +29,9 @@ Examples:
   visionflow call task_orchestrate "Review this repository" --wait --json | jq .result
   visionflow call swarm_status --help
 """
+FAILED = 1
+"""What was waited for ended without a result."""
+WITHOUT_RESULT = ("failed", "dead_letter", "cancelled", "blocked")
 TIMEOUT_S = 60.0
 PROGRESS_S = 0.2
 
@@ -89,9 +92,14 @@ def _call(tool: AnyTool, words: Sequence[str], program: str) -> int:
             f"The server did not answer within {TIMEOUT_S:g} s; what was begun may go on.",
             hint="`mcp-tcp-status` tells whether it is well.",
         ) from error
+    except KeyboardInterrupt:
+        if tool.long:
+            say("What was begun goes on at the server; `visionflow call task_list` has it.")
+        raise
     _warn(result, spoken)
     show(result, as_json=spoken.json)
-    return 0
+    ended_badly = bool(spoken.arguments.get("wait")) and result.get("status") in WITHOUT_RESULT
+    return FAILED if ended_badly else 0
 
 
 def _warn(result: dict[str, Any], spoken: Spoken) -> None:

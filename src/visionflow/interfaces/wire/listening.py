@@ -152,7 +152,10 @@ async def start(
         pass
 
     Bound.port = port
-    front = Front(desk, gate, desk.version, settings.frame_bytes_max, mounted)
+    front = Front(
+        desk, gate, desk.version, settings.frame_bytes_max, mounted,
+        lines_served=settings.enable_tcp,
+    )  # fmt: skip
     config = uvicorn.Config(
         front,
         http=Bound,

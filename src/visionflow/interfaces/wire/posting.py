@@ -51,13 +51,21 @@ class Front:
     """The ASGI app of the port."""
 
     def __init__(
-        self, desk: Desk, gate: Gate, version: str, body_bytes_max: int, mounted: App | None
+        self,
+        desk: Desk,
+        gate: Gate,
+        version: str,
+        body_bytes_max: int,
+        mounted: App | None,
+        *,
+        lines_served: bool = True,
     ) -> None:
         self._desk = desk
         self._gate = gate
         self._version = version
         self._body_bytes_max = body_bytes_max
         self._mounted = mounted
+        self._lines_served = lines_served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -104,9 +112,10 @@ class Front:
 
     def _words(self) -> str:
         mcp = "" if self._mounted is None else "\n/mcp speaks MCP over HTTP."
+        lines = ", or speak it in lines over TCP on this port" if self._lines_served else ""
         return (
-            f"VisionFlow {self._version}. POST JSON-RPC 2.0 here, or speak it in lines over TCP "
-            f"on this port; tools/list has the tools.{mcp}\n"
+            f"VisionFlow {self._version}. POST JSON-RPC 2.0 here{lines}; tools/list has the "
+            f"tools.{mcp}\n"
         )
 
     def _nothing_at(self, path: str) -> Fault:
