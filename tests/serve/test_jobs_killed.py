@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from desks import Desk, workspace_in
-from served import HERE, settings_in, with_core
+from served import HERE, settings_in, until, with_core
 
 from visionflow.compose.job import RunFolder
 from visionflow.compose.serve.opening import OpenServer
@@ -40,7 +40,9 @@ def test_what_a_client_was_told_goes_on_after_kill_9_and_is_not_done_twice(
         assert again["taskId"] == task
         ended = await desk.call("task_results", taskId=task, wait=True)
         assert ended["report"]["status"] == "completed"
-        assert len(opened.server.swarms.get("s1").state.agents) == 3
+        swarm = opened.server.swarms.get("s1")
+        assert len(await swarm.read(lambda queries: queries.agents())) == 3
+        await until(lambda: not swarm.state.agents)
         assert [each.run for each in opened.server.jobs.runs()] == [run]
 
     with_core(settings_in(tmp_path), go_on)

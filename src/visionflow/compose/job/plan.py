@@ -8,7 +8,7 @@ import msgspec
 from visionflow.agents.evidence import Part
 from visionflow.agents.plans import Plan, PlanTask
 from visionflow.agents.roles.job import storable
-from visionflow.compose.job.folder import AgentOrder, Order, RunFolder
+from visionflow.compose.job.folder import AgentOrder, Order, RunFolder, Served
 from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.limits import Limits
@@ -37,13 +37,18 @@ def spawns(order: Order, now_ms: int, blobs: Blobs) -> list[c.SpawnAgent]:
             for name, agent in order.agents.items()
         ]
     made = [
-        spawn_of(name, agent, served.forming[name], f"{served.command}/spawn-{name}", now_ms, blobs)
+        spawn_of(name, agent, served.forming[name], spawn_command(served, name), now_ms, blobs)
         for name, agent in order.agents.items()
     ]
     return [
         msgspec.structs.replace(each, spec=msgspec.structs.replace(each.spec, formed=True))
         for each in made
     ]
+
+
+def spawn_command(served: Served, name: str) -> str:
+    """The id of the command that brings an agent of a run in a server's swarm in."""
+    return f"{served.command}/spawn-{name}"
 
 
 def spawn_of(

@@ -17,6 +17,7 @@ from visionflow.compose.job.folder import Order as RunOrder
 from visionflow.compose.job.folder import RunFolder
 from visionflow.compose.job.plan import submission
 from visionflow.compose.serve.core import Core
+from visionflow.compose.serve.jobs_forming import formed_in
 from visionflow.compose.serve.jobs_orders import Planner, reason_of, roles_of
 from visionflow.compose.serve.jobs_runs import ServedRun
 from visionflow.compose.serve.jobs_store import RunStore
@@ -34,6 +35,7 @@ from visionflow.runtime.node import Stopped
 from visionflow.runtime.swarms import LiveSwarm
 
 T = TypeVar("T")
+_ENDINGS = (e.TaskCompleted, e.TaskFailed, e.TaskDeadLettered, e.TaskCancelled)
 PLANNING, FOLLOWING = 2, 2
 """Threads: those that follow runs write reports, which must not keep a goal from being planned,
 nor the loop from its turns."""
@@ -56,6 +58,10 @@ class ServerJobs:
         self._starting: dict[str, asyncio.Future[Started]] = {}
         """Orders that are being taken on, by the id of their command."""
         self._watched: dict[str, LiveSwarm] = {}
+        self._releasing: dict[str, asyncio.Task[None]] = {}
+        """By swarm: its formed agents are being ended."""
+        self._lost: set[str] = set()
+        """Swarms with a run that is taken up at the next start only, with the agents it formed."""
         self._closed = False
 
     # From start to end of the server ---------------------------------------------------------
@@ -69,8 +75,11 @@ class ServerJobs:
                 # One run must not keep the server from starting; its promise stays.
                 text = f"{folder.run} cannot be taken up, until the next start: {error!r}"
                 self._core.lines.log("error", None, "run_lost", text)
+                if order.served is not None:
+                    self._lost.add(order.served.swarm)
         for swarm in self._core.swarms.all():
             await self._let_go_on(swarm)
+            self._ease(swarm)
 
     async def _recover(self, folder: RunFolder, order: RunOrder) -> None:
         served = order.served
@@ -92,6 +101,7 @@ class ServerJobs:
         for run in self._runs.values():
             run.stop()
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
+        await asyncio.gather(*self._releasing.values(), return_exceptions=True)
         await asyncio.gather(*self._following.values(), return_exceptions=True)
         for threads in (self._threads, self._followers):
             await asyncio.to_thread(threads.shutdown)
@@ -104,7 +114,7 @@ class ServerJobs:
         word = order.key or root
         found = self._starting.get(word)
         if found is None:
-            found = asyncio.ensure_future(self._start(order, swarm, caller, root))
+            found = asyncio.ensure_future(self._begin(order, swarm, caller, root))
             self._starting[word] = found
             found.add_done_callback(partial(self._started, word))
         return await asyncio.shield(found)
@@ -113,6 +123,13 @@ class ServerJobs:
         self._starting.pop(word, None)
         if not done.cancelled():
             done.exception()  # Whoever still waits is told.
+
+    async def _begin(self, order: Order, swarm: LiveSwarm, caller: Caller, root: str) -> Started:
+        try:
+            with self.planner.teams.coming(swarm):
+                return await self._start(order, swarm, caller, root)
+        finally:
+            self._ease(swarm)  # It may have been refused once its agents were there, or be over.
 
     async def _start(self, order: Order, swarm: LiveSwarm, caller: Caller, root: str) -> Started:
         answer = None if order.key is None else swarm.state.answers.get(order.key)
@@ -235,6 +252,24 @@ class ServerJobs:
             self._veils.ended(root, run.secrets)
             run.ended()
 
+    def _ease(self, swarm: LiveSwarm) -> None:
+        """Have the agents that were formed for jobs end with the last job of their swarm."""
+        if formed_in(swarm.state):
+            self._watch(swarm)
+        if self._closed or swarm.id in {*self._releasing, *self._lost}:
+            return
+        if not self.planner.teams.is_free(swarm):
+            return
+        releasing = asyncio.ensure_future(self.planner.teams.release(swarm))
+        self._releasing[swarm.id] = releasing
+        releasing.add_done_callback(partial(self._eased, swarm))
+
+    def _eased(self, swarm: LiveSwarm, done: "asyncio.Task[None]") -> None:
+        self._releasing.pop(swarm.id, None)
+        _hear(done)
+        if not done.cancelled() and done.exception() is None:
+            self._ease(swarm)  # A job may have come and gone meanwhile.
+
     def _watch(self, swarm: LiveSwarm) -> None:
         if self._watched.get(swarm.id) is swarm:
             return
@@ -248,6 +283,8 @@ class ServerJobs:
 
     def _committed(self, swarm: LiveSwarm, events: list[AnyEvent]) -> None:
         runs = self._runs
+        if any(isinstance(event, _ENDINGS) for event in events):
+            self._ease(swarm)
         if not runs:
             return
         for event in events:

@@ -16,7 +16,7 @@ from visionflow.agents.plans import Plan
 from visionflow.compose.job.creating import Planned, order_of
 from visionflow.compose.job.folder import AgentOrder, RunFolder, Served, iso
 from visionflow.compose.job.folder import Order as RunOrder
-from visionflow.compose.job.plan import spawn_of, spawns
+from visionflow.compose.job.plan import spawn_command, spawn_of, spawns
 from visionflow.compose.job.team import agents_of
 from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs_aims import Aim, aim_of
@@ -28,7 +28,7 @@ from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
 from visionflow.domain.errors import ConfigError, Refused, UsageError
 from visionflow.domain.limits import INLINE_BYTES_MAX
-from visionflow.domain.tasks import Phase, TaskSpec
+from visionflow.domain.tasks import TERMINAL, Phase, TaskSpec
 from visionflow.engine.state import SwarmState
 from visionflow.interfaces.jobs import Order, Started, Work
 from visionflow.interfaces.templates import class_of
@@ -62,6 +62,20 @@ def electorate_of(plan: Plan) -> tuple[str, ...]:
     return tuple(task.agent for _, task in plan.tasks() if task.type == "vote")
 
 
+def _came(served: Served, name: str, swarm: LiveSwarm) -> bool:
+    """Whether an agent of a run was spawned for it, as far as its swarm remembers."""
+    if served.forming[name] in swarm.state.agents:
+        return True
+    answer = swarm.state.answers.get(spawn_command(served, name))
+    return answer is not None and answer.code is None
+
+
+def is_open(state: SwarmState, task: str) -> bool:
+    """Whether a task has not ended."""
+    found = state.tasks.get(task)
+    return found is not None and found.status not in TERMINAL
+
+
 def unmet_by(capabilities: Iterable[str], plan: Plan, state: SwarmState) -> tuple[str, ...]:
     """Those that no agent that the plan can use has."""
     return shares(capabilities, roles_of(plan), offers_of(state), {})[1]
@@ -83,7 +97,7 @@ class Planner:
         self._core = core
         self._store = store
         self._threads = threads
-        self._teams = Teams(core.swarms)
+        self.teams = Teams(core.swarms)
 
     async def hand(self, order: Order, swarm: LiveSwarm, caller: Caller, root: str) -> Hand:
         """What to give to the swarm; `root`: the id that the root task gets. Agents that are
@@ -103,13 +117,13 @@ class Planner:
         if aim.missing is not None:
             return self._missing(order, aim, aim.missing, swarm, root)
         if aim.plan is not None:
-            async with self._teams.turn(swarm):
+            async with self.teams.turn(swarm):
                 return await self._run(order, aim, aim.plan, swarm, root, caller)
         works = [aim.work] if aim.work is not None else [w for g in aim.groups for w in g.works]
         wanted = _wanted(works, self._core.templates)
         if not wanted or order.form_team is False:
             return await self._work(order, aim, {}, swarm, root)
-        async with self._teams.turn(swarm):
+        async with self.teams.turn(swarm):
             return await self._work(order, aim, wanted, swarm, root)
 
     async def form_again(self, order: RunOrder, swarm: LiveSwarm) -> None:
@@ -118,7 +132,7 @@ class Planner:
         Raises:
             Refused: the swarm takes no agents.
         """
-        await self._teams.form(swarm, spawns(order, swarm.now_ms, self._core.blobs))
+        await self.teams.form(swarm, spawns(order, swarm.now_ms, self._core.blobs))
 
     def known(
         self, folder: RunFolder, order: RunOrder, swarm: LiveSwarm, known: Started
@@ -127,10 +141,11 @@ class Planner:
         served, plan = order.served, order.plan
         if served is None or plan is None:
             return known
-        formed = [each for each in served.forming.values() if each in swarm.state.agents]
+        formed = {name: each for name, each in served.forming.items() if _came(served, name, swarm)}
         warnings = [*known.warnings, *order.warnings]
-        if len(formed) < len(served.forming):
-            missing = [name for name, each in served.forming.items() if each not in formed]
+        there = [name for name, each in served.forming.items() if each in swarm.state.agents]
+        if len(there) < len(served.forming) and is_open(swarm.state, served.root):
+            missing = [name for name in served.forming if name not in there]
             warnings.append(f"Not spawned, or ended by now: {', '.join(missing)}.")
         members = electorate_of(plan)
         voters = sum(agent.spec.type == "reviewer" for agent in alive(swarm.state))
@@ -145,7 +160,7 @@ class Planner:
             playbook=plan.playbook,
             why=order.why,
             run=folder.run,
-            formed=tuple(formed),
+            formed=tuple(formed.values()),
             unmet=unmet_by(served.capabilities, plan, swarm.state),
             electorate=members,
             warnings=tuple(warnings),
@@ -178,7 +193,7 @@ class Planner:
         root: str,
         caller: Caller,
     ) -> Hand:
-        chosen = forming(plan.agents, swarm.state, order.form_team, self._teams.room(swarm))
+        chosen = await self._team(plan.agents, order, swarm)
         ids = {name: swarm.node.intake.new_id("agent") for name in chosen}
         templates = self._core.templates
         made = await self._in_thread(lambda: agents_of(chosen, templates))
@@ -224,10 +239,18 @@ class Planner:
             raise
         return Hand(known=Started(task=root, status=""), order=promised)
 
+    async def _team(
+        self, wanted: Mapping[str, str], order: Order, swarm: LiveSwarm
+    ) -> dict[str, str]:
+        """Agents to spawn for a job, by its names for them: the type of each."""
+        wishes = forming(wanted, swarm.state, order.form_team, len(wanted))
+        room = await self.teams.room_for(swarm, len(wishes)) if wishes else 0
+        return forming(wanted, swarm.state, order.form_team, room)
+
     async def _work(
         self, order: Order, aim: Aim, wanted: dict[str, str], swarm: LiveSwarm, root: str
     ) -> Hand:
-        chosen = forming(wanted, swarm.state, order.form_team, self._teams.room(swarm))
+        chosen = await self._team(wanted, order, swarm)
         ids = {name: swarm.node.intake.new_id("agent") for name in chosen}
         word, now_ms = order.key or root, swarm.now_ms
 
@@ -249,8 +272,9 @@ class Planner:
             command, formed = make(_InlineOnly())
         except _TooLarge:
             command, formed = await self._in_thread(lambda: make(self._core.blobs))
-        known = Started(task=root, status="", why=aim.why or None, formed=tuple(ids.values()))
-        await self._teams.form(swarm, formed)
+        await self.teams.form(swarm, formed)
+        came = tuple(each for each in ids.values() if each in swarm.state.agents)
+        known = Started(task=root, status="", why=aim.why or None, formed=came)
         return Hand(known=known, command=command)
 
     def _submission(

@@ -40,9 +40,21 @@ class Offer(msgspec.Struct, frozen=True):
         return set(need.capabilities) <= set(self.capabilities)
 
 
+def staying(state: SwarmState, agent: str) -> bool:
+    """Whether an agent is not on its way out."""
+    return (
+        state.agents[agent].status not in (AgentStatus.TERMINATING, AgentStatus.TERMINATED)
+        and agent not in state.draining
+    )
+
+
 def alive(state: SwarmState) -> list[AgentState]:
-    """Agents that work or will, oldest first."""
-    return [agent for agent in state.agents.values() if agent.status not in _GONE]
+    """Agents that work or will, and stay, oldest first."""
+    return [
+        agent
+        for name, agent in state.agents.items()
+        if agent.status not in _GONE and name not in state.draining
+    ]
 
 
 def offers_of(state: SwarmState) -> list[Offer]:

@@ -97,7 +97,6 @@ async def told(swarm: LiveSwarm, root: str, known: Started, estimates: Estimates
         phases=tuple(phases) if plan is not None else (),
         agents=tuple(dict.fromkeys(agent for phase in phases for agent in phase.agents)),
         estimated_ms=whole,
-        formed=tuple(each for each in known.formed if each in swarm.state.agents),
         why=known.why or blocked,
         missing=blocked,
         unmet=known.unmet or tuple(dict.fromkeys(w for need in needs for w in unmet(need, offers))),

@@ -129,16 +129,38 @@ class Orchestration:
                 )
             live = None if over else swarm.state.tasks.get(started.task)
             lacking = [] if live is None else in_vain(swarm.state, live)
+        agents = await _assigned(swarm, started.agents)
         call.saw(swarm)
-        found = _told(server, swarm, started, created, result)
+        found = _told(server, swarm, started, created, result, agents)
         new = [each for each in lacking if each not in found.warnings]
         return msgspec.structs.replace(found, warnings=[*found.warnings, *new])
 
 
+async def _assigned(swarm: LiveSwarm, agents: tuple[str, ...]) -> list[AssignedAgent]:
+    """What these agents are or were: those that were formed for a goal leave with it."""
+    there = {name: each.spec for name, each in swarm.state.agents.items()}
+    found = {
+        name: AssignedAgent(agent_id=name, role=spec.type, capabilities=list(spec.capabilities))
+        for name in agents
+        if (spec := there.get(name)) is not None
+    }
+    if len(found) < len(agents):
+        for row in await swarm.read(lambda queries: queries.agents()):
+            found.setdefault(
+                row.id,
+                AssignedAgent(agent_id=row.id, role=row.type, capabilities=list(row.capabilities)),
+            )
+    return [found[name] for name in agents if name in found]
+
+
 def _told(
-    server: Server, swarm: LiveSwarm, started: Started, created: bool, result: Results | None
+    server: Server,
+    swarm: LiveSwarm,
+    started: Started,
+    created: bool,
+    result: Results | None,
+    agents: list[AssignedAgent],
 ) -> Orchestrated:
-    agents = [swarm.state.agents.get(agent) for agent in started.agents]
     limit = server.connections.limit
     status = started.status if result is None else result.status
     later_ms = None if status in TERMINAL else started.estimated_ms
@@ -146,15 +168,7 @@ def _told(
         task_id=started.task,
         swarm_id=swarm.id,
         status=status,
-        assigned_agents=[
-            AssignedAgent(
-                agent_id=agent.spec.id,
-                role=agent.spec.type,
-                capabilities=list(agent.spec.capabilities),
-            )
-            for agent in agents
-            if agent is not None
-        ],
+        assigned_agents=agents,
         orchestration_plan=OrchestrationPlan(phases=[_phase(each) for each in started.phases]),
         coordination=_coordination(started),
         estimated_completion=None if later_ms is None else iso(swarm.now_ms + later_ms),
