@@ -54,8 +54,8 @@ MUTANTS = (
     Mutant(
         "a key counts for every caller",
         "interfaces/tools/recording.py",
-        'return f"{call.caller.name}/{tool}/',
-        'return f"{tool}/',
+        "name, key = _word(call.caller.name), _word(call.key)",
+        'name, key = "anybody", _word(call.key)',
         AGENTS + "test_a_call_that_comes_again_under_its_key_is_one_call",
     ),
     Mutant(

@@ -73,8 +73,8 @@ CLEARED = (
     Mutant(
         "an undo lets a blocked task run",
         "interfaces/tools/clearing.py",
-        "if each.before != TaskStatus.BLOCKED:",
-        "if each.before:",
+        "if each.before == TaskStatus.BLOCKED:",
+        "if not each.before:",
         CLEARS + "test_an_undo_brings_back_what_its_clear_removed_and_names_what_it_cannot",
     ),
     Mutant(
