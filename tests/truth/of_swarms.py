@@ -1,0 +1,157 @@
+"""Sources of what is told of swarms."""
+
+from typing import Any
+
+from tests.truth.checking import Among, At, Between, Source
+from tests.truth.of_agents import SURPLUS, shown, staying
+from tests.truth.origins import Table, given, mean, share, swarm_id, words
+from visionflow.domain import events as e
+from visionflow.domain.tasks import Priority
+
+
+def place_of(at: At) -> str:
+    """Its own, else the server's first."""
+    return at.swarm.spec.workspace or at.facts["workspace"]
+
+
+def word(swarm: Any) -> str:
+    return "active" if swarm.closed is None else "closed"
+
+
+SWARM_INIT: Table = {
+    "swarmId": swarm_id,
+    "name": given("name", ""),
+    "topology": given("topology", "hierarchical"),
+    "strategy": given("strategy", "centralized"),
+    "status": lambda at: word(at.swarm),
+    "maxAgents": lambda at: at.given.get("maxAgents", at.facts["max_agents"]),
+    "workspace": lambda at: at.given.get("workspace", at.facts["workspace"]),
+    "tcpEndpoint": lambda at: at.facts["tcp"],
+    "warnings[]": words,
+}
+
+
+def oldest(at: At) -> Any:
+    since = [t.changed_ms for t in at.swarm.tasks.values() if t.status.now == "queued"]
+    if not since:
+        return None
+    return Between((at.before_ms - min(since)) / 1e3, (at.after_ms - min(since)) / 1e3)
+
+
+def queue(*names: str) -> Table:
+    return {f"taskQueue.{camel(n)}": lambda at, n=n: at.swarm.standing(n) for n in names}
+
+
+def camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(each.title() for each in rest)
+
+
+def queued_of(at: At) -> int:
+    named = {level.name.lower(): int(level) for level in Priority}
+    level = named.get(at.place[-1])
+    return sum(
+        1
+        for each in at.swarm.tasks.values()
+        if each.status.now == "queued"
+        and each.spec.priority == (level if level is not None else int(at.place[-1]))
+    )
+
+
+def completions(swarm: Any) -> list[float]:
+    return [
+        (each.ended_ms - each.submitted_ms) / 1e3
+        for each in swarm.tasks.values()
+        if each.status.now == "completed"
+    ]
+
+
+SWARM_STATUS: Table = {
+    "swarmId": swarm_id,
+    "name": lambda at: at.swarm.spec.name,
+    "goal": lambda at: at.swarm.spec.goal,
+    "topology": lambda at: at.swarm.spec.topology,
+    "strategy": lambda at: at.swarm.spec.strategy,
+    "status": lambda at: word(at.swarm),
+    "maxAgents": lambda at: at.swarm.agents_max[-1],
+    "workspace": place_of,
+    **shown("agents[]"),
+    **queue("pending", "queued", "assigned", "running", "blocked", "orchestrating"),
+    **queue("completed", "failed", "cancelled", "dead_letter"),
+    "taskQueue.oldestWaitSeconds": oldest,
+    "taskQueue.byPriority.*": queued_of,
+    "metrics.tasksCompleted": lambda at: at.swarm.standing("completed"),
+    "metrics.avgCompletionTime": lambda at: mean(completions(at.swarm)),
+    "metrics.successRate": lambda at: share(
+        at.swarm.standing("completed"),
+        at.swarm.standing("completed")
+        + at.facts["ever"](at.swarm, e.TaskFailed)
+        + at.facts["ever"](at.swarm, e.TaskDeadLettered),
+    ),
+    "warnings[]": words,
+}
+
+
+def of_list(source: Any) -> Source:
+    return lambda at: source(at.world.swarms[at.own["swarmId"]], at.own["swarmId"], at)
+
+
+def still(things: Any, born_ms: str, at: At) -> Any:
+    """How many of these were there while the call was answered."""
+    there = [t for t in things if getattr(t, born_ms) <= at.after_ms]
+    low = sum(1 for t in there if t.ended_ms is None or t.ended_ms > at.after_ms)
+    return Between(low, sum(1 for t in there if t.ended_ms is None or t.ended_ms >= at.before_ms))
+
+
+SWARM_LIST: Table = {
+    "swarms[].swarmId": lambda at: Among(*at.world.reserved),
+    "swarms[].name": of_list(lambda s, n, at: s.spec.name),
+    "swarms[].topology": of_list(lambda s, n, at: s.spec.topology),
+    "swarms[].strategy": of_list(lambda s, n, at: s.spec.strategy),
+    "swarms[].status": of_list(lambda s, n, at: "ended" if n in at.world.ended else word(s)),
+    "swarms[].reason": of_list(lambda s, n, at: at.world.ended.get(n, s.closed)),
+    "swarms[].agents": of_list(
+        lambda s, n, at: 0 if n in at.world.ended else still(s.agents.values(), "spawned_ms", at)
+    ),
+    "swarms[].maxAgents": of_list(
+        lambda s, n, at: (
+            at.world.reserved[n].limits.agents_max if n in at.world.ended else s.agents_max[-1]
+        )
+    ),
+    "swarms[].openTasks": of_list(
+        lambda s, n, at: 0 if n in at.world.ended else still(s.tasks.values(), "submitted_ms", at)
+    ),
+    "total": lambda at: len(at.world.reserved),
+    "nextCursor": lambda at: (
+        at.reply["swarms"][-1]["swarmId"]
+        if len(at.world.reserved) > at.given.get("limit", 100)
+        else None
+    ),
+}
+SWARM_SCALE: Table = {
+    "swarmId": swarm_id,
+    "before": lambda at: at.swarm.agents_max[-2],
+    "maxAgents": lambda at: at.swarm.agents_max[-1],
+    "agents": staying,
+    **SURPLUS,
+}
+
+
+def ended_in(at: At, *kinds: type) -> int:
+    """What the end of the swarm ended."""
+    return sum(
+        1
+        for _, _, at_ms, event in at.swarm.events
+        if isinstance(event, kinds) and at_ms >= at.before_ms
+    )
+
+
+SWARM_DESTROY: Table = {
+    "swarmId": given("swarmId"),
+    "status": lambda at: "ended" if at.given["swarmId"] in at.world.ended else "there",
+    "reason": lambda at: at.world.ended[at.given["swarmId"]],
+    "agentsEnded": lambda at: sum(
+        1 for a in at.swarm.agents.values() if a.ended_ms is None or a.ended_ms >= at.before_ms
+    ),
+    "tasksCancelled": lambda at: ended_in(at, e.TaskCancelled),
+}

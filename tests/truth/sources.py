@@ -1,0 +1,57 @@
+"""For every field of every reply of every tool: where its value comes from.
+
+A source is computed from the log as `world` reads it, from the OS, from the server's flags, or from
+the call's own arguments. A field that is not here fails the test, and so does one that is here and
+in no schema.
+"""
+
+from tests.truth.of_agents import (
+    AGENT_LIST,
+    AGENT_LOGS,
+    AGENT_SCALE,
+    AGENT_SPAWN,
+    AGENT_STATUS,
+    AGENT_TERMINATE,
+    AGENT_UPDATE,
+    PARALLEL,
+)
+from tests.truth.of_reports import (
+    EVENTS,
+    MEMORY_RETRIEVE,
+    MEMORY_SEARCH,
+    MEMORY_STORE,
+    REPORT,
+    SERVER_INFO,
+)
+from tests.truth.of_swarms import SWARM_DESTROY, SWARM_INIT, SWARM_LIST, SWARM_SCALE, SWARM_STATUS
+from tests.truth.of_tasks import CHANGED, CLEAR, ORCHESTRATE, TASK_LIST, TASK_RESULTS, TASK_STATUS
+from tests.truth.origins import Table
+
+SOURCES: dict[str, Table] = {
+    "swarm_init": SWARM_INIT,
+    "swarm_status": SWARM_STATUS,
+    "swarm_list": SWARM_LIST,
+    "swarm_scale": SWARM_SCALE,
+    "swarm_destroy": SWARM_DESTROY,
+    "agent_spawn": AGENT_SPAWN,
+    "agents_spawn_parallel": PARALLEL,
+    "agent_list": AGENT_LIST,
+    "agent_status": AGENT_STATUS,
+    "agent_logs": AGENT_LOGS,
+    "agent_update": AGENT_UPDATE,
+    "agent_scale": AGENT_SCALE,
+    "agent_terminate": AGENT_TERMINATE,
+    "task_orchestrate": ORCHESTRATE,
+    "task_status": TASK_STATUS,
+    "task_results": TASK_RESULTS,
+    "task_list": TASK_LIST,
+    "task_cancel": CHANGED,
+    "task_retry": CHANGED,
+    "task_queue_clear": CLEAR,
+    "memory_store": MEMORY_STORE,
+    "memory_retrieve": MEMORY_RETRIEVE,
+    "memory_search": MEMORY_SEARCH,
+    "performance_report": REPORT,
+    "events": EVENTS,
+    "server_info": SERVER_INFO,
+}

@@ -1,0 +1,58 @@
+"""Agents whose doings a checker of replies can tell from the log: workers load them from here."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from visionflow import BaseAgent, Task
+
+
+class Teller(BaseAgent):
+    """Says what it was given, after a line in its log."""
+
+    capabilities = ("telling", "speech")
+
+    def process_task(self, task: Task) -> Any:
+        self.log(f"was given {task.description}", "warning")
+        if isinstance(task.input, dict) and "times" in task.input:
+            return task.input["text"] * task.input["times"]
+        return {"told": task.input}
+
+
+class Failer(BaseAgent):
+    """Fails as often as it is told to."""
+
+    def process_task(self, task: Task) -> int:
+        if task.attempt <= task.input["fails"]:
+            raise ValueError(f"attempt {task.attempt} of {task.input['fails']}")
+        return task.attempt
+
+
+class Holder(BaseAgent):
+    """Says how far it is, and goes on once its file is there."""
+
+    def process_task(self, task: Task) -> str:
+        self.progress(task.input["share"], task.input["note"])
+        until = time.monotonic() + 60
+        while not Path(task.input["go"]).exists() and time.monotonic() < until:
+            if self.cancelled.is_set():
+                return "stopped"
+            time.sleep(0.01)
+        return "let go"
+
+
+class Deaf(BaseAgent):
+    """Goes on until its file is there, whatever it is told."""
+
+    def process_task(self, task: Task) -> str:
+        until = time.monotonic() + 60
+        while not Path(task.input["go"]).exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        return "went on"
+
+
+class Broken(BaseAgent):
+    """Never gets ready."""
+
+    async def start(self) -> None:
+        raise RuntimeError(f"no licence for {self.config['colour']}")
