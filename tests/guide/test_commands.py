@@ -116,3 +116,10 @@ def test_the_page_of_the_guides_commands_tells_of_each() -> None:
             row = next((line for line in page.splitlines() if f"`{tool}`" in line), "")
             assert row, f"{tool} has no row"
             assert ("works" in row) == (waits is None), row
+
+
+def test_who_waited_for_what_cannot_be_done_is_told_by_the_exit_code(server: Served) -> None:
+    line = 'mcp__claude-flow__task_orchestrate "Build authentication service"'
+    assert run(server, line).returncode == 0
+    done = run(server, f"{line} --wait")
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (1, "blocked")
