@@ -131,6 +131,7 @@ def test_progress_is_told_to_whoever_asked_and_each_number_is_larger(
             assert not result.is_error
             numbers = [number for number, _, _ in heard]
             assert numbers == sorted(set(numbers)) and numbers[-1] == 1
+            assert all(number > 1e-7 for number in numbers), "numbers that a person can read"
             assert [note for _, _, note in heard] == ["a quarter", "still", "who knows", "all"]
             assert {total for _, total, _ in heard} == {1.0}
 

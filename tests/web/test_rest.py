@@ -285,6 +285,36 @@ def test_a_request_that_never_comes_whole_holds_no_connection(
     with_web(settings_in(tmp_path), use)
 
 
+def test_a_request_without_a_body_needs_no_content_type(tmp_path: Path) -> None:
+    async def use(web: Web) -> None:
+        assert (await web("POST", "/api/swarms")).status == 200
+        assert (await web("POST", "/api/tools/swarm_list")).json["total"] == 1
+        unknown = await web("POST", "/api/tasks/task_1_x/retry")
+        assert (unknown.status, unknown.code) == (404, "unknown_task")
+        foreign = await web("POST", "/api/swarms", origin="https://evil.example")
+        assert foreign.status == 403
+
+    with_web(settings_in(tmp_path), use)
+
+
+def test_a_body_whose_length_is_told_twice_ends_the_connection(tmp_path: Path) -> None:
+    async def use(web: Web) -> None:
+        for place, path in ((web.web, "/api/swarms"), (web.main, "/"), (web.main, "/mcp")):
+            reader, writer = await asyncio.open_connection(*place)
+            writer.write(
+                f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+                "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            )
+            answer = await asyncio.wait_for(reader.read(), 30)
+            assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1") == 1, answer
+            assert b"ambiguous_length" in answer
+            writer.close()
+            await writer.wait_closed()
+
+    with_web(settings_in(tmp_path), use)
+
+
 def test_a_client_that_goes_away_ends_what_waits_and_leaves_nothing(tmp_path: Path) -> None:
     async def use(web: Web) -> None:
         await web("POST", "/api/swarms", {"topology": "mesh"})

@@ -12,7 +12,7 @@ import msgspec
 
 from visionflow.domain.errors import Unauthenticated, VisionFlowError
 from visionflow.interfaces.access.gate import Gate, Session
-from visionflow.interfaces.access.headers import Headers
+from visionflow.interfaces.access.headers import Headers, closing
 from visionflow.interfaces.access.peers import Peer, plain_host
 from visionflow.interfaces.tools.faults import Fault, fault_of
 
@@ -29,7 +29,6 @@ SESSION = "visionflow.session"
 CALLER = "visionflow.caller"
 """Where a scope carries who calls, once the gate let the request through."""
 METADATA = "/.well-known/oauth-protected-resource"
-BODIES = frozenset({"POST", "PUT", "PATCH"})
 QUIET = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -63,10 +62,10 @@ def protect(
             return
         headers = Headers(scope["headers"])
         session = await session_of(scope, gate, face)
-        fault = gate.headers.fault(headers, _has_body(scope, headers))
+        fault = gate.headers.fault(headers, _has_body(headers))
         if fault is not None:
             gate.turned_away(session, fault)
-            await answer_fault(send, fault, render, [])
+            await answer_fault(send, fault, render, closing(fault))
         elif scope["path"] in (METADATA, METADATA + path):
             await _answer_metadata(scope, headers, path, send)
         else:
@@ -183,7 +182,7 @@ def _base(scope: Scope, headers: Headers) -> str:
     return f"{scope.get('scheme', 'http')}://{headers.get('host')}"
 
 
-def _has_body(scope: Scope, headers: Headers) -> bool:
+def _has_body(headers: Headers) -> bool:
     length = headers.get("content-length")
     chunked = headers.get("transfer-encoding") is not None
-    return scope["method"] in BODIES or chunked or (length is not None and length.strip() != "0")
+    return chunked or (length is not None and length.strip() != "0")

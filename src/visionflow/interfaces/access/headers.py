@@ -33,7 +33,8 @@ class HeaderRules:
         """What is wrong with a request, if anything. Names of headers are in small letters;
         `has_body`: it has one, or may have."""
         return (
-            self.host_fault(headers.get("host"))
+            length_fault(headers)
+            or self.host_fault(headers.get("host"))
             or self.origin_fault(
                 headers.get("origin"), headers.get("host"), headers.get("sec-fetch-site")
             )
@@ -89,6 +90,24 @@ class HeaderRules:
             f"The body is {kind[:100]!r}." if kind else "The body has no content type.",
             {"code": "not_json", "hint": "Send it with Content-Type: application/json."},
         )
+
+
+def length_fault(headers: "Mapping[str, str] | Headers") -> Fault | None:
+    """400 for a body whose length is told twice: a proxy may believe the one and we the other,
+    and what we take for the next request would be somebody else's. The connection must end."""
+    if headers.get("content-length") is None or headers.get("transfer-encoding") is None:
+        return None
+    return Fault(
+        INVALID,
+        400,
+        "The request has both a Content-Length and a Transfer-Encoding.",
+        {"code": "ambiguous_length", "hint": "Send one of them."},
+    )
+
+
+def closing(fault: Fault) -> list[tuple[bytes, bytes]]:
+    """The header that ends the connection, where a fault of headers asks for that."""
+    return [(b"connection", b"close")] if fault.http == 400 else []
 
 
 class Headers:

@@ -10,6 +10,8 @@ from typing import Any
 
 from visionflow.interfaces.mcp.links import Context
 
+LITTLE = 1e-6
+
 
 class Telling:
     """What there is to tell of one call."""
@@ -34,8 +36,10 @@ class Telling:
         fraction, note = news
         self._known = self._known or fraction is not None
         if fraction is None or fraction <= self._last:
-            # A note without a step forward: the least number that is larger.
-            fraction = math.nextafter(self._last, 2.0) if self._last >= 0 else 0.0
+            # A note without a step forward: a little more, or the least number that is larger.
+            further = self._last + LITTLE
+            fraction = further if further < 1 else math.nextafter(self._last, 2.0)
+            fraction = fraction if self._last >= 0 else 0.0
         self._last = fraction
         await ctx.session.report_progress(fraction, 1.0 if self._known else None, note or None)
 

@@ -27,7 +27,7 @@ from visionflow.interfaces.access.asgi import (
     session_of,
 )
 from visionflow.interfaces.access.gate import Gate
-from visionflow.interfaces.access.headers import Headers
+from visionflow.interfaces.access.headers import Headers, closing
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.faults import INVALID, METHOD, Fault, fault_of
@@ -88,7 +88,7 @@ class WebApp:
         if fault is not None:
             session = await session_of(scope, self._gate, FACE)
             self._gate.turned_away(session, fault)
-            await answer_fault(send, fault, as_rest, [])
+            await answer_fault(send, fault, as_rest, closing(fault))
         elif not await _only_read(scope, send):
             status, body = self._public[scope["path"]]()
             await answer(send, status, msgspec.json.encode(body), head=_is_head(scope))

@@ -20,7 +20,7 @@ from visionflow.interfaces.access.asgi import (
     retry,
 )
 from visionflow.interfaces.access.gate import Gate, Session
-from visionflow.interfaces.access.headers import Headers
+from visionflow.interfaces.access.headers import Headers, closing
 from visionflow.interfaces.tools.faults import INVALID, Fault, fault_of
 from visionflow.interfaces.wire import dialect
 from visionflow.interfaces.wire.desk import Desk
@@ -84,7 +84,7 @@ class Front:
         fault = self._gate.headers.fault(headers, method == "POST")
         if fault is not None:
             self._gate.turned_away(session, fault)
-            await _refuse(send, fault)
+            await _refuse(send, fault, *closing(fault))
         elif path not in ("/", ""):
             await _refuse(send, self._nothing_at(path))
         elif method == "POST":
