@@ -151,6 +151,26 @@ def test_a_stream_of_a_swarm_that_was_thrown_away_is_missed(copy: Path) -> None:
     assert "swarm_1" in told["message"]
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_an_audit_that_was_thrown_away_is_missed(copy: Path, replaced: bool) -> None:
+    """No swarm is there that the fleet's stream does not know, and that one begins before all."""
+    store = apsw.Connection(str(copy / "server" / "log.db"))
+    store.execute("DELETE FROM records WHERE stream = 'fleet'")
+    store.close()
+    if replaced:
+
+        async def nothing(opened: OpenServer) -> None:
+            assert opened.server.swarms.all() == []
+
+        serving(copy, nothing)
+    code, told = audit(copy, "verify")
+    assert (code, told["ok"], told["code"]) == (1, False, "log_corrupt")
+    assert "'swarm_1' is there" in told["message"]
+    if not replaced:
+        listed = visionflow("audit", "list", "--home", copy)
+        assert listed.returncode != 0 and "does not know it" in listed.stderr
+
+
 def test_it_works_while_the_server_runs_and_an_old_head_stays_known(history: Path) -> None:
     noted = audit(history, "verify")[1]["head"]
 

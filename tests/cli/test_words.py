@@ -56,6 +56,7 @@ def test_the_version_is_told() -> None:
         (("completion", "tcsh"), "bash"),
         (("serve", "--port", "7", "--web-port", "7"), "--web-port"),
         (("mcp", "--port", "7"), "--port"),
+        (("token", "create", "a"), "--role has to be given; it is one of viewer, operator"),
     ],
 )
 def test_words_that_are_off_are_answered_with_what_is_meant(

@@ -105,7 +105,7 @@ def verify(*, head: str | None = None, home: Home = None, json: Json = False) ->
 
     with _log(home) as log:
         try:
-            verdict = verified(log, head)
+            verdict = verified(log, head, served=True)
         except LogCorrupt as error:
             if json:
                 _print_json({"ok": False, "code": error.code, "message": str(error)})
@@ -173,8 +173,11 @@ def _plain(value: object) -> dict[str, Any]:
 def _rows(log: "SqliteLog") -> "Iterator[AuditRow]":
     from visionflow.domain.fleet import STREAM, decode_fleet_record
     from visionflow.ports.fleet_views import AuditRow
+    from visionflow.runtime.audit import check_promised
     from visionflow.runtime.fleet_rows import changes
 
+    if STREAM not in (streams := log.streams()):
+        check_promised(streams, ())
     for entry in log.read(STREAM):
         for change in changes(entry.seq, decode_fleet_record(entry.body)):
             if isinstance(change, AuditRow):

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, get_args
 
 from visionflow.cli.ending import ending, maybe_raise
 from visionflow.cli.terminal import say
@@ -63,8 +63,14 @@ def _refuse_empty_paths(argv: Sequence[str]) -> None:
 
 
 def _told(error: "CycloptsError") -> str:
-    from cyclopts import UnusedCliTokensError
+    from cyclopts import MissingArgumentError, UnusedCliTokensError
 
+    if isinstance(error, MissingArgumentError) and error.keyword is None:
+        argument = error.argument
+        if argument is not None and not argument.tokens:
+            words = [str(word) for word in get_args(argument.hint) if isinstance(word, str)]
+            choice = f"; it is one of {', '.join(words)}" if words else ""
+            return f"{argument.name} has to be given{choice}."
     if isinstance(error, UnusedCliTokensError):
         first = (error.unused_tokens or [""])[0]
         return f"{first!r} was not expected; a value of several words needs quotes."

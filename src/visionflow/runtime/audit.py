@@ -8,6 +8,8 @@ somebody wrote down elsewhere is missing when what it named was cut.
 It reads only: also beside a running server, and when there is none.
 """
 
+from collections.abc import Collection, Iterable
+
 import msgspec
 
 from visionflow.domain import fleet as f
@@ -71,6 +73,8 @@ class _Notes:
 
     def __init__(self) -> None:
         self.by_stream: dict[str, dict[int, _Note]] = {}
+        self.promised: set[str] = set()
+        """Swarms."""
 
     def take(self, by: int, body: bytes) -> None:
         """Read them off a record of the fleet's stream."""
@@ -82,6 +86,8 @@ class _Notes:
                 hint="It may come from a newer version of VisionFlow.",
             ) from error
         for event in record.events:
+            if isinstance(event, f.SwarmReserved):
+                self.promised.add(event.spec.id)
             if isinstance(event, f.StreamsAnchored):
                 for stream, seq, digest in event.heads:
                     self.by_stream.setdefault(stream, {}).setdefault(seq, _Note(by, digest))
@@ -91,14 +97,15 @@ class _Notes:
         return sum(max(notes, default=0) for notes in self.by_stream.values())
 
 
-def verify(log: Log, head: str | None = None) -> AuditVerdict:
+def verify(log: Log, head: str | None = None, *, served: bool = False) -> AuditVerdict:
     """Read every record and check all that was noted of it. Blocks; takes as long as the log.
 
-    `head` is one that was noted before: the hash of any record, in hex.
+    `head` is one that was noted before: the hash of any record, in hex. `served`: the log is a
+    server's, so the fleet's stream promised every other.
 
     Raises:
-        LogCorrupt: a chain does not hold, or a stream is shorter than the fleet's says; the
-            message names the record.
+        LogCorrupt: a chain does not hold, a stream is shorter than the fleet's says, or there is
+            one that the fleet's should have promised; the message names the record.
         UsageError: `head` is no hash.
     """
     asked = None if head is None else _hash(head)
@@ -111,7 +118,24 @@ def verify(log: Log, head: str | None = None) -> AuditVerdict:
         if name not in there:
             seq, note = next(iter(noted.items()))
             raise _at_odds(name, seq, note, "the whole stream is missing")
+    if served:
+        check_promised(there, notes.promised)
     return _verdict(heads, asked, places, notes.covered())
+
+
+def check_promised(streams: Iterable[str], promised: Collection[str]) -> None:
+    """See that the fleet's stream of a server's log promised every other.
+
+    Raises:
+        LogCorrupt: it did not: it was taken away, or another was put in its place.
+    """
+    for name in sorted(streams):
+        if name != f.STREAM and name not in promised:
+            raise LogCorrupt(
+                f"The log is damaged: stream {name!r} is there, and {f.STREAM!r}, which begins "
+                "before every other, does not know it.",
+                hint="Somebody removed or replaced the audit. Restore the file from a copy.",
+            )
 
 
 def _read(
