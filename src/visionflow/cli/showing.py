@@ -1,15 +1,24 @@
 """A tool's result for a person: its fields, and its lists as tables. JSON for everything else."""
 
+import re
 import sys
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from visionflow.cli.terminal import colours, is_terminal, plain
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 CELL_CHARS_MAX = 60
+COLUMN_CHARS_MIN = 12
+"""So narrow a column may get whose words can be folded."""
 COLUMNS_MAX = 8
+BETWEEN = 3
+"""What a column takes beside its words."""
+_ID = re.compile(r"[a-z]+_[0-9]{10,}_[a-z0-9.]+")
 
 
 def show(result: Mapping[str, Any], *, as_json: bool) -> None:
@@ -29,7 +38,7 @@ def _print_tables(result: Mapping[str, Any]) -> None:
     width = max((len(key) for key in result), default=0)
     for key, value in result.items():
         if _is_rows(value):
-            console.print(_table(key, cast("list[Mapping[str, Any]]", value)))
+            _print_table(console, key, cast("list[Mapping[str, Any]]", value))
         elif isinstance(value, Mapping):
             console.print(f"{key}:")
             for name, each in cast("Mapping[str, Any]", value).items():
@@ -44,18 +53,49 @@ def _is_rows(value: object) -> bool:
     return all(isinstance(each, Mapping) for each in cast("list[object]", value))
 
 
-def _table(title: str, rows: list[Mapping[str, Any]]) -> Any:
+def _print_table(console: "Console", title: str, rows: list[Mapping[str, Any]]) -> None:
+    """A table of the columns that there is room for; ids stay whole, so that they can be copied."""
     from rich import box
     from rich.table import Table
 
     names = list(dict.fromkeys(name for row in rows for name in row))
-    shown = [name for name in names if any(row.get(name) not in (None, [], {}) for row in rows)]
+    told = [name for name in names if any(row.get(name) not in (None, [], {}) for row in rows)]
+    cells: dict[str, list[str]] = {}
+    for name in told:
+        texts = [plain(_cell(row.get(name))) for row in rows]
+        if not (_is_whole(texts) and texts in cells.values()):
+            cells[name] = texts  # The name of what was given none is its id: once is enough.
+    shown = _fitting(cells, console.width - 1)
     table = Table(title=f"{title} ({len(rows)})", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in shown[:COLUMNS_MAX]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(plain(_cell(row.get(name))) for name in shown[:COLUMNS_MAX]))
-    return table
+    for name in shown:
+        whole = _is_whole(cells[name])
+        table.add_column(name, overflow="fold", no_wrap=whole, min_width=_least(name, cells[name]))
+    for place in range(len(rows)):
+        table.add_row(*(cells[name][place] for name in shown))
+    console.print(table)
+    left_out = [name for name in cells if name not in shown]
+    if left_out:
+        console.print(f"  Also there, with --json: {', '.join(left_out)}", soft_wrap=True)
+
+
+def _fitting(cells: Mapping[str, list[str]], width: int) -> list[str]:
+    """The columns that fit side by side, the first one always."""
+    shown: list[str] = []
+    for name, texts in cells.items():
+        needed = _least(name, texts) + BETWEEN
+        if len(shown) < COLUMNS_MAX and (needed <= width or not shown):
+            shown.append(name)
+            width -= needed
+    return shown
+
+
+def _least(name: str, texts: list[str]) -> int:
+    longest = max(map(len, (name, *texts)))
+    return longest if _is_whole(texts) else min(longest, COLUMN_CHARS_MIN)
+
+
+def _is_whole(texts: list[str]) -> bool:
+    return any(_ID.fullmatch(text) for text in texts)
 
 
 def _cell(value: object) -> str:
