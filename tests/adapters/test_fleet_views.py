@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from visionflow.adapters.sqlite.fleet_views import SqliteFleetViews
+from visionflow.adapters.sqlite.views import SqliteViews
+from visionflow.domain.errors import LogUnavailable
 from visionflow.ports.fleet_views import FleetChange, Gone, Kept, KeptRow
+from visionflow.ports.views import Change
 
 TEXTS = {
     "auth_token": "A session token that expires",
@@ -116,3 +120,24 @@ def test_changes_and_position_are_made_together_or_not_at_all(views: SqliteFleet
     assert views.position() == 1 and views.memory("n", "new") is None
     views.clear()
     assert views.position() == 0 and keys(views, "") == []
+
+
+@pytest.mark.parametrize("kind", [SqliteFleetViews, SqliteViews])
+def test_views_on_a_full_disk_say_so_and_go_on_once_there_is_room(
+    tmp_path: Path, kind: type[Any]
+) -> None:
+    views: Any = kind(tmp_path / "views.db")
+    changes: dict[type[Any], list[Any]] = {
+        SqliteFleetViews: [kept("big", "word " * 20_000)],
+        SqliteViews: [Change("tasks", ("t",), {"description": "x" * 200_000, "status": "queued"})],
+    }
+    pages = views._connection.pragma("page_count")
+    views._connection.pragma("max_page_count", pages)
+    with pytest.raises(LogUnavailable, match="the disk is full") as told:
+        views.apply(1, changes[kind])
+    assert "Nothing that was acknowledged is lost" in str(told.value)
+    assert views.position() == 0
+    views._connection.pragma("max_page_count", pages + 1_000)
+    views.apply(1, changes[kind])
+    assert views.position() == 1
+    views.close()

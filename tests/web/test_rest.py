@@ -285,6 +285,21 @@ def test_a_request_that_never_comes_whole_holds_no_connection(
     with_web(settings_in(tmp_path), use)
 
 
+def test_a_server_whose_disk_is_full_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(web: Web) -> None:
+        ask = await Held.of(web)
+        assert (await ask("GET", "/ready"))["ready"] is True
+        monkeypatch.setattr(app, "ROOM_BYTES_MIN", 1 << 62)
+        full = await web("GET", "/ready")
+        assert (full.status, full.json["ready"]) == (503, False)
+        assert "full" in full.json["why"]
+        assert (await ask("GET", "/health"))["status"] == "ok"
+
+    with_web(settings_in(tmp_path), use)
+
+
 def test_a_request_without_a_body_needs_no_content_type(tmp_path: Path) -> None:
     async def use(web: Web) -> None:
         assert (await web("POST", "/api/swarms")).status == 200

@@ -5,6 +5,8 @@ from typing import Protocol, cast
 
 import apsw
 
+from visionflow.domain.errors import LogUnavailable
+
 Value = str | int | bytes
 
 
@@ -59,3 +61,13 @@ class Database(Protocol):
 def connect(path: str, flags: int, vfs: str | None) -> Database:
     """Open a file."""
     return cast(Database, apsw.Connection(path, flags=flags, vfs=vfs))
+
+
+def not_written(path: object, error: apsw.Error) -> LogUnavailable:
+    """Views could not be brought up to the log, so that what they tell would be old."""
+    full = isinstance(error, apsw.FullError)
+    return LogUnavailable(
+        f"The views {path} cannot be written: {'the disk is full' if full else error}.",
+        hint="Nothing that was acknowledged is lost. "
+        + ("Make room on the disk, and ask again." if full else "Look at the disk."),
+    )

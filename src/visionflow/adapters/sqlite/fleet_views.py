@@ -11,7 +11,7 @@ from typing import cast
 
 import apsw
 
-from visionflow.adapters.sqlite.database import Database, Value, connect
+from visionflow.adapters.sqlite.database import Database, Value, connect, not_written
 from visionflow.domain.errors import LogUnavailable
 from visionflow.ports.fleet_views import AuditRow, FleetChange, Gone, Kept, KeptRow
 
@@ -100,15 +100,17 @@ class SqliteFleetViews:
         """See `FleetViews`."""
         with self._lock:
             connection = self._connection
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 for change in changes:
                     _apply(connection, change)
                 connection.execute("UPDATE position SET seq = ?", (position,))
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 with suppress(apsw.Error):
                     connection.execute("ROLLBACK")
+                if isinstance(error, apsw.Error):
+                    raise not_written(self._path, error) from error
                 raise
 
     def clear(self) -> None:

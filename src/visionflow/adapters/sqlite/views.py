@@ -12,7 +12,7 @@ from typing import cast
 import apsw
 import msgspec
 
-from visionflow.adapters.sqlite.database import Database, Rows, Value, connect
+from visionflow.adapters.sqlite.database import Database, Rows, Value, connect, not_written
 from visionflow.adapters.sqlite.figures import durations_of, figures_of
 from visionflow.domain.errors import LogUnavailable
 from visionflow.ports.figures import Figures
@@ -125,16 +125,18 @@ class SqliteViews:
         """See `Views`."""
         with self._lock:
             connection = self._connection
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 for change in changes:
                     values = (*change.key, *change.columns.values())
                     connection.execute(self._upsert(change), cast("tuple[Value, ...]", values))
                 connection.execute("UPDATE position SET seq = ?", (position,))
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 with suppress(apsw.Error):
                     connection.execute("ROLLBACK")
+                if isinstance(error, apsw.Error):
+                    raise not_written(self._path, error) from error
                 raise
 
     def _upsert(self, change: Change) -> str:

@@ -5,6 +5,7 @@ It asks `routes` what is at an address, and the registry to do it. Who may come 
 
 import asyncio
 import logging
+import os
 from importlib.metadata import version
 from typing import Any, cast
 from urllib.parse import parse_qsl
@@ -40,6 +41,8 @@ ORPHAN_S = 30.0
 """How long a call whose client is gone may take to end before it is stopped."""
 BODY_S = 60.0
 """A body's next bytes must come within this."""
+ROOM_BYTES_MIN = 1 << 20
+"""With less on the disk, a server says that it is not ready."""
 FIELDS_MAX = 100
 KEY_HEADER = "idempotency-key"
 FACE = "rest"
@@ -97,9 +100,10 @@ class WebApp:
         return 200, {"status": "ok", "version": self._version}
 
     def _ready(self) -> tuple[int, object]:
-        if self._server.ready:
-            return 200, {"ready": True, "why": None}
-        return 503, {"ready": False, "why": "It is starting, and takes up what it left, or ends."}
+        why = None if self._server.ready else "It is starting, and takes up what it left, or ends."
+        if why is None and not _has_room(self._server.settings.home):
+            why = "The disk of its home is full: nothing can be recorded, so nothing is changed."
+        return (200 if why is None else 503), {"ready": why is None, "why": why}
 
     def _index(self) -> object:
         return {
@@ -289,6 +293,15 @@ def _query(scope: Scope) -> dict[str, object]:
             raise UsageError(f"{name} is given twice.", hint="Write a list as a,b.")
         given[name] = value
     return given
+
+
+def _has_room(home: str) -> bool:
+    """Whether the disk that state lives on takes a record more; true where that is not known."""
+    try:
+        found = os.statvfs(home)
+    except OSError:
+        return True
+    return found.f_bavail * found.f_frsize >= ROOM_BYTES_MIN
 
 
 def _listed(registry: Registry) -> object:
