@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from visionflow.domain import messages as m
-from visionflow.engine.state import Answer
+from visionflow.engine.state import Answer, Denial
 from visionflow.runtime.completions import Ended
 from visionflow.testing.checkers import OPEN, LogCheck
 from visionflow.testing.simulator.kernel import Kernel, Process
@@ -204,8 +204,11 @@ class Witness:
             kernel.fault(f"{name} is answered and the log does not know it")
         if answer.code is not None and answer.code not in action.refusals:
             kernel.fault(f"{name} is refused: {answer.code}: {answer.message}")
-        if name not in self.check.commands:
-            return  # Nothing was done: it is decided anew each time.
+        if isinstance(answer, Denial):
+            # Nothing was done, and it is decided anew each time: until it is accepted.
+            if name in self.answers:
+                kernel.fault(f"{name} was answered before, and is refused now: {answer.code}")
+            return
         first = self.answers.setdefault(name, answer)
         if (first.code, first.subject) != (answer.code, answer.subject):
             kernel.fault(f"{name} was answered {first.code or 'yes'}, and now {answer.code}")
