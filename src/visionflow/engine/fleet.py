@@ -42,6 +42,14 @@ class KeptState(msgspec.Struct, gc=False):
     expires_ms: int | None
 
 
+class Ending(msgspec.Struct, frozen=True, gc=False):
+    """When, why and by whom a swarm was ended."""
+
+    at_ms: int
+    reason: str
+    by: str
+
+
 class FleetState:
     """What a fold of the fleet's stream amounts to."""
 
@@ -53,6 +61,8 @@ class FleetState:
         """Swarms that are over, with the reason, oldest first."""
         self.over: dict[str, SwarmSpec] = {}
         """What those were. It follows from the log and decides nothing: no part of the hash."""
+        self.endings: dict[str, Ending] = {}
+        """How those ended, oldest first; as `over` it decides nothing."""
         self.memory: dict[tuple[str, str], KeptState] = {}
         self.memory_bytes = 0
         """Sizes of all values together."""
@@ -255,12 +265,14 @@ def evolve(state: FleetState, event: f.FleetEvent) -> None:
         case f.SwarmEnded():
             was = state.swarms.pop(event.swarm, None)
             state.ended[event.swarm] = event.reason
+            state.endings[event.swarm] = Ending(state.now_ms, event.reason, event.by)
             if was is not None:
                 state.over[event.swarm] = was
             if len(state.ended) > SWARMS_ENDED_MAX:
                 oldest = next(iter(state.ended))
                 del state.ended[oldest]
                 state.over.pop(oldest, None)
+                state.endings.pop(oldest, None)
             _answer(state, event.command, Answer(state.now_ms, event.swarm))
         case f.MemoryStored():
             _forget(state, (event.namespace, event.key))

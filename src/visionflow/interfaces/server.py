@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from visionflow.interfaces.connections import Connections
 from visionflow.interfaces.jobs import Jobs
+from visionflow.runtime.ended import EndedSwarms
 from visionflow.runtime.fleet import FleetLog
 from visionflow.runtime.swarms import Swarms
 from visionflow.settings.agents import AgentSettings
@@ -35,10 +36,12 @@ class Server:
         jobs: Jobs,
         lines: Lines,
         now_ms: Callable[[], int],
+        ended: EndedSwarms,
     ) -> None:
         self.settings = settings
         self.templates = templates
         self.swarms = swarms
+        self.ended = ended
         self.fleet = fleet
         self.jobs = jobs
         self.lines = lines

@@ -143,6 +143,10 @@ class Views(Protocol):
         """How many tasks there are by status."""
         ...
 
+    def completion_ms(self) -> float | None:
+        """What completed tasks took from submission to completion, in milliseconds, on average."""
+        ...
+
     def figures(self, from_ms: int, to_ms: int, recent: int, types: int) -> Figures:
         """What happened after `from_ms`, up to and with `to_ms`, with so many of the latest
         failures and so many of the most frequent types."""

@@ -154,6 +154,11 @@ class Queries:
         self.catch_up()
         return self._views.counts()
 
+    def completion_ms(self) -> float | None:
+        """What completed tasks took from submission to completion, in milliseconds, on average."""
+        self.catch_up()
+        return self._views.completion_ms()
+
     def figures(self, from_ms: int, to_ms: int, recent: int = 10, types: int = 0) -> Figures:
         """What happened after `from_ms`, up to and with `to_ms`; see `Views.figures`."""
         with self._lock:

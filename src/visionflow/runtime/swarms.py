@@ -20,6 +20,7 @@ from visionflow.domain.events import AnyEvent
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL
 from visionflow.engine.state import AgentState, Answer, Denial, SwarmState
+from visionflow.ports.blobs import Blobs
 from visionflow.runtime.node import Node, Stopped
 from visionflow.runtime.queries import Queries
 
@@ -71,6 +72,11 @@ class LiveSwarm:
         """The time to stamp commands with."""
         return self.node.intake.now_ms()
 
+    @property
+    def blobs(self) -> Blobs:
+        """Values that are too large for its log."""
+        return self.node.intake.blobs
+
     async def ask(self, command: AnyCommand) -> Answer:
         """Have a command decided; returns once that is durable.
 
@@ -112,7 +118,7 @@ class LiveSwarm:
         # Who asked may go away; the thread goes on, and the file must stay open for it.
         self._reading[reading] = None
         reading.add_done_callback(lambda _: self._reading.pop(reading, None))
-        return await reading
+        return await asyncio.shield(reading)
 
     async def read_out(self) -> None:
         """Wait until nobody reads any more; from now on nobody can."""
@@ -330,6 +336,13 @@ class Swarms:
         finally:
             self._leaving.pop(swarm.id, None)
             self._ending.pop(swarm.id, None)
+
+    async def gone(self, swarm: str) -> None:
+        """Wait until nothing of a swarm that is being ended is open here; at once otherwise."""
+        ending = self._ending.get(swarm)
+        if ending is not None:
+            with suppress(Exception):  # Whoever ends it is told.
+                await asyncio.shield(ending)
 
     async def close(self, kill: bool = False) -> None:
         """Let go of all of them; they are taken up again another time. Until each is closed it can

@@ -185,6 +185,11 @@ class SqliteViews:
         rows = self._rows("SELECT status, count(*) FROM tasks GROUP BY status ORDER BY status")
         return {cast(str, row[0]): cast(int, row[1]) for row in rows}
 
+    def completion_ms(self) -> float | None:
+        """See `Views`."""
+        took = "SELECT avg(ended_ms - submitted_ms) FROM tasks WHERE status = 'completed'"
+        return cast("float | None", self._rows(took)[0][0])
+
     def figures(self, from_ms: int, to_ms: int, recent: int, types: int) -> Figures:
         """See `Views`."""
         return figures_of(self._rows, from_ms, to_ms, recent, types)

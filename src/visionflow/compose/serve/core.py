@@ -9,6 +9,7 @@ from visionflow.adapters.host_os import OsHost
 from visionflow.adapters.lines import LineLog
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.compose.ground import Ground
+from visionflow.runtime.ended import EndedSwarms
 from visionflow.runtime.fleet import FleetLog
 from visionflow.runtime.swarms import Swarms
 from visionflow.settings.agents import AgentSettings
@@ -99,3 +100,4 @@ class Core(msgspec.Struct, frozen=True):
     ground: Ground
     fleet: FleetLog
     swarms: Swarms
+    ended: EndedSwarms

@@ -28,6 +28,7 @@ from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.interfaces.server import Server
 from visionflow.runtime.chronicle import Chronicle, FleetChronicle
+from visionflow.runtime.ended import EndedSwarms, Reads
 from visionflow.runtime.fleet import FleetLog
 from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
@@ -119,6 +120,7 @@ async def open_server(
             jobs=jobs,
             lines=core.lines,
             now_ms=core.host.now_ms,
+            ended=core.ended,
         )
         await core.swarms.recover()
         await jobs.recover()
@@ -171,7 +173,9 @@ async def _core(
     opened = _Opened(ground, store)
     swarms = Swarms(fleet, opened.open, opened.close, settings.agents_max)
     opening.push_async_callback(swarms.close, True)
-    return Core(settings, store, templates, log, blobs, host, lines, ground, fleet, swarms)
+    ended = EndedSwarms(fleet.state, blobs, opened.reads, swarms.gone)
+    opening.push_async_callback(ended.close)
+    return Core(settings, store, templates, log, blobs, host, lines, ground, fleet, swarms, ended)
 
 
 async def _close_fleet(fleet: FleetLog, failure: "asyncio.Future[BaseException]") -> None:
@@ -220,6 +224,13 @@ class _Opened:
         self._views[spec.id] = views
         queries = Queries(self._ground.log, spec.id, views, lambda: control.head.seq)
         return LiveSwarm(spec, node, queries)
+
+    def reads(self, swarm: str) -> Reads:
+        """To read a swarm that is over. Blocks."""
+        log = self._ground.log
+        views = SqliteViews(self._store.views / f"{one_word(swarm)}.db")
+        head = log.head(swarm).seq
+        return Reads(Queries(log, swarm, views, lambda: head), views.close)
 
     async def close(self, swarm: LiveSwarm, kill: bool) -> None:
         await self._ground.close_swarm(swarm.id, kill)

@@ -11,8 +11,9 @@ from visionflow.domain.errors import UnknownAgent, UnknownSwarm, UsageError
 from visionflow.engine.state import AgentState
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
-from visionflow.interfaces.tools.finding import find_agent, open_swarm
+from visionflow.interfaces.tools.finding import find_agent, readable_swarm
 from visionflow.interfaces.tools.forms import about
+from visionflow.interfaces.tools.locating import ended_since, places
 from visionflow.interfaces.tools.showing import (
     AgentShown,
     Allocated,
@@ -24,6 +25,7 @@ from visionflow.interfaces.tools.showing import (
 )
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.ports.views import AgentRow
+from visionflow.runtime.ended import AnySwarm
 from visionflow.runtime.intake import unpack
 from visionflow.runtime.swarms import LiveSwarm
 
@@ -65,9 +67,9 @@ def listing(server: Server) -> AnyTool:
         if not 1 <= given.limit <= PAGE_MAX:
             raise UsageError(f"limit is {given.limit}; it is 1 to {PAGE_MAX}.")
         if given.swarm_id == "all" or (given.swarm_id is None and not server.swarms.all()):
-            places, name = server.swarms.all(), None
+            places, name = list[AnySwarm](server.swarms.all()), None
         else:
-            found = open_swarm(server, call, given.swarm_id)
+            found = readable_swarm(server, call, given.swarm_id)
             places, name = [found], found.id
         for place in places:
             call.saw(place)
@@ -76,6 +78,7 @@ def listing(server: Server) -> AnyTool:
         kept = [
             shown(place, agent)
             for place in places
+            if isinstance(place, LiveSwarm)  # In one that is over there is nobody.
             for agent in place.state.agents.values()
             if _fits(given, agent.spec.type, agent.status, agent.spec.capabilities)
         ]
@@ -95,7 +98,7 @@ def listing(server: Server) -> AnyTool:
     )
 
 
-async def _left(places: list[LiveSwarm], name: str | None, given: AgentList) -> Agents:
+async def _left(places: list[AnySwarm], name: str | None, given: AgentList) -> Agents:
     kept: list[AgentShown] = []
     for place in places:
         rows: list[AgentRow] = []
@@ -104,9 +107,14 @@ async def _left(places: list[LiveSwarm], name: str | None, given: AgentList) -> 
         kept.extend(
             row_shown(place.id, row)
             for row in rows
-            if _fits(given, row.type, row.status, row.capabilities)
+            if _fits(given, row.type, _left_as(place, row), row.capabilities)
         )
     return _page(kept, name, given)
+
+
+def _left_as(place: AnySwarm, row: AgentRow) -> str:
+    """In a swarm that is over everybody has left, though a crash may have kept that unsaid."""
+    return row.status if isinstance(place, LiveSwarm) else AgentStatus.TERMINATED
 
 
 def _fits(given: AgentList, kind: str, status: str, capabilities: tuple[str, ...]) -> bool:
@@ -174,7 +182,7 @@ def status(server: Server) -> AnyTool:
     def run(call: Call, given: AgentStatusOf) -> AgentTold | Awaitable[AgentTold]:
         try:
             swarm, agent = find_agent(server, call, given.agent_id, given.swarm_id)
-        except UnknownAgent as error:
+        except (UnknownAgent, UnknownSwarm) as error:
             return _told_of_left(server, call, given, error)
         call.saw(swarm)
         if agent.spec.config.blob is not None:
@@ -227,11 +235,13 @@ async def _told_with_blob(swarm: LiveSwarm, agent: AgentState) -> AgentTold:
 
 async def find_left(
     server: Server, call: Call, agent: str, swarm: str | None
-) -> tuple[LiveSwarm, AgentRow] | None:
+) -> tuple[AnySwarm, AgentRow] | None:
     """An agent that has left, by id, else the latest of this name."""
-    places = server.swarms.all() if swarm is None else [open_swarm(server, call, swarm)]
-    named: tuple[LiveSwarm, AgentRow] | None = None
-    for place in places:
+    looked = places(server, call, swarm)
+    if swarm is None:
+        looked += ended_since(server, call, agent)
+    named: tuple[AnySwarm, AgentRow] | None = None
+    for place in looked:
         rows: list[AgentRow] = []
         with suppress(UnknownSwarm):  # It ended while another was looked at.
             rows = await place.read(lambda queries: queries.agents())
@@ -244,7 +254,7 @@ async def find_left(
 
 
 async def _told_of_left(
-    server: Server, call: Call, given: AgentStatusOf, error: UnknownAgent
+    server: Server, call: Call, given: AgentStatusOf, error: UnknownAgent | UnknownSwarm
 ) -> AgentTold:
     found = await find_left(server, call, given.agent_id, given.swarm_id)
     if found is None:

@@ -13,8 +13,10 @@ from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.engine.state import AgentState
 from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.recording import command_id, once
 from visionflow.interfaces.tools.tool import Call
+from visionflow.runtime.ended import AnySwarm
 from visionflow.runtime.swarms import LiveSwarm
 
 LATEST_MAX = 10_000
@@ -83,16 +85,42 @@ def open_swarm(server: Server, call: Call, given: str | None) -> LiveSwarm:
     if given is not None:
         found = server.swarms.find(given)
         if found is None:
-            raise UnknownSwarm(
-                f"There is no swarm {given[:100]!r}.",
-                hint="swarm_list has those that there are; swarm_init makes one.",
-                ids={"swarmId": given[:100]},
-            )
+            raise no_swarm(server, given)
         return remember(server, call, found)
     latest = server.swarms.latest(call.caller.client)
     if latest is None:
         raise UnknownSwarm("There is no swarm yet.", hint="Make one with swarm_init.")
     return latest
+
+
+def no_swarm(server: Server, given: str) -> UnknownSwarm:
+    """There is no such swarm, or it is over: then when that was, and who ended it."""
+    ending, ids = server.fleet.state.endings.get(given), {"swarmId": given[:100]}
+    if ending is None:
+        return UnknownSwarm(
+            f"There is no swarm {given[:100]!r}.",
+            hint="swarm_list has those that there are; swarm_init makes one.",
+            ids=ids,
+        )
+    return UnknownSwarm(
+        f"Swarm {given!r} is over: {ending.by} ended it at {iso(ending.at_ms)} ({ending.reason}).",
+        hint="It can still be read; swarm_init makes another, of another id.",
+        ids=ids,
+    )
+
+
+def readable_swarm(server: Server, call: Call, given: str | None) -> AnySwarm:
+    """The same, also one that is over, where its id is given.
+
+    Raises:
+        UnknownSwarm: there never was one, or that is forgotten.
+    """
+    if given is not None and server.swarms.find(given) is None:
+        found = server.ended.find(given)
+        if found is not None:
+            call.saw(server.fleet)
+            return found
+    return open_swarm(server, call, given)
 
 
 async def swarm_or_new(
@@ -114,11 +142,7 @@ async def swarm_or_new(
         return (known if given is None else remember(server, call, known)), made_before
     identity = new_swarm_id(server) if given is None else checked_swarm_id(given)
     if given is not None and given in server.fleet.state.ended:
-        raise UnknownSwarm(
-            f"Swarm {given!r} is over: {server.fleet.state.ended[given]}.",
-            hint="Use another id, or make a swarm with swarm_init.",
-            ids={"swarmId": given},
-        )
+        raise no_swarm(server, given)
     spec = SwarmSpec(id=identity, limits=limits_for(server))
 
     async def make() -> LiveSwarm:

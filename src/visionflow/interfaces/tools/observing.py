@@ -21,7 +21,7 @@ from visionflow.domain.swarms import Strategy, Topology
 from visionflow.domain.tasks import Payload, Priority
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
-from visionflow.interfaces.tools.finding import open_swarm
+from visionflow.interfaces.tools.finding import readable_swarm
 from visionflow.interfaces.tools.forms import about, form, number_in
 from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.tasks import CURSOR, checked_limit
@@ -115,9 +115,9 @@ class ObservingTools:
 
     async def events(self, call: Call, given: EventsArguments) -> Events:
         """A page of a swarm's log."""
-        swarm = open_swarm(self._server, call, given.swarm_id)
+        swarm = readable_swarm(self._server, call, given.swarm_id)
         kinds, after = kinds_of(given.types), _after(given.cursor, given.since)
-        limit, blobs = checked_limit(given.limit), swarm.node.intake.blobs
+        limit, blobs = checked_limit(given.limit), swarm.blobs
 
         def read_and_show(page: EventPage) -> list[EventShown]:
             return [shown(row, blobs) for row in page.events]

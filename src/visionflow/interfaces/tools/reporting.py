@@ -13,7 +13,7 @@ from visionflow.domain.access import READERS
 from visionflow.domain.errors import UsageError
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
-from visionflow.interfaces.tools.finding import open_swarm
+from visionflow.interfaces.tools.finding import readable_swarm
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.moments import iso, seconds
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
@@ -131,7 +131,7 @@ class ReportingTools:
         """Figures of a swarm."""
         if given.timeframe <= 0:
             raise UsageError("timeframe is 0; it is a length of time such as 24h.")
-        swarm = open_swarm(self._server, call, given.swarm_id)
+        swarm = readable_swarm(self._server, call, given.swarm_id)
         await swarm.settled()
         until_ms = swarm.now_ms
         from_ms = until_ms - given.timeframe

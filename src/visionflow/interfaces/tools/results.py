@@ -25,8 +25,8 @@ from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.interfaces.tools.waiting import ended
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.views import TaskRow
+from visionflow.runtime.ended import AnySwarm
 from visionflow.runtime.intake import unpack
-from visionflow.runtime.swarms import LiveSwarm
 
 RESULT_BYTES_MAX = 1_048_576
 """Of the JSON of one result."""
@@ -143,7 +143,7 @@ class ResultTools:
 
     async def _value(
         self,
-        swarm: LiveSwarm,
+        swarm: AnySwarm,
         row: TaskRow,
         parts: list[TaskRow],
         report: Report | None,
@@ -151,7 +151,7 @@ class ResultTools:
         as_text: bool,
     ) -> Value:
         """The result that is asked for, read in a thread: it may be large."""
-        blobs, loop = swarm.node.intake.blobs, asyncio.get_running_loop()
+        blobs, loop = swarm.blobs, asyncio.get_running_loop()
         run = None if report is None else _run(report)
         if report is not None and report.summary is not None and part is None:
             summary = report.summary

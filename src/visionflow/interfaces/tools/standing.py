@@ -14,7 +14,7 @@ from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.moments import iso, iso_or_none, seconds
 from visionflow.interfaces.tools.waiting import progress_of
 from visionflow.ports.views import AttemptRow, TaskRow
-from visionflow.runtime.swarms import LiveSwarm
+from visionflow.runtime.ended import AnySwarm
 
 WAITS_FOR_MAX = 20
 """Tasks that another waits for and that are named."""
@@ -111,7 +111,7 @@ def row_of(task: TaskState) -> TaskRow:
 
 
 def standing(
-    swarm: LiveSwarm, row: TaskRow, attempts: list[AttemptRow], parts: list[TaskRow] | None = None
+    swarm: AnySwarm, row: TaskRow, attempts: list[AttemptRow], parts: list[TaskRow] | None = None
 ) -> TaskStanding:
     """Where it stands. `parts`: of a plan that has left the state, its tasks."""
     state = swarm.state
@@ -187,7 +187,7 @@ def _phases_of(row: TaskRow, parts: list[TaskRow]) -> list[PhaseStanding]:
     return found
 
 
-def _progress(swarm: LiveSwarm, row: TaskRow, live: TaskState | None) -> Progress | None:
+def _progress(swarm: AnySwarm, row: TaskRow, live: TaskState | None) -> Progress | None:
     """How far an open attempt is; of a plan, all of its tasks."""
     found = progress_of(swarm, row.id) if live is not None and row.status not in TERMINAL else None
     signal = swarm.signals.get(row.id)

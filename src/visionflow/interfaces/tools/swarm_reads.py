@@ -1,5 +1,6 @@
 """Tools that tell of swarms: one as it is now, and the list of all. They change nothing."""
 
+from collections.abc import Awaitable
 from itertools import islice
 from typing import Annotated
 from weakref import WeakKeyDictionary
@@ -11,9 +12,12 @@ from visionflow.domain.tasks import Priority, TaskStatus
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.able import nobody_can
 from visionflow.interfaces.tools.arguments import Arguments, Result
-from visionflow.interfaces.tools.finding import open_swarm
+from visionflow.interfaces.tools.finding import readable_swarm
 from visionflow.interfaces.tools.forms import about
+from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+from visionflow.runtime.ended import EndedSwarm
+from visionflow.runtime.queries import Queries
 from visionflow.runtime.swarms import LiveSwarm
 from visionflow.runtime.tally import Tally
 
@@ -116,7 +120,10 @@ class SwarmShown(Result, frozen=True, kw_only=True):
     goal: str
     topology: str
     strategy: str
-    status: str
+    status: Annotated[str, about("active, closed, failed, or ended.")]
+    reason: Annotated[str | None, about("Why it ended.")]
+    ended_at: str | None
+    ended_by: str | None
     max_agents: int
     workspace: str | None
     agents: list[Member]
@@ -129,8 +136,10 @@ def status(server: Server) -> AnyTool:
     """swarm_status."""
     tallies: WeakKeyDictionary[LiveSwarm, Tally] = WeakKeyDictionary()
 
-    def run(call: Call, given: SwarmStatusOf) -> SwarmShown:
-        swarm = open_swarm(server, call, given.swarm_id)
+    def run(call: Call, given: SwarmStatusOf) -> SwarmShown | Awaitable[SwarmShown]:
+        swarm = readable_swarm(server, call, given.swarm_id)
+        if isinstance(swarm, EndedSwarm):
+            return _ended(server, swarm)
         call.saw(swarm)
         tally = tallies.get(swarm)
         if tally is None:
@@ -161,6 +170,9 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally) -> SwarmShown:
         topology=spec.topology,
         strategy=spec.strategy,
         status=word_of(swarm),
+        reason=state.closed,
+        ended_at=None,
+        ended_by=None,
         max_agents=spec.limits.agents_max,
         workspace=workspace_of(server, spec),
         agents=[
@@ -177,6 +189,46 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally) -> SwarmShown:
         task_queue=_queue(swarm, tally),
         metrics=_totals(swarm),
         warnings=[*unused(spec), *_in_vain(swarm, tally)],
+    )
+
+
+async def _ended(server: Server, swarm: EndedSwarm) -> SwarmShown:
+    """What was, from its log: nobody is in it and nothing goes on."""
+
+    def read(queries: Queries) -> tuple[dict[str, int], float | None]:
+        return queries.counts(), queries.completion_ms()
+
+    counts, took_ms = await swarm.read(read)
+    spec, ending = swarm.spec, swarm.ending
+    completed, failed, dead = (
+        counts.get(each, 0)
+        for each in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.DEAD_LETTER)
+    )
+    ends = completed + failed + dead
+    return SwarmShown(
+        swarm_id=swarm.id,
+        name=spec.name,
+        goal=spec.goal,
+        topology=spec.topology,
+        strategy=spec.strategy,
+        status="ended",
+        reason=ending.reason,
+        ended_at=iso(ending.at_ms),
+        ended_by=ending.by,
+        max_agents=spec.limits.agents_max,
+        workspace=workspace_of(server, spec),
+        agents=[],
+        task_queue=Queue(
+            **{str(each): counts.get(each, 0) for each in TaskStatus},
+            oldest_wait_seconds=None,
+            by_priority={},
+        ),
+        metrics=Totals(
+            tasks_completed=completed,
+            avg_completion_time=None if took_ms is None else took_ms / 1_000,
+            success_rate=completed / ends if ends else None,
+        ),
+        warnings=[],
     )
 
 

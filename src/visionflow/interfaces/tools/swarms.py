@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from visionflow.domain import commands as c
 from visionflow.domain.access import ADMINS, OPERATORS
-from visionflow.domain.errors import UnknownSwarm, UsageError
+from visionflow.domain.errors import UsageError
 from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
 from visionflow.engine.state import Answer
 from visionflow.interfaces.server import Server
@@ -13,6 +13,7 @@ from visionflow.interfaces.tools.ending import Surplus, counted, end_surplus
 from visionflow.interfaces.tools.finding import (
     limits_for,
     new_swarm_id,
+    no_swarm,
     open_swarm,
     remember,
 )
@@ -200,11 +201,7 @@ def _destroy(server: Server) -> AnyTool:
         swarm = server.swarms.find(name)
         command = command_id(call, DESTROY)
         if swarm is None and (command is None or name not in server.fleet.state.ended):
-            raise UnknownSwarm(
-                f"There is no swarm {name[:100]!r}.",
-                hint="swarm_list has those that there are.",
-                ids={"swarmId": name[:100]},
-            )
+            raise no_swarm(server, name)
         agents = None if swarm is None else len(swarm.state.agents)
         cancelled = 0 if swarm is None else swarm.state.counters.cancelled
         await recorded(

@@ -9,10 +9,11 @@ from visionflow.domain.errors import Refused, UnknownTask, UsageError
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
-from visionflow.interfaces.tools.finding import open_swarm
+from visionflow.interfaces.tools.finding import readable_swarm
 from visionflow.interfaces.tools.forms import about, form, number_in
 from visionflow.interfaces.tools.locating import (
-    agent_named,
+    agent_in,
+    live_place_of,
     living,
     parts_of,
     place_of,
@@ -24,6 +25,7 @@ from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.standing import TaskStanding, row_of, standing, why
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.ports.views import TaskFilter, TaskRow
+from visionflow.runtime.ended import AnySwarm
 from visionflow.runtime.intake import sound
 from visionflow.runtime.swarms import LiveSwarm
 
@@ -109,8 +111,8 @@ class TaskTools:
 
     async def list(self, call: Call, given: ListArguments) -> Listed:
         """A page of tasks in the order of submission."""
-        swarm = open_swarm(self._server, call, given.swarm_id)
-        agent = None if given.agent_id is None else agent_named(swarm, given.agent_id)
+        swarm = readable_swarm(self._server, call, given.swarm_id)
+        agent = None if given.agent_id is None else await agent_in(swarm, given.agent_id)
         wanted = TaskFilter(
             statuses=statuses_in(given.status), agent=agent, parent=given.parent, type=given.type
         )
@@ -132,7 +134,7 @@ class TaskTools:
 
     async def cancel(self, call: Call, given: CancelArguments) -> Changed:
         """End a task, and its parts if it is a plan."""
-        swarm = await place_of(self._server, call, given.task_id, given.swarm_id)
+        swarm = await live_place_of(self._server, call, given.task_id, given.swarm_id)
         command = command_id(call, "task_cancel")
         asked = c.CancelTask(
             now_ms=swarm.now_ms, command=command, task=given.task_id, reason=given.reason
@@ -141,7 +143,7 @@ class TaskTools:
 
     async def retry(self, call: Call, given: TaskArguments) -> Changed:
         """Queue an ended task again."""
-        swarm = await place_of(self._server, call, given.task_id, given.swarm_id)
+        swarm = await live_place_of(self._server, call, given.task_id, given.swarm_id)
         command = command_id(call, "task_retry")
         asked = c.RetryTask(now_ms=swarm.now_ms, command=command, task=given.task_id)
         return await self._change(call, "task_retry", swarm, asked)
@@ -221,7 +223,7 @@ def _after(cursor: str | None) -> tuple[int, str] | None:
     return at_ms, task
 
 
-def _shown(swarm: LiveSwarm, row: TaskRow) -> TaskShown:
+def _shown(swarm: AnySwarm, row: TaskRow) -> TaskShown:
     live = swarm.state.tasks.get(row.id)
     reason = row.reason if live is None or live.status != row.status else why(swarm.state, live)
     return TaskShown(

@@ -15,6 +15,7 @@ from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.able import in_vain, kept_waiting, nobody_takes
 from visionflow.interfaces.tools.tool import Call
 from visionflow.runtime.completions import Ended
+from visionflow.runtime.ended import AnySwarm
 from visionflow.runtime.swarms import LiveSwarm
 
 LOOK_S = 0.25
@@ -29,7 +30,7 @@ TAKEN_BACK = "the call that began it was taken back"
 
 async def ended(
     server: Server,
-    swarm: LiveSwarm,
+    swarm: AnySwarm,
     task: str,
     call: Call,
     timeout_ms: int | None,
@@ -46,7 +47,7 @@ async def ended(
     Raises:
         VisionFlowError: nothing is decided in this swarm any more, and the task has not ended.
     """
-    if task in swarm.state.tasks:
+    if isinstance(swarm, LiveSwarm) and task in swarm.state.tasks:
         telling = Telling(server, swarm, task, call)
         over = await _until_over(swarm, task, call, timeout_ms, begun_here, telling)
         if not over:
@@ -148,7 +149,7 @@ class Telling:
         self._call.on_progress(fraction, note)
 
 
-def progress_of(swarm: LiveSwarm, task: str) -> tuple[float | None, str] | None:
+def progress_of(swarm: AnySwarm, task: str) -> tuple[float | None, str] | None:
     """How far a task is, 0 to 1 or unknown, and what it is at; `None`: nothing is known of it.
 
     What it tells may leave once the swarm is settled.
@@ -169,7 +170,7 @@ def progress_of(swarm: LiveSwarm, task: str) -> tuple[float | None, str] | None:
 
 
 def _of_plan(
-    swarm: LiveSwarm, state: SwarmState, task: TaskState, plan: PlanState
+    swarm: AnySwarm, state: SwarmState, task: TaskState, plan: PlanState
 ) -> tuple[float, str]:
     done, count = 0.0, 0
     notes: list[str] = []
@@ -195,7 +196,7 @@ def _of_plan(
     return done / max(1, count), told[:NOTE_CHARS_MAX]
 
 
-def _said(swarm: LiveSwarm, task: TaskState) -> tuple[float | None, str]:
+def _said(swarm: AnySwarm, task: TaskState) -> tuple[float | None, str]:
     """What the open attempt of a task last said of itself."""
     signal = swarm.signals.get(task.spec.id)
     if signal is None or signal.attempt != task.attempt:
