@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.truth.world import World
+from tests.truth.logged_world import World
 
 
 class Among:

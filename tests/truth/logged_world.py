@@ -313,6 +313,8 @@ class World:
         self.reserved: dict[str, Any] = {}
         self.reserved_ms: dict[str, int] = {}
         self.ended: dict[str, str] = {}
+        self.ends: dict[str, tuple[int, str]] = {}
+        """When, and by whom."""
         self.memory: dict[tuple[str, str], Any] = {}
         log = SqliteLog.open(home / "server" / "log.db", read_only=True)
         try:
@@ -335,6 +337,7 @@ class World:
                 self.reserved_ms[event.spec.id] = fleet.at_ms
             elif isinstance(event, f.SwarmEnded):
                 self.ended[event.swarm] = event.reason
+                self.ends[event.swarm] = (fleet.at_ms, event.by)
             elif isinstance(event, f.MemoryStored):
                 self.memory[event.namespace, event.key] = event
             elif isinstance(event, f.MemoryExpired):

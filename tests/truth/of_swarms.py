@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.truth.checking import Among, At, Between, Source
 from tests.truth.of_agents import SURPLUS, shown, staying
-from tests.truth.origins import Table, given, mean, share, swarm_id, words
+from tests.truth.origins import Table, given, iso, mean, share, swarm_id, words
 from visionflow.domain import events as e
 from visionflow.domain.tasks import Priority
 
@@ -66,14 +66,32 @@ def completions(swarm: Any) -> list[float]:
     ]
 
 
+def ended(at: At) -> bool:
+    return at.reply["swarmId"] in at.world.ended
+
+
+def success(at: At) -> float | None:
+    """Of a swarm that lives, of all ends there ever were; of one that is over, of how tasks are."""
+    done, swarm = at.swarm.standing("completed"), at.swarm
+    bad = (("failed", e.TaskFailed), ("dead_letter", e.TaskDeadLettered))
+    count = sum(
+        swarm.standing(word) if ended(at) else at.facts["ever"](swarm, kind) for word, kind in bad
+    )
+    return share(done, done + count)
+
+
 SWARM_STATUS: Table = {
     "swarmId": swarm_id,
     "name": lambda at: at.swarm.spec.name,
     "goal": lambda at: at.swarm.spec.goal,
     "topology": lambda at: at.swarm.spec.topology,
     "strategy": lambda at: at.swarm.spec.strategy,
-    "status": lambda at: word(at.swarm),
-    "maxAgents": lambda at: at.swarm.agents_max[-1],
+    "status": lambda at: "ended" if ended(at) else word(at.swarm),
+    "reason": lambda at: at.world.ended.get(at.reply["swarmId"], at.swarm.closed),
+    "endedAt": lambda at: iso(at.world.ends[at.reply["swarmId"]][0]) if ended(at) else None,
+    "endedBy": lambda at: at.world.ends[at.reply["swarmId"]][1] if ended(at) else None,
+    # Of one that is over, what it was made with: only its own stream knows of changes.
+    "maxAgents": lambda at: at.swarm.agents_max[0 if ended(at) else -1],
     "workspace": place_of,
     **shown("agents[]"),
     **queue("pending", "queued", "assigned", "running", "blocked", "orchestrating"),
@@ -82,12 +100,7 @@ SWARM_STATUS: Table = {
     "taskQueue.byPriority.*": queued_of,
     "metrics.tasksCompleted": lambda at: at.swarm.standing("completed"),
     "metrics.avgCompletionTime": lambda at: mean(completions(at.swarm)),
-    "metrics.successRate": lambda at: share(
-        at.swarm.standing("completed"),
-        at.swarm.standing("completed")
-        + at.facts["ever"](at.swarm, e.TaskFailed)
-        + at.facts["ever"](at.swarm, e.TaskDeadLettered),
-    ),
+    "metrics.successRate": success,
     "warnings[]": words,
 }
 

@@ -19,9 +19,9 @@ import visionflow.settings
 from tests.faces.every_face import place, request
 from tests.serve.server_process import Served, serving
 from tests.truth.checking import At, Between, Checker
+from tests.truth.logged_world import World
 from tests.truth.of_agents import born
 from tests.truth.origins import iso
-from tests.truth.world import World
 from tests.web.webbed import ask
 from visionflow.domain.events import AnyEvent
 
