@@ -19,6 +19,7 @@ from orchestra import WAIT_S, Orchestrator, run, spec, task, unpacked
 from visionflow.adapters.files import FileBlobs
 from visionflow.adapters.host_os import OsHost, OsProcess
 from visionflow.adapters.hub import BlockingPublisher, Claim, Grant, Hub, worker_grant
+from visionflow.adapters.title import PADDING
 from visionflow.agents.loading import load_agent_class
 from visionflow.domain.errors import ConfigError
 from visionflow.domain.messages import (
@@ -121,7 +122,7 @@ class Fleet:
     async def start(self, secret: bytes = b"hush", **changes: Any) -> Orchestrator:
         await self.hub.listen(self.socket)
         self.process = self.host.spawn(
-            [sys.executable, "-P", "-m", "visionflow.compose.worker"],
+            [sys.executable, "-P", "-m", "visionflow.compose.worker", PADDING],
             {**os.environ, "VISIONFLOW_WORKER": json.dumps(self.order(**changes))},
             secret,
             str(self.folder / "out"),
@@ -168,6 +169,10 @@ def test_a_worker_says_hello_works_beats_and_stops(tmp_path: Path) -> None:
         beats = await orchestrator.wait_for(Heartbeat, 2)
         assert beats[-1] == Heartbeat("w1", 1, ())
         assert Path(f"/proc/{fleet.process.pid}/comm").read_text() == "visionflow w1\n"
+        shown = Path(f"/proc/{fleet.process.pid}/cmdline").read_bytes()
+        assert shown.rstrip(b"\0") == b"visionflow w1 a1", "what ps and htop show"
+        environment = Path(f"/proc/{fleet.process.pid}/environ").read_bytes()
+        assert b"VISIONFLOW_WORKER=" in environment, "what lies behind the title is as it was"
         os.kill(fleet.process.pid, signal.SIGINT)
         orchestrator.tell(HostAgent(spec("a2", "no.such.module:Thing")))
         (down,) = await orchestrator.wait_for(AgentDown)

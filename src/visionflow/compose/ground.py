@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from visionflow.adapters.hub import Claim, Grant, Hub, socket_path_for, worker_grant
+from visionflow.adapters.title import PADDING
 from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.engine.effects import StartWorker
@@ -180,6 +181,6 @@ class Ground:
         env = dict(os.environ) | {"VISIONFLOW_WORKER": json.dumps(order)}
         for name in UNSEEN:
             env.pop(name, None)
-        argv = (sys.executable, "-P", "-m", "visionflow.compose.worker")
+        argv = (sys.executable, "-P", "-m", "visionflow.compose.worker", PADDING)
         held = None if effect.memory_bytes is None else over_ceiling
         return Launch(argv, env, str(self._places.workers), held)

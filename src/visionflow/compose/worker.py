@@ -23,6 +23,7 @@ from visionflow.adapters.host_os import OsHost
 from visionflow.adapters.hub.blocking import BlockingPublisher
 from visionflow.adapters.hub.client import connect
 from visionflow.adapters.hub.guard import Claim
+from visionflow.adapters.title import Title
 from visionflow.agents.base import AgentContext
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import ConfigError, VisionFlowError
@@ -77,10 +78,10 @@ def main() -> NoReturn:
         del os.environ[name]
     if not order.orphan_grace_ms:
         watch_parent(descriptor, lambda: end_with_group(exits.ORPHANED))
-    _set_title(order.worker)
+    title = Title(f"visionflow {order.worker}")
     sys.setswitchinterval(SWITCH_S)
     sys.path.extend(path for path in order.import_paths if path not in sys.path)
-    asyncio.run(_serve(order, secret))
+    asyncio.run(_serve(order, secret, title))
     raise AssertionError("a worker ends from inside its loop")
 
 
@@ -94,12 +95,6 @@ def _order() -> WorkerOrder:
         ) from error
 
 
-def _set_title(worker: str) -> None:
-    # Tools that list processes show this; the arguments name the package as they are.
-    with suppress(OSError), open("/proc/self/comm", "w") as file:
-        file.write(f"visionflow {worker}"[:15])
-
-
 def _end(code: int) -> NoReturn:
     with suppress(OSError, ValueError):
         sys.stdout.flush()
@@ -110,7 +105,7 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-async def _serve(order: WorkerOrder, secret: str) -> NoReturn:
+async def _serve(order: WorkerOrder, secret: str, title: Title) -> NoReturn:
     loop = asyncio.get_running_loop()
     identity = Identity(order.worker, order.incarnation, secret, order.swarm, os.getpid())
     host = OsHost(loop)
@@ -132,6 +127,7 @@ async def _serve(order: WorkerOrder, secret: str) -> NoReturn:
         threads=OsThreads(loop),
         make_context=make_context,
         on_worn_out=lambda: session.end(exits.WORN_OUT),
+        on_hosted=lambda agents: title.show(" ".join(("visionflow", order.worker, *agents))),
     )
     session = WorkerSession(identity, dial, host, executor, order.orphan_grace_ms)
     heartbeat = ThreadHeartbeat(

@@ -70,10 +70,12 @@ class Executor:
         make_context: Callable[[AgentSpec, Callable[[str, str], None]], AgentContext],
         load: Callable[[str], type[BaseAgent]] = load_agent_class,
         on_worn_out: Callable[[], None] | None = None,
+        on_hosted: Callable[[list[str]], None] | None = None,
     ) -> None:
         """`make_context` gets the agent's spec and where its log lines go (level, text).
 
-        `on_worn_out` is called when too many attempts had to be given up.
+        `on_worn_out` is called when too many attempts had to be given up, `on_hosted` with the ids
+        of the agents that are here whenever that has changed.
         """
         self.loop = asyncio.get_running_loop()
         self.threads = threads
@@ -81,7 +83,7 @@ class Executor:
         self._host = host
         self._on_worn_out = on_worn_out
         self._reporter: Reporter | None = None
-        self._hosting = Hosting(self, make_context, load)
+        self._hosting = Hosting(self, make_context, load, on_hosted)
         self._attempts: dict[str, RunningAttempt] = {}
         self._finished: dict[str, int] = {}
         self._running: dict[RunningAttempt, None] = {}

@@ -50,10 +50,13 @@ class Hosting:
         office: Office,
         make_context: Callable[[AgentSpec, Callable[[str, str], None]], AgentContext],
         load: Callable[[str], type[BaseAgent]],
+        on_hosted: Callable[[list[str]], None] | None = None,
     ) -> None:
+        """`on_hosted` is called with the ids of the agents that are here when that changed."""
         self._office = office
         self._make_context = make_context
         self._load = load
+        self._on_hosted = on_hosted
         self._agents: dict[str, tuple[BaseAgent, Lane]] = {}
         self._revisions: dict[str, int] = {}
         """Of each agent that is up or being built: which version of it that is."""
@@ -93,6 +96,7 @@ class Hosting:
         self._revisions[spec.id] = revision
         building = self._build(spec, revision, before)
         self._building[spec.id] = self._office.loop.create_task(building)
+        self._changed()
 
     def drop(self, agent: str) -> None:
         """End it, and say so also when it was not here."""
@@ -103,6 +107,11 @@ class Hosting:
         if agent not in self._ending:
             known = self._agents.pop(agent, None)
             self._ending[agent] = self._office.loop.create_task(self._end(agent, known))
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._on_hosted is not None:
+            self._on_hosted([*self._agents, *self._building])
 
     async def close(self) -> None:
         """End all agents, without a report."""
@@ -128,6 +137,7 @@ class Hosting:
         except BaseException as error:
             reason = _why_not_up(error)
             self._building.pop(spec.id, None)
+            self._changed()
             self._office.send(AgentDown(spec.id, reason[:REASON_CHARS_MAX], revision=revision))
             wanted = self.outdated.pop(spec.id, None)
             if wanted is not None:
