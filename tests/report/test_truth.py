@@ -231,7 +231,7 @@ def _asked(*answers: Answer, completeness: float | None = 0.0) -> RunFacts:
 
 def test_where_no_term_has_a_line_nothing_answers() -> None:
     view = view_of(_asked(Answer(("moon",), (), 0), Answer(("cheese",), (), 0)))
-    assert (view.headline, view.tone) == ("Nothing in this repository answers.", "unsure")
+    assert (view.headline, view.tone) == ("Nothing in this repository answers it.", "unsure")
     found = Answer(("moon",), (Citation("a.py", 1, "moon", "code"),), 1)
     assert view_of(_asked(found, Answer(("cheese",), (), 0))).tone == "good"
 

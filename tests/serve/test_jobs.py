@@ -498,3 +498,27 @@ def test_a_goal_that_comes_while_a_team_leaves_forms_its_own(tmp_path: Path) -> 
         assert not set(first["formedAgents"]) & set(second["formedAgents"])
 
     on_desk(tmp_path, use)
+
+
+def test_what_the_repository_does_not_answer_is_said_in_the_reply(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        goals = ("Explain quantum mechanics", "Explain where double and quantum are", EXPLAIN)
+        found = [await desk.call("task_orchestrate", task=goal, wait=True) for goal in goals]
+        none, half, all_of_it = found
+        assert {each["status"] for each in found} == {"completed"}
+        assert none["result"]["headline"] == "Nothing in this repository answers it."
+        assert none["warnings"] == [
+            "Nothing in this repository answers it.",
+            "The completeness of the answer is 0.0; no line has quantum, mechanics.",
+        ]
+        assert half["warnings"] == ["The completeness of the answer is 0.5; no line has quantum."]
+        assert all_of_it["warnings"] == []
+        for each in found:
+            results = await desk.call("task_results", taskId=each["taskId"])
+            assert results["warnings"] == each["warnings"]
+        cheese = "Test whether the moon is made of cheese"
+        tested = await desk.call("task_orchestrate", task=cheese, wait=True)
+        (doubt,) = tested["warnings"]
+        assert doubt == "Incomplete: what could be checked passed. Could not be told: tests."
+
+    on_desk(tmp_path, use)

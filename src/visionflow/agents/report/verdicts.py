@@ -19,7 +19,7 @@ from visionflow.agents.report.telling import Teller, named, percent, plural
 from visionflow.agents.report.trust import grave, hidden_in
 from visionflow.agents.report.values import GateLine
 
-NOTHING_ANSWERS = "Nothing in this repository answers."
+NOTHING_ANSWERS = "Nothing in this repository answers it."
 _NO_CHANGE = "there is no change to judge"
 
 

@@ -149,7 +149,9 @@ class ServerJobs:
             answer = await swarm.ask(hand.command)
             if answer.subject not in (None, root):
                 return await self._told(swarm, answer.subject, hand.known)
-            return await told(swarm, root, hand.known, self._estimates)
+            return await told(
+                swarm, root, hand.known, self._estimates, self.planner.teams.full(swarm)
+            )
         folder = self._store.place(root)
         try:
             await self._hand_in(folder, hand.order, swarm)
@@ -163,7 +165,7 @@ class ServerJobs:
         order = None if folder is None else await self._in_thread(folder.read_order)
         if folder is not None and order is not None:
             known = self.planner.known(folder, order, swarm, known)
-        return await told(swarm, root, known, self._estimates)
+        return await told(swarm, root, known, self._estimates, self.planner.teams.full(swarm))
 
     def report(self, task: str) -> Report | None:
         """See `Jobs.report`."""

@@ -53,6 +53,18 @@ class Teams:
         own = swarm.spec.limits.agents_max - len(swarm.state.agents)
         return min(own, self._swarms.agents_max - self._swarms.agents)
 
+    def full(self, swarm: LiveSwarm) -> str | None:
+        """Why nothing can be spawned there now, and what makes room; `None`: there is some."""
+        most = swarm.spec.limits.agents_max
+        if self._swarms.agents >= self._swarms.agents_max:
+            return (
+                f"this server has its {self._swarms.agents_max} agents (MAX_AGENTS), and "
+                "agent_terminate ends one, of any swarm"
+            )
+        if len(swarm.state.agents) >= most:
+            return f"this swarm has its {most} agents, and swarm_scale lets it have more"
+        return None
+
     async def room_for(self, swarm: LiveSwarm, count: int) -> int:
         """How many of so many agents could be spawned there, once those that are on their way out
         have left, where that is what it takes."""

@@ -133,19 +133,24 @@ def unmet(need: Need, offers: Iterable[Offer]) -> list[str]:
     return [word for word in need.capabilities if word not in (*had, NEEDS_MODEL)]
 
 
-def waiting(needs: Iterable[Need], offers: Iterable[Offer]) -> list[str]:
-    """What no agent can take, and what would mend it, a sentence for each kind of work."""
+def waiting(needs: Iterable[Need], offers: Iterable[Offer], full: str | None = None) -> list[str]:
+    """What no agent can take, and what would mend it, a sentence for each kind of work. `full`:
+    why nothing can be spawned now, and what makes room."""
     pool = list(offers)
     kinds: dict[tuple[str | None, tuple[str, ...], str | None], list[str]] = {}
     for need in needs:
         if not any(offer.meets(need) for offer in pool):
             key = (need.agent_type, need.capabilities, need.agent)
             kinds.setdefault(key, []).append(need.title)
-    return [_told(*key, titles) for key, titles in kinds.items()]
+    return [_told(*key, titles, full) for key, titles in kinds.items()]
 
 
 def _told(
-    kind: str | None, capabilities: tuple[str, ...], agent: str | None, titles: list[str]
+    kind: str | None,
+    capabilities: tuple[str, ...],
+    agent: str | None,
+    titles: list[str],
+    full: str | None,
 ) -> str:
     some = ", ".join(titles[:5]) + (f" and {len(titles) - 5} more" if len(titles) > 5 else "")
     verb = "waits" if len(titles) == 1 else "wait"
@@ -158,4 +163,5 @@ def _told(
     else:
         what = f"{kind} of this swarm has {words}" if words else f"{kind} is in this swarm"
         mend = f"agent_spawn with agentType {kind}" + (f" and {words}" if words else "")
-    return f"{some} {verb}, because no {what}. {mend} mends it."
+    once = "" if full is None else f" once there is room: {full}"
+    return f"{some} {verb}, because no {what}. {mend} mends it{once}."

@@ -57,8 +57,11 @@ class Estimates:
         return found
 
 
-async def told(swarm: LiveSwarm, root: str, known: Started, estimates: Estimates) -> Started:
-    """How the job stands: `known` with its status, phases, agents, estimates and warnings."""
+async def told(
+    swarm: LiveSwarm, root: str, known: Started, estimates: Estimates, full: str | None = None
+) -> Started:
+    """How the job stands: `known` with its status, phases, agents, estimates and warnings. `full`:
+    why nothing can be spawned now, and what makes room."""
     task = swarm.state.tasks.get(root)
     if task is None:
         return msgspec.structs.replace(known, status=await _past(swarm, root))
@@ -88,7 +91,7 @@ async def told(swarm: LiveSwarm, root: str, known: Started, estimates: Estimates
     needs = [need_of(part.spec) for _, found in parts for part in found]
     blocked = task.reason if task.status is TaskStatus.BLOCKED else None
     # A plan that waits for what nobody has says so once.
-    lacking = waiting(needs, offers) if blocked is None else ()
+    lacking = waiting(needs, offers, full) if blocked is None else ()
     times = [phase.estimated_ms for phase in phases]
     whole = None if None in times else sum(each for each in times if each is not None)
     return msgspec.structs.replace(

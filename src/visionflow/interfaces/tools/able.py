@@ -3,41 +3,53 @@
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.matching import needs, offers
 from visionflow.engine.state import PlanState, SwarmState, TaskState
+from visionflow.runtime.swarms import Swarms
 
 TITLE_CHARS = 60
 """Of a task's text."""
 
 
-def nobody_takes(state: SwarmState, task: TaskState) -> str | None:
-    """Why no agent, busy or not, can take this queued task; `None`: one can."""
+def crowded(swarms: Swarms) -> str | None:
+    """What mends it that an agent is missing, where the server has no room for one."""
+    if swarms.agents < swarms.agents_max:
+        return None
+    return (
+        f"this server has its {swarms.agents_max} agents (MAX_AGENTS): agent_terminate makes room, "
+        "then agent_spawn adds one."
+    )
+
+
+def nobody_takes(state: SwarmState, task: TaskState, full: str | None = None) -> str | None:
+    """Why no agent, busy or not, can take this queued task; `None`: one can. Here and below,
+    `full` is what `crowded` says of the server."""
     spec = task.spec
-    return nobody_can(state, spec.capabilities, spec.agent_type, spec.agent)
+    return nobody_can(state, spec.capabilities, spec.agent_type, spec.agent, full)
 
 
-def kept_waiting(state: SwarmState, plan: PlanState) -> list[str]:
+def kept_waiting(state: SwarmState, plan: PlanState, full: str | None = None) -> list[str]:
     """What of a plan is queued and nobody can take, a sentence for each reason, in order."""
     found: dict[str, list[str]] = {}
     for phase in plan.phases[: plan.current + 1]:
         for name in phase.tasks:
             part = state.tasks.get(name)
             if part is not None and part.status is TaskStatus.QUEUED:
-                why = nobody_takes(state, part)
+                why = nobody_takes(state, part, full)
                 if why is not None:
                     found.setdefault(why, []).append(part.spec.description[:TITLE_CHARS])
     return [f"{_all_of(titles)} waits: {why}" for why, titles in found.items()]
 
 
-def in_vain(state: SwarmState, task: TaskState) -> list[str]:
+def in_vain(state: SwarmState, task: TaskState, full: str | None = None) -> list[str]:
     """Why waiting for a task leads to nothing as things are: nothing of it is under way, and what
     is queued nobody can take. Empty: it goes on by itself, is blocked, or has ended."""
     if task.plan is None:
-        why = nobody_takes(state, task) if task.status is TaskStatus.QUEUED else None
+        why = nobody_takes(state, task, full) if task.status is TaskStatus.QUEUED else None
         return [] if why is None else [why]
     if task.status is not TaskStatus.ORCHESTRATING or any(
         _goes_on(state, name) for name in _parts(task.plan)
     ):
         return []
-    return kept_waiting(state, task.plan)
+    return kept_waiting(state, task.plan, full)
 
 
 def _parts(plan: PlanState) -> list[str]:
@@ -62,6 +74,7 @@ def nobody_can(
     capabilities: tuple[str, ...],
     agent_type: str | None = None,
     agent: str | None = None,
+    full: str | None = None,
 ) -> str | None:
     """Why no agent of the swarm, busy or not, can take such a task; `None`: one can."""
     key = (capabilities, agent_type, agent)
@@ -83,7 +96,7 @@ def nobody_can(
         lacks = [each for each in capabilities if each not in only.capabilities]
         lacks += [agent_type] if agent_type not in (None, only.type) else []
         return f"It is for agent {agent} only, which lacks {', '.join(lacks)}."
-    mend = _mend(state)
+    mend = _mend(state, full)
     if not living:
         return f"The swarm has no agents; {mend}"
     if agent_type is not None and all(each.type != agent_type for each in living.values()):
@@ -97,8 +110,10 @@ def nobody_can(
     return f"No one agent{kind} has all of {wanted}; {mend}"
 
 
-def _mend(state: SwarmState) -> str:
+def _mend(state: SwarmState, full: str | None) -> str:
     most = None if state.spec is None else state.spec.limits.agents_max
+    if full is not None:
+        return full
     if most is None or len(state.agents) < most:
         return "agent_spawn adds one."
     return f"it has its {most} agents: swarm_scale gives it room, then agent_spawn adds one."

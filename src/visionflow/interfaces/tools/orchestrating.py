@@ -8,7 +8,7 @@ from visionflow.domain.access import OPERATORS
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.interfaces.jobs import PhasePlan, Started
 from visionflow.interfaces.server import Server
-from visionflow.interfaces.tools.able import in_vain
+from visionflow.interfaces.tools.able import crowded, in_vain
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.finding import find_agent
 from visionflow.interfaces.tools.forms import about
@@ -20,6 +20,7 @@ from visionflow.interfaces.tools.results import Results, ResultsArguments, Resul
 from visionflow.interfaces.tools.spawning import place_for
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.interfaces.tools.waiting import ended
+from visionflow.runtime.ended import AnySwarm
 from visionflow.runtime.swarms import LiveSwarm
 
 NAME = "task_orchestrate"
@@ -124,19 +125,21 @@ class Orchestration:
             call.provisional = not over
             result = await self._results.results(call, ResultsArguments(task_id=started.task))
             if over:
+                place = server.ended.find(swarm.id) or swarm
                 started = msgspec.structs.replace(
-                    started, agents=await _who_did(swarm, started, result)
+                    started, agents=await _who_did(place, started, result)
                 )
             live = None if over else swarm.state.tasks.get(started.task)
-            lacking = [] if live is None else in_vain(swarm.state, live)
-        agents = await _assigned(swarm, started.agents)
+            lacking = [] if live is None else in_vain(swarm.state, live, crowded(server.swarms))
+        place = server.ended.find(swarm.id) or swarm
+        agents = await _assigned(place, started.agents)
         call.saw(swarm)
         found = _told(server, swarm, started, created, result, agents)
         new = [each for each in lacking if each not in found.warnings]
         return msgspec.structs.replace(found, warnings=[*found.warnings, *new])
 
 
-async def _assigned(swarm: LiveSwarm, agents: tuple[str, ...]) -> list[AssignedAgent]:
+async def _assigned(swarm: AnySwarm, agents: tuple[str, ...]) -> list[AssignedAgent]:
     """What these agents are or were: those that were formed for a goal leave with it."""
     there = {name: each.spec for name, each in swarm.state.agents.items()}
     found = {
@@ -185,11 +188,15 @@ def _told(
         run_id=started.run,
         swarm_created=created,
         result=None if result is None else result.result,
-        warnings=[*started.warnings, *([] if result is None else map(_LEFT_OUT, result.left_out))],
+        warnings=[*started.warnings, *([] if result is None else _of_result(result))],
     )
 
 
-async def _who_did(swarm: LiveSwarm, started: Started, result: Results) -> tuple[str, ...]:
+def _of_result(result: Results) -> list[str]:
+    return [*result.warnings, *map(_LEFT_OUT, result.left_out)]
+
+
+async def _who_did(swarm: AnySwarm, started: Started, result: Results) -> tuple[str, ...]:
     """Agents that it was given to, now that it has ended; before, those that may."""
     _, attempts = await story_of(swarm, started.task)
     names = (*(each.agent for each in attempts), *(part.agent_id for part in result.parts))

@@ -15,10 +15,12 @@ from visionflow.domain.errors import UsageError
 from visionflow.domain.tasks import Payload, TaskStatus
 from visionflow.interfaces.jobs import Report
 from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.able import crowded
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.forms import about, form, number_in
 from visionflow.interfaces.tools.locating import parts_of, place_of, story_of
 from visionflow.interfaces.tools.moments import iso_or_none, seconds
+from visionflow.interfaces.tools.outcome import Part, doubts, failures
 from visionflow.interfaces.tools.standing import why
 from visionflow.interfaces.tools.tasks import CURSOR, EXAMPLE, TaskArguments
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
@@ -45,16 +47,6 @@ class ResultsArguments(TaskArguments, frozen=True, kw_only=True):
     cursor: Annotated[str | None, about(f"{CURSOR} Gives the result's JSON text by pieces.")] = None
 
 
-class Part(Result, frozen=True, kw_only=True):
-    task_id: str
-    phase: str | None
-    type: str
-    status: str
-    agent_id: str | None
-    reason: str | None
-    duration: float | None
-
-
 class RunReport(Result, frozen=True, kw_only=True):
     run_id: str
     folder: str
@@ -77,6 +69,9 @@ class Results(Result, frozen=True, kw_only=True):
     agent_id: str | None
     duration: float | None
     ended_at: str | None
+    warnings: Annotated[
+        list[str], about("Of a plan that failed, its failures; of a report, what it could not do.")
+    ]
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -101,6 +96,7 @@ class ResultTools:
         if given.wait:
             call.took_effect()
             await ended(self._server, swarm, given.task_id, call, given.wait_timeout)
+            swarm = self._server.ended.find(swarm.id) or swarm
         row, _ = await story_of(swarm, given.task_id)
         parts: list[TaskRow] = []
         if row.phases:
@@ -122,8 +118,12 @@ class ResultTools:
         live = swarm.state.tasks.get(row.id)
         is_so = live is not None and live.status == row.status
         call.saw(swarm)
-        told = (why(swarm.state, live) if live is not None and is_so else row.reason, shown_parts)
-        reason, shown_parts = await self._server.jobs.veiled([row.id], told)
+        reason = row.reason
+        if live is not None and is_so:
+            reason = why(swarm.state, live, crowded(self._server.swarms))
+        reason, shown_parts, failed = await self._server.jobs.veiled(
+            [row.id], (reason, shown_parts, failures(row.status, shown_parts))
+        )
         return Results(
             task_id=row.id,
             swarm_id=swarm.id,
@@ -139,6 +139,7 @@ class ResultTools:
             agent_id=row.agent,
             duration=seconds(row.duration_us),
             ended_at=iso_or_none(row.ended_ms),
+            warnings=[*failed, *doubts(None if report is None else report.summary)],
         )
 
     async def _value(

@@ -111,9 +111,14 @@ def row_of(task: TaskState) -> TaskRow:
 
 
 def standing(
-    swarm: AnySwarm, row: TaskRow, attempts: list[AttemptRow], parts: list[TaskRow] | None = None
+    swarm: AnySwarm,
+    row: TaskRow,
+    attempts: list[AttemptRow],
+    parts: list[TaskRow] | None = None,
+    full: str | None = None,
 ) -> TaskStanding:
-    """Where it stands. `parts`: of a plan that has left the state, its tasks."""
+    """Where it stands. `parts`: of a plan that has left the state, its tasks; `full`: what
+    `crowded` says of the server."""
     state = swarm.state
     live = state.tasks.get(row.id)
     if live is not None and live.status != row.status:
@@ -128,7 +133,7 @@ def standing(
         task_id=row.id,
         swarm_id=swarm.id,
         status=row.status,
-        reason=row.reason if live is None else why(state, live),
+        reason=row.reason if live is None else why(state, live, full),
         waits_for=[] if live is None else waits_for(state, live),
         retry_at=None if live is None else iso_or_none(live.retry_at_ms),
         cancelling=live is not None and live.cancelling is not None,
@@ -197,12 +202,12 @@ def _progress(swarm: AnySwarm, row: TaskRow, live: TaskState | None) -> Progress
     return Progress(fraction=found[0], note=found[1], at=at)
 
 
-def why(state: SwarmState, task: TaskState) -> str | None:
+def why(state: SwarmState, task: TaskState, full: str | None = None) -> str | None:
     """Why a task is where it is, when that needs saying."""
     if task.status is TaskStatus.QUEUED:
-        return nobody_takes(state, task)
+        return nobody_takes(state, task, full)
     if task.status is TaskStatus.ORCHESTRATING and task.plan is not None:
-        return " ".join(kept_waiting(state, task.plan)) or None
+        return " ".join(kept_waiting(state, task.plan, full)) or None
     return task.reason
 
 

@@ -10,7 +10,7 @@ from visionflow.domain.errors import UsageError
 from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
 from visionflow.domain.tasks import Priority, TaskStatus
 from visionflow.interfaces.server import Server
-from visionflow.interfaces.tools.able import nobody_can
+from visionflow.interfaces.tools.able import crowded, nobody_can
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import readable_swarm
 from visionflow.interfaces.tools.forms import about
@@ -188,7 +188,7 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally) -> SwarmShown:
         ],
         task_queue=_queue(swarm, tally),
         metrics=_totals(swarm),
-        warnings=[*unused(spec), *_in_vain(swarm, tally)],
+        warnings=[*unused(spec), *_in_vain(swarm, tally, crowded(server.swarms))],
     )
 
 
@@ -232,11 +232,11 @@ async def _ended(server: Server, swarm: EndedSwarm) -> SwarmShown:
     )
 
 
-def _in_vain(swarm: LiveSwarm, tally: Tally) -> list[str]:
+def _in_vain(swarm: LiveSwarm, tally: Tally, full: str | None) -> list[str]:
     """Of what is queued, what nobody can take."""
     found: list[str] = []
     for key, count in islice(tally.asked.items(), KINDS_LOOKED_AT_MAX):
-        why = nobody_can(swarm.state, *key)
+        why = nobody_can(swarm.state, *key, full=full)
         if why is not None:
             found.append(f"{count} queued task{' waits' if count == 1 else 's wait'}: {why}")
     return found

@@ -8,6 +8,7 @@ from visionflow.domain.access import OPERATORS, READERS
 from visionflow.domain.errors import Refused, UnknownTask, UsageError
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.able import crowded
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import readable_swarm
 from visionflow.interfaces.tools.forms import about, form, number_in
@@ -99,14 +100,14 @@ class TaskTools:
             return self._status(call, given)
         swarm, task = found
         call.saw(swarm)
-        return standing(swarm, row_of(task), [])
+        return standing(swarm, row_of(task), [], full=crowded(self._server.swarms))
 
     async def _status(self, call: Call, given: TaskArguments) -> TaskStanding:
         swarm = await place_of(self._server, call, given.task_id, given.swarm_id)
         row, attempts = await story_of(swarm, given.task_id)
         parts = await parts_of(swarm, row) if row.phases else None
         call.saw(swarm)
-        found = standing(swarm, row, attempts, parts)
+        found = standing(swarm, row, attempts, parts, crowded(self._server.swarms))
         return await self._server.jobs.veiled([row.id], found, at_once=True)
 
     async def list(self, call: Call, given: ListArguments) -> Listed:
@@ -122,7 +123,7 @@ class TaskTools:
             lambda queries: queries.tasks(after=after, limit=limit, wanted=wanted)
         )
         parts = [row.id for row in rows if row.parent is not None and row.reason]
-        shown = [_shown(swarm, row) for row in rows]
+        shown = [_shown(swarm, row, crowded(self._server.swarms)) for row in rows]
         shown = await self._server.jobs.veiled(parts, shown, at_once=True)
         call.saw(swarm)
         last = rows[-1] if len(rows) == limit else None
@@ -223,9 +224,11 @@ def _after(cursor: str | None) -> tuple[int, str] | None:
     return at_ms, task
 
 
-def _shown(swarm: AnySwarm, row: TaskRow) -> TaskShown:
+def _shown(swarm: AnySwarm, row: TaskRow, full: str | None) -> TaskShown:
     live = swarm.state.tasks.get(row.id)
-    reason = row.reason if live is None or live.status != row.status else why(swarm.state, live)
+    reason = row.reason
+    if live is not None and live.status == row.status:
+        reason = why(swarm.state, live, full)
     return TaskShown(
         task_id=row.id,
         status=row.status,

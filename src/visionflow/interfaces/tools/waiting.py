@@ -12,7 +12,7 @@ from visionflow.domain.errors import Refused
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.interfaces.server import Server
-from visionflow.interfaces.tools.able import in_vain, kept_waiting, nobody_takes
+from visionflow.interfaces.tools.able import crowded, in_vain, kept_waiting, nobody_takes
 from visionflow.interfaces.tools.tool import Call
 from visionflow.runtime.completions import Ended
 from visionflow.runtime.ended import AnySwarm
@@ -135,7 +135,7 @@ class Telling:
         """Tell it, if it has changed; never less than what was told before."""
         if self._call.on_progress is None:
             return
-        found = progress_of(self._swarm, self._task)
+        found = progress_of(self._swarm, self._task, crowded(self._server.swarms))
         if found is None:
             return
         fraction, note = found[0], self._server.jobs.covered(self._task, found[1])
@@ -149,8 +149,11 @@ class Telling:
         self._call.on_progress(fraction, note)
 
 
-def progress_of(swarm: AnySwarm, task: str) -> tuple[float | None, str] | None:
+def progress_of(
+    swarm: AnySwarm, task: str, full: str | None = None
+) -> tuple[float | None, str] | None:
     """How far a task is, 0 to 1 or unknown, and what it is at; `None`: nothing is known of it.
+    `full`: what `crowded` says of the server.
 
     What it tells may leave once the swarm is settled.
     """
@@ -159,18 +162,18 @@ def progress_of(swarm: AnySwarm, task: str) -> tuple[float | None, str] | None:
     if found is None:
         return None
     if found.plan is not None:
-        return _of_plan(swarm, state, found, found.plan)
+        return _of_plan(swarm, state, found, found.plan, full)
     if found.status in TERMINAL:
         return 1.0, str(found.status)
     fraction, note = _said(swarm, found)
     if found.status is TaskStatus.QUEUED:
-        why = nobody_takes(state, found)
+        why = nobody_takes(state, found, full)
         note = note if why is None else f"queued: {why}"
     return fraction, note or str(found.status)
 
 
 def _of_plan(
-    swarm: AnySwarm, state: SwarmState, task: TaskState, plan: PlanState
+    swarm: AnySwarm, state: SwarmState, task: TaskState, plan: PlanState, full: str | None
 ) -> tuple[float, str]:
     done, count = 0.0, 0
     notes: list[str] = []
@@ -189,7 +192,7 @@ def _of_plan(
     if task.status in TERMINAL:
         return 1.0, str(task.status)
     # First what it waits for in vain: nothing else tells whoever waits.
-    notes = [*kept_waiting(state, plan), *notes]
+    notes = [*kept_waiting(state, plan, full), *notes]
     current = plan.phases[plan.current]
     words = "; ".join(notes[:NOTED_MAX]) or str(task.status)
     told = f"phase {current.name} ({plan.current + 1} of {len(plan.phases)}): {words}"
