@@ -494,35 +494,3 @@ def test_a_plan_that_failed_tells_which_of_its_parts_did_and_why(tmp_path: Path)
         assert failed["taskId"] in why and failed["reason"] in why and "fails" in why
 
     on_desk(tmp_path, use)
-
-
-def test_what_nobody_can_be_spawned_for_says_who_has_the_room_and_what_mends_it(
-    tmp_path: Path,
-) -> None:
-    async def use(desk: Desk) -> None:
-        task = {"description": "w", "agentType": "waiter"}
-        await desk.call("swarm_init", maxAgents=1)
-        await desk.call("agent_spawn", agentType="teller")
-        narrow = await desk.call("task_orchestrate", task=task)
-        assert "this swarm has its 1 agents, and swarm_scale" in narrow["warnings"][0]
-        await desk.call("swarm_init")
-        await desk.call("agent_spawn", agentType="teller")
-        crowded = await desk.call("task_orchestrate", task=task, wait=True)
-        assert (crowded["status"], crowded["formedAgents"]) == ("queued", [])
-        stands = await desk.call("task_status", taskId=crowded["taskId"])
-        swarm = await desk.call("swarm_status")
-        for words in (
-            *crowded["warnings"],
-            crowded["reason"],
-            stands["reason"],
-            *swarm["warnings"],
-        ):
-            assert "server has its 2 agents (MAX_AGENTS)" in words
-            assert "agent_terminate" in words
-        await desk.call("agent_terminate", agentId=swarm["agents"][0]["id"])
-        state = desk.opened.server.swarms.get(crowded["swarmId"]).state
-        await until(lambda: not state.agents)
-        open_now = await desk.call("task_status", taskId=crowded["taskId"])
-        assert open_now["reason"] == "The swarm has no agents; agent_spawn adds one."
-
-    on_desk(tmp_path, use, agents_max=2)
