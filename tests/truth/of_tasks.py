@@ -174,6 +174,37 @@ def result_of(at: At) -> Any:
     return found
 
 
+def doubt(at: At) -> Any:
+    """Of a plan that failed, a part that did, by the log; of a run that is done, the headline that
+    it wrote, or how complete the answer is that a part gave."""
+    task = at.world.task(at.reply["taskId"])[1]
+    parts = [at.swarm.tasks[name] for _, names in task.phases for name in names]
+    if task.status.now == "failed":
+        failed = [each for each in parts if each.status.now in ("failed", "dead_letter")]
+        return Among(
+            *(
+                f"{each.spec.id} (phase {each.spec.phase}, type {each.spec.type}) is "
+                f"{each.status.now}: {each.reason}"
+                for each in failed
+            )
+        )
+    run = at.facts["run"](task.spec.id)
+    summary = {} if run is None else run.get("summary") or {}
+    told = [" ".join(filter(None, (summary.get("headline"), summary.get("subtitle"))))]
+    for part in parts:
+        if part.spec.type == "research" and part.result is not None:
+            share = at.world.value(part.result)["completeness"]
+            answers = summary["research"]["answers"]
+            lost = ", ".join(" ".join(a["terms"]) for a in answers if not a["hits"])
+            told.append(f"The completeness of the answer is {share:.2}; no line has {lost}.")
+    return Among(*told)
+
+
+def told_or_words(at: At) -> Any:
+    text, found = at.chain[-1][at.place[-1]], doubt(at)
+    return found if found == text else words(at)
+
+
 def text_piece(at: At) -> Any:
     """A piece of the JSON of the value."""
     task = at.world.task(at.reply["taskId"])[1]
@@ -220,6 +251,7 @@ TASK_RESULTS: Table = {
     "agentId": task_field("agent"),
     "duration": lambda at: took(task_of(at)),
     "endedAt": lambda at: iso(task_of(at).ended_ms),
+    "warnings[]": doubt,
 }
 TASK_LIST: Table = {
     "swarmId": swarm_id,
@@ -387,5 +419,5 @@ ORCHESTRATE: Table = {
     "runId": lambda at: at.facts["run_id"](at),
     "swarmCreated": lambda at: at.facts["adopted"](at),
     "result": lambda at: result_of(at) if at.given.get("wait") and not left_out(at) else None,
-    "warnings[]": words,
+    "warnings[]": told_or_words,
 }
