@@ -94,6 +94,11 @@ class Ticker:
 
     def _judge(self) -> None:
         for worker, incarnation, silence_ms in self._liveness.silent():
+            child = self._children.child(worker)
+            if child is None or child.incarnation != incarnation:
+                # Its process has ended, and that is on record already: nobody is silent.
+                self._liveness.forget(worker)
+                continue
             reason = f"no heartbeat for {silence_ms} ms"
             self._telemetry.log("warning", None, "worker_silent", f"{worker}: {reason}")
             self._children.give_up(worker, incarnation, FailureKind.CRASH, reason)
