@@ -147,10 +147,10 @@ def test_what_stands_in_the_way_of_what_is_waited_for_is_said_to_a_person(
         "task_results": "warning: it is queued: No agent is there.\n",
     }
 
-    async def ask(tool: str, server: FakeServer) -> tuple[str, str]:
+    async def ask(tool: str, server: FakeServer, *more: str) -> tuple[str, str, int | None]:
         mine, theirs = os.openpty()
         try:
-            words = (tool, "x", "--wait", "--server", f"127.0.0.1:{server.port}")
+            words = (tool, "x", "--wait", "--server", f"127.0.0.1:{server.port}", *more)
             process = await asyncio.create_subprocess_exec(
                 BIN / "visionflow", "call", *words, stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=theirs if on_terminal else subprocess.PIPE,
@@ -162,7 +162,7 @@ def test_what_stands_in_the_way_of_what_is_waited_for_is_said_to_a_person(
         finally:
             os.close(mine)
             os.close(theirs)
-        return told.decode(), seen.decode()
+        return told.decode(), seen.decode(), process.returncode
 
     def script(asked: dict[str, Any]) -> dict[str, Any]:
         return {"result": answers[asked["params"]["name"]]}
@@ -170,8 +170,11 @@ def test_what_stands_in_the_way_of_what_is_waited_for_is_said_to_a_person(
     async def use() -> None:
         async with FakeServer(script) as server:
             for tool, answer in answers.items():
-                told, seen = await ask(tool, server)
+                told, seen, code = await ask(tool, server)
                 assert json.loads(told) == answer
                 assert seen == (said[tool] if on_terminal else "")
+                assert code == ("status" in answer), "nobody can do it: there is no result"
+            *_, code = await ask("task_results", server, "--wait-timeout", "5s")
+            assert code == 0, "so long was to be waited"
 
     asyncio.run(use())

@@ -32,6 +32,8 @@ Examples:
 FAILED = 1
 """What was waited for ended without a result."""
 WITHOUT_RESULT = ("failed", "dead_letter", "cancelled", "blocked")
+NOT_ENDED = ("pending", "queued", "orchestrating")
+"""What a wait without a limit is answered with only where nobody can do the task."""
 TIMEOUT_S = 60.0
 PROGRESS_S = 0.2
 
@@ -98,8 +100,15 @@ def _call(tool: AnyTool, words: Sequence[str], program: str) -> int:
         raise
     _warn(result, spoken)
     show(result, as_json=spoken.json)
-    ended_badly = bool(spoken.arguments.get("wait")) and result.get("status") in WITHOUT_RESULT
-    return FAILED if ended_badly else 0
+    return FAILED if _in_vain(result, spoken) else 0
+
+
+def _in_vain(result: dict[str, Any], spoken: Spoken) -> bool:
+    """Whether a task was waited for and gave nothing."""
+    given, status = spoken.arguments, result.get("status")
+    if not given.get("wait"):
+        return False
+    return status in WITHOUT_RESULT or ("waitTimeout" not in given and status in NOT_ENDED)
 
 
 def _warn(result: dict[str, Any], spoken: Spoken) -> None:
