@@ -215,14 +215,17 @@ def test_agents_of_ones_own_are_the_team_and_get_only_the_roles_that_none_of_the
     on_desk(tmp_path, use)
 
 
-def test_a_team_is_no_larger_than_there_is_room_and_says_who_is_missing(tmp_path: Path) -> None:
+def test_a_team_that_has_no_room_is_not_begun_and_comes_once_there_is(tmp_path: Path) -> None:
     async def use(desk: Desk) -> None:
         spec = SwarmSpec(id="s1", limits=Limits(agents_max=2))
         await desk.opened.server.swarms.create(spec, "tests")
-        found = await desk.call("task_orchestrate", task=EXPLAIN, swarmId="s1")
-        assert len(found["formedAgents"]) == 2
-        assert len(found["warnings"]) == 1
-        await desk.call("task_cancel", taskId=found["taskId"])
+        found = await desk.call("task_orchestrate", task=EXPLAIN, swarmId="s1", wait=True)
+        assert (found["status"], found["formedAgents"]) == ("orchestrating", [])
+        assert found["warnings"]
+        assert any("room for 2 of 3" in each for each in found["warnings"]), found["warnings"]
+        await desk.call("swarm_scale", swarmId="s1", targetSize=3)
+        ended = await desk.call("task_results", taskId=found["taskId"], wait=True)
+        assert ended["status"] == "completed"
 
     on_desk(tmp_path, use)
 

@@ -33,7 +33,7 @@ def swarm_of(*agents: tuple[str, bool], status: AgentStatus = AgentStatus.READY)
         ((), None, 0, []),
         ((), False, 9, []),
         ((("reviewer", False),), None, 9, ["lead", "test"]),
-        ((("reviewer", False),), None, 1, ["lead"]),
+        ((("reviewer", False),), None, 1, []),
         ((("reviewer", False),), False, 9, []),
         ((("reviewer", False),), True, 9, ["lead", "rev-b", "test"]),
         ((("reviewer", True), ("coordinator", True)), None, 9, ["rev-b", "test"]),

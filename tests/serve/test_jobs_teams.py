@@ -39,6 +39,19 @@ def test_one_goal_after_the_other_finds_room_however_many_there_were(tmp_path: P
     on_desk(tmp_path, use, agents_max=3)
 
 
+def test_goals_at_once_get_their_teams_one_after_the_other(tmp_path: Path) -> None:
+    """Each in a swarm of its own, on a server with room for one team and two agents more."""
+
+    async def use(desk: Desk) -> None:
+        given = [{"task": EXPLAIN, "swarmId": f"s{n}", "wait": True} for n in range(4)]
+        found = await asyncio.gather(*(desk.call("task_orchestrate", **each) for each in given))
+        assert [each["status"] for each in found] == ["completed"] * 4
+        assert all(len(each["assignedAgents"]) >= 2 for each in found)
+        await until(lambda: desk.opened.server.swarms.agents == 0)
+
+    on_desk(tmp_path, use, agents_max=5)
+
+
 def test_formed_agents_end_with_the_last_goal_and_those_of_a_client_stay(tmp_path: Path) -> None:
     async def use(desk: Desk) -> None:
         own = await desk.call("agent_spawn", agentType="researcher", swarmId="s1", wait=True)

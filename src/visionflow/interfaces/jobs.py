@@ -101,6 +101,8 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     """Members of the plan that vote on its change; nobody where no vote is planned."""
     estimated_ms: int | None = None
     """How long all of it takes, from the record of like tasks; `None` without one."""
+    lacking: tuple[str, ...] = ()
+    """What no agent can take as things are, and what would mend it."""
     warnings: tuple[str, ...] = ()
 
 
@@ -135,6 +137,11 @@ class Jobs(Protocol):
 
     async def concluded(self, task: str) -> None:
         """Wait until the report of an ended playbook task is written; at once for any other."""
+        ...
+
+    def expects(self, task: str) -> bool:
+        """Whether agents that a playbook task lacks will be spawned by themselves, once others
+        have made room."""
         ...
 
     def covered(self, task: str, value: T) -> T:

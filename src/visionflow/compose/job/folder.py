@@ -85,6 +85,8 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """At most so many tasks of a phase at once; 0: all."""
     forming: dict[str, str] = {}
     """Agents of the plan that are spawned for it, with the ids that they get."""
+    form_team: bool | None = None
+    """What was said of it; `False`: none are."""
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -36,14 +36,16 @@ def spawns(order: Order, now_ms: int, blobs: Blobs) -> list[c.SpawnAgent]:
             spawn_of(name, agent, name, f"spawn-{name}", now_ms, blobs)
             for name, agent in order.agents.items()
         ]
-    made = [
-        spawn_of(name, agent, served.forming[name], spawn_command(served, name), now_ms, blobs)
+    ids = served.forming
+    return [
+        as_formed(spawn_of(name, agent, ids[name], spawn_command(served, name), now_ms, blobs))
         for name, agent in order.agents.items()
     ]
-    return [
-        msgspec.structs.replace(each, spec=msgspec.structs.replace(each.spec, formed=True))
-        for each in made
-    ]
+
+
+def as_formed(spawn: c.SpawnAgent) -> c.SpawnAgent:
+    """The same for an agent that is there for a goal and goes with it."""
+    return msgspec.structs.replace(spawn, spec=msgspec.structs.replace(spawn.spec, formed=True))
 
 
 def spawn_command(served: Served, name: str) -> str:

@@ -18,6 +18,7 @@ from visionflow.compose.job.folder import RunFolder
 from visionflow.compose.job.plan import submission
 from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs_forming import formed_in
+from visionflow.compose.serve.jobs_lacking import Fill, lacking
 from visionflow.compose.serve.jobs_orders import Planner, reason_of, roles_of
 from visionflow.compose.serve.jobs_runs import ServedRun
 from visionflow.compose.serve.jobs_store import RunStore
@@ -53,6 +54,7 @@ class ServerJobs:
         self._estimates = Estimates()
         self._runs: dict[str, ServedRun] = {}
         """Those under way, by their root task."""
+        self._fill = Fill(self._runs, core.swarms, self.planner)
         self._veils = Veils(self._store, core.blobs, self._threads, self._runs)
         self._following: dict[str, asyncio.Task[None]] = {}
         self._starting: dict[str, asyncio.Future[Started]] = {}
@@ -80,6 +82,7 @@ class ServerJobs:
         for swarm in self._core.swarms.all():
             await self._let_go_on(swarm)
             self._ease(swarm)
+        self._fill.look()
 
     async def _recover(self, folder: RunFolder, order: RunOrder) -> None:
         served = order.served
@@ -100,6 +103,7 @@ class ServerJobs:
         self._closed = True
         for run in self._runs.values():
             run.stop()
+        await self._fill.close()
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
         await asyncio.gather(*self._releasing.values(), return_exceptions=True)
         await asyncio.gather(*self._following.values(), return_exceptions=True)
@@ -130,6 +134,7 @@ class ServerJobs:
                 return await self._start(order, swarm, caller, root)
         finally:
             self._ease(swarm)  # It may have been refused once its agents were there, or be over.
+            self._fill.look()
 
     async def _start(self, order: Order, swarm: LiveSwarm, caller: Caller, root: str) -> Started:
         answer = None if order.key is None else swarm.state.answers.get(order.key)
@@ -165,7 +170,10 @@ class ServerJobs:
         order = None if folder is None else await self._in_thread(folder.read_order)
         if folder is not None and order is not None:
             known = self.planner.known(folder, order, swarm, known)
-        return await told(swarm, root, known, self._estimates, self.planner.teams.full(swarm))
+        run = self._runs.get(root)
+        count = 1 if run is None else max(1, len(lacking(run, swarm.state)))
+        full = self.planner.teams.full(swarm, count)
+        return await told(swarm, root, known, self._estimates, full)
 
     def report(self, task: str) -> Report | None:
         """See `Jobs.report`."""
@@ -176,6 +184,10 @@ class ServerJobs:
         run = self._runs.get(task)
         if run is not None:
             await asyncio.shield(run.done)
+
+    def expects(self, task: str) -> bool:
+        """See `Jobs.expects`."""
+        return self._fill.expects(task)
 
     def covered(self, task: str, value: T) -> T:
         """See `Jobs.covered`."""
@@ -299,6 +311,8 @@ class ServerJobs:
                 for run in runs.values():
                     if run.swarm is swarm:
                         run.wake()
+            elif isinstance(event, (e.AgentFailed, e.AgentTerminated)):
+                self._fill.look()
             elif isinstance(event, e.AgentReady) and any(
                 each.swarm is swarm and each.served.capabilities for each in runs.values()
             ):

@@ -53,17 +53,26 @@ class Teams:
         own = swarm.spec.limits.agents_max - len(swarm.state.agents)
         return min(own, self._swarms.agents_max - self._swarms.agents)
 
-    def full(self, swarm: LiveSwarm) -> str | None:
-        """Why nothing can be spawned there now, and what makes room; `None`: there is some."""
+    def full(self, swarm: LiveSwarm, count: int = 1) -> str | None:
+        """Why not so many can be spawned there now, and what makes room; `None`: they can."""
         most = swarm.spec.limits.agents_max
-        if self._swarms.agents >= self._swarms.agents_max:
-            return (
-                f"this server has its {self._swarms.agents_max} agents (MAX_AGENTS), and "
-                "agent_terminate ends one, of any swarm"
-            )
-        if len(swarm.state.agents) >= most:
+        own = most - len(swarm.state.agents)
+        if own < 1:
             return f"this swarm has its {most} agents, and swarm_scale lets it have more"
+        if own < count:
+            return f"this swarm has room for {own} of {count}, and swarm_scale lets it have more"
+        left = self._swarms.agents_max - self._swarms.agents
+        if left < count:
+            has = f"its {self._swarms.agents_max} agents" if left < 1 else f"room for {left}"
+            return (
+                f"this server has {has} (MAX_AGENTS); agents for a goal are spawned once there is "
+                "room for all of them, and agent_terminate ends one, of any swarm"
+            )
         return None
+
+    def is_coming(self, besides: LiveSwarm) -> bool:
+        """Whether a job is being taken on in any other swarm."""
+        return any(swarm != besides.id for swarm in self._coming)
 
     async def room_for(self, swarm: LiveSwarm, count: int) -> int:
         """How many of so many agents could be spawned there, once those that are on their way out

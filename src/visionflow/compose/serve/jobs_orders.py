@@ -16,11 +16,13 @@ from visionflow.agents.plans import Plan
 from visionflow.compose.job.creating import Planned, order_of
 from visionflow.compose.job.folder import AgentOrder, RunFolder, Served, iso
 from visionflow.compose.job.folder import Order as RunOrder
-from visionflow.compose.job.plan import spawn_command, spawn_of, spawns
+from visionflow.compose.job.plan import as_formed, spawn_command, spawn_of, spawns
 from visionflow.compose.job.team import agents_of
 from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs_aims import Aim, aim_of
 from visionflow.compose.serve.jobs_forming import Teams
+from visionflow.compose.serve.jobs_lacking import lacking
+from visionflow.compose.serve.jobs_runs import ServedRun
 from visionflow.compose.serve.jobs_store import RunStore
 from visionflow.compose.serve.jobs_team import NEEDS_MODEL, Offer, alive, forming, offers_of, shares
 from visionflow.compose.serve.jobs_works import Ground, is_plain, role_types
@@ -143,10 +145,11 @@ class Planner:
             return known
         formed = {name: each for name, each in served.forming.items() if _came(served, name, swarm)}
         warnings = [*known.warnings, *order.warnings]
+        lacking_now: tuple[str, ...] = ()
         there = [name for name, each in served.forming.items() if each in swarm.state.agents]
         if len(there) < len(served.forming) and is_open(swarm.state, served.root):
             missing = [name for name in served.forming if name not in there]
-            warnings.append(f"Not spawned, or ended by now: {', '.join(missing)}.")
+            lacking_now = (f"Not spawned, or ended by now: {', '.join(missing)}.",)
         members = electorate_of(plan)
         voters = sum(agent.spec.type == "reviewer" for agent in alive(swarm.state))
         if members and voters < len(members):
@@ -164,6 +167,7 @@ class Planner:
             unmet=unmet_by(served.capabilities, plan, swarm.state),
             electorate=members,
             warnings=tuple(warnings),
+            lacking=lacking_now,
         )
 
     # Kinds of orders -------------------------------------------------------------------------
@@ -183,6 +187,42 @@ class Planner:
             now_ms=swarm.now_ms, command=order.key, spec=sound(spec), blocked=missing
         )
         return Hand(known=Started(task=root, status="", why=aim.why), command=command)
+
+    def room(self, run: ServedRun) -> int:
+        """How many agents could be spawned for it now."""
+        return 0 if run.swarm is None else self.teams.room(run.swarm)
+
+    def is_coming(self, besides: LiveSwarm) -> bool:
+        """Whether a job is being taken on in any other swarm."""
+        return self.teams.is_coming(besides)
+
+    async def fill_up(self, run: ServedRun) -> None:
+        """Spawn one agent of each role that an open run lacks, once there is room for all of
+        them: two runs that held half a team each would wait for one another.
+
+        Raises:
+            Refused: the swarm takes no agents.
+        """
+        swarm = run.swarm
+        if swarm is None:
+            return
+        async with self.teams.turn(swarm):
+            wanted = lacking(run, swarm.state)
+            if not wanted or len(wanted) > self.teams.room(swarm):
+                return
+            templates, now_ms = self._core.templates, swarm.now_ms
+            made = await self._in_thread(lambda: agents_of(wanted, templates))
+            ids = {name: swarm.node.intake.new_id("agent") for name in made}
+            root, blobs = run.served.root, self._core.blobs
+            spawns = await self._in_thread(
+                lambda: [
+                    as_formed(
+                        spawn_of(name, agent, ids[name], f"{root}/later-{ids[name]}", now_ms, blobs)
+                    )
+                    for name, agent in made.items()
+                ]
+            )
+            await self.teams.form(swarm, spawns)
 
     async def _run(
         self,
@@ -216,6 +256,7 @@ class Planner:
             retry=order.retry,
             width=order.parallelism or 0,
             forming=ids,
+            form_team=order.form_team,
         )
         folder = self._store.place(root)
         home = Path(self._core.settings.home)

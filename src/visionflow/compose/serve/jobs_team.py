@@ -69,7 +69,8 @@ def forming(
 
     `wanted`: the agents that it has, with their types. `asked`: `None` spawns only one of each type
     that is missing where a client has agents of its own: they are the team. `room`: at most so
-    many; then one of each type comes first.
+    many; then one of each type comes first, and where there is no room even for those, nobody:
+    two jobs that held half a team each would wait for one another.
     """
     there = alive(state)
     if asked is False:
@@ -87,6 +88,8 @@ def forming(
             first[name] = kind
         else:
             more[name] = kind
+    if len(first) > room:
+        return {}
     wishes = first if fill_up else first | more
     chosen = list(wishes.items())[: max(0, room)]
     return {name: kind for name, kind in wanted.items() if (name, kind) in chosen}

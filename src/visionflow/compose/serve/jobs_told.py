@@ -103,7 +103,7 @@ async def told(
         why=known.why or blocked,
         missing=blocked,
         unmet=known.unmet or tuple(dict.fromkeys(w for need in needs for w in unmet(need, offers))),
-        warnings=(*known.warnings, *lacking),
+        lacking=(*known.lacking, *lacking),
     )
 
 

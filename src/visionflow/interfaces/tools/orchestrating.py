@@ -127,7 +127,7 @@ class Orchestration:
             if over:
                 place = server.ended.find(swarm.id) or swarm
                 started = msgspec.structs.replace(
-                    started, agents=await _who_did(place, started, result)
+                    started, agents=await _who_did(place, started, result), lacking=()
                 )
             live = None if over else swarm.state.tasks.get(started.task)
             lacking = [] if live is None else in_vain(swarm.state, live, crowded(server.swarms))
@@ -188,7 +188,11 @@ def _told(
         run_id=started.run,
         swarm_created=created,
         result=None if result is None else result.result,
-        warnings=[*started.warnings, *([] if result is None else _of_result(result))],
+        warnings=[
+            *started.warnings,
+            *started.lacking,
+            *([] if result is None else _of_result(result)),
+        ],
     )
 
 

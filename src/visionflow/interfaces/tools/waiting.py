@@ -49,7 +49,7 @@ async def ended(
     """
     if isinstance(swarm, LiveSwarm) and task in swarm.state.tasks:
         telling = Telling(server, swarm, task, call)
-        over = await _until_over(swarm, task, call, timeout_ms, begun_here, telling)
+        over = await _until_over(server, swarm, task, call, timeout_ms, begun_here, telling)
         if not over:
             return False
     await server.jobs.concluded(task)
@@ -57,6 +57,7 @@ async def ended(
 
 
 async def _until_over(
+    server: Server,
     swarm: LiveSwarm,
     task: str,
     call: Call,
@@ -78,7 +79,7 @@ async def _until_over(
     swarm.node.completions.wait(task, hear)
     until = None if timeout_ms is None else loop.time() + timeout_ms / 1_000
     gone = asyncio.ensure_future(call.cancelled.wait())
-    patience = Patience(swarm, task)
+    patience = Patience(server, swarm, task)
     try:
         while not over.done() and not gone.done():
             left_s = LOOK_S if until is None else until - loop.time()
@@ -104,7 +105,8 @@ async def _until_over(
 class Patience:
     """Ends where a task is waited for in vain: at once at the beginning, later after a while."""
 
-    def __init__(self, swarm: LiveSwarm, task: str) -> None:
+    def __init__(self, server: Server, swarm: LiveSwarm, task: str) -> None:
+        self._server = server
         self._swarm = swarm
         self._task = task
         self._since: float | None = -VAIN_S
@@ -113,7 +115,11 @@ class Patience:
     def is_over(self, now: float) -> bool:
         """Whether the waiting should end. `now`: seconds on a clock that only measures."""
         found = self._swarm.state.tasks.get(self._task)
-        if found is None or not in_vain(self._swarm.state, found):
+        if (
+            found is None
+            or not in_vain(self._swarm.state, found)
+            or self._server.jobs.expects(self._task)
+        ):
             self._since = None
         elif self._since is None:
             self._since = now
