@@ -125,6 +125,19 @@ def test_two_of_eight_exceed_a_threshold_of_a_fifth_and_the_rest_is_cancelled() 
     assert statuses(world, later) == ["cancelled", "cancelled"]
 
 
+def test_a_plan_of_which_nothing_came_has_failed_however_many_may_fail() -> None:
+    world = World()
+    world.team(2)
+    root, (first, second) = world.plan(
+        parts(1, retry=ONCE), parts(1, retry=ONCE), threshold_bp=10_000
+    )
+    world.fail(first[0])
+    assert world.status(root) is TaskStatus.ORCHESTRATING
+    world.fail(second[0])
+    assert world.status(root) is TaskStatus.FAILED
+    assert world.state.tasks[root].reason == "none of its 2 parts completed"
+
+
 def test_exactly_the_threshold_is_not_above_it() -> None:
     world = World()
     world.team(4)

@@ -146,6 +146,11 @@ class Closing:
             self.fail(root_name, "all its parts ended while it was blocked")
         elif current is None:
             parts = tuple(name for each in plan.phases for name in self._failed(root_name, each))
+            count = sum(len(each.tasks) for each in plan.phases)
+            if len(parts) == count:
+                # However many may fail: a plan of which nothing came has not been carried out.
+                self.fail(root_name, f"none of its {count} parts completed")
+                return
             self.complete(e.TaskCompleted(task=root_name, attempt=root.attempt, failed_parts=parts))
         elif self._is_blocked(root):
             return

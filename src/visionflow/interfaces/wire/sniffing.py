@@ -188,9 +188,15 @@ class SniffingProtocol(H11Protocol):
         self._close()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """It has sent all that it will; an answer that is due is still sent."""
+        """It has sent all that it will; an answer that is due is still sent.
+
+        But not at `/mcp`: there a client takes its call back by closing the response, and a close
+        looks the same.
+        """
         cycle: Any = self.cycle
         if cycle is None or cycle.response_complete or cycle.more_body:
+            return None
+        if str(cycle.scope["path"]).partition("/")[2].partition("/")[0] == "mcp":
             return None
         cycle.keep_alive = False
         return True
