@@ -351,6 +351,30 @@ def test_an_app_that_streams_without_end_is_told_that_its_client_is_gone_when_th
     assert ended == ["told"]
 
 
+def test_what_is_mounted_hears_at_once_of_a_client_that_closed_while_it_waited() -> None:
+    heard: list[str] = []
+
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for word in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{word}.complete"})
+            return
+        while (message := await receive())["type"] != "http.disconnect":
+            heard.append(message["type"])
+        heard.append("gone")
+
+    async def run() -> None:
+        async with served(mounted) as rig:
+            async with connected(rig) as client:
+                await client.send(request(b"{}", path="/mcp"))
+                await until(lambda: heard == ["http.request"])
+                client.writer.write_eof()
+                await until(lambda: heard == ["http.request", "gone"])
+
+    bounded(run())
+
+
 def test_an_answer_in_two_writes_does_not_wait_for_the_client_to_acknowledge_the_first() -> None:
     async def run() -> None:
         async with served() as rig, connected(rig) as client:
