@@ -121,6 +121,11 @@ class Storm:
         ]
 
 
+THREAD_FILES_MAX = 16
+"""Each of the few threads that read opens the log, its journal and views for itself, when it is
+first needed; well over a hundred connections were cut off meanwhile."""
+
+
 def at_rest(served: Served, process: psutil.Process, fds: int | None) -> tuple[int, int]:
     """Open files and memory, once only this question is a connection."""
     for _ in range(600):
@@ -173,8 +178,8 @@ def test_no_reply_is_crossed_nothing_is_done_twice_and_nothing_is_left_behind(
         fds, rss = at_rest(served, process, None)
         storm = Storm(served, swarm, "storm")
         clients = storm.run(CONNECTIONS)
-        fds_now, rss_now = at_rest(served, process, fds)
-        assert fds_now <= fds
+        fds_now, rss_now = at_rest(served, process, fds + THREAD_FILES_MAX)
+        assert fds_now <= fds + THREAD_FILES_MAX
         assert rss_now - rss <= RSS_BYTES_MAX
         done_once(storm, clients, tmp_path)
         told = served.call("agent_list", swarmId=swarm)
