@@ -78,13 +78,6 @@ CLEARED = (
         CLEARS + "test_an_undo_brings_back_what_its_clear_removed_and_names_what_it_cannot",
     ),
     Mutant(
-        "a clear that is sent again clears what came since",
-        "interfaces/tools/clearing.py",
-        "if command is not None and await _of_clear(swarm, clear):",
-        "if command is not None and not clear:",
-        CLEARS + "test_a_clear_and_an_undo_that_are_sent_again_are_done_once",
-    ),
-    Mutant(
         "a queued task that somebody could take counts as stuck",
         "interfaces/tools/stuck.py",
         "row.wanted_agent) is None:\n                return False",
