@@ -1,6 +1,8 @@
 """The few words of apsw that the log uses, typed for what it does with them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Protocol, cast
 
 import apsw
@@ -61,6 +63,42 @@ class Database(Protocol):
 def connect(path: str, flags: int, vfs: str | None) -> Database:
     """Open a file."""
     return cast(Database, apsw.Connection(path, flags=flags, vfs=vfs))
+
+
+def open_views(path: Path, schema: str, version: int) -> Database:
+    """Open a file of views, or make it anew when it is damaged or of another version.
+
+    Raises:
+        LogUnavailable: it cannot be made.
+    """
+    try:
+        return _open_views(path, schema, version)
+    except apsw.Error:
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{path}{suffix}").unlink()
+    try:
+        return _open_views(path, schema, version)
+    except apsw.Error as error:
+        raise LogUnavailable(f"The views {path} cannot be made: {error}.") from error
+
+
+def _open_views(path: Path, schema: str, version: int) -> Database:
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = connect(str(path), flags, None)
+    try:
+        connection.set_busy_timeout(5_000)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "normal")
+        found = connection.pragma("user_version")
+        if found == 0:
+            connection.execute(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT")
+        elif found != version:
+            raise apsw.SchemaChangeError("another version's views")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def not_written(path: object, error: apsw.Error) -> LogUnavailable:

@@ -11,8 +11,7 @@ from typing import cast
 
 import apsw
 
-from visionflow.adapters.sqlite.database import Database, Value, connect, not_written
-from visionflow.domain.errors import LogUnavailable
+from visionflow.adapters.sqlite.database import Database, Value, not_written, open_views
 from visionflow.ports.fleet_views import AuditRow, FleetChange, Gone, Kept, KeptRow
 
 VERSION = 1
@@ -60,33 +59,7 @@ class SqliteFleetViews:
         """
         self._path = path
         self._lock = threading.Lock()
-        try:
-            self._connection = self._open()
-        except apsw.Error:
-            for suffix in ("", "-wal", "-shm"):
-                with suppress(FileNotFoundError):
-                    Path(f"{path}{suffix}").unlink()
-            try:
-                self._connection = self._open()
-            except apsw.Error as error:
-                raise LogUnavailable(f"The views {path} cannot be made: {error}.") from error
-
-    def _open(self) -> Database:
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        connection = connect(str(self._path), flags, None)
-        try:
-            connection.set_busy_timeout(5_000)
-            connection.pragma("journal_mode", "wal")
-            connection.pragma("synchronous", "normal")
-            found = connection.pragma("user_version")
-            if found == 0:
-                connection.execute(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
-            elif found != VERSION:
-                raise apsw.SchemaChangeError("another version's views")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        self._connection = open_views(path, SCHEMA, VERSION)
 
     def _rows(self, statement: str, bindings: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         with self._lock:

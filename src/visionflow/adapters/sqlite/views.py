@@ -12,9 +12,8 @@ from typing import cast
 import apsw
 import msgspec
 
-from visionflow.adapters.sqlite.database import Database, Rows, Value, connect, not_written
+from visionflow.adapters.sqlite.database import Rows, Value, not_written, open_views
 from visionflow.adapters.sqlite.figures import durations_of, figures_of
-from visionflow.domain.errors import LogUnavailable
 from visionflow.ports.figures import Figures
 from visionflow.ports.views import (
     OPEN_ATTEMPTS,
@@ -87,30 +86,7 @@ class SqliteViews:
         self._path = path
         self._lock = threading.Lock()
         self._statements: dict[tuple[str, tuple[str, ...]], str] = {}
-        try:
-            self._connection = self._open()
-        except apsw.Error:
-            for suffix in ("", "-wal", "-shm"):
-                with suppress(FileNotFoundError):
-                    Path(f"{path}{suffix}").unlink()
-            try:
-                self._connection = self._open()
-            except apsw.Error as error:
-                raise LogUnavailable(f"The views {path} cannot be made: {error}.") from error
-
-    def _open(self) -> Database:
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        connection = connect(str(self._path), flags, None)
-        connection.set_busy_timeout(5_000)
-        connection.pragma("journal_mode", "wal")
-        connection.pragma("synchronous", "normal")
-        found = connection.pragma("user_version")
-        if found == 0:
-            connection.execute(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
-        elif found != VERSION:
-            connection.close()
-            raise apsw.SchemaChangeError("another version's views")
-        return connection
+        self._connection = open_views(path, SCHEMA, VERSION)
 
     def _rows(self, statement: str, bindings: tuple[Value, ...] = ()) -> list[tuple[object, ...]]:
         with self._lock:
