@@ -16,11 +16,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from visionflow.cli import descendants
 from visionflow.cli.terminal import say, show_cursor
+from visionflow.domain.errors import UsageError
 
+T = TypeVar("T")
 FRONT_FD = "VISIONFLOW_FRONT_FD"
 STOP, KILL = b"s", b"k"
 """What the front says over the pipe."""
@@ -37,6 +39,27 @@ SAME_WISH_S = 1.0
 ORPHANS_GRACE_S = 4.0
 """What workers and launchers have, to end and clean up after an orchestrator that was killed."""
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def handed_over(order: str, kind: type[T], what: str, command: str) -> tuple[T, int]:
+    """Of a program that a front started: its order, from the environment under this name, and the
+    pipe to the front. Both are taken out of the environment, so that no child inherits them.
+
+    Raises:
+        UsageError: no front started it.
+    """
+    import msgspec
+
+    try:
+        found = msgspec.json.decode(os.environ.pop(order, ""), type=kind)
+        pipe = int(os.environ.pop(FRONT_FD, ""))
+        os.set_inheritable(pipe, False)
+    except (msgspec.DecodeError, ValueError, OSError) as error:
+        raise UsageError(
+            f"{what} is started by its front, not by hand: {error}.",
+            hint=f"Use `visionflow {command}`.",
+        ) from error
+    return found, pipe
 
 
 class Ending(NamedTuple):

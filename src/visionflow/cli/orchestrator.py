@@ -16,9 +16,9 @@ from typing import NoReturn
 
 import msgspec
 
-from visionflow.cli.front import FAIL_STOP, FRONT_FD, HEARD, KILL, STOP
+from visionflow.cli.front import FAIL_STOP, HEARD, KILL, STOP, handed_over
 from visionflow.cli.terminal import say, say_error
-from visionflow.domain.errors import UsageError, VisionFlowError
+from visionflow.domain.errors import VisionFlowError
 
 ORDER = "VISIONFLOW_ORCHESTRATOR"
 FRONT_GONE = 85
@@ -49,7 +49,7 @@ def main() -> NoReturn:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
     code = FAIL_STOP
     try:
-        order, pipe = _order()
+        order, pipe = handed_over(ORDER, Order, "The orchestrator of a run", "run")
         _listen(pipe, stop, kill)
         code = _execute(order, stop, kill)
     except VisionFlowError as error:
@@ -63,19 +63,6 @@ def main() -> NoReturn:
         sys.stderr.flush()
     # From in here: a thread that somebody left behind must not keep the process.
     os._exit(code)
-
-
-def _order() -> tuple[Order, int]:
-    try:
-        order = msgspec.json.decode(os.environ.pop(ORDER, ""), type=Order)
-        pipe = int(os.environ.pop(FRONT_FD, ""))
-        os.set_inheritable(pipe, False)
-    except (msgspec.DecodeError, ValueError, OSError) as error:
-        raise UsageError(
-            f"The orchestrator of a run is started by its front, not by hand: {error}.",
-            hint="Use `visionflow run`.",
-        ) from error
-    return order, pipe
 
 
 def _listen(pipe: int, stop: threading.Event, kill: threading.Event) -> None:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from visionflow.cli.front import FAIL_STOP, FRONT_FD, HEARD, KILL, STOP
+from visionflow.cli.front import FAIL_STOP, HEARD, KILL, STOP, handed_over
 from visionflow.cli.telling import teller
 from visionflow.cli.terminal import say
-from visionflow.domain.errors import UsageError, VisionFlowError
+from visionflow.domain.errors import VisionFlowError
 from visionflow.settings.server import ServerSettings
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def main() -> NoReturn:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
     code, tell = FAIL_STOP, say
     try:
-        order, pipe = _order()
+        order, pipe = handed_over(ORDER, Order, "The server's process", "serve")
         tell = teller(order.settings.log_format, "server")
         sys.path.extend(path for path in order.import_paths if path not in sys.path)
         _listen(pipe, wishes)
@@ -105,19 +105,6 @@ def main() -> NoReturn:
             stream.flush()
     # From in here: a thread that somebody left behind must not keep the process.
     os._exit(code)
-
-
-def _order() -> tuple[Order, int]:
-    try:
-        order = msgspec.json.decode(os.environ.pop(ORDER, ""), type=Order)
-        pipe = int(os.environ.pop(FRONT_FD, ""))
-        os.set_inheritable(pipe, False)
-    except (msgspec.DecodeError, ValueError, OSError) as error:
-        raise UsageError(
-            f"The server's process is started by its front, not by hand: {error}.",
-            hint="Use `visionflow serve`.",
-        ) from error
-    return order, pipe
 
 
 def _listen(pipe: int, wishes: Wishes) -> None:
