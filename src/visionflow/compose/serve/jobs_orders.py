@@ -303,10 +303,7 @@ class Planner:
                 spawn_of(name, agent, ids[name], f"{word}/spawn-{name}", now_ms, blobs)
                 for name, agent in made.items()
             ]
-            formed = tuple(
-                msgspec.structs.replace(each, spec=msgspec.structs.replace(each.spec, formed=True))
-                for each in found
-            )
+            formed = tuple(map(as_formed, found))
             return self._submission(order, aim, root, now_ms, blobs), formed
 
         try:
