@@ -78,6 +78,14 @@ CLEARED = (
         CLEARS + "test_an_undo_brings_back_what_its_clear_removed_and_names_what_it_cannot",
     ),
     Mutant(
+        "a clear that is sent again clears what came since",
+        "interfaces/tools/clearing.py",
+        "if command is not None and await _of_clear(swarm, clear):",
+        "if command is not None and not clear:",
+        # After a restart: before one, the first answer is kept and hides it.
+        CLEARS + "test_a_clear_is_known_and_can_be_taken_back_after_a_restart",
+    ),
+    Mutant(
         "a queued task that somebody could take counts as stuck",
         "interfaces/tools/stuck.py",
         "row.wanted_agent) is None:\n                return False",
