@@ -17,7 +17,8 @@ from typing import Any, Generic, TypeVar, cast, overload
 import msgspec
 
 from visionflow.agents import loading
-from visionflow.compose.embedded import Embedded, Store
+from visionflow.compose.embedded import Embedded
+from visionflow.compose.store import Store
 from visionflow.domain.commands import CreateSwarm
 from visionflow.domain.errors import Refused, UnknownId, UsageError
 from visionflow.domain.events import AgentFailed, AnyEvent

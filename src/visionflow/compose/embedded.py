@@ -11,10 +11,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, closing, suppress
-from pathlib import Path
 from typing import Any, TypeVar
-
-import msgspec
 
 from visionflow.adapters.files import FileBlobs
 from visionflow.adapters.host_os import OsHost
@@ -23,6 +20,7 @@ from visionflow.adapters.lock import Lock, acquire
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.adapters.sqlite.views import SqliteViews
 from visionflow.compose.ground import Ground, Places, last_ms
+from visionflow.compose.store import Store
 from visionflow.domain.errors import LogUnavailable, UsageError
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.runtime.node import Node, Stopped
@@ -30,47 +28,6 @@ from visionflow.runtime.queries import Queries
 
 T = TypeVar("T")
 POSTED_PER_TURN_MAX = 1_024
-
-
-class Store(msgspec.Struct, frozen=True):
-    """Where one swarm keeps what it must not lose."""
-
-    folder: Path
-
-    @property
-    def log(self) -> Path:
-        """The event log."""
-        return self.folder / "log.db"
-
-    @property
-    def blobs(self) -> Path:
-        """Values too large for the log."""
-        return self.folder / "blobs"
-
-    @property
-    def views(self) -> Path:
-        """What lists are read from; it can be made anew from the log."""
-        return self.folder / "views.db"
-
-    @property
-    def lock(self) -> Path:
-        """Names the living owner."""
-        return self.folder / "owner.lock"
-
-    @property
-    def lines(self) -> Path:
-        """Log lines for people."""
-        return self.folder / "visionflow.log"
-
-    @property
-    def workers(self) -> Path:
-        """What worker processes print."""
-        return self.folder / "workers.log"
-
-    @property
-    def scratch(self) -> Path:
-        """Folders of agents."""
-        return self.folder / "agents"
 
 
 _living: "weakref.WeakSet[Embedded]" = weakref.WeakSet()

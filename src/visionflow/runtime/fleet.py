@@ -7,7 +7,7 @@ runs in a thread.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NotRequired, TypedDict, TypeVar, Unpack
 
 import msgspec
 
@@ -50,6 +50,20 @@ class MemoryRow(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     is_large: bool = False
     """In a list: the value is above 64 kB and left out; `memory` gives it."""
+
+
+class Told(TypedDict):
+    """What is recorded of a call; see `RecordCall`."""
+
+    by: str
+    role: str
+    face: str
+    tool: str
+    code: NotRequired[str | None]
+    message: NotRequired[str]
+    subject: NotRequired[str | None]
+    swarm: NotRequired[str | None]
+    call: NotRequired[str | None]
 
 
 class FleetLog(FleetStream):
@@ -200,45 +214,21 @@ class FleetLog(FleetStream):
 
     # Audit ---------------------------------------------------------------------------------
 
-    async def record_call(
-        self,
-        *,
-        by: str,
-        role: str,
-        face: str,
-        tool: str,
-        code: str | None = None,
-        message: str = "",
-        subject: str | None = None,
-        swarm: str | None = None,
-        call: str | None = None,
-    ) -> None:
+    async def record_call(self, **told: Unpack[Told]) -> None:
         """Record a call that changes something (`code` is `None`) or was refused.
 
         Durable when this returns; but of refusals of one kind (caller, face, tool, code) that
         come within a second, only the first: those after it are counted into one record that is
         written when the second is over.
         """
-        made = self._call(by, role, face, tool, code, message, subject, swarm, call)
-        if code is None or self._refusals.admit(made):
+        made = self._call(told)
+        if made.code is None or self._refusals.admit(made):
             await self.ask(made)
 
-    def offer_call(
-        self,
-        *,
-        by: str,
-        role: str,
-        face: str,
-        tool: str,
-        code: str | None = None,
-        message: str = "",
-        subject: str | None = None,
-        swarm: str | None = None,
-        call: str | None = None,
-    ) -> None:
+    def offer_call(self, **told: Unpack[Told]) -> None:
         """The same without waiting; nothing is raised, and it is durable a moment later."""
-        made = self._call(by, role, face, tool, code, message, subject, swarm, call)
-        if code is None or self._refusals.admit(made):
+        made = self._call(told)
+        if made.code is None or self._refusals.admit(made):
             self.offer(made)
 
     async def record_access(self, *, by: str, face: str, code: str, message: str = "") -> None:
@@ -268,26 +258,17 @@ class FleetLog(FleetStream):
         """A page of the audit; `after` is (seq, place) of the last row of the page before."""
         return await in_thread(lambda: self._reads.audit(after, limit, since_ms, by, newest_first))
 
-    def _call(
-        self,
-        by: str,
-        role: str,
-        face: str,
-        tool: str,
-        code: str | None,
-        message: str,
-        subject: str | None,
-        swarm: str | None,
-        call: str | None,
-    ) -> f.RecordCall:
+    def _call(self, told: Told) -> f.RecordCall:
+        code, subject = told.get("code"), told.get("subject")
+        swarm, call = told.get("swarm"), told.get("call")
         return f.RecordCall(
             now_ms=self._host.now_ms(),
-            by=plain(by),
-            role=plain(role),
-            face=plain(face),
-            tool=plain(tool),
+            by=plain(told["by"]),
+            role=plain(told["role"]),
+            face=plain(told["face"]),
+            tool=plain(told["tool"]),
             code=None if code is None else plain(code),
-            message=plain(message),
+            message=plain(told.get("message", "")),
             subject=None if subject is None else plain(subject),
             swarm=None if swarm is None else plain(swarm),
             call=None if call is None else plain(call),

@@ -13,7 +13,7 @@ from visionflow.adapters.files import FileBlobs
 from visionflow.agents.plans import Plan
 from visionflow.agents.report.view import RunView
 from visionflow.agents.tools.text import write_whole
-from visionflow.compose.embedded import Embedded, Store
+from visionflow.compose.embedded import Embedded
 from visionflow.compose.job.concluding import conclude
 from visionflow.compose.job.events import Follower, source_of
 from visionflow.compose.job.folder import FINISHED, Order, RunFolder
@@ -36,6 +36,7 @@ from visionflow.compose.job.progress import (
 from visionflow.compose.job.secrecy import Secrecy
 from visionflow.compose.job.story import Story
 from visionflow.compose.job.votes import due
+from visionflow.compose.store import Store
 from visionflow.domain import commands as c
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import ConfigError, Refused, UsageError, VisionFlowError

@@ -9,6 +9,7 @@ from visionflow.adapters.host_os import OsHost
 from visionflow.adapters.lines import LineLog
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.compose.ground import Ground
+from visionflow.compose.store import Store
 from visionflow.runtime.ended import EndedSwarms
 from visionflow.runtime.fleet import FleetLog
 from visionflow.runtime.swarms import Swarms
@@ -16,25 +17,13 @@ from visionflow.settings.agents import AgentSettings
 from visionflow.settings.server import ServerSettings
 
 
-class ServerStore(msgspec.Struct, frozen=True):
-    """Where a server keeps what it must not lose: `HOME/server`."""
-
-    folder: Path
+class ServerStore(Store, frozen=True):
+    """The same of a server: `HOME/server`."""
 
     @classmethod
     def of(cls, home: str) -> "ServerStore":
         """That of this VISIONFLOW_HOME."""
         return cls(Path(home) / "server")
-
-    @property
-    def log(self) -> Path:
-        """The log with the streams of all swarms and of the fleet."""
-        return self.folder / "log.db"
-
-    @property
-    def blobs(self) -> Path:
-        """Values too large for the log."""
-        return self.folder / "blobs"
 
     @property
     def views(self) -> Path:
@@ -47,29 +36,9 @@ class ServerStore(msgspec.Struct, frozen=True):
         return self.folder / "fleet.db"
 
     @property
-    def lock(self) -> Path:
-        """Names the living owner."""
-        return self.folder / "owner.lock"
-
-    @property
     def front_lock(self) -> Path:
         """Names the living `visionflow serve`."""
         return self.folder / "front.lock"
-
-    @property
-    def lines(self) -> Path:
-        """Log lines for people."""
-        return self.folder / "visionflow.log"
-
-    @property
-    def workers(self) -> Path:
-        """What worker processes print."""
-        return self.folder / "workers.log"
-
-    @property
-    def scratch(self) -> Path:
-        """Folders of agents, by swarm."""
-        return self.folder / "agents"
 
     @property
     def runs(self) -> Path:
