@@ -167,13 +167,7 @@ def _spawning_many(server: Server, births: Births) -> AnyTool:
         if given.wait:
             call.took_effect()
         refused = [
-            NotSpawned(
-                type=found.type,
-                name=found.name,
-                agent_id=None,
-                code=outcome.reason,
-                message=str(outcome),
-            )
+            _not_spawned(found, None, outcome)
             for found, outcome in zip(casts, outcomes, strict=True)
             if isinstance(outcome, Refused)
         ]
@@ -188,15 +182,7 @@ def _spawning_many(server: Server, births: Births) -> AnyTool:
                     left_ms = max(0, ends_ms - server.now_ms())
                     late = await wait_ready(call, made, births, left_ms)
             except Refused as error:
-                refused.append(
-                    NotSpawned(
-                        type=found.type,
-                        name=found.name,
-                        agent_id=outcome[1],
-                        code=error.reason,
-                        message=str(error),
-                    )
-                )
+                refused.append(_not_spawned(found, outcome[1], error))
                 continue
             one = await told(server, call, made, births, [*found.warnings, *late])
             agents.append(
@@ -230,6 +216,16 @@ def _spawning_many(server: Server, births: Births) -> AnyTool:
         run=run,
         example={"agents": [{"type": "coder", "count": 2}, {"type": "reviewer"}]},
         positional=("agents",),
+    )
+
+
+def _not_spawned(found: Cast, agent: str | None, error: Refused) -> NotSpawned:
+    return NotSpawned(
+        type=found.type,
+        name=found.name,
+        agent_id=agent,
+        code=error.reason,
+        message=str(error),
     )
 
 
