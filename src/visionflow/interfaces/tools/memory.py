@@ -43,7 +43,7 @@ class SearchArguments(Arguments, frozen=True, kw_only=True):
 class Stored(Result, frozen=True, kw_only=True):
     namespace: str
     key: str
-    size_bytes: int
+    size_bytes: Annotated[int, about("Of the value as it is stored, not of its JSON.")]
     stored_at: str
     expires_at: str | None
 
