@@ -7,18 +7,59 @@ whoever hosts it provides the attempt under way (`Attempt`) and the rest (`Agent
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from visionflow.agents.task import Task
 from visionflow.domain.errors import UsageError, VisionFlowError
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.sandbox import Sandbox
 
+if TYPE_CHECKING:
+    from visionflow.agents.gate.results import GateResult
+
 
 class PermanentFailure(VisionFlowError):
     """Raised by an agent: no further attempt can help, so none is made."""
 
     code = "permanent_failure"
+
+
+class TryLater(VisionFlowError):
+    """Raised by an agent: something outside asks for patience, so another attempt begins later.
+
+    It is no failure and does not count as one. The wait is in the log with its reason.
+    """
+
+    code = "try_later"
+
+    def __init__(self, message: str, *, wait_ms: int) -> None:
+        """`wait_ms`: how long to wait, counted from now; bounded by `THROTTLE_MS_MAX`."""
+        super().__init__(message)
+        self.wait_ms = wait_ms
+
+
+class GateRunner(Protocol):
+    """Compares a working tree with a commit of its own repository, as `visionflow gate` does."""
+
+    async def __call__(
+        self,
+        workspace: Path,
+        base: str,
+        *,
+        state: Path,
+        virtual_env: str | None,
+        trusted: bool,
+        tests_s: float,
+        cache: str | None,
+        on_stage: Callable[[str], None],
+    ) -> "GateResult":
+        """`state`: a folder of ours that it may use; `tests_s`: at most for a run of the tests;
+        `cache`: where results are kept by content, or `None`.
+
+        Raises:
+            VisionFlowError: it cannot be run.
+        """
+        ...
 
 
 class WorkspaceTrees(Protocol):
@@ -85,8 +126,11 @@ class AgentContext:
         open_sandbox: Callable[[], Sandbox],
         write_log: Callable[[str, str], None],
         trees: WorkspaceTrees | None = None,
+        gate: GateRunner | None = None,
     ) -> None:
         """`open_sandbox` may be slow (it tries what holds); `write_log` takes level and text."""
+        self.gate = gate
+        """`None` where its host has none to offer."""
         self.blobs = blobs
         self.trees = trees
         self.write_log = write_log

@@ -14,24 +14,28 @@ import msgspec
 
 from visionflow.agents.evidence import Focus, Part
 
-Playbook = Literal["audit", "test", "fix", "explain"]
-PLAYBOOKS: tuple[Playbook, ...] = ("audit", "test", "fix", "explain")
+Playbook = Literal["audit", "test", "fix", "explain", "code"]
+PLAYBOOKS: tuple[Playbook, ...] = ("audit", "test", "fix", "explain", "code")
 Role = Literal["coordinator", "researcher", "architect", "coder", "reviewer", "tester"]
 ROLES: tuple[Role, ...] = (
     "coordinator", "researcher", "architect", "coder", "reviewer", "tester",
 )  # fmt: skip
-Gate = Literal["tests", "syntax", "findings", "secrets", "cycles", "coverage", "patch"]
+Gate = Literal[
+    "tests", "syntax", "findings", "secrets", "cycles", "coverage", "patch", "winner", "accept",
+    "landed",
+]  # fmt: skip
 GATES: tuple[Gate, ...] = (
-    "tests", "syntax", "findings", "secrets", "cycles", "coverage", "patch",
+    "tests", "syntax", "findings", "secrets", "cycles", "coverage", "patch", "winner", "accept",
+    "landed",
 )  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 TASK_TYPES: dict[str, tuple[str, ...]] = {
-    "coordinator": ("survey", "merge"),
+    "coordinator": ("survey", "merge", "integrate", "rank"),
     "researcher": ("research",),
     "architect": ("analyse_architecture",),
-    "coder": ("fix",),
+    "coder": ("fix", "implement"),
     "reviewer": ("review_code", "vote"),
-    "tester": ("run_tests",),
+    "tester": ("run_tests", "judge"),
 }
 """What each role does in a plan."""
 
@@ -48,10 +52,22 @@ class PlanTask(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     part: str | None = None
     """The slice of the workspace it is about; left out: all of it."""
     timeout_s: int | None = None
+    command: str | None = None
+    """Of `implement`: the command line of the agent that does it, or the name of a profile."""
+    goal: str | None = None
+    """Of `implement`: what this one is to do; left out: the plan's goal."""
+    files: tuple[str, ...] = ()
+    """Of `implement`: patterns of the files that it will touch, as far as that can be said."""
+    of: str | None = None
+    """Of `judge`: whose result, left out: that of the merges before; of `implement`: the task that
+    it does once more where that one was not merged."""
 
     @property
     def agent(self) -> str:
-        """The agent that does it; reviewers are one for each focus."""
+        """The agent that does it; reviewers are one for each focus, coding agents one for each
+        task."""
+        if self.type == "implement":
+            return self.of or self.id
         return self.role if self.focus is None else f"{self.role}-{self.focus}"
 
 
@@ -64,9 +80,11 @@ class PlanPhase(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     """Whether they run one after the other."""
     uses: tuple[str, ...] = ()
     """Earlier phases whose results they get beside those of the phase just before."""
+    width: int = 0
+    """At most so many of them at once; 0: all."""
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Everything that a run will do."""
 
     goal: str
@@ -76,6 +94,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gates: tuple[Gate, ...]
     parts: tuple[Part, ...]
     phases: tuple[PlanPhase, ...]
+    accept: tuple[str, ...] = ()
+    """Of the playbook `code`: command lines that have to end with 0 on what is taken."""
 
     def tasks(self) -> Iterator[tuple[PlanPhase, PlanTask]]:
         """All tasks with their phases, in order."""

@@ -233,6 +233,8 @@ class ReportFailure(Command, frozen=True, tag="report_failure"):
     reason: str
     entropy: int = 0
     """The source of the retry's jitter."""
+    wait_ms: int = 0
+    """Of one that was throttled: how long to wait."""
 
 
 class ExpireLease(Command, frozen=True, tag="expire_lease"):

@@ -41,6 +41,10 @@ CRASHES_PER_TASK_MAX = 3
 """Crashes of a worker under one task, without a finished step in between, until it is poison."""
 KILLS_PER_TASK_MAX = 16
 """The same for a worker that somebody else killed: the task is less suspect."""
+THROTTLE_MS_MAX = 3_600_000
+"""A throttled attempt waits at most this long, whoever asks for more."""
+THROTTLES_PER_TASK_MAX = 64
+"""Waits under one task, without a finished step in between, until they count as failures."""
 RESTARTS_MAX = 3
 RESTART_PERIOD_MS = 60_000
 RESTART_BACKOFF_MS = 1_000

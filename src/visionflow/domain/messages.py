@@ -188,6 +188,8 @@ class Failed(Message, frozen=True, tag=26):
     attempt: int
     kind: FailureKind
     reason: str
+    wait_ms: int = 0
+    """Of one that was throttled: how long to wait."""
 
 
 class Progress(Message, frozen=True, tag=27):

@@ -123,3 +123,5 @@ class FailureKind(StrEnum):
     AGENT_GONE = "agent_gone"
     PERMANENT = "permanent"
     """The agent says that no further attempt can help."""
+    THROTTLED = "throttled"
+    """Somebody outside asks for patience: tried again when they said, and no failure."""

@@ -54,6 +54,12 @@ class Command(msgspec.Struct, frozen=True):
     """Of each stream this much is kept: the first half and the last half."""
     trusted: bool = False
     """The user said so: run it also where nothing confines it."""
+    output_total_bytes_max: int | None = None
+    """Above this much on both streams together it is ended, `ended_by` being `output`."""
+    locks: tuple[int, ...] = ()
+    """Descriptors of ours that stay open until every process of the command is gone, whatever
+    becomes of us: a lock on one of them tells that none lives any more. The command itself does
+    not get them."""
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -61,7 +67,7 @@ class Completed(msgspec.Struct, frozen=True):
 
     exit_code: int | None
     ended_by: str | None
-    """`wall_clock`, `memory`, `cancelled`, or `signal:NAME`."""
+    """`wall_clock`, `memory`, `output`, `cancelled`, or `signal:NAME`."""
     stdout: str
     stderr: str
     wall_ms: int

@@ -17,6 +17,25 @@ from visionflow.agents.task import Task
 T = TypeVar("T")
 
 
+class CodingBounds(msgspec.Struct, frozen=True):
+    """Limits of a run of the playbook `code`; `None`: there is none."""
+
+    wall_ms: int = 1_800_000
+    """Of one go of an agent."""
+    memory_bytes: int | None = None
+    """Of one agent with all its processes."""
+    output_bytes: int = 67_108_864
+    """Of one go; more of it ends the agent."""
+    tokens: int | None = None
+    """Of all goes of the run together, input and output, as far as tools report them. No further
+    one starts above it."""
+    cost_microdollars: int | None = None
+    """The same for money."""
+    ends_at_ms: int | None = None
+    """When the run as a whole has to be over, in ms since the epoch: no go starts after it, and
+    none goes on."""
+
+
 class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The input of every task of a role. Only `workspace` must be given."""
 
@@ -62,6 +81,19 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of a vote: the id of the task whose change is voted on."""
     member: str | None = None
     """Of a vote: whose ballot it is; `None`: the agent's own."""
+    plan_task: str | None = None
+    """Of the playbook `code`: the id of the task in the plan."""
+    of: str | None = None
+    """Of `judge`: whose result; of `implement`: what it does once more. Ids of the plan."""
+    folder: str | None = None
+    """Of the playbook `code`: a folder of ours for what its agents need: copies, logs, ledgers."""
+    accept: tuple[str, ...] = ()
+    """Of the playbook `code`: predicates of what is taken, command lines."""
+    governor: str | None = None
+    """Of the playbook `code`: a folder of ours, the same for all runs of this user, in which it is
+    kept how fast each tool may be started."""
+    bounds: CodingBounds = CodingBounds()
+    """Of the playbook `code`: what all its agents together may use."""
 
 
 def job_input(task: Task, folder: Path) -> JobInput:

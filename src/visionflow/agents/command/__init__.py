@@ -1,0 +1,1 @@
+"""The `command` backend: any command-line agent in a workspace of its own, held to limits."""
