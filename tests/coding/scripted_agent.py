@@ -140,9 +140,9 @@ def do_hogs(rest: str, goal: str) -> None:
 def do_forks(rest: str, goal: str) -> None:
     """Leave a grandchild behind that ignores everything that can be ignored."""
     subprocess.Popen(
-        [sys.executable, "-c", "import signal,time\n"
+        [sys.executable, "-c", ("import signal,time\n"
          "for n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\n"
-         "time.sleep(3600)"],
+         "time.sleep(3600)")],
         start_new_session=True,
     )  # fmt: skip
 
@@ -187,7 +187,7 @@ def do_files(rest: str, goal: str) -> None:
 
 def do_report(rest: str, goal: str) -> None:
     """`report:INPUT:OUTPUT:MICRODOLLARS`: tokens and cost, as the profile `script` reads them."""
-    given, made, cost = (rest.split(":") + ["", "", ""])[:3]
+    given, made, cost = ([*rest.split(":"), "", "", ""])[:3]
     usage = {"input_tokens": int(given or 0), "output_tokens": int(made or 0)}
     if cost:
         usage["cost_microdollars"] = int(cost)
