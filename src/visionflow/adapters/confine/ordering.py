@@ -36,6 +36,7 @@ def order_for(command: Command, means: Means, groups: dict[str, str]) -> Order:
         landlock_abi=means.landlock_abi,
         seccomp=means.seccomp,
         groups=groups,
+        locks=list(command.locks),
     )
 
 

@@ -29,7 +29,7 @@ from . import groups
 from .inside import groups as group_kinds
 from .means import Means
 from .ordering import order_for
-from .running import Running
+from .running import Bounds, Running
 
 _WALL_MS = 10_000
 _MEMORY_BYTES = 1 << 30
@@ -120,7 +120,8 @@ async def _tried(means: Means, parents: dict[str, Path]) -> Established | str:
             wall_ms=_WALL_MS,
             memory_bytes=_MEMORY_BYTES,
         )
-        running = Running(order_for(command, means, groups.named(parents)), 65536, None)
+        order = order_for(command, means, groups.named(parents))
+        running = Running(order, Bounds(65536, None), None)
         try:
             outcome = await running.outcome()
         finally:

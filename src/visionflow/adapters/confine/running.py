@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from .inside import groups
 from .inside.order import Order, Outcome, outcome_from
@@ -29,14 +29,23 @@ _END_SECONDS_MAX = 15.0
 _GRACE_SECONDS = 10.0
 
 
+class Bounds(NamedTuple):
+    """How many bytes of output are kept of each stream, and read of both together."""
+
+    kept: int
+    total: int | None
+
+
 class Running:
     """A command under way. Call `outcome` once; `end` may follow it at any time."""
 
-    def __init__(self, order: Order, keep_bytes: int, on_output: OnOutput | None) -> None:
+    def __init__(self, order: Order, bounds: Bounds, on_output: OnOutput | None) -> None:
         self._order = order
         self._on_output = on_output
-        self.stdout = KeptOutput(keep_bytes)
-        self.stderr = KeptOutput(keep_bytes)
+        self._left = bounds.total
+        self._flooded = False
+        self.stdout = KeptOutput(bounds.kept)
+        self.stderr = KeptOutput(bounds.kept)
         hear, hold = os.pipe()
         told, tell = os.pipe()
         try:
@@ -45,7 +54,7 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=(hear, tell),
+                pass_fds=(hear, tell, *order.locks),
                 env={"PATH": os.defpath},
                 cwd="/",
             )
@@ -81,17 +90,34 @@ class Running:
             for each in readers:
                 each.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
-        return outcome_from(bytes(word)) if word else None
+        outcome = outcome_from(bytes(word)) if word else None
+        if outcome is not None and outcome.error is None and self._flooded:
+            outcome = outcome._replace(exit_code=None, signal=None, reason="output")
+        return outcome
 
     def _keep(self, name: str) -> Callable[[bytes], None]:
         kept = self.stdout if name == "stdout" else self.stderr
 
         def add(data: bytes) -> None:
+            data = self._within(data)
+            if not data:
+                return
             kept.add(data)
             if self._on_output is not None:
                 self._on_output(name, data)
 
         return add
+
+    def _within(self, data: bytes) -> bytes:
+        """What of it may still be read; where that is not all, the command is ended."""
+        if self._left is None:
+            return data
+        if len(data) > self._left:
+            self._flooded = True
+            self._let_go()
+        data = data[: self._left]
+        self._left -= len(data)
+        return data
 
     async def _say(self, raw: bytes) -> None:
         message = struct.pack("=I", len(raw)) + raw
@@ -125,9 +151,7 @@ class Running:
 
         Not to be cancelled: run it shielded.
         """
-        if self._hold is not None:
-            os.close(self._hold)
-            self._hold = None
+        self._let_go()
         try:
             await asyncio.to_thread(self._process.wait, _END_SECONDS_MAX)
         except subprocess.TimeoutExpired:
@@ -137,6 +161,12 @@ class Running:
             if each is not None:
                 each.close()
         await asyncio.to_thread(self._clean_up)
+
+    def _let_go(self) -> None:
+        """Close the pipe that keeps the launcher, so that it ends the command."""
+        if self._hold is not None:
+            os.close(self._hold)
+            self._hold = None
 
     def _clean_up(self) -> None:
         """What a launcher that was killed could not remove."""

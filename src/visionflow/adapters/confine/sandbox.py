@@ -17,7 +17,7 @@ from .inside.order import Outcome
 from .means import Means
 from .ordering import order_for
 from .probe import Established, established
-from .running import Running
+from .running import Bounds, Running
 
 
 class OsSandbox:
@@ -56,7 +56,8 @@ class OsSandbox:
         if found.means.bubblewrap is not None:
             _check_program(command)
         order = order_for(command, found.means, groups.named(dict(found.groups)))
-        running = Running(order, command.output_bytes_max, on_output)
+        bounds = Bounds(command.output_bytes_max, command.output_total_bytes_max)
+        running = Running(order, bounds, on_output)
         try:
             outcome = await running.outcome()
         finally:

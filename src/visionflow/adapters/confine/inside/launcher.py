@@ -6,6 +6,8 @@ reaper, watches clock, memory and the number of processes, and ends everything i
 one line on the result pipe says how it went; the end of that pipe says that nothing is left.
 
     worker == order pipe ==> launcher -- lifeline --> reaper (process 1 inside) --> command
+
+Where there are locks, a keeper outside of the namespaces holds them too, should this one be killed.
 """
 
 import json
@@ -17,7 +19,7 @@ import time
 from collections.abc import Mapping
 from typing import NoReturn
 
-from . import groups, kernel, namespaces, reaper, tree
+from . import groups, keeper, kernel, namespaces, reaper, tree
 from .order import Order, Outcome, order_from
 from .removal import remove_tree
 
@@ -34,6 +36,8 @@ def main(control: int, result: int) -> None:
     order = _heard(control)
     if order is None:
         return
+    for each in order.locks:
+        os.set_inheritable(each, False)
     outcome = Launch(order, control).outcome()
     try:
         os.write(result, outcome.encoded())
@@ -98,6 +102,7 @@ class Launch:
 
     def _start(self, entries: list[int]) -> tuple[int, int]:
         """Fork the reaper; the pipes on which it tells, and by which it lives."""
+        watched = keeper.start(tuple(self._order.locks))
         if self._order.namespaces:
             namespaces.enter(network=self._order.network)
         lifeline, hold = os.pipe()
@@ -105,6 +110,7 @@ class Launch:
         self._reaper = os.fork()
         if self._reaper == 0:
             self._be_reaper(lifeline, status, entries, unneeded=(hold, told))
+        keeper.watch(watched, self._reaper)
         for each in (lifeline, status, *entries, 1, 2):
             os.close(each)
         return told, hold
@@ -115,7 +121,7 @@ class Launch:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for each in unneeded:
             os.close(each)
-        kept = {0, 1, 2, lifeline, status, *entries}
+        kept = {0, 1, 2, lifeline, status, *entries, *self._order.locks}
         for each in range(3, 256):
             if each not in kept:
                 try:

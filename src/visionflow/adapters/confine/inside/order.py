@@ -25,6 +25,8 @@ class Order(NamedTuple):
     seccomp: bool
     groups: dict[str, str]
     """Control groups to make: `memory_v1`, `pids_v1` or `v2` to the folder's path."""
+    locks: list[int] = []  # noqa: RUF012 - a NamedTuple's default, never changed
+    """Inherited descriptors that stay open until nothing of the command is left."""
 
     def encoded(self) -> bytes:
         return json.dumps(self._asdict()).encode("ascii")
@@ -36,7 +38,7 @@ class Outcome(NamedTuple):
     exit_code: int | None = None
     signal: int | None = None
     reason: str | None = None
-    """`wall_clock` or `memory`: the launcher ended it for this."""
+    """`wall_clock` or `memory`: the launcher ended it for this; `output`: the worker did."""
     error: str | None = None
     """The command never ran: what failed."""
     confining_failed: bool = False

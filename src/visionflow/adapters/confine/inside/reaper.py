@@ -37,7 +37,7 @@ def serve(order: Order, lifeline: int, status: int, entries: list[int]) -> NoRet
         command = os.fork()
         if command == 0:
             _become_command(order, status, entries)
-        _keep_only({lifeline, status, *bell})
+        _keep_only({lifeline, status, *bell, *order.locks})
         _wait(command, lifeline, status, bell[0], alone=order.namespaces)
         code = 0
     except OSError as error:

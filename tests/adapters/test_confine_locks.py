@@ -1,0 +1,178 @@
+"""Locks that outlive everybody but the command, and output that has an end."""
+
+import asyncio
+import fcntl
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from confine_support import (
+    CONFINING,
+    becomes_true,
+    named,
+    processes_with,
+    python_command,
+    run,
+    sandbox_of,
+)
+from test_confine_ends import DAEMON
+
+from visionflow.adapters.confine import OsSandbox
+
+
+@pytest.fixture(params=CONFINING, ids=named)
+def sandbox(request: pytest.FixtureRequest) -> OsSandbox:
+    return sandbox_of(request.param)
+
+
+@pytest.fixture
+def token() -> str:
+    return secrets.token_hex(8)
+
+
+def is_free(lock: Path) -> bool:
+    """Whether nobody holds it now."""
+    place = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(place)
+    return True
+
+
+@pytest.mark.acceptance("confine")
+def test_a_lock_is_held_while_its_command_lives_and_free_at_its_end(
+    sandbox: OsSandbox, tmp_path: Path
+) -> None:
+    lock = tmp_path / "lock"
+    held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    code = "import os\nopen('up', 'w').close()\nwhile not os.path.exists('go'): pass"
+
+    async def whole() -> tuple[bool, int | None]:
+        command = msgspec.structs.replace(python_command(tmp_path, code), locks=(held,))
+        task = asyncio.ensure_future(sandbox.run(command))
+        assert await asyncio.to_thread(becomes_true, (tmp_path / "up").exists)
+        os.close(held)
+        free = is_free(lock)
+        (tmp_path / "go").touch()
+        return free, (await task).exit_code
+
+    assert asyncio.run(whole()) == (False, 0)
+    assert is_free(lock)
+
+
+@pytest.mark.acceptance("confine")
+def test_the_command_itself_does_not_get_the_lock(sandbox: OsSandbox, tmp_path: Path) -> None:
+    held = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    code = """
+import os
+for each in range(3, 100):
+    if os.path.lexists(f"/proc/self/fd/{each}"):
+        print(os.readlink(f"/proc/self/fd/{each}"))
+"""
+    try:
+        command = msgspec.structs.replace(python_command(tmp_path, code), locks=(held,))
+        done = run(sandbox, command)
+    finally:
+        os.close(held)
+    assert done.exit_code == 0, done.stderr
+    assert "lock" not in done.stdout
+
+
+@pytest.mark.acceptance("confine")
+@pytest.mark.parametrize("victim", ["worker", "launcher", "both"])
+def test_whoever_gets_the_lock_after_a_kill_finds_no_process_left(
+    sandbox: OsSandbox, tmp_path: Path, token: str, victim: str
+) -> None:
+    lock = tmp_path / "lock"
+    index = next(n for n, each in enumerate(CONFINING)
+                 if OsSandbox((each,)).confinement == sandbox.confinement)  # fmt: skip
+    code = f"""
+    import asyncio, fcntl, os, sys
+    from pathlib import Path
+    sys.path.insert(0, {str(Path(__file__).parent)!r})
+    import msgspec
+    from confine_support import CONFINING, python_command, sandbox_of
+    from test_confine_ends import DAEMON
+    held = os.open({str(lock)!r}, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    command = python_command(Path({str(tmp_path)!r}), DAEMON + "time.sleep(300)", {token!r})
+    command = msgspec.structs.replace(command, locks=(held,), wall_ms=300_000)
+    os.set_inheritable(held, False)
+    asyncio.run(sandbox_of(CONFINING[{index}]).run(command))
+    """
+    worker = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+    inside = _those_inside(token, worker.pid)
+    try:
+        assert becomes_true((tmp_path / "alive").exists, 60)
+        assert len(inside()) > 1
+        assert not is_free(lock)
+        launcher = _launchers_below(worker.pid)
+        if victim in ("worker", "both"):
+            os.kill(worker.pid, signal.SIGKILL)
+        if victim in ("launcher", "both"):
+            os.kill(launcher[0], signal.SIGKILL)
+        held = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        if victim == "launcher":  # whose worker goes on and has the lock too
+            worker.kill()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        left = inside()
+        os.close(held)
+        assert left == []
+    finally:
+        worker.kill()
+        worker.wait()
+    assert becomes_true(lambda: not _keepers(launcher))
+
+
+def _those_inside(token: str, worker: int) -> Callable[[], list[int]]:
+    return lambda: [each for each in processes_with(token) if each != worker]
+
+
+def _launchers_below(worker: int) -> list[int]:
+    return [each for each in processes_with("confine/start.py") if _parent(each) == worker]
+
+
+def _keepers(launchers: list[int]) -> list[int]:
+    """What shares the launcher's command line and its parent's id."""
+    return [each for each in processes_with("confine/start.py") if _parent(each) in launchers]
+
+
+def _parent(process: int) -> int:
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+@pytest.mark.acceptance("confine")
+def test_more_output_than_may_be_read_ends_the_whole_tree(
+    sandbox: OsSandbox, tmp_path: Path, token: str
+) -> None:
+    code = DAEMON + "while True: sys.stdout.write('x' * 1000); sys.stderr.write('y' * 1000)"
+    heard: list[int] = []
+    command = msgspec.structs.replace(
+        python_command(tmp_path, code, token, wall_ms=300_000), output_total_bytes_max=300_000
+    )
+    done = asyncio.run(sandbox.run(command, lambda _name, data: heard.append(len(data))))
+    assert (done.exit_code, done.ended_by) == (None, "output")
+    assert sum(heard) == 300_000
+    assert processes_with(token) == []
+
+
+def test_as_much_output_as_may_be_read_is_no_flood(sandbox: OsSandbox, tmp_path: Path) -> None:
+    command = msgspec.structs.replace(
+        python_command(tmp_path, "print('x' * 999)"), output_total_bytes_max=1000
+    )
+    done = run(sandbox, command)
+    assert (done.exit_code, done.ended_by, len(done.stdout)) == (0, None, 1000)
