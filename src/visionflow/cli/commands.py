@@ -10,6 +10,7 @@ from visionflow.cli.answering import calls
 from visionflow.cli.applying import APPLY_EXAMPLES, apply
 from visionflow.cli.assisting import MCP_EXAMPLES, mcp
 from visionflow.cli.auditing import audit_app
+from visionflow.cli.coding import NONE, CodingFlags, wish_of
 from visionflow.cli.configuring import CONFIG_EXAMPLES, config
 from visionflow.cli.demo import DEMO_EXAMPLES, demo
 from visionflow.cli.gating import GATE_EXAMPLES, gate
@@ -32,6 +33,8 @@ Examples:
   visionflow run "Review this repository" --workspace ~/src/project --json
   visionflow run --resume run_1795855550167 --out .visionflow/runs
   visionflow run "Test and review this repository" --server
+  visionflow run "Add rate limiting" --agent 'claude -p {goal}' --candidates 3
+  visionflow run "Add rate limiting" --agent 'codex exec {goal}' --accept 'pytest -k limit'
 """
 RUNS_EXAMPLES = """\
 Examples:
@@ -117,7 +120,7 @@ def run(
     workspace: Path | None = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,
-    playbook: Literal["audit", "test", "fix", "explain"] | None = None,
+    playbook: Literal["audit", "test", "fix", "explain", "code"] | None = None,
     plan_only: Annotated[bool, FLAG] = False,
     trust: Annotated[bool, FLAG] = False,
     agents: Path | None = None,
@@ -125,6 +128,7 @@ def run(
     server: Annotated[str | None, Parameter(negative=())] = None,
     no_progress: Annotated[bool, FLAG] = False,
     no_cache: Annotated[bool, FLAG] = False,
+    coding: Annotated[CodingFlags, Parameter(name="*")] = NONE,
 ) -> int:
     """Do a job on a workspace, or go on with an interrupted one.
 
@@ -138,7 +142,8 @@ def run(
     workspace
         The folder to work on; the current one when not given.
     playbook
-        How to do it: audit, test, fix or explain; chosen from the goal when not given.
+        How to do it: audit, test, fix, explain or code; chosen from the goal when not given. Code
+        is what coding agents write: see --agent.
     plan_only
         Write plan.yaml into the current folder, print it, and run nothing.
     trust
@@ -161,7 +166,8 @@ def run(
 
     if resume is not None:
         asked = (goal, workspace, agents, playbook, server)
-        if any(word is not None for word in asked) or trust or plan_only or no_cache:
+        given = any(word is not None for word in asked) or coding.given
+        if given or trust or plan_only or no_cache:
             raise UsageError(
                 "--resume goes on with a run as it was asked for; it takes no goal and, beside "
                 "--out, --json and --no-progress, no other option.",
@@ -181,9 +187,11 @@ def run(
         from visionflow.cli.handing import run_on_server
 
         return run_on_server(
-            goal, workspace, playbook, server, as_json=json, progress=not no_progress
+            goal, workspace, playbook, server, coding, as_json=json, progress=not no_progress
         )
-    words = Words(goal, workspace, out, trust, agents, playbook, not no_cache, not json)
+    words = Words(
+        goal, workspace, out, trust, agents, playbook, not no_cache, not json, wish_of(coding)
+    )
     if plan_only:
         return write_plan(words, json)
     folder = start(words)

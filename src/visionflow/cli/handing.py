@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+from visionflow.cli.coding import CodingFlags
 from visionflow.cli.reaching import client_of
 from visionflow.cli.result import is_finished, show_result
 from visionflow.cli.showing import show
@@ -27,6 +28,7 @@ def run_on_server(
     workspace: Path | None,
     playbook: str | None,
     server: str,
+    coding: CodingFlags,
     *,
     as_json: bool,
     progress: bool,
@@ -46,6 +48,11 @@ def run_on_server(
     asked = {"task": goal, "workspace": str((workspace or Path()).resolve()), "wait": True}
     if playbook is not None:
         asked["playbook"] = playbook
+    if coding.given:
+        raise UsageError(
+            "Coding agents of a server are those that its owner allowed.",
+            hint="Leave --agent and its kin out, or leave --server out.",
+        )
     reply = asyncio.run(_hand_in(asked, None if server == HERE else server, progress))
     return _tell(reply, as_json)
 

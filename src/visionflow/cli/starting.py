@@ -13,6 +13,7 @@ from visionflow.agents.plans import Plan
 from visionflow.agents.tools.text import write_whole
 from visionflow.cli.terminal import is_terminal, say
 from visionflow.compose.job import (
+    CodingWish,
     ExitCode,
     OutputError,
     Planned,
@@ -49,6 +50,7 @@ class Words(msgspec.Struct, frozen=True):
     cache: bool
     ask: bool
     """Whether a person may be asked."""
+    coding: CodingWish
 
 
 def start(words: Words) -> RunFolder:
@@ -64,7 +66,7 @@ def start(words: Words) -> RunFolder:
         playbook = _told(words, place)
     folder = create_run(
         goal, place, words.out, words.trust or trusted(place),
-        agents=words.agents, playbook=playbook, plan=plan, cache=words.cache,
+        agents=words.agents, playbook=playbook, plan=plan, cache=words.cache, coding=words.coding,
     )  # fmt: skip
     if words.trust:
         remember_trust(place)
@@ -110,7 +112,7 @@ def write_plan(words: Words, as_json: bool) -> int:
 def _planned(words: Words) -> Planned:
     place = words.workspace or Path()
     playbook = _told(words, place)
-    return make_plan(words.goal, place, playbook=playbook, agents=words.agents)
+    return make_plan(words.goal, place, playbook=playbook, agents=words.agents, coding=words.coding)
 
 
 def _plan_file(words: Words) -> tuple[Plan | None, str, Path]:
@@ -135,7 +137,7 @@ def _names_a_file(goal: str) -> bool:
 
 def _told(words: Words, place: Path) -> str | None:
     """The playbook that was named, or that a person chose when the goal does not tell."""
-    if words.playbook is not None or not words.ask:
+    if words.playbook is not None or not words.ask or words.coding.given:
         return words.playbook
     try:
         make_plan(words.goal, place, agents=words.agents)

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from visionflow.compose.job.coding import CodingWish
     from visionflow.compose.job.creating import (
         DEFAULT_OUT,
         Planned,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_OUT",
     "FINISHED",
+    "CodingWish",
     "ExitCode",
     "JobProgress",
     "Outcome",
@@ -49,6 +51,7 @@ __all__ = [
     "trusted",
 ]
 _HOMES = {
+    "coding": ("CodingWish",),
     "creating": ("DEFAULT_OUT", "Planned", "UnsureOfPlaybook", "create_run", "make_plan"),
     "execution": ("execute",),
     "exits": ("ExitCode", "OutputError", "exit_code_of"),

@@ -16,10 +16,11 @@ from visionflow.agents.plans import PLAYBOOKS, Plan, Playbook
 from visionflow.agents.roles.playbooks import Choice, choose, plan_of, split
 from visionflow.agents.tools.project import look
 from visionflow.agents.tools.text import write_whole
+from visionflow.compose.job.coding import CodingWish, coding_order, coding_plan
 from visionflow.compose.job.exits import OutputError
 from visionflow.compose.job.folder import Order, RunFolder, RunRecord, iso
 from visionflow.compose.job.planfile import plan_text
-from visionflow.compose.job.team import agents_of, coordination_of, not_held, own_roles
+from visionflow.compose.job.team import coordination_of, not_held, own_roles, team_of
 from visionflow.compose.job.trust import home
 from visionflow.domain.errors import ConfigError, UsageError, WorkspaceError
 from visionflow.domain.ids import make_id
@@ -27,6 +28,7 @@ from visionflow.settings.agents import AgentSettings, load_agents
 
 DEFAULT_OUT = Path(".visionflow", "runs")
 GOAL_CHARS_MAX = 10_000
+NO_CODING = CodingWish()
 
 
 class UnsureOfPlaybook(UsageError):
@@ -53,8 +55,11 @@ def make_plan(
     *,
     playbook: str | None = None,
     agents: str | os.PathLike[str] | None = None,
+    coding: CodingWish = NO_CODING,
 ) -> Planned:
     """Choose a playbook for the goal and split the workspace; writes nothing.
+
+    `coding`: who writes code for it, of the playbook `code`, which is meant where anything is said.
 
     Raises:
         WorkspaceError: the workspace is no folder that can be read.
@@ -65,6 +70,14 @@ def make_plan(
     if not goal.strip() or len(goal) > GOAL_CHARS_MAX:
         raise UsageError(f"A goal has 1 to {GOAL_CHARS_MAX} characters.")
     source = readable(workspace)
+    if coding.given or playbook == "code":
+        if playbook not in (None, "code"):
+            raise UsageError(
+                f"Coding agents do the playbook code, not {playbook}.",
+                hint="Leave --playbook out.",
+            )
+        made = coding_plan(coding, goal, None, source)
+        return Planned(goal, source, made, made.why)
     choice = choose(goal) if playbook is None else named(playbook)
     if choice.missing is not None:
         return Planned(goal, source, None, choice.missing)
@@ -102,13 +115,14 @@ def create_run(
     playbook: str | None = None,
     plan: Plan | None = None,
     cache: bool = True,
+    coding: CodingWish = NO_CODING,
 ) -> RunFolder:
     """A new run under `out` (default `.visionflow/runs` here), listed from now on.
 
     `trust`: run foreign code also where nothing confines it. `agents`: an agents.yaml whose
     templates are used; one in the workspace is never looked for, since a stranger may have written
     it. `plan`: follow this one instead of one made from the goal. `cache`: reuse results of files
-    that have not changed since an earlier run.
+    that have not changed since an earlier run. `coding`: who writes code, and within which limits.
 
     Raises:
         WorkspaceError: the workspace is no folder that can be read.
@@ -118,9 +132,11 @@ def create_run(
         UsageError: the goal is empty or far too long, or there is no such playbook.
     """
     if plan is None:
-        planned = make_plan(goal, workspace, playbook=playbook, agents=agents)
+        planned = make_plan(goal, workspace, playbook=playbook, agents=agents, coding=coding)
     else:
-        planned = Planned(goal, readable(workspace), plan, plan.why)
+        source = readable(workspace)
+        plan = _plan_of_file(plan, coding, goal, source)
+        planned = Planned(goal, source, plan, plan.why)
         _check_parts(plan, planned.workspace)
     settings = load_agents(None if agents is None else Path(agents))
     place = Path(os.path.abspath(DEFAULT_OUT if out is None else out))
@@ -129,13 +145,26 @@ def create_run(
     order = order_of(folder, planned, settings, trust, iso(now_ms), (place, folder.path))
     order = msgspec.structs.replace(
         order,
-        agents={} if planned.plan is None else agents_of(planned.plan.agents, settings),
+        agents={} if planned.plan is None else team_of(planned.plan, settings),
         workers=_workers(planned.plan, settings),
         cache=str(home() / "cache") if cache else None,
         import_paths=() if agents is None else _import_paths(),
+        coding=coding_order(coding) if planned.plan and planned.plan.playbook == "code" else None,
     )
     write_run(folder, order)
     return folder
+
+
+def _plan_of_file(plan: Plan, coding: CodingWish, goal: str, workspace: str) -> Plan:
+    if plan.playbook == "code":
+        return coding_plan(coding, goal, plan, workspace)
+    if coding.given:
+        raise UsageError(
+            f"The plan is of the playbook {plan.playbook}, which no coding agent does.",
+            hint="Write `playbook: code` and tasks of type implement, or leave --agent and its "
+            "kin out.",
+        )
+    return plan
 
 
 def _workers(plan: Plan | None, settings: AgentSettings) -> int:

@@ -14,6 +14,7 @@ from visionflow.agents.plans import Plan
 from visionflow.agents.report.view import RunView
 from visionflow.agents.tools.text import write_whole
 from visionflow.compose.embedded import Embedded
+from visionflow.compose.job.coding import TimeLimit
 from visionflow.compose.job.concluding import conclude
 from visionflow.compose.job.events import Follower, source_of
 from visionflow.compose.job.folder import FINISHED, Order, RunFolder
@@ -127,6 +128,7 @@ class _Execution:
         self._given_up: dict[str, None] = {}
         self._written = 0.0
         self._began = time.monotonic()
+        self._time = TimeLimit(folder, order)
         self._embedded = Embedded(
             Store(folder.state), swarm_of(order), import_paths=order.import_paths
         )
@@ -176,6 +178,7 @@ class _Execution:
         for spawn in spawns(self._order, node.intake.now_ms(), blobs):
             if spawn.spec.id not in story.agents:
                 self._ask(spawn)
+        self._time.look(story)
         if story.plan is None:
             now_ms = node.intake.now_ms()
             self._ask(submission(self._folder, self._order, self._plan, now_ms, blobs))
@@ -201,6 +204,7 @@ class _Execution:
 
     def _supervise(self, story: Story) -> None:
         """Give up what cannot go on, and tell how the run stands."""
+        self._time.look(story)
         for task, reason in story.stranded():
             if task not in self._given_up:
                 self._given_up[task] = None

@@ -14,6 +14,7 @@ import msgspec
 from visionflow.adapters.lock import owner
 from visionflow.adapters.os_processes import Identity, identity, is_alive
 from visionflow.agents.plans import Plan
+from visionflow.agents.roles.job import CodingBounds
 from visionflow.agents.tools.text import write_whole
 from visionflow.compose.job.naming import ALONE, Names, Shared
 from visionflow.domain.errors import UnknownId
@@ -89,6 +90,16 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """What was said of it; `False`: none are."""
 
 
+class CodingOrder(msgspec.Struct, frozen=True):
+    """Of a run with coding agents: what they may use."""
+
+    bounds: CodingBounds
+    wall_ms: int | None = None
+    """Of the run as a whole, the time in which nobody worked on it not counted."""
+    governor: str | None = None
+    """Where it is kept how fast each tool may be started."""
+
+
 class Order(msgspec.Struct, frozen=True):
     """What was asked for."""
 
@@ -121,6 +132,8 @@ class Order(msgspec.Struct, frozen=True):
     """What the templates ask for and nothing holds."""
     served: Served | None = None
     """`None`: the run has a swarm, a log and agents of its own."""
+    coding: CodingOrder | None = None
+    """`None`: no coding agent works on it."""
 
     @property
     def names(self) -> Names:
@@ -191,6 +204,11 @@ class RunFolder:
     def state(self) -> Path:
         """Log, blobs, private repository, worktrees and scratch."""
         return self.path / "state"
+
+    @property
+    def coding(self) -> Path:
+        """What coding agents need: working copies, homes, outputs, ledgers."""
+        return self.state / "coding"
 
     def log_of(self, order: Order) -> tuple[Path, str, int]:
         """The log that has the events of the run, its stream, and the record that they follow."""

@@ -18,6 +18,10 @@ from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack
 
 USUAL_S = 1_200
+_NEEDED = {"implement": ("implement",)}
+"""Capabilities without which an agent of the role cannot do such a task."""
+CODING_SLACK_MS = 3_600_000
+"""What an attempt of a coding agent may take beside its own time: for its turn with the tool."""
 _FIRST = ("survey", "review_code")
 """What is short and shows first findings goes before what takes its time."""
 
@@ -109,6 +113,16 @@ def submission(
                 "veil": not _looks_for_secrets(plan),
                 "gates": list(plan.gates),
             }
+        if order.coding is not None:
+            given |= {
+                "plan_task": task.id,
+                "of": task.of,
+                "goal": task.goal or order.goal,
+                "folder": str(folder.coding),
+                "accept": list(plan.accept),
+                "bounds": storable(order.coding.bounds),
+                "governor": order.coding.governor,
+            }
         if task.type == "vote":
             change = next((t.id for _, t in plan.tasks() if t.type == "fix"), None)
             given |= {"change": change and names.task(change), "member": task.agent}
@@ -121,7 +135,7 @@ def submission(
             agent=task.agent,
             agent_type=task.role,
             priority=max(0, Priority.MEDIUM - first),
-            timeout_ms=1_000 * (task.timeout_s or USUAL_S),
+            timeout_ms=_timeout_ms(order, task),
             parent=names.root,
             phase=phase,
         )
@@ -131,7 +145,7 @@ def submission(
         return msgspec.structs.replace(
             spec,
             agent=None,
-            capabilities=served.needs.get(task.role, ()),
+            capabilities=(*served.needs.get(task.role, ()), *_NEEDED.get(task.type, ())),
             priority=max(0, served.priority - first),
             timeout_ms=served.timeout_ms or spec.timeout_ms,
             retry=served.retry,
@@ -154,12 +168,19 @@ def submission(
                 tuple(work(task, phase.name) for task in phase.tasks),
                 sequential=phase.sequential,
                 uses=phase.uses,
-                width=0 if served is None else served.width,
+                width=phase.width if served is None else served.width or phase.width,
             )
             for phase in plan.phases
         ),
         failure_threshold_bp=10_000 if threshold is None else round(10_000 * threshold),
     )
+
+
+def _timeout_ms(order: Order, task: PlanTask) -> int:
+    """Of one attempt."""
+    if task.timeout_s is None and order.coding is not None and task.type == "implement":
+        return order.coding.bounds.wall_ms + CODING_SLACK_MS
+    return 1_000 * (task.timeout_s or USUAL_S)
 
 
 def _looks_for_secrets(plan: Plan) -> bool:

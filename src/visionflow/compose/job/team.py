@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from visionflow.agents.base import BaseAgent
+from visionflow.agents.candidates.planning import commands_of
+from visionflow.agents.loading import load_agent_class
 from visionflow.agents.plans import Plan
 from visionflow.agents.roles.coordinator import CoordinatorAgent, CoordinatorSettings
 from visionflow.agents.roles.settings import fault_in, settings_of
@@ -13,6 +15,8 @@ from visionflow.domain.errors import ConfigError
 from visionflow.interfaces.templates import class_of
 from visionflow.settings.agents import AgentSettings, AgentTemplate, load_agents
 
+COMMAND_AGENT = "visionflow.agents.command.agent:CommandAgent"
+"""The class of coding agents."""
 MEMORY_BYTES_MIN = 64 * 1024 * 1024
 """A worker's process alone takes about half of this."""
 
@@ -37,6 +41,26 @@ def agents_of(roles: Mapping[str, str], settings: AgentSettings) -> dict[str, Ag
             memory_bytes=template.ceiling_bytes,
         )
     return found
+
+
+def team_of(plan: Plan, settings: AgentSettings) -> dict[str, AgentOrder]:
+    """All agents of a plan by their ids.
+
+    Raises:
+        ConfigError: see `agents_of`.
+    """
+    commands = commands_of(plan)
+    roles = {agent: role for agent, role in plan.agents.items() if agent not in commands}
+    return {**coders_of(commands), **agents_of(roles, settings)}
+
+
+def coders_of(commands: Mapping[str, str]) -> dict[str, AgentOrder]:
+    """Coding agents by their ids, from the command line of each."""
+    capabilities = load_agent_class(COMMAND_AGENT).capabilities
+    return {
+        agent: AgentOrder("coder", COMMAND_AGENT, tuple(capabilities), {"command": command})
+        for agent, command in commands.items()
+    }
 
 
 def _check(template: AgentTemplate, made: type[BaseAgent]) -> None:

@@ -1,0 +1,158 @@
+"""Runs with coding agents: from what was asked for to their plan, and to what they may use."""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from visionflow.agents.candidates.planning import (
+    CANDIDATES_MAX,
+    code_plan,
+    commands_of,
+    with_commands,
+)
+from visionflow.agents.plans import Plan
+from visionflow.agents.roles.job import CodingBounds
+from visionflow.agents.tools.text import write_whole
+from visionflow.compose.job.folder import CodingOrder, Order, RunFolder
+from visionflow.compose.job.story import Story
+from visionflow.compose.job.trust import home
+from visionflow.domain.errors import UsageError
+
+ENDS_AT = "ends_at_ms"
+"""The file, within what the agents share."""
+GRAIN_MS = 2_000
+AT_ONCE = 4
+"""Coding agents at work at once, where nobody says how many."""
+
+
+class CodingWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for beside the goal. `None`: nothing was said."""
+
+    agents: tuple[str, ...] = ()
+    """Command lines, or names of profiles and roles; used in turn."""
+    candidates: int | None = None
+    accept: tuple[str, ...] = ()
+    """Command lines that have to end with 0 on what is taken."""
+    at_once: int | None = None
+    bounds: CodingBounds = CodingBounds()
+    wall_ms: int | None = None
+    """Of the run as a whole."""
+
+    @property
+    def given(self) -> bool:
+        """Whether anything was said."""
+        return self != CodingWish()
+
+
+def coding_plan(wish: CodingWish, goal: str, plan: Plan | None, workspace: str) -> Plan:
+    """The whole plan: of a goal, candidates side by side; of a plan file, with its merge queue.
+
+    Raises:
+        UsageError: no agent does it, one cannot be understood, or there are too many candidates.
+        ConfigError: a role's file has a fault.
+    """
+    width = AT_ONCE if wish.at_once is None else wish.at_once
+    if width < 1:
+        raise UsageError("At least one agent has to be at work at once.")
+    if plan is None:
+        made = _side_by_side(wish, goal, width)
+    else:
+        if wish.candidates is not None:
+            raise UsageError(
+                "A plan file says how often each thing is done; it takes no number of candidates."
+            )
+        from visionflow.agents.candidates.splitting import with_queue
+
+        if wish.accept:
+            plan = msgspec.structs.replace(plan, accept=(*plan.accept, *wish.accept))
+        made = with_queue(with_commands(plan, wish.agents, width))
+    missing = [t.id for _, t in made.tasks() if t.type == "implement" and t.agent not in
+               commands_of(made)]  # fmt: skip
+    if missing:
+        raise UsageError(
+            f"Nobody is named who does {', '.join(missing[:5])}.",
+            hint="Name coding agents with --agent, such as --agent 'claude -p {goal}', or give "
+            "each task a `command`.",
+        )
+    check_commands(commands_of(made).values(), workspace)
+    faults = made.faults()
+    if faults:
+        raise UsageError(f"The plan cannot run: {faults[0]}")
+    return made
+
+
+def _side_by_side(wish: CodingWish, goal: str, width: int) -> Plan:
+    if not wish.agents:
+        raise UsageError(
+            "The playbook code needs a coding agent.",
+            hint="Name one with --agent, such as --agent 'claude -p {goal}'; "
+            "`visionflow agents detect` tells which are installed.",
+        )
+    count = len(wish.agents) if wish.candidates is None else wish.candidates
+    if not 1 <= count <= CANDIDATES_MAX:
+        raise UsageError(f"There are 1 to {CANDIDATES_MAX} candidates.")
+    if count < len(wish.agents):
+        raise UsageError(
+            f"{len(wish.agents)} agents were named for {count} candidates.",
+            hint="Ask for as many candidates as agents, or for more.",
+        )
+    return code_plan(goal, wish.agents, count, accept=wish.accept, width=width)
+
+
+def check_commands(commands: Iterable[str], workspace: str) -> None:
+    """See that each can be understood and its program is there.
+
+    Raises:
+        UsageError: one cannot.
+        ConfigError: a role's file has a fault.
+    """
+    from visionflow.agents.command.roles import roles_in
+    from visionflow.agents.command.template import missing_program, template_of
+
+    user = os.environ.get("HOME")
+    roles = roles_in(Path(workspace), Path(user) if user else None)
+    for command in dict.fromkeys(commands):
+        why = missing_program(template_of(command, roles), Path(workspace))
+        if why is not None:
+            raise UsageError(why, hint="`visionflow agents detect` tells which are installed.")
+
+
+class TimeLimit:
+    """When a run with a time limit ends, told to its agents in a file.
+
+    Time in which nobody worked on it does not count, so the moment is found anew whenever the run
+    is taken up, and after the machine slept.
+    """
+
+    def __init__(self, folder: RunFolder, order: Order) -> None:
+        self._file = folder.coding / ENDS_AT
+        self._wall_ms = None if order.coding is None else order.coding.wall_ms
+        self._told_ms = 0
+        self._seq = -1
+        self._seen = 0.0
+
+    def look(self, story: Story) -> None:
+        """Write it where it is another one by more than a little."""
+        if self._wall_ms is None:
+            return
+        worked_ms = story.worked_ms + self._since(story)
+        ends_at_ms = round(time.time() * 1000) + self._wall_ms - worked_ms
+        if abs(ends_at_ms - self._told_ms) > GRAIN_MS:
+            self._told_ms = ends_at_ms
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._file, str(ends_at_ms).encode())
+
+    def _since(self, story: Story) -> int:
+        """From the last thing that happened until now, by a clock that a sleep does not move."""
+        now = time.monotonic()
+        if story.seq != self._seq:
+            self._seq, self._seen = story.seq, now
+        return round((now - self._seen) * 1000)
+
+
+def coding_order(wish: CodingWish) -> CodingOrder:
+    """What the agents of a run may use."""
+    return CodingOrder(bounds=wish.bounds, wall_ms=wish.wall_ms, governor=str(home() / "governor"))
