@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +342,24 @@ def test_a_stuck_loop_is_noticed_from_the_heartbeats_thread() -> None:
     assert stalled.wait(WAIT_S)
     heartbeat.stop()
     assert len(beats) >= 3 and beats[-1] == b"closed"
+
+
+def test_a_second_thread_waits_for_a_script_that_is_being_loaded(tmp_path: Path) -> None:
+    script, begun, go = tmp_path / "slow.py", tmp_path / "begun", tmp_path / "go"
+    script.write_text(
+        "import time\nfrom pathlib import Path\nfrom visionflow import BaseAgent\n"
+        f"Path({str(begun)!r}).touch()\n"
+        f"while not Path({str(go)!r}).exists(): time.sleep(0.01)\n"
+        "class Slow(BaseAgent):\n    pass\n"
+    )
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(load_agent_class, f"{script}:Slow")
+        while not begun.exists():
+            time.sleep(0.01)
+        second = threads.submit(load_agent_class, f"{script}:Slow")
+        wait([second], timeout=0.2)
+        go.touch()
+        assert first.result(30) is second.result(30)
 
 
 def test_a_script_is_loaded_once_under_a_private_name_and_says_what_is_wrong(

@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, cast
@@ -22,6 +23,7 @@ from visionflow.domain.errors import ConfigError
 importing: list[str] = []
 """What is being imported to find an agent, innermost last. Who would start things at such a
 moment, as a script without a main guard does, can tell by it."""
+_loading = threading.RLock()
 _FORMS = "Write `module:Name` or `/path/to/file.py:Name`."
 
 
@@ -114,6 +116,12 @@ def _import(name: str) -> ModuleType:
 
 
 def _load_file(place: str) -> ModuleType:
+    # Half of a module is there while it runs: another thread must not take that for all of it.
+    with _loading:
+        return _loaded(place)
+
+
+def _loaded(place: str) -> ModuleType:
     real = os.path.realpath(place)
     name = "_visionflow_script_" + hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
     known = sys.modules.get(name)
