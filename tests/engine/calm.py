@@ -165,7 +165,14 @@ class Calm:
             )
         )
 
-    def fail(self, task: str, kind: FailureKind = FailureKind.ERROR, entropy: int = 0) -> Answer:
+    def fail(
+        self,
+        task: str,
+        kind: FailureKind = FailureKind.ERROR,
+        entropy: int = 0,
+        wait_ms: int = 0,
+        reason: str = "it broke",
+    ) -> Answer:
         """Report that the open attempt of a task failed."""
         return self.send(
             c.ReportFailure(
@@ -173,8 +180,9 @@ class Calm:
                 task=task,
                 attempt=self.state.tasks[task].attempt,
                 kind=kind,
-                reason="it broke",
+                reason=reason,
                 entropy=entropy,
+                wait_ms=wait_ms,
             )
         )
 

@@ -7,7 +7,7 @@ from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.limits import CRASHES_PER_TASK_MAX, KILLS_PER_TASK_MAX
 from visionflow.domain.tasks import Backoff, FailureKind, RetryPolicy, TaskStatus
-from visionflow.engine.decide.tasks import wait_ms
+from visionflow.engine.decide.attempts import wait_ms
 
 
 def policy(backoff: Backoff, **fields: int) -> RetryPolicy:

@@ -207,8 +207,9 @@ class World(Calm):
         elif chance < 0.7:
             self.complete(name)
         else:
-            kinds = (*[FailureKind.ERROR] * 8, *FailureKind)
-            self.fail(name, self.random.choice(kinds), self.random.getrandbits(64))
+            kinds = (*[FailureKind.ERROR] * 8, *[FailureKind.THROTTLED] * 2, *FailureKind)
+            wait_ms = self.random.choice((-1, 0, 1, 1_000, 20_000, 2**40))
+            self.fail(name, self.random.choice(kinds), self.random.getrandbits(64), wait_ms)
 
     def _late(self) -> None:
         if self.state.tasks:

@@ -12,7 +12,7 @@ from visionflow.domain import commands as c
 from visionflow.domain import messages as m
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.swarms import SwarmSpec
-from visionflow.domain.tasks import TaskSpec
+from visionflow.domain.tasks import FailureKind, TaskSpec
 from visionflow.ports.bus import Delivery
 from visionflow.ports.host import Exit
 from visionflow.runtime.children import Launch
@@ -169,5 +169,18 @@ def test_who_dials_again_is_told_what_is_in_the_log_and_gets_its_work_again() ->
         scene.wire.say(0, m.Hello("w1", 1, scene.host.child.secret, 4711))
         await scene.until(lambda: scene.wire.heard(m.Dispatch))
         assert scene.wire.sent[0] == m.Welcome(2)
+
+    played(play)
+
+
+def test_how_long_a_throttled_attempt_is_to_wait_arrives_in_the_log() -> None:
+    async def play(scene: Scene) -> None:
+        before = scene.host.now_ms()
+        scene.wire.say(3, m.Failed("t1", 1, FailureKind.THROTTLED, "429", 1_800_000))
+        task = scene.node.control.state.tasks["t1"]
+        await scene.until(lambda: task.retry_at_ms)
+        assert task.retry_at_ms is not None
+        assert before + 1_800_000 <= task.retry_at_ms <= scene.host.now_ms() + 1_980_000
+        assert task.reason == "429"
 
     played(play)

@@ -10,8 +10,9 @@ import pytest
 from orchestra import Bench, packed, run, spec, task, unpacked
 
 import visionflow.worker.executor as executor_module
-from visionflow.agents.base import BaseAgent, PermanentFailure
+from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater
 from visionflow.agents.task import Task
+from visionflow.domain.limits import THROTTLE_MS_MAX
 from visionflow.domain.messages import (
     AgentDown,
     AgentUp,
@@ -102,6 +103,7 @@ def raising(kind: str, mode: str) -> object:
         "error": ValueError("bad luck"),
         "permanent": PermanentFailure("there is no such file"),
         "resource_exhaustion": MemoryError(),
+        "throttled": TryLater("429 too many requests", wait_ms=42_000),
         "exit": SystemExit(3),
     }
 
@@ -116,7 +118,7 @@ def raising(kind: str, mode: str) -> object:
 
 
 @pytest.mark.parametrize("mode", ["async", "thread", "quick"])
-@pytest.mark.parametrize("kind", ["error", "permanent", "resource_exhaustion", "exit"])
+@pytest.mark.parametrize("kind", ["error", "permanent", "resource_exhaustion", "throttled", "exit"])
 def test_what_an_agent_raises_is_reported_by_kind(kind: str, mode: str, tmp_path: Path) -> None:
     async def body() -> None:
         bench = Bench(tmp_path, {})
@@ -128,6 +130,28 @@ def test_what_an_agent_raises_is_reported_by_kind(kind: str, mode: str, tmp_path
         if kind == "error":
             assert failed.reason.startswith("ValueError: bad luck (at ")
             assert "test_executor.py" in failed.reason and "worker/lanes" not in failed.reason
+        if kind == "throttled":
+            assert (failed.reason, failed.wait_ms) == ("429 too many requests", 42_000)
+        await bench.stop()
+
+    run(body())
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [(2.7, 2), (-5, 0), (10**30, THROTTLE_MS_MAX), (float("nan"), 0), ("soon", 0), (None, 0)],
+)
+def test_whatever_wait_an_agent_asks_for_can_be_sent(asked: Any, sent: int, tmp_path: Path) -> None:
+    async def turned_away(task: Task) -> None:
+        raise TryLater("429", wait_ms=asked)
+
+    async def body() -> None:
+        bench = Bench(tmp_path, {})
+        orchestrator = await bench.start_one(turned_away)
+        orchestrator.tell(task("t"))
+        failed = await orchestrator.end_of("t")
+        assert isinstance(failed, Failed)
+        assert (failed.kind, failed.wait_ms) == (FailureKind.THROTTLED, sent)
         await bench.stop()
 
     run(body())

@@ -7,6 +7,7 @@ difference. An empty list is a clean bill.
 from collections.abc import Iterator
 
 from visionflow.domain.agents import AgentStatus, WorkerStatus
+from visionflow.domain.limits import THROTTLES_PER_TASK_MAX
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.state import AgentState, PhaseState, PlanState, SwarmState, TaskState
 
@@ -21,6 +22,7 @@ def audit(state: SwarmState) -> list[str]:
         faults.extend(_task(state, task))
     for agent in state.agents.values():
         faults.extend(_agent(state, agent))
+    faults.extend(_throttles(state))
     faults.extend(_workers(state))
     faults.extend(_votes(state))
     faults.extend(_totals(state))
@@ -44,6 +46,15 @@ def _task(state: SwarmState, task: TaskState) -> Iterator[str]:
             yield f"plan {name} has no open part and has not settled"
     if task.plan is not None:
         yield from _plan(state, name, task.plan)
+
+
+def _throttles(state: SwarmState) -> Iterator[str]:
+    for name, count in state.throttles.items():
+        task = state.tasks.get(name)
+        if task is None or task.status in TERMINAL:
+            yield f"task {name} has ended and its waits are still counted"
+        elif not 0 < count <= min(task.attempt, THROTTLES_PER_TASK_MAX):
+            yield f"task {name} was throttled {count} times in {task.attempt} attempts"
 
 
 def _has_reason_to_wait(state: SwarmState, task: TaskState) -> bool:

@@ -211,6 +211,8 @@ class SwarmState:
         self.tasks: dict[str, TaskState] = {}
         self.live = 0
         """Tasks that have not ended."""
+        self.throttles: dict[str, int] = {}
+        """Tasks whose attempts were throttled since the last finished step, and how often."""
         self.ended: dict[str, None] = {}
         """Ended tasks that are still in `tasks`, oldest first."""
         self.finished: dict[str, int] = {}
@@ -263,6 +265,8 @@ class SwarmState:
         if self.revisions or self.departing:
             held = (self.revisions, self.updating, self.moving, self.departing)
             facts = (*facts, [list(each.items()) for each in held])
+        if self.throttles:
+            facts = (*facts, ("throttles", *self.throttles.items()))
         if self.draining:
             facts = (*facts, ("draining", *self.draining))
         return sha256(msgspec.msgpack.encode(facts)).hexdigest()

@@ -263,6 +263,7 @@ class Sessions:
                     kind=message.kind,
                     reason=message.reason,
                     entropy=self._host.entropy(),
+                    wait_ms=message.wait_ms,
                 )
                 self._holder.pop(message.task, None)
                 control.offer(failure, bounded=False)

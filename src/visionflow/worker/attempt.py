@@ -12,9 +12,10 @@ from typing import Any, Protocol, cast
 
 import msgspec
 
-from visionflow.agents.base import BaseAgent, PermanentFailure, current_attempt
+from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater, current_attempt
 from visionflow.agents.task import Task
 from visionflow.domain.errors import NotPersistable, StaleAttempt, UsageError
+from visionflow.domain.limits import THROTTLE_MS_MAX
 from visionflow.domain.messages import Dispatch, Failed, Parcel, Progress, Started, StepDone
 from visionflow.domain.tasks import FailureKind, Payload
 from visionflow.ports.blobs import Blobs
@@ -253,6 +254,9 @@ class RunningAttempt:
         task, attempt = self.dispatch.task, self.dispatch.attempt
         if self.stop is not None:
             return Failed(task, attempt, self.stop.kind, self.stop.reason[:REASON_CHARS_MAX])
+        if isinstance(error, TryLater):
+            reason = sendable(error, REASON_CHARS_MAX)
+            return Failed(task, attempt, FailureKind.THROTTLED, reason, _wait_ms(error))
         if isinstance(error, PermanentFailure | NotPersistable):
             kind, reason = FailureKind.PERMANENT, sendable(error, REASON_CHARS_MAX)
         elif isinstance(error, MemoryError):
@@ -293,6 +297,15 @@ class RunningAttempt:
 
     def _say(self, text: str) -> None:
         self.agent.context.write_log("warning", text)
+
+
+def _wait_ms(error: TryLater) -> int:
+    """How long it asks to wait, as something that can be sent. No time at all where it says none:
+    agents' code makes the number, out of what somebody else replied."""
+    try:
+        return int(min(max(error.wait_ms, 0), THROTTLE_MS_MAX))
+    except (TypeError, ValueError):
+        return 0
 
 
 def small_payload(body: bytes) -> Payload | None:

@@ -13,10 +13,10 @@ from visionflow.domain.limits import (
     WORD_CHARS_MAX,
 )
 from visionflow.domain.tasks import FailureKind, TaskStatus
+from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
 from visionflow.engine.decide.table import decides
-from visionflow.engine.decide.tasks import end_attempt
 from visionflow.engine.state import SwarmState, WorkerState
 
 Events = list[AnyEvent]

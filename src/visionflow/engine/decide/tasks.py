@@ -7,26 +7,24 @@ from visionflow.domain.errors import LimitReached, Refused, UnknownId, UnknownTa
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import (
     CAPABILITIES_MAX,
-    CRASHES_PER_TASK_MAX,
     INLINE_BYTES_MAX,
-    KILLS_PER_TASK_MAX,
     PLAN_TASKS_MAX,
     STEPS_PER_TASK_MAX,
     TERMINAL_TASKS_MAX,
+    THROTTLES_PER_TASK_MAX,
     TIMEOUT_GRACE_MS,
     WORD_CHARS_MAX,
 )
 from visionflow.domain.tasks import (
     DEFAULT_RETRY,
     TERMINAL,
-    Backoff,
     FailureKind,
     Phase,
     Priority,
-    RetryPolicy,
     TaskSpec,
     TaskStatus,
 )
+from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import RUNNING, Closing
 from visionflow.engine.decide.draining import end_drained
 from visionflow.engine.decide.table import decides
@@ -292,8 +290,12 @@ def _(state: SwarmState, command: c.ReportFailure) -> Events:
     late = _stale(state, command.task, command.attempt)
     if late is not None:
         return late
-    task = state.tasks[command.task]
-    return _attempt_failed(state, task, command, command.kind, command.reason, command.entropy)
+    task, kind, reason = state.tasks[command.task], command.kind, command.reason
+    throttled = state.throttles.get(command.task, 0)
+    if kind is FailureKind.THROTTLED and throttled >= THROTTLES_PER_TASK_MAX:
+        kind = FailureKind.ERROR
+        reason = f"it was asked to wait {throttled} times without a step in between: {reason}"
+    return _attempt_failed(state, task, command, kind, reason, command.entropy, command.wait_ms)
 
 
 @decides(c.ExpireLease)
@@ -306,16 +308,6 @@ def _(state: SwarmState, command: c.ExpireLease) -> Events:
     )
 
 
-def wait_ms(policy: RetryPolicy, failures: int, entropy: int) -> int:
-    """How long to wait after this many failures: the policy's backoff, bounded, plus jitter."""
-    if policy.backoff is Backoff.LINEAR:
-        wait = policy.base_ms * failures
-    else:
-        wait = policy.base_ms << min(failures - 1, 32)
-    wait = min(wait, policy.wait_max_ms)
-    return wait + wait * policy.jitter_bp * (entropy % 10_001) // 100_000_000
-
-
 def _attempt_failed(
     state: SwarmState,
     task: TaskState,
@@ -323,66 +315,11 @@ def _attempt_failed(
     kind: FailureKind,
     reason: str,
     entropy: int,
+    asked_ms: int = 0,
 ) -> Events:
     closing = Closing(state)
-    end_attempt(closing, task, command.now_ms, kind, reason, entropy)
+    end_attempt(closing, task, command.now_ms, kind, reason, entropy, asked_ms)
     return closing.events
-
-
-def end_attempt(
-    closing: Closing, task: TaskState, now_ms: int, kind: FailureKind, reason: str, entropy: int
-) -> None:
-    """The open attempt of a task has ended without a result: try again, or end the task."""
-    name, attempt = task.spec.id, task.attempt
-
-    def record(retry_at_ms: int | None) -> None:
-        closing.release(
-            e.AttemptFailed(
-                task=name, attempt=attempt, kind=kind, reason=reason, retry_at_ms=retry_at_ms
-            )
-        )
-
-    cancelling = closing.cancelling(task)
-    if cancelling is not None:
-        record(None)
-        closing.stopped(name, cancelling)
-        return
-    verdict, retry_at_ms = _verdict(task, now_ms, kind, entropy)
-    deadline_ms = task.spec.deadline_ms
-    if retry_at_ms is not None and deadline_ms is not None and retry_at_ms >= deadline_ms:
-        record(None)
-        closing.fail(name, f"its deadline passes before another attempt: {reason}", kind)
-    elif retry_at_ms is not None:
-        record(retry_at_ms)
-        if retry_at_ms <= now_ms:
-            closing.events.append(e.TaskQueued(task=name))
-    else:
-        record(None)
-        if verdict is None:
-            closing.fail(name, reason, kind)
-        else:
-            closing.dead_letter(name, f"{verdict}: {reason}", kind)
-
-
-def _verdict(
-    task: TaskState, now_ms: int, kind: FailureKind, entropy: int
-) -> tuple[str | None, int | None]:
-    """(why it is given up as hopeless, when to try again); with neither it simply failed."""
-    policy = task.spec.retry
-    if kind is FailureKind.CRASH:
-        if task.crashes + 1 >= CRASHES_PER_TASK_MAX:
-            return f"its worker crashed {CRASHES_PER_TASK_MAX} times under it", None
-        return None, now_ms
-    if kind in (FailureKind.KILLED, FailureKind.LOST, FailureKind.AGENT_GONE):
-        if task.kills + 1 >= KILLS_PER_TASK_MAX:
-            return f"its worker went away {KILLS_PER_TASK_MAX} times under it", None
-        return None, now_ms
-    if kind is FailureKind.PERMANENT or policy.backoff is Backoff.NONE:
-        return None, None
-    failures = task.failures + 1
-    if failures >= policy.attempts_max:
-        return (None if failures == 1 else f"{failures} attempts failed"), None
-    return None, now_ms + wait_ms(policy, failures, entropy)
 
 
 # Requests and time ---------------------------------------------------------------------------

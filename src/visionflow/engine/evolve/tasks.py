@@ -167,6 +167,7 @@ def _(state: SwarmState, event: e.StepFinished) -> None:
     if task.steps is None:
         task.steps = {}
     task.steps[event.key] = StepState(event.name, event.value, event.tree)
+    state.throttles.pop(event.task, None)
     task.crashes = task.kills = 0
 
 
@@ -188,6 +189,7 @@ def _end(state: SwarmState, task: TaskState) -> None:
     name = task.spec.id
     state.live -= 1
     task.steps = task.cancelling = task.retry_at_ms = None
+    state.throttles.pop(name, None)
     if task.dependents is not None:
         for dependent in task.dependents:
             waiting = state.tasks.get(dependent)
@@ -262,21 +264,29 @@ def _(state: SwarmState, event: e.TaskCompleted) -> None:
 def _(state: SwarmState, event: e.AttemptFailed) -> None:
     task = _move(state, event.task, e.AttemptFailed)
     task.reason = event.reason
-    state.counters.attempts_failed += 1
     agent = _release(state, task)
-    if event.kind is FailureKind.CRASH:
-        task.crashes += 1
-    elif event.kind in (FailureKind.KILLED, FailureKind.LOST, FailureKind.AGENT_GONE):
-        task.kills += 1
+    if event.kind is FailureKind.THROTTLED:
+        state.throttles[event.task] = state.throttles.get(event.task, 0) + 1
     else:
-        task.failures += 1
-        if agent is not None and task.cancelling is None:
-            agent.failed += 1
+        state.counters.attempts_failed += 1
+        _count(task, agent, event.kind)
     if event.retry_at_ms is not None:
         task.retry_at_ms = event.retry_at_ms
         state.retries.set(event.retry_at_ms, event.task)
     if agent is not None and agent.status in ABLE:
         refresh(state, agent)
+
+
+def _count(task: TaskState, agent: AgentState | None, kind: FailureKind) -> None:
+    """An attempt failed: it counts against the task, and against its agent where that did it."""
+    if kind is FailureKind.CRASH:
+        task.crashes += 1
+    elif kind in (FailureKind.KILLED, FailureKind.LOST, FailureKind.AGENT_GONE):
+        task.kills += 1
+    else:
+        task.failures += 1
+        if agent is not None and task.cancelling is None:
+            agent.failed += 1
 
 
 def _stop(state: SwarmState, task: str, event: type[Event], reason: str) -> None:

@@ -13,7 +13,17 @@ from visionflow.testing.mutants.mutant import Mutant
 from visionflow.testing.mutants.trial import Trial, Verdict, try_mutant, try_unchanged
 
 __all__ = ["AREAS", "Mutant", "Trial", "Verdict", "all_mutants", "try_mutant", "try_unchanged"]
-AREAS = ("calls", "engine", "fleet", "runtime", "storage", "telling", "updates", "votes")
+AREAS = (
+    "calls",
+    "engine",
+    "fleet",
+    "runtime",
+    "storage",
+    "telling",
+    "throttles",
+    "updates",
+    "votes",
+)
 """Files of this folder with a list."""
 
 

@@ -53,28 +53,28 @@ RETRIES = (
     ),
     Mutant(
         "retries ignore the policy: every wait is the first one",
-        "engine/decide/tasks.py",
+        "engine/decide/attempts.py",
         "wait = policy.base_ms << min(failures - 1, 32)",
         "wait = policy.base_ms",
         TESTS + "test_retries.py::test_waits_follow_the_policy",
     ),
     Mutant(
         "retries ignore `none`",
-        "engine/decide/tasks.py",
+        "engine/decide/attempts.py",
         "if kind is FailureKind.PERMANENT or policy.backoff is Backoff.NONE:",
         "if kind is FailureKind.PERMANENT:",
         TESTS + "test_retries.py::test_waits_follow_the_policy",
     ),
     Mutant(
         "a permanent failure is tried again",
-        "engine/decide/tasks.py",
+        "engine/decide/attempts.py",
         "if kind is FailureKind.PERMANENT or policy.backoff is Backoff.NONE:",
         "if policy.backoff is Backoff.NONE:",
         TESTS + "test_retries.py::test_a_permanent_failure_is_not_tried_again",
     ),
     Mutant(
         "jitter does not come from the command's entropy",
-        "engine/decide/tasks.py",
+        "engine/decide/attempts.py",
         "(entropy % 10_001)",
         "(hash((failures, policy.base_ms)) % 10_001)",
         TESTS + "test_retries.py::"
@@ -82,7 +82,7 @@ RETRIES = (
     ),
     Mutant(
         "one attempt more than allowed",
-        "engine/decide/tasks.py",
+        "engine/decide/attempts.py",
         "if failures >= policy.attempts_max:",
         "if failures > policy.attempts_max:",
         TESTS + "test_retries.py::"
@@ -90,7 +90,7 @@ RETRIES = (
     ),
     Mutant(
         "the dead letter has no reason",
-        "engine/decide/tasks.py",
+        "engine/decide/attempts.py",
         'closing.dead_letter(name, f"{verdict}: {reason}", kind)',
         'closing.dead_letter(name, "", kind)',
         TESTS + "test_retries.py::"
@@ -266,7 +266,7 @@ REQUESTS = (
     ),
     Mutant(
         "cancelling is ignored: the attempt is tried again",
-        "engine/decide/tasks.py",
+        "engine/decide/attempts.py",
         "    if cancelling is not None:\n        record(None)\n",
         "    if cancelling == '':\n        record(None)\n",
         TESTS + "test_cancelling.py::"

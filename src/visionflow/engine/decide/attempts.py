@@ -1,0 +1,95 @@
+"""What becomes of a task whose attempt ended without a result: another one, when, or its end."""
+
+from visionflow.domain import events as e
+from visionflow.domain.limits import (
+    CRASHES_PER_TASK_MAX,
+    KILLS_PER_TASK_MAX,
+    THROTTLE_MS_MAX,
+)
+from visionflow.domain.tasks import Backoff, FailureKind, RetryPolicy
+from visionflow.engine.decide.closing import Closing
+from visionflow.engine.state import TaskState
+
+
+def wait_ms(policy: RetryPolicy, failures: int, entropy: int) -> int:
+    """How long to wait after this many failures: the policy's backoff, bounded, plus jitter."""
+    if policy.backoff is Backoff.LINEAR:
+        wait = policy.base_ms * failures
+    else:
+        wait = policy.base_ms << min(failures - 1, 32)
+    wait = min(wait, policy.wait_max_ms)
+    return wait + wait * policy.jitter_bp * (entropy % 10_001) // 100_000_000
+
+
+def throttle_ms(asked_ms: int, entropy: int) -> int:
+    """How long to wait when somebody asks for patience: what they ask for, bounded, plus up to a
+    tenth, so that those who were turned away together do not come back together."""
+    asked_ms = min(max(asked_ms, 0), THROTTLE_MS_MAX)
+    return min(asked_ms + asked_ms * (entropy % 1_001) // 10_000, THROTTLE_MS_MAX)
+
+
+def end_attempt(
+    closing: Closing,
+    task: TaskState,
+    now_ms: int,
+    kind: FailureKind,
+    reason: str,
+    entropy: int,
+    asked_ms: int = 0,
+) -> None:
+    """The open attempt of a task has ended without a result: try again, or end the task.
+
+    `asked_ms`: of one that was throttled, how long to wait.
+    """
+    name, attempt = task.spec.id, task.attempt
+
+    def record(retry_at_ms: int | None) -> None:
+        closing.release(
+            e.AttemptFailed(
+                task=name, attempt=attempt, kind=kind, reason=reason, retry_at_ms=retry_at_ms
+            )
+        )
+
+    cancelling = closing.cancelling(task)
+    if cancelling is not None:
+        record(None)
+        closing.stopped(name, cancelling)
+        return
+    verdict, retry_at_ms = _verdict(task, now_ms, kind, entropy, asked_ms)
+    deadline_ms = task.spec.deadline_ms
+    if retry_at_ms is not None and deadline_ms is not None and retry_at_ms >= deadline_ms:
+        record(None)
+        closing.fail(name, f"its deadline passes before another attempt: {reason}", kind)
+    elif retry_at_ms is not None:
+        record(retry_at_ms)
+        if retry_at_ms <= now_ms:
+            closing.events.append(e.TaskQueued(task=name))
+    else:
+        record(None)
+        if verdict is None:
+            closing.fail(name, reason, kind)
+        else:
+            closing.dead_letter(name, f"{verdict}: {reason}", kind)
+
+
+def _verdict(
+    task: TaskState, now_ms: int, kind: FailureKind, entropy: int, asked_ms: int
+) -> tuple[str | None, int | None]:
+    """(why it is given up as hopeless, when to try again); with neither it simply failed."""
+    policy = task.spec.retry
+    if kind is FailureKind.THROTTLED:
+        return None, now_ms + throttle_ms(asked_ms, entropy)
+    if kind is FailureKind.CRASH:
+        if task.crashes + 1 >= CRASHES_PER_TASK_MAX:
+            return f"its worker crashed {CRASHES_PER_TASK_MAX} times under it", None
+        return None, now_ms
+    if kind in (FailureKind.KILLED, FailureKind.LOST, FailureKind.AGENT_GONE):
+        if task.kills + 1 >= KILLS_PER_TASK_MAX:
+            return f"its worker went away {KILLS_PER_TASK_MAX} times under it", None
+        return None, now_ms
+    if kind is FailureKind.PERMANENT or policy.backoff is Backoff.NONE:
+        return None, None
+    failures = task.failures + 1
+    if failures >= policy.attempts_max:
+        return (None if failures == 1 else f"{failures} attempts failed"), None
+    return None, now_ms + wait_ms(policy, failures, entropy)
