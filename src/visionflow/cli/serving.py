@@ -68,6 +68,9 @@ class Words:
     """Agents of all swarms together. [20]"""
     agent_timeout: str | None = None
     """Seconds, or a time such as 5m, that an attempt may take unless it says otherwise. [300]"""
+    coding_agent: tuple[str, ...] = ()
+    """A coding agent that clients may use: a profile such as claude, or a command line with {goal};
+    may be given several times. [none]"""
     trust: bool = False
     """Run the code of workspaces also where nothing here can confine it."""
     log_level: Literal["debug", "info", "warning", "error"] | None = None
@@ -86,6 +89,7 @@ class Words:
             "agents": None if self.agents is None else str(self.agents),
             "max_agents": self.max_agents,
             "agent_timeout": self.agent_timeout,
+            "coding_agents": self.coding_agent or None,
             "trust": self.trust or None,
             "log_level": self.log_level,
             "log_format": self.log_format,

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from visionflow.agents.roles.job import CodingBounds
 from visionflow.domain.access import Caller
 from visionflow.domain.tasks import DEFAULT_RETRY, Priority, RetryPolicy
 from visionflow.runtime.swarms import LiveSwarm
@@ -58,6 +59,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     agent: str | None = None
     """Only this agent, by id."""
     agent_type: str | None = None
+    candidates: int | None = None
+    """So many coding agents do the goal side by side, of the playbook `code`."""
+    accept: tuple[str, ...] = ()
+    """Of the playbook `code`: commands that have to end with 0 on what is taken."""
+    bounds: CodingBounds = CodingBounds()
+    """What its coding agents may use."""
     form_team: bool | None = None
     """Spawn the agents that the plan needs; `None`: where a client has agents of its own, only
     those of a role that none of them has."""

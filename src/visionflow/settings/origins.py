@@ -99,6 +99,13 @@ def _words(value: object) -> tuple[str, ...]:
     raise ValueError('a list of texts, or one text "a,b"')
 
 
+def _commands(value: object) -> tuple[str, ...]:
+    """A command line may hold commas: only names of profiles stand in one text."""
+    if isinstance(value, str) and " " in value.strip():
+        return (value.strip(),)
+    return tuple(dict.fromkeys(each.strip() for each in _words(value)))
+
+
 def _file(value: object) -> str:
     return os.path.abspath(os.path.expanduser(_text(value)))
 
@@ -198,6 +205,14 @@ SETTINGS: tuple[Setting, ...] = (
         "workers_max",
         _whole(1, 1_000),
         "Processes that agents of one swarm share.",
+    ),
+    Setting(
+        "coding_agents",
+        "coding_agents",
+        _commands,
+        "Coding agents that clients may use: profiles such as claude, or command lines.",
+        "--coding-agent",
+        "VISIONFLOW_CODING_AGENTS",
     ),
     Setting(
         "trust",

@@ -33,6 +33,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Folders that tasks may work on; the first is taken where a task names none."""
     agents_file: str | None = None
     """An agents.yaml."""
+    coding_agents: tuple[str, ...] = ()
+    """`VISIONFLOW_CODING_AGENTS`: command lines, or profiles, that clients may use."""
     trust: bool = False
     """Run foreign code also where nothing confines it."""
     allowed_hosts: tuple[str, ...] = ()

@@ -8,8 +8,10 @@ from typing import Any, cast
 
 import msgspec
 
+from visionflow.agents.candidates.planning import CANDIDATES_MAX, code_plan
 from visionflow.agents.evidence import FOCUSES
 from visionflow.agents.plans import PLAYBOOKS, Gate, Plan, PlanPhase, PlanTask, Playbook
+from visionflow.agents.roles.job import CodingBounds
 from visionflow.agents.roles.playbooks import Choice, choose, plan_of, split
 from visionflow.agents.tools.project import look
 from visionflow.compose.job.creating import named
@@ -24,6 +26,7 @@ from visionflow.compose.serve.jobs_works import (
 )
 from visionflow.domain.errors import UsageError
 from visionflow.interfaces.jobs import Order, Work
+from visionflow.interfaces.tools.coders import CAPABILITY
 
 STAGES: dict[str, str] = {
     "research": "researcher", "plan": "coordinator", "architect": "architect",
@@ -31,6 +34,7 @@ STAGES: dict[str, str] = {
     "review": "reviewer", "test": "tester", "testing": "tester",
 }  # fmt: skip
 """Words for stages, and the role of each. Any other word is a type of agents."""
+CODE = "code"
 _TIMEOUT_S = {"run_tests": 1_800, "fix": 2_700, "research": 900, "analyse_architecture": 900}
 _GATES: dict[str, tuple[Gate, ...]] = {
     "tester": ("tests",), "reviewer": ("syntax", "findings"), "coder": ("patch",),
@@ -104,6 +108,13 @@ def _refuse(order: Order, *fields: str) -> None:
 
 def _goal(order: Order, playbook: str | None, place: str, ground: Ground) -> Aim:
     goal = order.description
+    if playbook == CODE or order.candidates is not None:
+        return _coding(order, playbook, place, ground)
+    if order.accept or order.bounds != CodingBounds():
+        raise UsageError(
+            "accept and limits are for coding agents, and nothing says that any shall do it.",
+            hint='Say how many with candidates, or write playbook "code".',
+        )
     choice = choose(goal) if playbook is None else named(playbook)
     if choice.missing is not None:
         return Aim(workspace=place, why=choice.why, missing=choice.missing)
@@ -121,6 +132,30 @@ def _goal(order: Order, playbook: str | None, place: str, ground: Ground) -> Aim
     parts = split(look(place))
     plan = plan_of(goal, choice.playbook, choice.why, parts, sequential=sequential)
     return Aim(workspace=place, why=choice.why, plan=plan)
+
+
+def _coding(order: Order, playbook: str | None, place: str, ground: Ground) -> Aim:
+    """Several coding agents at the same goal."""
+    if playbook not in (None, CODE):
+        raise UsageError(
+            f"candidates are of the playbook {CODE}, not {playbook}.", hint="Leave one out."
+        )
+    _refuse(order, "stages")
+    count = 1 if order.candidates is None else order.candidates
+    if not 1 <= count <= CANDIDATES_MAX:
+        raise UsageError(f"candidates is {count}; it is 1 to {CANDIDATES_MAX}.")
+    allowed = ground.settings.coding_agents
+    there = any(CAPABILITY in able for _, able in ground.offers)
+    if not there and (not allowed or order.form_team is False):
+        raise UsageError(
+            "No coding agent is in this swarm"
+            + ("." if allowed else ", and this server's owner allowed none."),
+            hint="agent_spawn with agentType coder and config.profile spawns one that was allowed; "
+            "`visionflow serve --coding-agent claude` allows one.",
+        )
+    why = f"{count} candidate{'' if count == 1 else 's'} were asked for."
+    plan = code_plan(order.description, allowed, count, accept=order.accept, why=why)
+    return Aim(workspace=place, why=why, plan=plan)
 
 
 def _staged(order: Order, choice: Choice, place: str, ground: Ground) -> Aim:

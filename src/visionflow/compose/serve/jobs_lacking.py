@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from visionflow.compose.serve.jobs_runs import ServedRun
-from visionflow.compose.serve.jobs_team import alive
+from visionflow.compose.serve.jobs_team import IMPLEMENT, alive, kind_of
 from visionflow.domain.errors import VisionFlowError
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.state import SwarmState
@@ -25,13 +25,15 @@ def lacking(run: ServedRun, state: SwarmState) -> dict[str, str]:
         return {}
     if root is None or root.status is not TaskStatus.ORCHESTRATING:
         return {}
-    there = {agent.spec.type for agent in alive(state)}
+    there = {kind_of(agent) for agent in alive(state)}
     found: dict[str, str] = {}
     for _, task in plan.tasks():
         part = state.tasks.get(f"{served.root}.{task.id}")
         open_still = part is not None and part.status not in TERMINAL
-        if open_still and task.role not in there and task.role not in found.values():
-            found[task.agent] = task.role
+        kind = IMPLEMENT if task.type == "implement" else task.role
+        startable = kind != IMPLEMENT or task.command is not None
+        if open_still and startable and kind not in there and kind not in found.values():
+            found[task.agent] = kind
     return found
 
 

@@ -12,19 +12,29 @@ from typing import TypeVar
 
 import msgspec
 
+from visionflow.agents.candidates.planning import commands_of
 from visionflow.agents.plans import Plan
 from visionflow.compose.job.creating import Planned, order_of
-from visionflow.compose.job.folder import AgentOrder, RunFolder, Served, iso
+from visionflow.compose.job.folder import AgentOrder, CodingOrder, RunFolder, Served, iso
 from visionflow.compose.job.folder import Order as RunOrder
 from visionflow.compose.job.plan import as_formed, spawn_command, spawn_of, spawns
-from visionflow.compose.job.team import agents_of
+from visionflow.compose.job.team import agents_of, coders_of
 from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs_aims import Aim, aim_of
 from visionflow.compose.serve.jobs_forming import Teams
 from visionflow.compose.serve.jobs_lacking import lacking
 from visionflow.compose.serve.jobs_runs import ServedRun
 from visionflow.compose.serve.jobs_store import RunStore
-from visionflow.compose.serve.jobs_team import NEEDS_MODEL, Offer, alive, forming, offers_of, shares
+from visionflow.compose.serve.jobs_team import (
+    IMPLEMENT,
+    NEEDS_MODEL,
+    Offer,
+    alive,
+    forming,
+    kinds_of,
+    offers_of,
+    shares,
+)
 from visionflow.compose.serve.jobs_works import Ground, is_plain, role_types
 from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
@@ -70,6 +80,22 @@ def _came(served: Served, name: str, swarm: LiveSwarm) -> bool:
         return True
     answer = swarm.state.answers.get(spawn_command(served, name))
     return answer is not None and answer.code is None
+
+
+def _made(
+    chosen: Mapping[str, str], plan: Plan | None, templates: AgentSettings
+) -> dict[str, AgentOrder]:
+    """The agents of a job by its names for them, from the kind of each."""
+    commands = {} if plan is None else commands_of(plan)
+    coders = {name: commands[name] for name, kind in chosen.items() if kind == IMPLEMENT}
+    roles = {name: kind for name, kind in chosen.items() if kind != IMPLEMENT}
+    return {**coders_of(coders), **agents_of(roles, templates)}
+
+
+def _coding(plan: Plan, order: Order, home: Path) -> CodingOrder | None:
+    if plan.playbook != "code":
+        return None
+    return CodingOrder(bounds=order.bounds, governor=str(home / "governor"))
 
 
 def is_open(state: SwarmState, task: str) -> bool:
@@ -211,7 +237,8 @@ class Planner:
             if not wanted or len(wanted) > self.teams.room(swarm):
                 return
             templates, now_ms = self._core.templates, swarm.now_ms
-            made = await self._in_thread(lambda: agents_of(wanted, templates))
+            plan = run.order.plan
+            made = await self._in_thread(lambda: _made(wanted, plan, templates))
             ids = {name: swarm.node.intake.new_id("agent") for name in made}
             root, blobs = run.served.root, self._core.blobs
             spawns = await self._in_thread(
@@ -233,10 +260,10 @@ class Planner:
         root: str,
         caller: Caller,
     ) -> Hand:
-        chosen = await self._team(plan.agents, order, swarm)
+        chosen = await self._team(kinds_of(plan), order, swarm)
         ids = {name: swarm.node.intake.new_id("agent") for name in chosen}
         templates = self._core.templates
-        made = await self._in_thread(lambda: agents_of(chosen, templates))
+        made = await self._in_thread(lambda: _made(chosen, plan, templates))
         classes = await self._in_thread(lambda: _classes(roles_of(plan), templates))
         offers = [*offers_of(swarm.state), *_offers(ids, made)]
         needs, _ = shares(order.capabilities, roles_of(plan), offers, classes)
@@ -267,8 +294,9 @@ class Planner:
             trust = Ground(self._core.settings, templates, ()).trusts(aim.workspace)
             made_up = order_of(folder, planned, templates, trust, started, (home,))
             whole = msgspec.structs.replace(
-                made_up, agents=made, cache=str(home / "cache"), served=served
-            )
+                made_up, agents=made, cache=str(home / "cache"), served=served,
+                coding=_coding(plan, order, home),
+            )  # fmt: skip
             self._store.write(folder, whole)
             return whole
 

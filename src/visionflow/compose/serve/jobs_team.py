@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from visionflow.agents.plans import Plan
+from visionflow.compose.job.coding import AT_ONCE
 from visionflow.domain.agents import AgentStatus
 from visionflow.engine.state import AgentState, SwarmState
+from visionflow.interfaces.tools.coders import CAPABILITY
 
 _GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 
+IMPLEMENT = CAPABILITY
+"""The kind of coding agents."""
 NEEDS_MODEL = "needs_model"
 """What it asks of an agent: queued again, it still goes to nobody who would do other work."""
 
@@ -62,6 +67,26 @@ def offers_of(state: SwarmState) -> list[Offer]:
     return [Offer(a.spec.id, a.spec.type, a.spec.capabilities) for a in alive(state)]
 
 
+def kind_of(agent: AgentState) -> str:
+    """What it counts as when a team is put together: a coding agent does what no other coder can,
+    and nothing that those do."""
+    return IMPLEMENT if CAPABILITY in agent.spec.capabilities else agent.spec.type
+
+
+def kinds_of(plan: Plan) -> dict[str, str]:
+    """The agents of a plan by its names for them, with the kind of each. No more coding agents
+    than are at work at once, and none that nobody here may start."""
+    found: dict[str, str] = {}
+    for _, task in plan.tasks():
+        if task.type != "implement":
+            found[task.agent] = task.role
+        elif (
+            task.command is not None and sum(kind == IMPLEMENT for kind in found.values()) < AT_ONCE
+        ):
+            found.setdefault(task.agent, IMPLEMENT)
+    return found
+
+
 def forming(
     wanted: Mapping[str, str], state: SwarmState, asked: bool | None, room: int
 ) -> dict[str, str]:
@@ -78,7 +103,7 @@ def forming(
     fill_up = asked is None and not all(agent.spec.formed for agent in there)
     spare: dict[str, int] = {}
     for agent in there:
-        spare[agent.spec.type] = spare.get(agent.spec.type, 0) + 1
+        spare[kind_of(agent)] = spare.get(kind_of(agent), 0) + 1
     first: dict[str, str] = {}
     more: dict[str, str] = {}
     for name, kind in wanted.items():

@@ -19,6 +19,7 @@ from visionflow.domain.wording import shown
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.templates import class_of, tasks_at_once
 from visionflow.interfaces.tools.arguments import Arguments, parse
+from visionflow.interfaces.tools.coders import CAPABILITY, COMMAND_AGENT, coding_template
 from visionflow.interfaces.tools.forms import FORMS, about, form
 from visionflow.settings.agents import AgentTemplate
 from visionflow.settings.sizes import memory_text
@@ -87,6 +88,7 @@ async def cast(server: Server, wish: Wish) -> Cast:
         ConfigError: the template's class cannot be imported; the message names file and line.
     """
     template = server.templates.template(wish.type)
+    template = coding_template(template, wish.config, server.settings)
     # Importing what somebody else wrote may take its time.
     made = await asyncio.to_thread(class_of, template)
     if wish.name is not None and not 0 < len(wish.name) <= WORD_CHARS_MAX:
@@ -95,6 +97,8 @@ async def cast(server: Server, wish: Wish) -> Cast:
     warnings: list[str] = []
     own = template.source != "built in"
     capabilities = _backed(tuple(made.capabilities), asked, own, wish.type, warnings)
+    if template.class_path == COMMAND_AGENT:
+        capabilities = tuple(sorted({*capabilities, CAPABILITY}))
     config = _settings(template, made, given, own, warnings)
     return Cast(
         type=wish.type,
@@ -121,6 +125,11 @@ async def recast(
             "An agent's capabilities stay as they are.", hint="Spawn another with those words."
         )
     template = server.templates.templates.get(spec.type)
+    if spec.class_path == COMMAND_AGENT:
+        known = template is not None and template.class_path == COMMAND_AGENT
+        kept_as = AgentTemplate(spec.type, COMMAND_AGENT, dict(kept), source="its owner's")
+        coding_template(kept_as, given, server.settings)
+        template = template if known else kept_as
     if template is None or template.class_path != spec.class_path:
         config, warnings = {**kept, **given}, []
     else:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, cast
 
 import msgspec
 
+from visionflow.agents.roles.job import CodingBounds
 from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import INLINE_BYTES_MAX, WORD_CHARS_MAX
 from visionflow.domain.tasks import DEFAULT_RETRY, Backoff, Priority, RetryPolicy
@@ -22,6 +23,7 @@ MODES: dict[str, bool | None] = {"distributed": None, "sequential": True, "paral
 AGGREGATIONS = ("all",)
 LATER = "It comes with coordination: votes among agents do not exist yet."
 SUBTASKS_MAX = 1_000
+ACCEPT_MAX = 20
 
 
 def _map() -> Any:
@@ -35,6 +37,16 @@ class Execution(Arguments, frozen=True, kw_only=True):
     retry_policy: str | None = None
     result_aggregation: str = "all"
     failure_threshold: float | None = None
+
+
+class Bounds(Arguments, frozen=True, kw_only=True):
+    """What coding agents may use."""
+
+    agent_timeout: Annotated[int | None, form("seconds", "Of one at work.")] = None
+    time_limit: Annotated[int | None, form("seconds", "Of all of it, from now.")] = None
+    agent_memory: Annotated[int | None, form("size", "Of one with its processes.")] = None
+    max_tokens: int | None = None
+    max_cost: float | None = None
 
 
 class Common(Arguments, frozen=True, kw_only=True):
@@ -56,10 +68,30 @@ class Common(Arguments, frozen=True, kw_only=True):
         form("words", "Phases: research, plan, architect, code, review, test, or agent types."),
     ] = ()
     workspace: Annotated[str | None, about("A folder under one of the server's.")] = None
-    playbook: Annotated[str | None, about("audit, test, fix or explain.")] = None
+    playbook: Annotated[str | None, about("audit, test, fix, explain or code.")] = None
+    candidates: Annotated[
+        int | None, about("So many coding agents do it side by side; the best one is kept.")
+    ] = None
+    accept: Annotated[list[str], about("Commands that have to end with 0 on what is taken.")] = (
+        msgspec.field(default_factory=list[str])
+    )
+    limits: Annotated[
+        dict[str, Any],
+        form(
+            "object",
+            "Of coding agents: agentTimeout, timeLimit (seconds), agentMemory, maxTokens, maxCost "
+            "(dollars).",
+        ),
+    ] = _map()
 
 
-_DEFAULTS = tuple((field.name, field.default) for field in msgspec.structs.fields(Common))
+_DEFAULTS = tuple(
+    (
+        field.name,
+        field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory(),
+    )
+    for field in msgspec.structs.fields(Common)
+)
 
 
 class TaskObject(Common, frozen=True, kw_only=True):
@@ -161,8 +193,34 @@ def order_of(
         retry=_retry(execution.retry_policy),
         agent=None if task.agent_id is None else agent_id(task.agent_id),
         agent_type=task.agent_type,
+        candidates=both.candidates,
+        accept=_predicates(both.accept),
+        bounds=_bounds(both.limits, now_ms),
         form_team=given.form_team,
         key=key,
+    )
+
+
+def _predicates(given: list[str]) -> tuple[str, ...]:
+    if len(given) > ACCEPT_MAX or not all(0 < len(each) <= WORD_CHARS_MAX for each in given):
+        raise UsageError(
+            f"accept are at most {ACCEPT_MAX} commands of 1 to {WORD_CHARS_MAX} characters."
+        )
+    return tuple(given)
+
+
+def _bounds(given: Mapping[str, Any], now_ms: int) -> CodingBounds:
+    read: Bounds = _within("limits", lambda: parse(Bounds, given))
+    usual = CodingBounds()
+    for name, value in (("maxTokens", read.max_tokens), ("maxCost", read.max_cost)):
+        if value is not None and not 0 < value < 1e15:
+            raise UsageError(f"limits.{name} is a number above zero.")
+    return CodingBounds(
+        wall_ms=read.agent_timeout or usual.wall_ms,
+        memory_bytes=read.agent_memory,
+        tokens=read.max_tokens,
+        cost_microdollars=None if read.max_cost is None else round(read.max_cost * 1_000_000),
+        ends_at_ms=None if read.time_limit is None else now_ms + read.time_limit,
     )
 
 

@@ -1,0 +1,62 @@
+"""Coding agents of a server: those that its owner allowed, within what a client may say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from visionflow.domain.errors import Refused, UsageError
+from visionflow.domain.wording import shown
+from visionflow.settings.agents import AgentTemplate
+from visionflow.settings.server import ServerSettings
+
+COMMAND_AGENT = "visionflow.agents.command.agent:CommandAgent"
+CODER, COMMAND, PROFILE = "coder", "command", "profile"
+FROM_CLIENTS = (COMMAND, PROFILE, "timeout", "memory")
+"""Settings of a coding agent that a client may give; the others reach beyond its workspace."""
+CAPABILITY = "implement"
+"""What coding agents have and no agent that works with tools alone."""
+
+
+def coding_template(
+    template: AgentTemplate, given: Mapping[str, Any], settings: ServerSettings
+) -> AgentTemplate:
+    """The template that is meant: a coder with a command or a profile is a coding agent.
+
+    Raises:
+        Refused: `not_allowed`: the owner did not allow it.
+        UsageError: the settings contradict each other, or are not for clients.
+    """
+    asked = COMMAND in given or PROFILE in given
+    if template.name == CODER and template.source == "built in" and asked:
+        # Alone: what the built-in coder is set to is for its own tools.
+        template = AgentTemplate(CODER, COMMAND_AGENT)
+    elif template.class_path != COMMAND_AGENT:
+        return template
+    elif not given:
+        return template  # As its owner wrote it.
+    _check(template, given, settings)
+    return template
+
+
+def _check(template: AgentTemplate, given: Mapping[str, Any], settings: ServerSettings) -> None:
+    if COMMAND in given and PROFILE in given:
+        raise UsageError(
+            "config.command and config.profile both say which agent it is.",
+            hint="Leave one of them out.",
+        )
+    reserved = [key for key in ("network", "env", "read") if key in given]
+    if reserved:
+        raise UsageError(
+            f"config.{reserved[0]} of a coding agent is its owner's to say.",
+            hint="Put it into a template of the server's agents.yaml.",
+        )
+    key = COMMAND if COMMAND in given else PROFILE
+    if key not in given or given[key] == template.config.get(key):
+        return
+    word, allowed = given[key], settings.coding_agents
+    if word not in allowed:
+        raise Refused(
+            f"This server's owner allowed no coding agent {shown(word)}.",
+            code="not_allowed",
+            hint=f"Allowed: {', '.join(allowed) or 'none'}. `visionflow serve --coding-agent "
+            "NAME` allows one.",
+        )
