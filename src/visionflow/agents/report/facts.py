@@ -2,6 +2,7 @@
 
 import msgspec
 
+from visionflow.agents.candidates.values import Contest
 from visionflow.agents.evidence import Architecture, Change, Research, Survey, Vote
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.tools.results import TestRun
@@ -21,6 +22,12 @@ class TaskFacts(msgspec.Struct, frozen=True):
     attempts: int = 0
     type: str = ""
     """What is asked of the role, such as `review_code` or `vote`."""
+    of: str | None = None
+    """Of a coding agent's second go: the task that it does once more; of `judge`: whose result."""
+    until_ms: int | None = None
+    """When it goes on by itself, ms since the epoch, where it waits."""
+    command: str | None = None
+    """Of a coding agent: its command line, or the name of a profile."""
 
 
 class RunFacts(msgspec.Struct, frozen=True):
@@ -63,3 +70,5 @@ class RunFacts(msgspec.Struct, frozen=True):
     """(focus, part) that no review came to the end of. `None`: of no part; empty: of what lies in
     none."""
     notes: tuple[str, ...] = ()
+    contest: Contest | None = None
+    """Of the playbook `code`: what its agents did and how that was judged."""

@@ -21,6 +21,8 @@ run is under way nothing but its tests has passed yet: what is still to come may
 - `patch`: False when the coder's change was voted down; True when it passed its own gates and was
   not; else None, also where there is no change to judge: nothing to mend, or no fix that could be
   shown to be safe. That says nothing against the project, and alone leaves no verdict open.
+
+Of a run of the playbook `code` they are about the result that is taken: see `contest_gates`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +30,7 @@ from typing import Literal
 
 from visionflow.agents.evidence import Change, Vote
 from visionflow.agents.findings import SEVERITIES, ToolRun, count_by_severity
+from visionflow.agents.report import contest_gates
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.tools.results import TestRun
 from visionflow.agents.tools.tree import NO_SOURCE, is_test_path
@@ -47,6 +50,7 @@ MEANS: Mapping[str, str] = {
     "secrets": "no secret lies in the files",
     "cycles": "no modules import each other in a ring",
     "patch": "what the coder changed passed its gates and was not voted down",
+    **{name: contest_gates.MEANS[name] for name in ("winner", "accept", "landed")},
 }
 """What each gate says when it is passed."""
 _SYNTAX_RULE = "invalid-syntax"
@@ -61,12 +65,20 @@ def gates_of(facts: RunFacts) -> Gates:
     """
     told: Gates = {}
     for name in facts.gates:
-        formula = _FORMULAS.get(name)
-        value = None if formula is None else formula(facts)
-        early = facts.status in UNDER_WAY and name not in _FINAL
+        value = _value(name, facts)
+        final = name in _FINAL and facts.contest is None
+        early = facts.status in UNDER_WAY and not final
         open_yet = value is True and (early or _partial(name, facts))
         told[name] = None if open_yet else value
     return told
+
+
+def _value(name: str, facts: RunFacts) -> bool | None:
+    if facts.contest is not None:
+        judged = contest_gates.FORMULAS.get(name)
+        return None if judged is None else judged(facts.contest)
+    formula = _FORMULAS.get(name)
+    return None if formula is None else formula(facts)
 
 
 def base_gates(tests: TestRun | None, tools: Sequence[ToolRun]) -> Gates:

@@ -9,6 +9,13 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from visionflow.agents.candidates.values import (
+    Attempted,
+    Contest,
+    Integrated,
+    Judged,
+    Ranking,
+)
 from visionflow.agents.evidence import (
     FOCUSES,
     Architecture,
@@ -51,6 +58,8 @@ class Gathered(msgspec.Struct, frozen=True):
     dirty: bool | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    contest: Contest | None = None
+    """What coding agents did, where any came to an end; what the plan knows of it is not in it."""
 
     def facts(self, **known: Any) -> RunFacts:
         """The facts of a run of which only this and what is `known` can be told."""
@@ -83,6 +92,7 @@ def gather(results: Mapping[str, object], scans: Mapping[str, object] | None = N
         head=read.first("head", str),
         dirty=read.first("dirty", bool),
         warnings=tuple(dict.fromkeys(each for told in read.lists("warnings") for each in told)),
+        contest=_contest(read),
         notes=(
             *dict.fromkeys(each for told in read.lists("notes") for each in told),
             *read.unread,
@@ -110,6 +120,22 @@ def _gaps(results: Mapping[str, object], survey: Survey | None) -> Iterator[tupl
             yield from ((focus, part.name) for part in parts if part.name not in reviewed)
             if not any(not part.folders and part.name in reviewed for part in parts):
                 yield focus, ""
+
+
+def _contest(read: "_Reading") -> Contest | None:
+    attempted = read.all("attempted", Attempted)
+    judged = read.all("judged", Judged)
+    integrated = read.all("integrated", Integrated)
+    ranking = read.first("ranking", Ranking)
+    if not (attempted or judged or integrated) and ranking is None:
+        return None
+    return Contest(
+        attempted=tuple(attempted),
+        judged=tuple(judged),
+        integrated=tuple(integrated),
+        ranking=ranking,
+        split=bool(integrated),
+    )
 
 
 def _vote(ballots: list[Ballot]) -> Vote | None:

@@ -261,7 +261,9 @@ class _Execution:
 
     def _conclude(self, story: Story) -> Outcome:
         blobs = self._embedded.blobs
-        return conclude(self._folder, self._order, story, status_of(story), blobs, self._secrecy)
+        return conclude(
+            self._folder, self._order, story, status_of(story, blobs), blobs, self._secrecy
+        )
 
     def _write(self, story: Story) -> None:
         """Write what is known by now, for whoever looks while the run goes on."""

@@ -17,6 +17,9 @@ class ExitCode(IntEnum):
     FAILED = 4
     """No part of the run came to an end, or it failed as a whole."""
     CANCELLED = 5
+    UNMERGED = 6
+    """The run completed and nothing that it took fails a gate, but a part of work that was split
+    over agents is not in the result."""
     WORKSPACE = 66
     REFUSED = 69
     INTERNAL = 70

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from visionflow.agents.candidates.values import Contest
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.report.facts import RunFacts, TaskFacts
 from visionflow.agents.report.gathering import Gathered, gather
@@ -16,6 +17,8 @@ from visionflow.agents.report.view import RunView, as_json, view_of
 from visionflow.agents.tools.review import tools_for
 from visionflow.agents.tools.sarif import sarif
 from visionflow.agents.tools.text import write_whole
+from visionflow.agents.workspace.repository import PrivateRepository
+from visionflow.compose.job.contests import came_to_nothing, contest_of, with_diffs
 from visionflow.compose.job.exits import ExitCode
 from visionflow.compose.job.folder import Order, RunFolder
 from visionflow.compose.job.secrecy import Secrecy
@@ -40,13 +43,18 @@ class Outcome(msgspec.Struct, frozen=True):
     """The view of the run, as `--json` prints it."""
 
 
-def status_of(story: Story) -> str:
-    """The run's status word, from how its plan ended."""
+def status_of(story: Story, blobs: Blobs) -> str:
+    """The run's status word, from how its plan ended.
+
+    A run of coding agents has failed when none of them came to an end of its own.
+    """
     plan = story.plan
     if plan is None or not plan.ended:
         return "interrupted"
     if plan.status is TaskStatus.CANCELLED:
         return "cancelled"
+    if _agents_failed(story, blobs):
+        return "failed"
     examined = [
         part for name, part in story.parts.items() if story.tasks[name].role != "coordinator"
     ]
@@ -55,11 +63,15 @@ def status_of(story: Story) -> str:
 
 
 def outcome_of(summary: dict[str, Any]) -> Outcome:
-    """The outcome that a stored summary stands for."""
+    """The outcome that a stored summary stands for.
+
+    A gate that failed weighs more than work that is not in the result: 6 says that what is in it is
+    good.
+    """
     status = cast(str, summary["status"])
     gates = cast("dict[str, bool | None]", summary["gates"] or {})
     codes = {
-        "completed": ExitCode.GATE_FAILED if False in gates.values() else ExitCode.DONE,
+        "completed": _completed({name for name, value in gates.items() if value is False}),
         "blocked": ExitCode.BLOCKED,
         "cancelled": ExitCode.CANCELLED,
         "interrupted": ExitCode.INTERRUPTED,
@@ -67,12 +79,19 @@ def outcome_of(summary: dict[str, Any]) -> Outcome:
     return Outcome(status, int(codes.get(status, ExitCode.FAILED)), summary)
 
 
+def _completed(failed: set[str]) -> ExitCode:
+    if failed - {"landed"}:
+        return ExitCode.GATE_FAILED
+    return ExitCode.UNMERGED if failed else ExitCode.DONE
+
+
 def facts_of(folder: RunFolder, order: Order, story: Story, status: str, blobs: Blobs) -> RunFacts:
     """Everything that is known of the run by now."""
     results, unread = _results(story, blobs)
     found = gather(results, _scans(story, blobs))
     plan = order.plan
-    return found.facts(
+    contest = contest_of(found.contest, plan, story)
+    facts = found.facts(
         run=order.run,
         goal=order.goal,
         playbook="" if plan is None else plan.playbook,
@@ -86,7 +105,9 @@ def facts_of(folder: RunFolder, order: Order, story: Story, status: str, blobs: 
         gates=() if plan is None else plan.gates,
         trusted=order.trusted,
         tools=_with_absent(found, story),
-        vote=vote_of(story.vote, blobs) or found.vote,
+        # Each candidate has a vote of its own, which its judgement tells.
+        vote=None if contest is not None else vote_of(story.vote, blobs) or found.vote,
+        contest=contest,
         warnings=(*order.warnings, *found.warnings),
         own_warnings=(
             *order.warnings,
@@ -94,13 +115,25 @@ def facts_of(folder: RunFolder, order: Order, story: Story, status: str, blobs: 
         ),
         notes=(*_blocked(order), *found.notes, *unread, *_escalation(order, story)),
     )
+    return facts if contest is None else _with_source(facts, folder)
+
+
+def _with_source(facts: RunFacts, folder: RunFolder) -> RunFacts:
+    """What the workspace stood on when the run began, of a run that made no survey of it."""
+    repository = PrivateRepository.opened(folder.state / "repository")
+    if repository is None or facts.head is not None:
+        return facts
+    return msgspec.structs.replace(facts, head=repository.head, dirty=repository.dirty)
 
 
 def write_outputs(
     folder: RunFolder, order: Order, story: Story, status: str, blobs: Blobs, secrecy: Secrecy
 ) -> RunView:
     """Write report, page and SARIF file as far as the story goes; returns what they show."""
-    facts = secrecy.covered(facts_of(folder, order, story, status, blobs))
+    facts = facts_of(folder, order, story, status, blobs)
+    if facts.contest is not None:
+        facts = msgspec.structs.replace(facts, contest=with_diffs(facts.contest, folder))
+    facts = secrecy.covered(facts)
     view = view_of(facts)
     write_whole(folder.sarif, sarif(facts.tools))
     write_whole(folder.report, report_markdown(view).encode("utf-8", "replace"))
@@ -111,6 +144,17 @@ def write_outputs(
 def summary_of(view: RunView) -> dict[str, Any]:
     """What `--json` prints."""
     return cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(as_json(view))))
+
+
+def _agents_failed(story: Story, blobs: Blobs) -> bool:
+    """Whether coding agents were to do it and each of them failed."""
+    agents = story.of_type("implement")
+    results = {
+        task: _value(story.parts[task].result, blobs)
+        for task in agents
+        if story.parts[task].status is TaskStatus.COMPLETED
+    }
+    return bool(agents) and came_to_nothing(gather(results).contest or Contest(), story)
 
 
 def _results(story: Story, blobs: Blobs) -> tuple[dict[str, object], list[str]]:
@@ -184,6 +228,9 @@ def _tasks(order: Order, story: Story) -> tuple[TaskFacts, ...]:
             None if part.status is TaskStatus.COMPLETED else part.reason,
             part.attempts,
             task.type,
+            task.of,
+            getattr(part, "until_ms", None),
+            task.command,
         )
         for phase, task in order.plan.tasks()
         for part in (story.parts[task.id],)

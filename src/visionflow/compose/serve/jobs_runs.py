@@ -178,7 +178,7 @@ class ServedRun:
         self._written = time.monotonic()
 
     def _conclude(self, story: Story) -> None:
-        status = status_of(story) if story.ended else "cancelled"
+        status = status_of(story, self._blobs) if story.ended else "cancelled"
         conclude(self.folder, self.order, story, status, self._blobs, self._secrecy)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
