@@ -11,10 +11,12 @@ from .files import remove_tree
 from .foreign import ForeignGit, find
 from .git import git
 from .history import copy_history
+from .patterns import inherited
 from .scan import Ignored, Notes, Walk
 from .trees import drop_building, write_commit
 
-_BYTES_AS_THEY_ARE = "* -text -filter -ident -working-tree-encoding -crlf -merge\n"
+_BYTES_AS_THEY_ARE = "* -text -filter -ident -working-tree-encoding -crlf merge\n"
+"""They win over what the files' own attributes say. `merge` alone: text is merged line by line."""
 _MODULE = b"160000"
 
 
@@ -26,6 +28,8 @@ class Facts(msgspec.Struct, frozen=True):
     dirty: bool
     files: int
     notes: tuple[str, ...]
+    branch: str | None = None
+    """The branch that the source was on."""
 
 
 async def build(repository: Path, source: Path, exclude: tuple[Path, ...]) -> Facts:
@@ -52,9 +56,12 @@ async def build(repository: Path, source: Path, exclude: tuple[Path, ...]) -> Fa
     elif foreign is not None:
         told.append("The git repository has no commit that can be read yet.")
     facts = await _snapshot(repository, source, foreign, head, exclude)
+    if foreign is not None and not foreign.bare and foreign.top != source:
+        _exclude(repository, inherited(foreign, source))
     await git(repository, "update-ref", "refs/visionflow/snapshot", facts.snapshot)
     await drop_building(repository)
-    return msgspec.structs.replace(facts, notes=(*told, *facts.notes))
+    branch = foreign.branch() if foreign is not None and head is not None else None
+    return msgspec.structs.replace(facts, notes=(*told, *facts.notes), branch=branch)
 
 
 async def _is_ignored(repository: Path, foreign: ForeignGit, source: Path) -> bool:
@@ -125,18 +132,29 @@ def _within(source: Path, exclude: tuple[Path, ...]) -> list[bytes]:
 
 
 def _asker(repository: Path, foreign: ForeignGit, below: bytes) -> Ignored:
-    """Asks our git what the patterns in the source's folders ignore."""
-    (repository / "info" / "exclude").write_text(
-        foreign.ignored(), encoding="utf-8", errors="surrogateescape"
-    )
+    """The `asker` of a source, once our `info/exclude` says what the source's does."""
+    _exclude(repository, foreign.ignored())
+    return asker(repository, foreign.top, below)
+
+
+def _exclude(repository: Path, patterns: str) -> None:
+    place = repository / "info" / "exclude"
+    place.write_text(patterns, encoding="utf-8", errors="surrogateescape")
+
+
+def asker(repository: Path, top: Path, below: bytes = b"") -> Ignored:
+    """Asks our git what the patterns in the folders of `top` and our `info/exclude` ignore.
+
+    Paths are relative to the folder `below` within it.
+    """
     prefix = b"./" + below + b"/" if below else b"./"  # a leading colon would be a pattern
-    extra = {"GIT_WORK_TREE": str(foreign.top)}
+    extra = {"GIT_WORK_TREE": str(top)}
 
     async def ignored(paths: list[bytes]) -> set[bytes]:
         said = await git(
             repository, "check-ignore", "-z", "--stdin", "--no-index",
             given=b"".join(prefix + path + b"\0" for path in paths),
-            extra=extra, cwd=foreign.top, statuses=(0, 1),
+            extra=extra, cwd=top, statuses=(0, 1),
         )  # fmt: skip
         return {each.removeprefix(prefix) for each in said.split(b"\0") if each}
 
