@@ -11,14 +11,14 @@ from repositories import commit, git, put
 from visionflow.agents.tools.delta import Span, spans_of
 from visionflow.compose.gate.checkout import Checkout
 from visionflow.compose.gate.sides import Sides, sides_of, source_of
-from visionflow.compose.gate.state import State, opened
+from visionflow.compose.gate.state import State, folder_of, opened
 from visionflow.domain.errors import WorkspaceError
 
 
 def sides(home: Path, workspace: Path, ref: str = "HEAD", *, direct: bool = False) -> Sides:
     async def found() -> Sides:
         source, foreign = source_of(workspace)
-        async with opened(home, foreign) as state:
+        async with opened(folder_of(home, foreign), foreign) as state:
             return await sides_of(state, source, ref, direct, ())
 
     return asyncio.run(found())
@@ -259,7 +259,7 @@ def test_neither_hooks_nor_filters_nor_monitors_of_the_repository_run(
 
     async def laid_out() -> str:
         source, foreign = source_of(repository)
-        async with opened(tmp_path / "home", foreign) as state:
+        async with opened(folder_of(tmp_path / "home", foreign), foreign) as state:
             found = await sides_of(state, source, "HEAD", False, ())
             return (await Checkout(state, "head").at(found.head_tree) / "a.py").read_text()
 
@@ -313,7 +313,7 @@ def test_a_copy_follows_its_tree_also_after_foreign_code_ran_in_it(
 
     async def opened_and_followed() -> None:
         source, foreign = source_of(repository)
-        async with opened(tmp_path / "home", foreign) as state:
+        async with opened(folder_of(tmp_path / "home", foreign), foreign) as state:
             await sides_of(state, source, "HEAD", False, ())
             await followed(state)
 
@@ -344,7 +344,7 @@ def test_two_gates_of_one_workspace_do_not_meet(tmp_path: Path, repository: Path
 
     async def one(name: str) -> None:
         _, foreign = source_of(repository)
-        async with opened(tmp_path / "home", foreign):
+        async with opened(folder_of(tmp_path / "home", foreign), foreign):
             at_work.append(f"{name} begins")
             await asyncio.sleep(0)
             at_work.append(f"{name} ends")

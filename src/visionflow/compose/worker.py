@@ -25,6 +25,7 @@ from visionflow.adapters.hub.client import connect
 from visionflow.adapters.hub.guard import Claim
 from visionflow.adapters.title import Title
 from visionflow.agents.base import AgentContext
+from visionflow.compose.gate.hosted import gate_runner
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import ConfigError, VisionFlowError
 from visionflow.domain.tasks import FailureKind
@@ -111,11 +112,12 @@ async def _serve(order: WorkerOrder, secret: str, title: Title) -> NoReturn:
     host = OsHost(loop)
     blobs = FileBlobs(order.blobs)
     open_sandbox = _sandbox_opener()
+    gate = gate_runner(open_sandbox)
 
     def make_context(spec: AgentSpec, write_log: Callable[[str, str], None]) -> AgentContext:
         folder = Path(order.folder) / spec.id
         return AgentContext(
-            folder=folder, blobs=blobs, open_sandbox=open_sandbox, write_log=write_log
+            folder=folder, blobs=blobs, open_sandbox=open_sandbox, write_log=write_log, gate=gate
         )
 
     async def dial(on_lost: Callable[[], None]) -> Bus:

@@ -34,6 +34,11 @@ class GateRequest(msgspec.Struct, frozen=True):
     """At most for a run of the tests."""
     virtual_env: str | None = None
     """The user's VIRTUAL_ENV."""
+    state: Path | None = None
+    """A folder of ours for what is made on the way; left out: the one that VISIONFLOW_HOME keeps
+    for this workspace."""
+    results: Path | None = None
+    """Where results are kept by content, with `cache`; left out: in VISIONFLOW_HOME."""
 
 
 OnStage = Callable[[str], None]

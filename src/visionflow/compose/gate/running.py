@@ -48,7 +48,7 @@ from visionflow.compose.gate.reviewing import (
 )
 from visionflow.compose.gate.secrecy import known_in, secrets_in, speak
 from visionflow.compose.gate.sides import Sides, sides_of, source_of
-from visionflow.compose.gate.state import State, opened
+from visionflow.compose.gate.state import State, folder_of, opened
 from visionflow.compose.gate.suites import FORM, Suites, Tested, reached
 from visionflow.compose.job.exits import OutputError
 from visionflow.compose.job.trust import home
@@ -74,9 +74,9 @@ async def run_gate(
     on_stage("looking at what changed")
     accepted = _accepted(request)
     source, foreign = await asyncio.to_thread(source_of, request.workspace)
-    async with opened(home(), foreign) as state:
-        sides = await sides_of(state, source, request.base, request.direct, (home(),))
-        cache = str(home() / "cache") if request.cache else None
+    async with opened(request.state or folder_of(home(), foreign), foreign) as state:
+        sides = await sides_of(state, source, request.base, request.direct, (home(), state.folder))
+        cache = str(request.results or home() / "cache") if request.cache else None
         work = _Gate(request, sandbox, on_stage, state, source, sides, cache)
         with ResultCache(cache) as results:
             # Held open, so that no tool that closes it is the last one, who has to tidy up.

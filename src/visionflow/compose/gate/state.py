@@ -99,23 +99,27 @@ class State:
         return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": place}
 
 
+def folder_of(home: Path, foreign: ForeignGit) -> Path:
+    """The folder that is kept for this working tree."""
+    top = os.fsencode(os.path.realpath(foreign.top))
+    return home / "gate" / hashlib.sha256(top).hexdigest()[:16]
+
+
 @asynccontextmanager
-async def opened(home: Path, foreign: ForeignGit) -> AsyncGenerator[State, None]:
-    """The state of this working tree, for this process alone.
+async def opened(folder: Path, foreign: ForeignGit) -> AsyncGenerator[State, None]:
+    """The state of a working tree in `folder`, for this process alone.
 
     Raises:
         StoreInUse: another gate of it did not end within a minute.
         OutputError: the folder cannot be made.
     """
-    top = os.fsencode(os.path.realpath(foreign.top))
-    folder = home / "gate" / hashlib.sha256(top).hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be made: {error.strerror}.",
-            hint="Set VISIONFLOW_HOME to a folder that can be written.",
+            hint="Make it a folder that can be written, or set VISIONFLOW_HOME to one.",
         ) from error
     try:
         await _locked(descriptor, foreign)

@@ -1,0 +1,177 @@
+"""Predicates of a task: command lines that end with 0 where the work is done. Run by us.
+
+Each runs confined and without a network in a fresh copy of its own, so that none sees what another
+left. What the tester offers to a project's tests is offered here: the project's interpreter first
+in PATH, pytest lent where it lacks one, the project's folders on the import path. No shell takes
+part unless the words name one.
+"""
+
+import asyncio
+import os
+import shlex
+from pathlib import Path
+
+import msgspec
+
+from visionflow.agents.candidates.values import Accepted
+from visionflow.agents.tools.environment import Environment, choose
+from visionflow.agents.tools.lending import lay_out as lend
+from visionflow.agents.tools.project import Project, look
+from visionflow.agents.workspace.copies import lay_out
+from visionflow.agents.workspace.files import remove_tree
+from visionflow.domain.errors import CommandNotStarted, ConfinementUnavailable
+from visionflow.ports.sandbox import Command, Completed, Sandbox
+
+WALL_MS = 600_000
+MEMORY_BYTES_MAX = 4 * 1024 * 1024 * 1024
+TAIL_CHARS_MAX = 2_000
+_NO_TESTS = 5
+"""Pytest's exit code where it found nothing to run."""
+_CANNOT_RUN = (126, 127)
+"""What a shell says of a program that it cannot start."""
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """Where and within what bounds predicates run. Paths are absolute."""
+
+    workspace: str
+    """The user's own folder, only looked at for its environment."""
+    scratch: str
+    """A folder of ours; whatever is in it goes."""
+    virtual_env: str | None = None
+    """The user's VIRTUAL_ENV."""
+    trusted: bool = False
+    """The user said to run it also where nothing confines it."""
+    wall_ms: int = WALL_MS
+    """Of each predicate."""
+
+
+async def accepted_at(
+    sandbox: Sandbox, repository: Path, commit: str, commands: tuple[str, ...], trial: Trial
+) -> tuple[Accepted, ...]:
+    """How each of the predicates goes on a commit of the private repository.
+
+    Raises:
+        WorkspaceError: the commit cannot be laid out.
+    """
+    environment = await asyncio.to_thread(choose, trial.workspace, trial.virtual_env)
+    return tuple(
+        [
+            await _tried(sandbox, repository, commit, command, trial, environment)
+            for command in commands
+        ]
+    )
+
+
+async def _tried(
+    sandbox: Sandbox,
+    repository: Path,
+    commit: str,
+    command: str,
+    trial: Trial,
+    environment: Environment,
+) -> Accepted:
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        return Accepted(command, None, reason=f"it is no command line: {error}")
+    if not words:
+        return Accepted(command, None, reason="it names no program")
+    scratch = Path(os.path.realpath(trial.scratch))
+    folder = await lay_out(repository, commit, scratch / "copy")
+    made = await asyncio.to_thread(_command, words, scratch, folder, trial, environment)
+    try:
+        done = await sandbox.run(made)
+    except (CommandNotStarted, ConfinementUnavailable) as error:
+        return Accepted(command, None, reason=error.message)
+    finally:
+        await asyncio.to_thread(remove_tree, scratch)
+    return Accepted(
+        command,
+        done.exit_code == 0,
+        done.exit_code,
+        _reason(words, done, trial),
+        _tail(done, str(folder)),
+        done.wall_ms,
+    )
+
+
+def _command(
+    words: tuple[str, ...], scratch: Path, folder: Path, trial: Trial, environment: Environment
+) -> Command:
+    project = look(str(folder))
+    ours, theirs = scratch / "ours", scratch / "theirs"
+    for each in (ours, theirs):
+        remove_tree(each)
+    for each in (ours / "bin", theirs / "home", theirs / "tmp"):
+        each.mkdir(parents=True)
+    lend(ours / "lent", environment, project)
+    # A search for settings that goes up from the copy ends here, and not in the user's folders.
+    (scratch / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    _programs(ours / "bin", environment.python)
+    return Command(
+        argv=words,
+        cwd=str(folder),
+        env=_variables(folder, ours, theirs, project, environment),
+        read=(str(ours), str(scratch / "pytest.ini"), *environment.read),
+        write=(str(folder), str(theirs)),
+        wall_ms=trial.wall_ms,
+        memory_bytes=MEMORY_BYTES_MAX,
+        trusted=trial.trusted,
+    )
+
+
+def _programs(folder: Path, python: str) -> None:
+    """`python`, `python3` and `pytest`, whatever the environment calls its own.
+
+    Scripts and no links: an interpreter finds its environment by the path that it is started by.
+    """
+    for name, words in (("python", ""), ("python3", ""), ("pytest", " -m pytest")):
+        place = folder / name
+        text = f'#!/bin/sh\nexec {shlex.quote(python)}{words} "$@"\n'
+        place.write_text(text, encoding="utf-8", errors="surrogateescape")
+        place.chmod(0o755)
+
+
+def _variables(
+    folder: Path, ours: Path, theirs: Path, project: Project, environment: Environment
+) -> dict[str, str]:
+    roots = [os.path.join(folder, root).rstrip("/") for root in project.import_roots]
+    binaries = os.path.dirname(environment.python)
+    variables = {
+        "PATH": f"{ours / 'bin'}:{binaries}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(theirs / "home"),
+        "TMPDIR": str(theirs / "tmp"),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "TERM": "dumb",
+        "PYTHONPATH": os.pathsep.join((*roots, str(ours / "lent"))),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONNOUSERSITE": "1",
+        "GIT_CEILING_DIRECTORIES": str(folder.parent),
+    }
+    if project.pytest_config is None:
+        variables["PYTEST_ADDOPTS"] = shlex.quote(f"--rootdir={folder}")
+    if environment.kind != "own":
+        variables["VIRTUAL_ENV"] = os.path.dirname(binaries)
+    return variables
+
+
+def _reason(words: tuple[str, ...], done: Completed, trial: Trial) -> str | None:
+    """Why it did not pass."""
+    if done.ended_by == "wall_clock":
+        return f"it took longer than {trial.wall_ms / 1000:g} s and was ended"
+    if done.ended_by is not None:
+        return f"it was ended: {done.ended_by.replace('_', ' ')}"
+    if done.exit_code == _NO_TESTS and any(Path(word).name == "pytest" for word in words):
+        return "it ended with 5: pytest found no test to run"
+    if done.exit_code in _CANNOT_RUN:
+        return f"it ended with {done.exit_code}: a program that it needs cannot be started"
+    return f"it ended with {done.exit_code}" if done.exit_code else None
+
+
+def _tail(done: Completed, folder: str) -> str:
+    """The end of what it printed, without the place of the copy."""
+    said = "\n".join(each.rstrip() for each in (done.stdout, done.stderr) if each.strip())
+    return said.replace(folder, ".")[-TAIL_CHARS_MAX:]
