@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from visionflow.agents.base import BaseAgent, PermanentFailure
+    from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater
     from visionflow.agents.task import Task
     from visionflow.compose.api import AgentOrchestrator
     from visionflow.domain.errors import Refused, TaskFailed, VisionFlowError
@@ -26,6 +26,7 @@ __all__ = [
     "RetryPolicy",
     "Task",
     "TaskFailed",
+    "TryLater",
     "VisionFlowError",
 ]
 _HOMES = {
@@ -38,6 +39,7 @@ _HOMES = {
     "RetryPolicy": "visionflow.domain.tasks",
     "Task": "visionflow.agents.task",
     "TaskFailed": "visionflow.domain.errors",
+    "TryLater": "visionflow.agents.base",
     "VisionFlowError": "visionflow.domain.errors",
 }
 

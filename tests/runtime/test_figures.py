@@ -26,6 +26,8 @@ TERMINAL_EVENTS = {
     e.TaskCancelled: "cancelled",
 }
 
+NO_FAILURES = ("completed", "throttled")
+
 
 def views_of(world: World, path: Path) -> SqliteViews:
     views = SqliteViews(path)
@@ -85,7 +87,7 @@ class Counted:
             done = AgentFigures(
                 agent=agent,
                 completed=sum(1 for each in inside if each[1] == "completed"),
-                failed=sum(1 for each in inside if each[1] != "completed" and not each[5]),
+                failed=sum(1 for each in inside if each[1] not in NO_FAILURES and not each[5]),
                 worked_us=sum(each[4] for each in inside),
                 busy_ms=len(busy & set(self.window)),
                 open=held[agent],
@@ -120,7 +122,8 @@ def test_every_figure_is_what_a_walk_over_the_events_counts(
     views.close()
     counted = Counted(world, from_ms, to_ms)
     inside = [each for each in counted.done if each[3] in counted.window]
-    failed = [each for each in inside if each[1] != "completed" and not each[5]]
+    failed = [each for each in inside if each[1] not in NO_FAILURES and not each[5]]
+    cancelled = sum(1 for each in inside if each[5] and each[1] != "completed")
     assert {
         each.agent: each
         for each in found.agents
@@ -138,7 +141,10 @@ def test_every_figure_is_what_a_walk_over_the_events_counts(
     assert found.failures == Counter(str(each[1]) for each in failed)
     assert found.attempts_failed == len(failed) == len(found.recent)
     assert found.attempts_completed == sum(1 for each in inside if each[1] == "completed")
-    assert found.attempts_cancelled == len(inside) - len(failed) - found.attempts_completed
+    assert found.attempts_throttled == sum(
+        1 for each in inside if each[1] == "throttled" and not each[5]
+    )
+    assert found.attempts_cancelled == cancelled
     assert [each.ended_ms for each in found.recent] == sorted(
         (each[3] for each in failed), reverse=True
     )

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from visionflow import BaseAgent, Task
+from visionflow import BaseAgent, Task, TryLater
 
 
 class Echo(BaseAgent):
@@ -35,4 +35,17 @@ class Failing(BaseAgent):
     def process_task(self, task: Task) -> int:
         if task.attempt <= task.input:
             raise ValueError(f"attempt {task.attempt} fails")
+        return task.attempt
+
+
+class Throttled(BaseAgent):
+    """Is turned away for an hour at its first attempt, in whose midst it was."""
+
+    capabilities = ("throttled",)
+    blocking = False
+
+    def process_task(self, task: Task) -> int:
+        if task.attempt == 1:
+            self.progress(0.5, "half of it")
+            raise TryLater("somewhere: 429 too many requests", wait_ms=3_600_000)
         return task.attempt

@@ -5,9 +5,11 @@ import os
 import re
 import signal
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from served import ended, new_swarm, result_of, settings_in, status_of, submit, until, with_core
 from toolcalls import agent_up
 
@@ -100,6 +102,26 @@ def test_failures_are_told_by_their_kind_and_the_guides_pipeline_counts_them(
         capture_output=True, text=True, timeout=30, check=True,
     )  # fmt: skip
     assert counted.stdout.split() == ["3", "error"]
+
+
+@pytest.mark.acceptance("governor")
+def test_who_is_turned_away_is_told_of_under_a_word_of_its_own_with_the_time_of_the_next_try(
+    tmp_path: Path,
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        swarm = await new_swarm(opened)
+        agent = await agent_up(swarm, "Throttled")
+        task = await submit(swarm, "throttled", 1)
+        await until(lambda: [line for line in said(opened, agent) if line[0] == "WARNING"])
+        ((code, told),) = [(c, m) for level, _, c, m in said(opened, agent) if level == "WARNING"]
+        assert code == "throttled"
+        retry_at_ms = swarm.state.tasks[task].retry_at_ms or 0
+        at = datetime.fromtimestamp(retry_at_ms / 1_000, UTC)
+        assert told.endswith(
+            f"somewhere: 429 too many requests; it is tried again at {at:%Y-%m-%dT%H:%M:%SZ}"
+        )
+
+    with_core(settings_in(tmp_path), use)
 
 
 def test_an_agent_whose_process_is_killed_is_told_of_until_it_is_ready_again(

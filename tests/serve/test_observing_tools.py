@@ -200,6 +200,7 @@ def test_each_format_and_timeframe_of_a_report_means_something(tmp_path: Path) -
             "perMinute": 0.0,
             "attempts": 0,
             "attemptsCancelled": 0,
+            "attemptsThrottled": 0,
             "open": {},
         }
         assert later["errorMetrics"]["rate"] is None

@@ -24,6 +24,7 @@ from visionflow.domain.errors import Forbidden, Refused, UnknownSwarm, UnknownTa
 from visionflow.domain.tasks import Phase, RetryPolicy, TaskSpec
 from visionflow.engine.evolve import tasks as folds
 from visionflow.interfaces.tools.tool import Call
+from visionflow.interfaces.tools.waiting import progress_of
 from visionflow.runtime.intake import pack
 from visionflow.runtime.swarms import LiveSwarm
 
@@ -158,6 +159,34 @@ def test_each_failed_attempt_is_told_with_its_reason_and_the_next_one_with_its_t
         assert told["status"] == "pending"
         assert "attempt 1 fails" in told["reason"]
         assert told["retryAt"] > told["updatedAt"]
+
+    with_core(settings_in(tmp_path), use)
+
+
+@pytest.mark.acceptance("governor")
+def test_a_throttled_task_says_why_it_waits_and_until_when_and_is_no_error(tmp_path: Path) -> None:
+    async def use(opened: OpenServer) -> None:
+        tools, swarm = Tools(opened), await new_swarm(opened)
+        agent = await agent_up(swarm, "Throttled")
+        task = await submit(swarm, "throttled", 1)
+        await until(lambda: swarm.state.tasks[task].retry_at_ms is not None)
+        told = await tools("task_status", {"taskId": task})
+        why = "somewhere: 429 too many requests"
+        assert (told["status"], told["reason"], told["progress"]) == ("pending", why, None)
+        assert [each["outcome"] for each in told["attempts"]] == ["throttled"]
+        at = told["retryAt"]
+        assert at > told["updatedAt"]
+        (listed,) = (await tools("task_list", {}))["tasks"]
+        assert (listed["reason"], listed["retryAt"]) == (why, at)
+        swarm_told = await tools("swarm_status", {})
+        assert swarm_told["warnings"] == [f"{task} waits until {at}: {why}"]
+        assert progress_of(swarm, task) == (None, f"waits until {at}: {why}")
+        metrics = await tools("agent_status", {"agentId": agent})
+        assert (metrics["tasksFailed"], metrics["successRate"]) == (0, None)
+        report = await tools("performance_report", {"format": "summary"})
+        assert report["errorMetrics"] == {"total": 0, "rate": None, "byType": [], "recent": []}
+        assert (report["tasks"]["attempts"], report["tasks"]["attemptsThrottled"]) == (1, 1)
+        assert "0 of them failed; 1 were throttled" in report["text"]
 
     with_core(settings_in(tmp_path), use)
 

@@ -270,7 +270,7 @@ class Swarm:
             change = attempt.duration_us - agent.mean_us
             first = agent.completed == 1
             agent.mean_us = attempt.duration_us if first else agent.mean_us + change // 8
-        elif not attempt.cancelled:
+        elif outcome != "throttled" and not attempt.cancelled:
             agent.failed += 1
         if not agent.open and agent.up == "ready":
             agent.status.add(at_ms, "ready")

@@ -105,7 +105,8 @@ def over(swarm: Any, *outcomes: str | None) -> list[Any]:
 
 
 def failed(swarm: Any) -> list[Any]:
-    return [a for a in swarm.attempts() if a.outcome not in (None, "completed") and not a.cancelled]
+    none = (None, "completed", "throttled")
+    return [a for a in swarm.attempts() if a.outcome not in none and not a.cancelled]
 
 
 def doing(source: Any) -> Source:
@@ -191,6 +192,9 @@ REPORT: Table = {
     "tasks.attempts": report(lambda s, at: sum(1 for a in s.attempts() if a.outcome is not None)),
     "tasks.attemptsCancelled": report(
         lambda s, at: sum(1 for a in s.attempts() if a.cancelled and a.outcome is not None)
+    ),
+    "tasks.attemptsThrottled": report(
+        lambda s, at: sum(1 for a in over(s, "throttled") if not a.cancelled)
     ),
     "tasks.open.*": report(lambda s, at: s.standing(at.place[-1])),
     "errorMetrics.total": report(lambda s, at: len(failed(s))),

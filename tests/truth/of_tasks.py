@@ -99,15 +99,19 @@ def signal(name: str) -> Source:
     return source
 
 
+def retry_at(at: At) -> Any:
+    """When a task that waits is tried again."""
+    task = task_of(at)
+    return iso(task.retry_ms) if task.status.now == "pending" else None
+
+
 TASK_STATUS: Table = {
     "taskId": named_task,
     "swarmId": task_swarm,
     "status": task_status,
     "reason": why,
     "waitsFor[]": waits_for,
-    "retryAt": lambda at: (
-        iso(task_of(at).retry_ms) if task_of(at).status.now == "pending" else None
-    ),
+    "retryAt": retry_at,
     "cancelling": lambda at: task_of(at).cancelling is not None,
     "type": task_spec("type"),
     "description": task_spec("description"),
@@ -265,6 +269,7 @@ TASK_LIST: Table = {
     "tasks[].parent": task_spec("parent"),
     "tasks[].phase": task_spec("phase"),
     "tasks[].attempt": lambda at: len(task_of(at).attempts),
+    "tasks[].retryAt": retry_at,
     "tasks[].createdAt": lambda at: iso(task_of(at).submitted_ms),
     "tasks[].endedAt": lambda at: iso(task_of(at).ended_ms),
     "nextCursor": lambda at: (

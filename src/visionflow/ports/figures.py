@@ -1,7 +1,8 @@
 """What views can count: figures of a stretch of time, each of which the log bears out.
 
 A stretch is from one millisecond (left out) to another (taken in). An attempt belongs to the
-stretch in which it ended. One whose end somebody asked for is neither a success nor a failure.
+stretch in which it ended. One whose end somebody asked for is neither a success nor a failure, and
+neither is one that was throttled: somebody outside asked for patience.
 """
 
 import msgspec
@@ -56,6 +57,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """How many tasks there are now that have not ended, by status."""
     attempts_completed: int
     attempts_failed: int
+    attempts_throttled: int
     attempts_cancelled: int
     worked_us: int
     """How long the completed attempts took, together."""

@@ -5,6 +5,7 @@ nothing that a person needs. The code of a failure is its kind, so that codes ca
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from visionflow.domain import events as e
 from visionflow.domain import fleet as f
 from visionflow.domain.events import Event
-from visionflow.domain.tasks import TaskSpec
+from visionflow.domain.tasks import FailureKind, TaskSpec
 
 E = TypeVar("E", bound=Event)
 TEXT_CHARS_MAX = 120
@@ -281,6 +282,9 @@ def _(event: e.AttemptFailed, known: Known) -> Told:
     why = known.reason(event.task, event.reason)
     told = f"{known.task(event.task)}, attempt {event.attempt}: {why}"
     then = "" if event.retry_at_ms is None else "; it is tried again"
+    if event.retry_at_ms is not None and event.kind is FailureKind.THROTTLED:
+        at = datetime.fromtimestamp(event.retry_at_ms / 1_000, UTC)
+        then = f"{then} at {at:%Y-%m-%dT%H:%M:%SZ}"
     return Told(known.holders.get(event.task), event.kind, f"{told}{then}")
 
 

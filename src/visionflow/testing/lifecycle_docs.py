@@ -23,7 +23,9 @@ TASKS = """## Task
 `TaskSubmitted` puts a task into `queued`, or into `pending` when it waits for others;
 `PlanSubmitted` puts the root of a plan into `orchestrating`. A failed attempt goes back to
 `pending`; in the same record stands what becomes of the task: queued at once, queued at its retry
-time, or ended. Only `RetryTask` takes a task out of `failed`, `dead_letter` or `cancelled`."""
+time, or ended. One that was throttled (somebody outside asks for patience) goes the same way and
+counts as no failure: it is queued when they said. Only `RetryTask` takes a task out of `failed`,
+`dead_letter` or `cancelled`."""
 
 AGENTS = """## Agent
 

@@ -12,7 +12,10 @@ from visionflow.domain.tasks import TERMINAL
 from visionflow.ports.figures import AgentFigures, FailureRow, Figures, TypeFigures
 
 Read = Callable[[str, tuple[Value, ...]], list[tuple[object, ...]]]
-FAILED = "outcome <> 'completed' AND cancelled_ms IS NULL"
+_Done = tuple[str, int, int, int, int, int]
+"""Agent, completed, failed, all of its attempts, how long the completed ones took, throttled."""
+FAILED = "outcome NOT IN ('completed', 'throttled') AND cancelled_ms IS NULL"
+THROTTLED = "outcome = 'throttled' AND cancelled_ms IS NULL"
 ENDED = "ended_ms > ?1 AND ended_ms <= ?2"
 ENDS = ", ".join(f"'{status}'" for status in sorted(TERMINAL))
 OPEN = f"SELECT status, count(*) FROM tasks WHERE status NOT IN ({ENDS}) GROUP BY 1 ORDER BY 1"
@@ -22,7 +25,8 @@ OVER = (
 )
 DONE = (
     f"SELECT agent, sum(outcome = 'completed'), sum({FAILED}), count(*), "
-    f"sum(coalesce(duration_us, 0)) FROM attempts WHERE {ENDED} GROUP BY agent ORDER BY agent"
+    f"sum(coalesce(duration_us, 0)), sum({THROTTLED}) "
+    f"FROM attempts WHERE {ENDED} GROUP BY agent ORDER BY agent"
 )
 HELD = "SELECT agent, count(*) FROM attempts WHERE ended_ms IS NULL GROUP BY agent ORDER BY agent"
 # Of an agent's attempts by their beginning, each adds what lies beyond the latest end before it.
@@ -47,8 +51,8 @@ KINDS = (
 RECENT = f"""
 SELECT a.task, t.type, a.agent, a.outcome, a.reason, a.ended_ms
 FROM attempts a JOIN tasks t ON t.id = a.task
-WHERE a.{ENDED.replace("AND ended", "AND a.ended")} AND a.outcome <> 'completed'
-AND a.cancelled_ms IS NULL ORDER BY a.ended_ms DESC, a.task, a.attempt DESC LIMIT ?3
+WHERE a.{ENDED.replace("AND ended", "AND a.ended")} AND a.{FAILED}
+ORDER BY a.ended_ms DESC, a.task, a.attempt DESC LIMIT ?3
 """
 TYPES = (
     "SELECT type, count(*), sum(duration_us) FROM tasks WHERE duration_us IS NOT NULL "
@@ -67,8 +71,9 @@ LAST = (
 def figures_of(read: Read, from_ms: int, to_ms: int, recent: int, types: int) -> Figures:
     """All figures of a stretch. `read` runs a statement."""
     stretch = (from_ms, to_ms)
-    done = cast("list[tuple[str, int, int, int, int]]", read(DONE, stretch))
+    done = cast("list[_Done]", read(DONE, stretch))
     completed, failed = sum(row[1] for row in done), sum(row[2] for row in done)
+    throttled = sum(row[5] for row in done)
     failures = cast("list[tuple[str, str, str, str, str, int]]", read(RECENT, (*stretch, recent)))
     return Figures(
         submitted=cast(int, read(SUBMITTED, stretch)[0][0]),
@@ -76,7 +81,8 @@ def figures_of(read: Read, from_ms: int, to_ms: int, recent: int, types: int) ->
         open=_counts(read(OPEN, ())),
         attempts_completed=completed,
         attempts_failed=failed,
-        attempts_cancelled=sum(row[3] for row in done) - completed - failed,
+        attempts_throttled=throttled,
+        attempts_cancelled=sum(row[3] for row in done) - completed - failed - throttled,
         worked_us=sum(row[4] for row in done),
         failures=_counts(read(KINDS, stretch)),
         recent=[
@@ -92,15 +98,13 @@ def _counts(rows: list[tuple[object, ...]]) -> dict[str, int]:
     return dict(cast("list[tuple[str, int]]", rows))
 
 
-def _agents(
-    read: Read, stretch: tuple[int, int], done: list[tuple[str, int, int, int, int]]
-) -> list[AgentFigures]:
+def _agents(read: Read, stretch: tuple[int, int], done: list[_Done]) -> list[AgentFigures]:
     rows = {row[0]: row for row in done}
     held = _counts(read(HELD, ()))
     busy = _counts(read(BUSY, stretch))
     found: list[AgentFigures] = []
     for agent in sorted({*rows, *held, *busy}):
-        _, completed, failed, _, worked_us = rows.get(agent, (agent, 0, 0, 0, 0))
+        _, completed, failed, _, worked_us, _ = rows.get(agent, (agent, 0, 0, 0, 0, 0))
         found.append(
             AgentFigures(
                 agent=agent,

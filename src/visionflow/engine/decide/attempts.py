@@ -24,7 +24,7 @@ def wait_ms(policy: RetryPolicy, failures: int, entropy: int) -> int:
 def throttle_ms(asked_ms: int, entropy: int) -> int:
     """How long to wait when somebody asks for patience: what they ask for, bounded, plus up to a
     tenth, so that those who were turned away together do not come back together."""
-    asked_ms = min(max(asked_ms, 0), THROTTLE_MS_MAX)
+    asked_ms = max(asked_ms, 0)
     return min(asked_ms + asked_ms * (entropy % 1_001) // 10_000, THROTTLE_MS_MAX)
 
 

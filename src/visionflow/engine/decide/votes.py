@@ -32,7 +32,16 @@ def _majority(tally: Tally) -> Decision:
     return Decision.APPROVED if tally.approve > tally.reject else Decision.REJECTED
 
 
-MECHANISMS: dict[Mechanism, Callable[[Tally], Decision]] = {Mechanism.MAJORITY: _majority}
+def _consent(tally: Tally) -> Decision:
+    if tally.reject:
+        return Decision.REJECTED
+    return Decision.APPROVED if tally.approve else Decision.UNDECIDED
+
+
+MECHANISMS: dict[Mechanism, Callable[[Tally], Decision]] = {
+    Mechanism.MAJORITY: _majority,
+    Mechanism.CONSENT: _consent,
+}
 
 
 def tally_of(ballots: Iterable[Choice | None]) -> Tally:

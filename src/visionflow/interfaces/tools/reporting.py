@@ -98,6 +98,7 @@ class TaskTotals(Result, frozen=True, kw_only=True):
     per_minute: Annotated[float | None, about("Completed.")]
     attempts: Annotated[int, about("That ended.")]
     attempts_cancelled: int
+    attempts_throttled: Annotated[int, about("Told to come later; no failures.")]
     open: Annotated[dict[str, int], about("Now, by status.")]
 
 
@@ -209,7 +210,8 @@ def _totals(figures: Figures, length_ms: int) -> TaskTotals:
     ended = figures.ended
     completed = ended.get("completed", 0)
     failed, dead = ended.get("failed", 0), ended.get("dead_letter", 0)
-    attempts = figures.attempts_completed + figures.attempts_failed + figures.attempts_cancelled
+    ended_otherwise = figures.attempts_cancelled + figures.attempts_throttled
+    attempts = figures.attempts_completed + figures.attempts_failed + ended_otherwise
     return TaskTotals(
         submitted=figures.submitted,
         completed=completed,
@@ -221,6 +223,7 @@ def _totals(figures: Figures, length_ms: int) -> TaskTotals:
         per_minute=completed * 60_000 / length_ms if length_ms else None,
         attempts=attempts,
         attempts_cancelled=figures.attempts_cancelled,
+        attempts_throttled=figures.attempts_throttled,
         open=figures.open,
     )
 
@@ -266,6 +269,8 @@ def _text(
     busiest = max(agents, key=lambda each: each.utilization or 0.0, default=None)
     kinds = ", ".join(f"{kind} {count}" for kind, count in figures.failures.items())
     errors = f"{figures.attempts_failed} of them failed" + (f": {kinds}" if kinds else "")
+    if figures.attempts_throttled:
+        errors += f"; {figures.attempts_throttled} were throttled"
     lines = [
         f"{swarm}, the last {length_ms / 1_000:.0f} s: {tasks.submitted} tasks submitted, ",
         f"{tasks.completed} completed, {tasks.failed} failed, {tasks.dead_letter} given up, ",

@@ -57,7 +57,8 @@ class TaskStanding(Result, frozen=True, kw_only=True):
     reason: Annotated[
         str | None,
         about(
-            "Why it failed, is blocked, or is queued (of a plan, a part) and nobody can take it."
+            "Why it failed, is blocked, waits until retryAt, or is queued (of a plan, a part) and "
+            "nobody can take it."
         ),
     ]
     waits_for: list[str]
@@ -194,6 +195,8 @@ def _phases_of(row: TaskRow, parts: list[TaskRow]) -> list[PhaseStanding]:
 
 def _progress(swarm: AnySwarm, row: TaskRow, live: TaskState | None) -> Progress | None:
     """How far an open attempt is; of a plan, all of its tasks."""
+    if live is not None and live.retry_at_ms is not None:
+        return None  # No attempt is open: what was said last was of one that has ended.
     found = progress_of(swarm, row.id) if live is not None and row.status not in TERMINAL else None
     signal = swarm.signals.get(row.id)
     if found is None or (signal is None and not row.phases):

@@ -24,6 +24,8 @@ from visionflow.runtime.tally import Tally
 PAGE_MAX = 1_000
 KINDS_LOOKED_AT_MAX = 50
 """Kinds of queued tasks of which is told whether somebody can take them."""
+THROTTLED_LOOKED_AT_MAX = 1_000
+WAITS_TOLD_MAX = 3
 _WORDS = {int(word): word.name.lower() for word in Priority}
 _STANDING = (
     TaskStatus.PENDING,
@@ -188,7 +190,11 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally) -> SwarmShown:
         ],
         task_queue=_queue(swarm, tally),
         metrics=_totals(swarm),
-        warnings=[*unused(spec), *_in_vain(swarm, tally, crowded(server.swarms))],
+        warnings=[
+            *unused(spec),
+            *_in_vain(swarm, tally, crowded(server.swarms)),
+            *_asked_to_wait(server, swarm),
+        ],
     )
 
 
@@ -239,6 +245,19 @@ def _in_vain(swarm: LiveSwarm, tally: Tally, full: str | None) -> list[str]:
         why = nobody_can(swarm.state, *key, full=full)
         if why is not None:
             found.append(f"{count} queued task{' waits' if count == 1 else 's wait'}: {why}")
+    return found
+
+
+def _asked_to_wait(server: Server, swarm: LiveSwarm) -> list[str]:
+    """Of the tasks that somebody outside asked for patience, until when the first ones wait."""
+    found: list[str] = []
+    for name in islice(swarm.state.throttles, THROTTLED_LOOKED_AT_MAX):
+        task = swarm.state.tasks[name]
+        if task.retry_at_ms is not None:
+            why = server.jobs.covered(name, task.reason or "")
+            found.append(f"{name} waits until {iso(task.retry_at_ms)}: {why}")
+        if len(found) == WAITS_TOLD_MAX:
+            break
     return found
 
 

@@ -67,6 +67,7 @@ class TaskShown(Result, frozen=True, kw_only=True):
     parent: str | None
     phase: str | None
     attempt: int
+    retry_at: Annotated[str | None, about("When it is tried again, where it waits for that.")]
     created_at: str
     ended_at: str | None
 
@@ -226,9 +227,9 @@ def _after(cursor: str | None) -> tuple[int, str] | None:
 
 def _shown(swarm: AnySwarm, row: TaskRow, full: str | None) -> TaskShown:
     live = swarm.state.tasks.get(row.id)
-    reason = row.reason
+    reason, retry_at_ms = row.reason, None
     if live is not None and live.status == row.status:
-        reason = why(swarm.state, live, full)
+        reason, retry_at_ms = why(swarm.state, live, full), live.retry_at_ms
     return TaskShown(
         task_id=row.id,
         status=row.status,
@@ -240,6 +241,7 @@ def _shown(swarm: AnySwarm, row: TaskRow, full: str | None) -> TaskShown:
         parent=row.parent,
         phase=row.phase,
         attempt=row.attempt,
+        retry_at=iso_or_none(retry_at_ms),
         created_at=iso(row.submitted_ms),
         ended_at=iso_or_none(row.ended_ms),
     )

@@ -13,6 +13,7 @@ from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.able import crowded, in_vain, kept_waiting, nobody_takes
+from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.tool import Call
 from visionflow.runtime.completions import Ended
 from visionflow.runtime.ended import AnySwarm
@@ -206,7 +207,9 @@ def _of_plan(
 
 
 def _said(swarm: AnySwarm, task: TaskState) -> tuple[float | None, str]:
-    """What the open attempt of a task last said of itself."""
+    """What the open attempt of a task last said of itself; else until when it waits, and why."""
+    if task.retry_at_ms is not None:
+        return None, f"waits until {iso(task.retry_at_ms)}: {task.reason}"
     signal = swarm.signals.get(task.spec.id)
     if signal is None or signal.attempt != task.attempt:
         return None, ""
