@@ -15,7 +15,7 @@ from visionflow.domain.tasks import (
     TaskSpec,
     TaskStatus,
 )
-from visionflow.domain.votes import Choice, VoteSpec
+from visionflow.domain.votes import Choice, Mechanism, VoteSpec
 from visionflow.engine.audit import audit
 from visionflow.engine.decide import handle, next_event
 from visionflow.engine.effects import Drop, Host, StartWorker, StopWorker, outstanding
@@ -226,9 +226,15 @@ class Calm:
     def update(self, agent: str, command: str | None = None, **fields: object) -> Answer:
         return self.send(c.UpdateAgent(now_ms=self.now_ms, agent=agent, command=command, **fields))
 
-    def ask(self, *electorate: str, id: str | None = None, command: str | None = None) -> str:
+    def ask(
+        self,
+        *electorate: str,
+        id: str | None = None,
+        command: str | None = None,
+        mechanism: Mechanism = Mechanism.MAJORITY,
+    ) -> str:
         """Open a vote; the answer stands in `answer`."""
-        spec = VoteSpec(id=id or self.name("vote"), question="good?", electorate=electorate)
+        spec = VoteSpec(id or self.name("vote"), "good?", electorate, mechanism)
         self.answer = self.send(c.OpenVote(now_ms=self.now_ms, spec=spec, command=command))
         return spec.id
 

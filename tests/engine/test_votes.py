@@ -13,7 +13,7 @@ from visionflow.domain import events as e
 from visionflow.domain.events import decode_record, encode_record
 from visionflow.domain.limits import INLINE_BYTES_MAX, VOTES_OPEN_MAX, Limits
 from visionflow.domain.tasks import Payload
-from visionflow.domain.votes import Choice, Decision, Tally, VoteSpec
+from visionflow.domain.votes import Choice, Decision, Mechanism, Tally, VoteSpec
 from visionflow.engine.audit import audit
 from visionflow.engine.evolve import evolve
 from visionflow.engine.lifecycles import IllegalTransition
@@ -66,6 +66,29 @@ def test_the_last_ballot_decides_by_majority_of_those_that_say_yes_or_no(
         choices.count(YES), choices.count(NO), choices.count(ABSTAIN), silent=0
     )
     assert vote not in world.state.votes and world.state.decided[vote] is decision
+
+
+@pytest.mark.parametrize(
+    ("choices", "decision"),
+    [
+        ((YES, YES, NO), Decision.REJECTED),
+        ((NO, ABSTAIN, ABSTAIN), Decision.REJECTED),
+        ((YES, ABSTAIN, ABSTAIN), Decision.APPROVED),
+        ((YES, YES, YES), Decision.APPROVED),
+        ((ABSTAIN, ABSTAIN, ABSTAIN), Decision.UNDECIDED),
+    ],
+)
+def test_by_consent_one_that_rejects_is_not_outvoted(
+    choices: tuple[Choice, ...], decision: Decision
+) -> None:
+    for order in itertools.permutations(choices):
+        world = World()
+        members = [world.spawn() for _ in order]
+        vote = world.ask(*members, mechanism=Mechanism.CONSENT)
+        for member, choice in zip(members, order, strict=True):
+            world.cast(vote, member, choice)
+        assert world.last(e.VoteDecided).decision is decision
+        assert world.state.digest() == world.replay().digest()
 
 
 def test_the_same_ballots_in_any_order_decide_the_same() -> None:

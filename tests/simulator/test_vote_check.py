@@ -47,6 +47,14 @@ def test_a_vote_as_it_should_be_has_no_fault() -> None:
     )
 
 
+def test_by_consent_one_that_rejects_decides_and_seats_need_no_agent() -> None:
+    begun = opened("tests", "scope")
+    begun["spec"] |= {"mechanism": "consent", "seats": True}
+    ballots = (cast("tests", "reject"), cast("scope", "approve"))
+    assert not faults(begun, *ballots, decided("rejected", approve=1, reject=1))
+    assert faults(begun, *ballots, decided("undecided", approve=1, reject=1))
+
+
 @pytest.mark.parametrize(
     ("events", "said"),
     [

@@ -10,6 +10,9 @@ class Mechanism(StrEnum):
 
     MAJORITY = "majority"
     """The side with more ballots among those that approve or reject; a tie decides nothing."""
+    CONSENT = "consent"
+    """One ballot that rejects is enough to reject; else one that approves is enough to approve.
+    For members whose evidence differs in kind, so that none can outvote another's."""
 
 
 class Choice(StrEnum):

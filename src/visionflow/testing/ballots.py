@@ -14,8 +14,10 @@ Fact = dict[str, Any]
 class VoteLine:
     """What the log says of one vote."""
 
-    def __init__(self, electorate: list[str]) -> None:
+    def __init__(self, electorate: list[str], consent: bool) -> None:
         self.electorate = electorate
+        self.consent = consent
+        """Whether one that rejects is enough to reject."""
         self.ballots: dict[str, str] = {}
         self.decision: str | None = None
 
@@ -50,9 +52,9 @@ class VoteCheck:
         if not electorate or len(set(electorate)) < len(electorate):
             yield f"vote {name} has the electorate {electorate}"
         for member in electorate:
-            if member not in agents:
+            if member not in agents and not spec.get("seats"):
                 yield f"vote {name} is opened for {member}, which is not there"
-        self.votes[name] = VoteLine(electorate)
+        self.votes[name] = VoteLine(electorate, spec.get("mechanism") == "consent")
 
 
 def _why(vote: VoteLine, member: str) -> str | None:
@@ -78,7 +80,9 @@ def _decided(vote: VoteLine, event: Fact) -> Iterator[str]:
     counts = Counter(vote.ballots.values())
     approve, reject = counts["approve"], counts["reject"]
     right = "undecided"
-    if approve != reject:
+    if vote.consent and reject:
+        right = "rejected"
+    elif approve != reject:
         right = "approved" if approve > reject else "rejected"
     if event["decision"] != right:
         yield f"vote {name} is {event['decision']} with {dict(sorted(counts.items()))}"

@@ -22,6 +22,13 @@ MUTANTS = (
         TESTS + "test_the_same_ballots_in_any_order_decide_the_same",
     ),
     Mutant(
+        "consent is outvoted",
+        FILE,
+        "    if tally.reject:\n",
+        "    if tally.reject > tally.approve:\n",
+        TESTS + "test_by_consent_one_that_rejects_is_not_outvoted",
+    ),
+    Mutant(
         "a stranger's ballot counts",
         FILE,
         "    if command.member not in vote.ballots:\n",
