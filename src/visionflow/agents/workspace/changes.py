@@ -18,8 +18,9 @@ from .git import git, quoted
 from .repository import PrivateRepository
 
 _WHO = b"VisionFlow <visionflow@localhost>"
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*\Z")
 _PLAIN_FILE = ("100644", "100755")
+_LINK, _SUBMODULE = "120000", "160000"
 _MESSAGE_BYTES_MAX = 10_000
 PATCH_OPTIONS = (
     "-r", "-p", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color",
@@ -38,6 +39,21 @@ class Entry(msgspec.Struct, frozen=True):
         """Whether it is a regular file, no link and no submodule."""
         return self.mode in _PLAIN_FILE
 
+    @property
+    def link(self) -> bool:
+        """Whether it is a symbolic link; its blob holds where it leads."""
+        return self.mode == _LINK
+
+    @property
+    def submodule(self) -> bool:
+        """Whether it names a commit of another repository."""
+        return self.mode == _SUBMODULE
+
+    @property
+    def executable(self) -> bool:
+        """Whether it is a file that may be executed."""
+        return self.mode == "100755"
+
 
 class Altered(msgspec.Struct, frozen=True):
     """A file in which two trees differ; `None` where one of them does not have it."""
@@ -55,13 +71,15 @@ class Extent(msgspec.Struct, frozen=True):
 
 
 def branch_of(run: str) -> str:
-    """The branch of a run's change, without `refs/heads/`.
+    """The branch of a run's change, without `refs/heads/`; of one task's of it for `RUN-TASK`.
+
+    Git has no branch `visionflow/RUN/TASK` beside a branch `visionflow/RUN`.
 
     Raises:
-        WorkspaceError: the run's id cannot be part of a branch's name.
+        WorkspaceError: it cannot be part of a branch's name.
     """
-    if not _RUN.match(run):
-        raise WorkspaceError(f"The run's id {run!r} cannot name a branch.")
+    if not _NAME.match(run) or run.endswith(".lock"):
+        raise WorkspaceError(f"{run!r} cannot name a branch.")
     return f"visionflow/{run}"
 
 
@@ -141,16 +159,25 @@ async def commit(
 
 
 async def graft(
-    repository: Path, parent: str, changed: Mapping[bytes, Entry], message: bytes, when: bytes
+    repository: Path,
+    parents: tuple[str, ...],
+    changed: Mapping[bytes, Entry | None],
+    message: bytes,
+    when: bytes,
 ) -> str:
-    """A commit on `parent` with these entries in place of the parent's own, made as `commit` does.
+    """A commit with these entries in place of those of its first parent, made as `commit` does.
 
-    For carrying a commit over to another parent: the blobs are in the repository already.
+    `None` takes a path away. For carrying a commit over to other parents: the blobs are in the
+    repository already.
     """
-    lines = [*_opening(parent, message, when)]
+    lines = [*_opening(parents[0], message, when)]
+    lines += [b"merge " + each.encode("ascii") for each in parents[1:]]
+    # What goes makes room: a file may become a folder, and a folder a file.
+    gone = [b"D " + quoted(path) for path, entry in sorted(changed.items()) if entry is None]
+    lines += gone
     for path, entry in sorted(changed.items()):
-        about = f"M {entry.mode} {entry.blob} ".encode("ascii")
-        lines.append(about + quoted(path))
+        if entry is not None:
+            lines.append(f"M {entry.mode} {entry.blob} ".encode("ascii") + quoted(path))
     given = b"\n".join([*lines, *_CLOSING])
     printed = await git(repository, "fast-import", "--quiet", "--done", "--force", given=given)
     return printed.decode("ascii").strip()
