@@ -3,6 +3,7 @@
 What it shows comes from `visionflow.compose.job`; the result is not shown here.
 """
 
+import math
 import os
 import sys
 import threading
@@ -53,7 +54,7 @@ class Lines:
 
     def __init__(self) -> None:
         self._phase: str | None = None
-        self._statuses: dict[str, str] = {}
+        self._statuses: dict[str, tuple[str, int | None]] = {}
         self._found = False
 
     def show(self, progress: JobProgress) -> None:
@@ -63,8 +64,8 @@ class Lines:
             self._phase = progress.phase
             say(f"{at} {one_line(progress.phase)}")
         for task in progress.tasks:
-            if self._statuses.get(task.name) != task.status:
-                self._statuses[task.name] = task.status
+            if self._statuses.get(task.name) != (task.status, task.until_ms):
+                self._statuses[task.name] = task.status, task.until_ms
                 if task.note or task.status not in WAITING:
                     say(f"{at}   {_told(task)}")
         if progress.top and not self._found:
@@ -76,8 +77,23 @@ class Lines:
 
 def _told(task: TaskProgress) -> str:
     agent = f" ({one_line(task.agent)})" if task.agent else ""
+    if task.until_ms is not None:
+        return f"{one_line(task.name)}{agent} {_waiting(task, task.until_ms)}"
     note = f": {one_line(task.note, NOTE_MAX)}" if task.note and task.status != "completed" else ""
     return f"{one_line(task.name)}{agent} {task.status.replace('_', ' ')}{note}"
+
+
+def _waiting(task: TaskProgress, until_ms: int) -> str:
+    """How long a task still waits, and why."""
+    note = one_line(task.note, NOTE_MAX)
+    return f"waiting {_clock(until_ms / 1_000 - time.time())}{f' ({note})' if note else ''}"
+
+
+def _clock(seconds: float) -> str:
+    """A time to come, as 0:42 or 1:02:03; nothing is left of one that has passed."""
+    minutes, left = divmod(max(0, math.ceil(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
 class _Screen:
@@ -119,6 +135,8 @@ def _row(task: TaskProgress) -> "list[RenderableType]":
 
     mark, style = MARKS.get(task.status, ("·", "dim"))
     note = one_line(task.note, NOTE_MAX) if task.note else task.status.replace("_", " ")
+    if task.until_ms is not None:
+        mark, style, note = "…", "yellow", _waiting(task, task.until_ms)
     return [
         Text(mark, style=style),
         Text(one_line(task.name, NOTE_MAX)),

@@ -18,6 +18,9 @@ class TaskProgress(msgspec.Struct, frozen=True):
     fraction: float | None
     """0 to 1 of the attempt under way."""
     note: str
+    until_ms: int | None = None
+    """When it is tried again, in milliseconds since the epoch, while it waits for that; `note` says
+    why it has to."""
 
 
 class JobProgress(msgspec.Struct, frozen=True):
@@ -67,7 +70,10 @@ class Signals:
                 return TaskProgress(name, role, "not_needed", None, "")
             done = 1.0 if status == "completed" else None
             return TaskProgress(name, role, status, done, part.reason or "")
+        if part.until_ms is not None:
+            return TaskProgress(name, role, status, None, part.reason or "", part.until_ms)
         attempt, fraction, note = self._said.get(task, (0, None, ""))
         if attempt != part.attempts:
-            fraction, note = None, part.reason or ""
+            # Why it is tried again is of no interest any more once it is.
+            fraction, note = None, "" if status == "running" else part.reason or ""
         return TaskProgress(name, role, status, fraction, note)

@@ -37,6 +37,8 @@ class PartStory(msgspec.Struct):
 
     status: TaskStatus = TaskStatus.PENDING
     reason: str | None = None
+    until_ms: int | None = None
+    """When it is tried again, in milliseconds since the epoch, while it waits for that."""
     result: Payload = NOTHING
     attempts: int = 0
     steps: dict[str, Payload] = {}
@@ -94,7 +96,7 @@ class Story:
                 )
             case e.TaskAssigned():
                 part = self._of(event.task)
-                part.status, part.attempts = TaskStatus.ASSIGNED, event.attempt
+                part.status, part.attempts, part.until_ms = TaskStatus.ASSIGNED, event.attempt, None
             case e.StepFinished():
                 part = self._of(event.task)
                 part.steps = part.steps | {event.name: event.value}
@@ -105,12 +107,14 @@ class Story:
             case e.AttemptFailed():
                 part = self._of(event.task)
                 part.status, part.reason = TaskStatus.PENDING, event.reason
+                part.until_ms = event.retry_at_ms
             case e.TaskFailed() | e.TaskDeadLettered() | e.TaskCancelled() | e.TaskBlocked():
                 part = self._of(event.task)
-                part.status = _STATUS[type(event)]
+                part.status, part.until_ms = _STATUS[type(event)], None
                 part.reason = event.missing if isinstance(event, e.TaskBlocked) else event.reason
             case e.TaskQueued() | e.TaskStarted():
-                self._of(event.task).status = _STATUS[type(event)]
+                part = self._of(event.task)
+                part.status, part.until_ms = _STATUS[type(event)], None
             case _:
                 self._take_others(event)
 
