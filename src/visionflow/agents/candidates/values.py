@@ -11,6 +11,7 @@ import msgspec
 
 from visionflow.agents.evidence import Ballot
 from visionflow.agents.findings import Finding
+from visionflow.agents.workspace.fence import Violation
 
 Outcome = Literal[
     "changed", "nothing_changed", "violation", "timed_out", "out_of_memory", "flooded", "failed",
@@ -30,14 +31,6 @@ class Usage(msgspec.Struct, frozen=True):
     cost_microdollars: int | None = None
     """Millionths of a US dollar."""
     turns: int | None = None
-
-
-class Violation(msgspec.Struct, frozen=True):
-    """Something that an agent did outside of what was its own."""
-
-    rule: Literal["foreign_branch", "foreign_head", "stash", "foreign_tag", "outside", "git_broken"]
-    message: str
-    """One sentence that names what was moved and from where to where."""
 
 
 class Attempted(msgspec.Struct, frozen=True):

@@ -37,9 +37,16 @@ class ForeignGit(msgspec.Struct, frozen=True):
     def objects(self) -> Path:
         return self.common / "objects"
 
+    def branch(self) -> str | None:
+        """The branch that HEAD is on, without `refs/heads/`; `None` where it is on none."""
+        line = plain_text(self.folder / "HEAD").strip()
+        name = line.removeprefix("ref:").strip()
+        on_one = line.startswith("ref:") and name.startswith("refs/heads/") and _sound(name)
+        return name.removeprefix("refs/heads/") if on_one else None
+
     def head(self) -> str | None:
         """The commit id that HEAD names, `None` where there is none that can be read."""
-        return self._resolved(_text(self.folder / "HEAD"), _LINKS_MAX)
+        return self._resolved(plain_text(self.folder / "HEAD"), _LINKS_MAX)
 
     def _resolved(self, text: str, links_left: int) -> str | None:
         line = text.strip()
@@ -48,7 +55,7 @@ class ForeignGit(msgspec.Struct, frozen=True):
         name = line.removeprefix("ref:").strip()
         if not (line.startswith("ref:") and _sound(name) and links_left):
             return None
-        loose = _text(self.common / name)
+        loose = plain_text(self.common / name)
         if loose:
             return self._resolved(loose, links_left - 1)
         return self._packed().get(name)
@@ -60,7 +67,7 @@ class ForeignGit(msgspec.Struct, frozen=True):
         their like are names too, and `@` is `HEAD`.
         """
         if name == "@" or _PSEUDO.match(name):
-            text = _text(self.folder / ("HEAD" if name == "@" else name))
+            text = plain_text(self.folder / ("HEAD" if name == "@" else name))
             return self._resolved(text.partition("\n")[0].partition("\t")[0], _LINKS_MAX)
         wanted = [rule.format(name) for rule in _RULES]
         wanted = [name, *wanted] if name.startswith("refs/") else wanted
@@ -81,14 +88,30 @@ class ForeignGit(msgspec.Struct, frozen=True):
                 for name in names:
                     path = Path(folder, name)
                     ref = path.relative_to(self.common).as_posix()
-                    target = _text(path).strip()
+                    target = plain_text(path).strip()
                     if _sound(ref) and _ID.match(target):
                         found[ref] = target
         return dict(sorted(found.items())[:_REFS_MAX])
 
+    def as_they_stand(self) -> dict[str, str]:
+        """Every ref with what its file says: an id, `ref: ` and a name, or what is none of both.
+
+        Nothing is left out because it does not look right: this is for telling what was changed.
+        """
+        lines = plain_text(self.common / "packed-refs").splitlines()
+        parts = [line.partition(" ") for line in lines]
+        found = {name: target for target, _, name in parts if _ID.match(target)}
+        for folder, folders, names in os.walk(self.common / "refs"):
+            links = [each for each in folders if Path(folder, each).is_symlink()]
+            for name in (*names, *links):
+                path = Path(folder, name)
+                if not name.endswith(".lock"):
+                    found[path.relative_to(self.common).as_posix()] = plain_text(path).strip()
+        return found
+
     def _packed(self) -> dict[str, str]:
         found: dict[str, str] = {}
-        for line in _text(self.common / "packed-refs").splitlines():
+        for line in plain_text(self.common / "packed-refs").splitlines():
             target, _, name = line.partition(" ")
             if _ID.match(target) and _sound(name):
                 found[name] = target
@@ -96,12 +119,12 @@ class ForeignGit(msgspec.Struct, frozen=True):
 
     def shallow(self) -> str:
         """The commits whose parents were never fetched, one to a line."""
-        lines = _text(self.common / "shallow").split()
+        lines = plain_text(self.common / "shallow").split()
         return "".join(f"{line}\n" for line in lines if _ID.match(line))
 
     def ignored(self) -> str:
         """Patterns of `info/exclude`."""
-        return _text(self.common / "info" / "exclude")
+        return plain_text(self.common / "info" / "exclude")
 
 
 def find(source: Path, told: list[str]) -> ForeignGit | None:
@@ -128,7 +151,7 @@ def _common(folder: Path, place: Path) -> Path | None:
     """Where objects and refs are, if the git folder really is that of `place`."""
     if folder == place:
         return folder if _looks_like_git(folder) else None
-    back = _text(folder / "gitdir").strip()
+    back = plain_text(folder / "gitdir").strip()
     main = folder.parent.parent
     if folder.parent.name == "worktrees" and os.path.realpath(back) == os.path.realpath(place):
         return main if _looks_like_git(main) else None
@@ -141,12 +164,12 @@ def _common(folder: Path, place: Path) -> Path | None:
 def _looks_like_git(folder: Path) -> bool:
     parts = (folder / "objects", folder / "refs", folder / "refs" / "heads")
     sound = all(each.is_dir() and not each.is_symlink() for each in parts)
-    return sound and bool(_text(folder / "HEAD"))
+    return sound and bool(plain_text(folder / "HEAD"))
 
 
 def _pointed_at(place: Path) -> Path | None:
     """Target of the `.git` file of a linked worktree or a submodule."""
-    line = _text(place).partition("\n")[0]
+    line = plain_text(place).partition("\n")[0]
     if not line.startswith("gitdir:"):
         return None
     return Path(os.path.normpath(place.parent / line.removeprefix("gitdir:").strip()))
@@ -157,7 +180,7 @@ def _sound(name: str) -> bool:
     return bool(_REF.match(name)) and not any(wrong) and "@{" not in name
 
 
-def _text(path: Path) -> str:
+def plain_text(path: Path) -> str:
     """Content of a plain file, nothing for whatever else stands there."""
     try:
         place = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -52,6 +52,7 @@ def environment(repository: Path, extra: Mapping[str, str] | None = None) -> dic
         "XDG_CONFIG_HOME": str(repository),
         "LC_ALL": "C",
         "GIT_DIR": str(repository),
+        "GIT_DEFAULT_REF_FORMAT": "files",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_SYSTEM": os.devnull,

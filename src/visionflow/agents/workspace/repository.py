@@ -83,6 +83,11 @@ class PrivateRepository:
         return self._facts.head
 
     @property
+    def branch(self) -> str | None:
+        """The branch that the source was on; `None` where it was on none."""
+        return self._facts.branch
+
+    @property
     def dirty(self) -> bool:
         """Whether the files differ from HEAD; without a history, whether there are any."""
         return self._facts.dirty

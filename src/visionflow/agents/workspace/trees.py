@@ -1,4 +1,4 @@
-"""Writes the files of a folder into the private repository as one commit, byte for byte.
+"""Writes files of a folder into the private repository as one commit, byte for byte.
 
 It feeds `git fast-import`, which reads nothing but this stream: no attributes, no filters, no
 index, and no working tree.
@@ -23,7 +23,8 @@ FILE_BYTES_MAX = 512 << 20
 _CHUNK_BYTES = 1 << 20
 _Write = Callable[[bytes], Awaitable[None]]
 _MESSAGE = b"The workspace as it was found\n"
-_WHO = b"VisionFlow <visionflow@localhost> 0 +0000"
+_NAME = b"VisionFlow <visionflow@localhost>"
+_WHO = _NAME + b" 0 +0000"
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -31,6 +32,13 @@ class Written(msgspec.Struct, frozen=True):
 
     commit: str
     files: int
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What is other than in a commit: files as they stand now, and paths that are no more."""
+
+    put: list[Found]
+    gone: list[bytes]
 
 
 async def write_commit(
@@ -41,6 +49,40 @@ async def write_commit(
     Files that cannot be read, or change while they are, are noted.
     """
     ref = f"refs/visionflow/building/{os.getpid()}"
+    lines = [f"reset {ref}".encode("ascii"), b"", *_opening(ref, _WHO, _MESSAGE)]
+    lines += [b"from " + parent.encode("ascii")] if parent else []
+    opening = b"\n".join([*lines, b"deleteall", b""])
+    return await _written(repository, ref, _Stream(root, opening, notes), files)
+
+
+async def write_change(
+    repository: Path,
+    root: bytes,
+    ref: str,
+    base: str,
+    change: Change,
+    message: bytes,
+    when: bytes,
+    notes: Notes,
+) -> str:
+    """Make `ref` name a commit on `base` with the change taken from the files below `root`.
+
+    Author, committer and time (`when`, seconds since the epoch) are the same every time, so that
+    the same change gives the same id. Killed in the middle, the ref is as it was.
+
+    Raises:
+        WorkspaceError: git failed, as on a full disk.
+    """
+    # Who makes a change holds the only right to its ref: a lock there is of a git that was killed.
+    (repository / f"{ref}.lock").unlink(missing_ok=True)
+    who = _NAME + b" " + when + b" +0000"
+    lines = [*_opening(ref, who, message, author=True), b"from " + base.encode("ascii")]
+    lines += [b"D " + quoted(path) for path in change.gone]
+    stream = _Stream(root, b"\n".join([*lines, b""]), notes)
+    return (await _written(repository, ref, stream, change.put)).commit
+
+
+async def _written(repository: Path, ref: str, stream: "_Stream", files: list[Found]) -> Written:
     process = await asyncio.create_subprocess_exec(
         *command_line("fast-import", "--quiet", "--done", "--force"),
         env=environment(repository),
@@ -51,7 +93,7 @@ async def write_commit(
     )
     try:
         async with asyncio.timeout(COMMAND_SECONDS_MAX):
-            count = await _fed(process, _Stream(root, ref, parent, notes), files)
+            count = await _fed(process, stream, files)
     except TimeoutError:
         raise WorkspaceError("Writing the snapshot took too long and was ended.") from None
     finally:
@@ -72,7 +114,7 @@ async def _fed(process: asyncio.subprocess.Process, stream: "_Stream", files: li
     complaint = asyncio.ensure_future(complaints.read())
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            feed.write(stream.opening())
+            feed.write(stream.opening)
 
             async def send(data: bytes) -> None:
                 feed.write(data)
@@ -92,21 +134,20 @@ async def _fed(process: asyncio.subprocess.Process, stream: "_Stream", files: li
     return stream.count
 
 
+def _opening(ref: str, who: bytes, message: bytes, author: bool = False) -> list[bytes]:
+    lines = [b"commit " + ref.encode("ascii")]
+    lines += [b"author " + who] if author else []
+    return [*lines, b"committer " + who, b"data %d" % len(message), message]
+
+
 class _Stream:
     """Makes the words of fast-import from files on disk."""
 
-    def __init__(self, root: bytes, ref: str, parent: str | None, notes: Notes) -> None:
+    def __init__(self, root: bytes, opening: bytes, notes: Notes) -> None:
         self._root = root
-        self._ref = ref.encode("ascii")
-        self._parent = parent.encode("ascii") if parent else None
         self._notes = notes
+        self.opening = opening
         self.count = 0
-
-    def opening(self) -> bytes:
-        lines = [b"reset " + self._ref, b"", b"commit " + self._ref, b"committer " + _WHO]
-        lines += [b"data %d" % len(_MESSAGE), _MESSAGE]
-        lines += [b"from " + self._parent] if self._parent else []
-        return b"\n".join([*lines, b"deleteall", b""])
 
     async def put(self, found: Found, write: _Write) -> None:
         path = os.path.join(self._root, found.path)
