@@ -38,6 +38,10 @@ TASK_TYPES: dict[str, tuple[str, ...]] = {
     "tester": ("run_tests", "judge"),
 }
 """What each role does in a plan."""
+CODE_TASKS = ("implement", "integrate", "judge", "rank")
+"""What only a plan of the playbook `code` has."""
+AGAIN = "again-"
+"""What the name of a task begins with that does another one once more; the rest is that one's."""
 
 
 class PlanTask(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -57,7 +61,8 @@ class PlanTask(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     goal: str | None = None
     """Of `implement`: what this one is to do; left out: the plan's goal."""
     files: tuple[str, ...] = ()
-    """Of `implement`: patterns of the files that it will touch, as far as that can be said."""
+    """Of `implement`: patterns of the files that it will touch, as far as that can be said:
+    `shop/limits.py`, `shop/api/`, `docs/**/*.md`."""
     of: str | None = None
     """Of `judge`: whose result, left out: that of the merges before; of `implement`: the task that
     it does once more where that one was not merged."""
@@ -115,7 +120,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
 
     def faults(self) -> list[str]:
         """What is wrong with it, one sentence each; none when it can run."""
-        return [*self._faults_of_names(), *self._faults_of_tasks()]
+        return [*self._faults_of_names(), *self._faults_of_tasks(), *self._faults_of_coding()]
 
     def _faults_of_names(self) -> Iterator[str]:
         if not self.phases or any(not phase.tasks for phase in self.phases):
@@ -155,6 +160,37 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
                 if task.timeout_s is not None and task.timeout_s <= 0:
                     yield f"{task.id}: timeout_s is a number of seconds above zero."
             earlier.add(phase.name)
+
+    def _faults_of_coding(self) -> Iterator[str]:
+        """Of what coding agents do, and of what is made of it."""
+        earlier: set[str] = set()
+        for phase in self.phases:
+            for task in phase.tasks:
+                if task.type in CODE_TASKS and self.playbook != "code":
+                    yield f"{task.id}: only the playbook code has tasks of type {task.type}."
+                yield from _faults_of_work(task)
+                if task.of is not None and task.of not in earlier:
+                    yield f"{task.id}: `of` names no earlier task of a coding agent: {task.of!r}."
+            earlier |= {task.id for task in phase.tasks if task.type == "implement"}
+
+
+def _faults_of_work(task: PlanTask) -> Iterator[str]:
+    own = {"command": task.command, "goal": task.goal, "files": task.files or None}
+    for name, value in own.items():
+        if task.type != "implement" and value is not None:
+            yield f"{task.id}: only a task of type implement has `{name}`."
+    if task.type not in ("implement", "judge") and task.of is not None:
+        yield f"{task.id}: only a task of type implement or judge has `of`."
+    if task.type != "implement":
+        return
+    if task.of is not None and task.id != AGAIN + task.of:
+        yield f"{task.id}: what does {task.of!r} once more is named {AGAIN + task.of!r}."
+    if task.of is None and task.id.startswith(AGAIN):
+        yield f"{task.id}: a name that begins with {AGAIN!r} belongs to what does a task once more."
+    if task.of is not None and task.command is not None:
+        yield f"{task.id}: the agent of {task.of!r} does it; it has no `command` of its own."
+    if any(".." in each.split("/") for each in task.files):
+        yield f"{task.id}: `files` are patterns of files of the workspace, without `..`."
 
 
 def drawing(plan: Plan) -> list[str]:

@@ -85,6 +85,8 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the playbook `code`: the id of the task in the plan."""
     of: str | None = None
     """Of `judge`: whose result; of `implement`: what it does once more. Ids of the plan."""
+    expected: tuple[str, ...] = ()
+    """Of `integrate`: whose work there should be, by the plan. What is not there is told of."""
     folder: str | None = None
     """Of the playbook `code`: a folder of ours for what its agents need: copies, logs, ledgers."""
     accept: tuple[str, ...] = ()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from visionflow.agents.candidates.values import Sides
 from visionflow.agents.findings import portable_path
 from visionflow.domain.errors import WorkspaceError
 
@@ -32,12 +31,24 @@ _USAGE = 129
 """What git ends with where it does not know an option."""
 
 
+class Clash(msgspec.Struct, frozen=True):
+    """One file that two commits cannot both have as they are."""
+
+    path: str
+    ours: str | None
+    """As the branch has it, cut; `None`: it is gone there, or no text."""
+    theirs: str | None
+    base: str | None
+    kind: str
+    """What git calls it: `content`, `modify/delete`, `add/add`, ..."""
+
+
 class Merged(msgspec.Struct, frozen=True):
     """What a merge gave."""
 
     tree: str | None
     """`None`: there are conflicts."""
-    conflicts: tuple[Sides, ...] = ()
+    conflicts: tuple[Clash, ...] = ()
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -168,7 +179,7 @@ async def _sides(
     repository: Path,
     stages: dict[bytes, dict[int, Entry]],
     messages: list[tuple[tuple[bytes, ...], str | None]],
-) -> tuple[Sides, ...]:
+) -> tuple[Clash, ...]:
     kinds: dict[bytes, str] = {}
     for paths, kind in messages:
         for path in paths if kind else ():
@@ -177,7 +188,7 @@ async def _sides(
     shown = paths[:SIDES_MAX]
     entries = [entry for path in shown for entry in stages.get(path, {}).values()]
     bodies = await contents(repository, (e.blob for e in entries if e.mode != _MODULE))
-    found: list[Sides] = []
+    found: list[Clash] = []
     for path in paths:
         kept = stages.get(path, {})
         texts = {
@@ -186,7 +197,7 @@ async def _sides(
         }
         base, ours, theirs = cut(texts.get(1), texts.get(2), texts.get(3))
         name = portable_path(path.decode("utf-8", "surrogateescape"))
-        found.append(Sides(name, ours, theirs, base, kinds.get(path) or _kind(kept)))
+        found.append(Clash(name, ours, theirs, base, kinds.get(path) or _kind(kept)))
     return tuple(found)
 
 
