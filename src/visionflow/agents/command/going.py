@@ -1,0 +1,398 @@
+"""A go: one start of a coding agent's program, from the limits before it to what is kept of it.
+
+What a process that comes later must know is on the disk before anything builds on it: that a go
+began, its session as soon as the tool names it, and how it ended. Whoever comes later takes an end
+over, goes on with the session, or starts again once all that was there is kept.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from visionflow.agents.base import PermanentFailure, TryLater
+from visionflow.agents.candidates.values import Usage
+from visionflow.agents.command import ledger
+from visionflow.agents.command.confining import (
+    Wish,
+    command_of,
+    held_by,
+    hiding_of,
+    own_environment,
+)
+from visionflow.agents.command.governor import Busy, Governor, Slot
+from visionflow.agents.command.home import Copied, drop_copies, make_home
+from visionflow.agents.command.journal import (
+    Ended,
+    Go,
+    How,
+    Journal,
+    Refused,
+    journal_in,
+    write_journal,
+)
+from visionflow.agents.command.listening import Listener, Log
+from visionflow.agents.command.profiles import credentials_of
+from visionflow.agents.command.reading import reader_of
+from visionflow.agents.command.timing import Times, backoff_ms, clock
+from visionflow.agents.tools.text import one_line
+from visionflow.agents.workspace.candidates import Copy, start_again
+from visionflow.agents.workspace.repository import PrivateRepository
+from visionflow.domain.errors import (
+    CommandNotStarted,
+    ConfinementUnavailable,
+    UsageError,
+    WorkspaceError,
+)
+from visionflow.ports.sandbox import Command, Completed, Sandbox
+
+WAIT_LONG_MS = 10_000
+"""A wait that is known to be longer is not waited for with a tool running."""
+SAID_CHARS_MAX = 4_000
+_MESSAGE_CHARS_MAX = 500
+
+
+class Went(msgspec.Struct, frozen=True):
+    """How the work on a task came to an end, all of its goes together."""
+
+    ended: Ended
+    number: int
+    hows: tuple[How, ...]
+    session: str | None
+    usage: Usage
+    wall_ms: int
+    output_bytes: int
+    memory_peak_bytes: int | None
+    notes: tuple[str, ...] = ()
+
+
+class Going:
+    """The goes of one task. Only one of these is at work at a time: who has it holds the task's
+    lock."""
+
+    def __init__(
+        self,
+        wish: Wish,
+        folder: Path,
+        *,
+        sandbox: Callable[[], Sandbox],
+        times: Times,
+        lock: int,
+        show: Callable[[str], None],
+    ) -> None:
+        """`folder`: the task's own; `lock`: the descriptor of its lock; `show`: progress."""
+        self._wish = wish
+        self._folder = folder
+        self._sandbox = sandbox
+        self._times = times
+        self._lock = lock
+        self._show = show
+        profile = wish.template.profile
+        word = os.path.basename(wish.template.words[0])
+        self.tool = profile.name if profile.program else word
+        key = profile.name if profile.program else f"script-{word}"
+        self._governor = Governor(Path(wish.job.governor or folder.parent / "governor"), key)
+        self._notes: list[str] = []
+
+    async def went(self, repository: PrivateRepository, copy: Copy) -> Went:
+        """Work until the tool came to an end of its own, or take over that it did.
+
+        Raises:
+            PermanentFailure: it may not start, cannot, or its provider refuses it for good.
+            TryLater: its provider asks for patience, or many others are at work.
+        """
+        while True:
+            journal = journal_in(self._folder)
+            last = journal.last
+            if last is not None and last.ended is not None and last.ended.refused is None:
+                return self._adopted(journal, last)
+            how: How = "started"
+            if last is not None:
+                goes_on = self._wish.template.profile.resumes and last.session is not None
+                how = "resumed" if goes_on else "started_again"
+            self._refuse_beyond_limits()
+            slot = await self._governor.slot(self._waiting, self._patience)
+            try:
+                if how == "started_again" and last is not None:
+                    self._show(f"{self.tool}: keeping what an earlier go left, and starting again")
+                    goal = self._wish.job.goal
+                    await start_again(repository, copy, attempt=last.number, goal=goal)
+                go = await self._go(journal, how, slot)
+            finally:
+                slot.close()
+            if go.ended is not None:
+                return self._sum(journal_in(self._folder), go.ended)
+
+    def _adopted(self, journal: Journal, last: Go) -> Went:
+        """Take over the end of a go that another process saw, or was about to tell of."""
+        assert last.ended is not None
+        go = msgspec.structs.replace(last, adopted=last.adopted + 1)
+        write_journal(self._folder, journal.put(go))
+        self._enter(go)
+        return self._sum(journal.put(go), last.ended)
+
+    async def _go(self, journal: Journal, how: How, slot: Slot) -> Go:
+        """One start of the tool; without an end where its session was not known any more."""
+        wish = self._wish
+        number = journal.last.number + 1 if journal.last is not None else 1
+        session = journal.session if how == "resumed" else None
+        go = Go(number, how, clock(), session)
+        write_journal(self._folder, journal.put(go))
+        env = own_environment(wish, os.environ)
+        copies = self._copies()
+        wall_ms = self._times.wall_ms(wish)
+        try:
+            run = _Run(self, journal, go, env, copies)
+            locks = (self._lock, slot.descriptor)
+            command = command_of(wish, env, session=session, wall_ms=wall_ms, locks=locks)
+            done = await run.done(command)
+            go = run.over(done, cut=wall_ms < self._times.usual_ms(wish))
+        except (CommandNotStarted, ConfinementUnavailable, UsageError) as error:
+            write_journal(self._folder, journal)
+            raise PermanentFailure(error.message, hint=error.hint) from error
+        finally:
+            drop_copies(Path(wish.home), copies)
+        assert go.ended is not None
+        if how == "resumed" and run.stillborn and go.ended.refused is None:
+            # The tool did not know its session any more: nothing was done, so it starts anew.
+            go = msgspec.structs.replace(go, ended=None, session=None)
+            write_journal(self._folder, journal.put(go))
+            return go
+        write_journal(self._folder, journal.put(go))
+        self._enter(go)
+        await asyncio.to_thread(self._judge_refusal, journal.put(go), go, slot)
+        return go
+
+    def _copies(self) -> tuple[Copied, ...]:
+        home = Path(self._wish.home)
+        files = credentials_of(self._wish.template.profile, Path.home(), os.environ)
+        try:
+            return make_home(home, files)
+        except OSError as error:
+            raise WorkspaceError(f"The home {home} of an agent cannot be made: {error}.") from error
+
+    def _enter(self, go: Go) -> None:
+        """Put it into the run's ledger."""
+        assert go.ended is not None
+        line = ledger.Line(self._folder.name, go.number, self.tool, go.usage, go.ended.wall_ms)
+        ledger.record(self._folder.parent, line)
+        note = ledger.unheld(self._wish.job.bounds, go.usage, self.tool)
+        if note is not None and note not in self._notes:
+            self._notes.append(note)
+
+    def _judge_refusal(self, journal: Journal, go: Go, slot: Slot) -> None:
+        """Tell the governor how it went, and raise what the provider's refusal comes to."""
+        assert go.ended is not None
+        refused = go.ended.refused
+        if refused is None:
+            if go.ended.exit_code == 0:
+                self._governor.went_well()
+            return
+        if refused.permanent:
+            raise PermanentFailure(
+                f"{self.tool} was refused for good: {refused.message}",
+                hint="Mend that, and start the task again.",
+            )
+        tries = 0
+        for each in reversed(journal.goes):
+            if each.ended is None or each.ended.refused is None or each.ended.refused.permanent:
+                break
+            tries += 1
+        wait_ms = refused.wait_ms if refused.wait_ms is not None else backoff_ms(tries)
+        self._governor.slow_down(slot, wait_ms)
+        raise TryLater(
+            f"{self.tool} was asked for patience by its provider: {refused.message}",
+            wait_ms=wait_ms,
+        )
+
+    def _refuse_beyond_limits(self) -> None:
+        bounds = self._wish.job.bounds
+        reached = ledger.reached(bounds, ledger.spent(ledger.lines(self._folder.parent)))
+        if reached is not None:
+            raise PermanentFailure(
+                f"{self.tool}: {reached}", hint="Start a run with a higher limit to go on."
+            )
+        ends_at = self._times.ends_at_ms(self._wish)
+        if ends_at is not None and clock() >= ends_at:
+            raise PermanentFailure(
+                f"{self.tool}: limit of the run's time reached: it was to be over at "
+                f"{_at(ends_at)}; not started.",
+                hint="Start a run with a higher limit to go on.",
+            )
+
+    def _waiting(self, busy: Busy) -> None:
+        until = f", until {_at(busy.until_ms)}" if busy.until_ms is not None else ""
+        self._show(f"waiting for {self.tool}: {busy.held} of {busy.limit} at work{until}")
+
+    def _patience(self, busy: Busy) -> None:
+        """Do not sit out what is long, nor what would eat the attempt's own time."""
+        if busy.until_ms is not None and busy.until_ms - clock() > WAIT_LONG_MS:
+            raise TryLater(
+                f"{self.tool} was asked for patience by its provider; no go starts before "
+                f"{_at(busy.until_ms)}.",
+                wait_ms=busy.until_ms - clock(),
+            )
+        if self._times.is_short(self._wish):
+            raise TryLater(
+                f"{busy.held} of {busy.limit} goes of {self.tool} are at work already.",
+                wait_ms=60_000,
+            )
+
+    def _sum(self, journal: Journal, ended: Ended) -> Went:
+        goes = journal.goes
+        ends = [each.ended for each in goes if each.ended is not None]
+        peaks = [each.memory_peak_bytes for each in ends if each.memory_peak_bytes is not None]
+        assert journal.last is not None
+        return Went(
+            ended=ended,
+            number=journal.last.number,
+            hows=journal.hows,
+            session=journal.session,
+            usage=ledger.together(each.usage for each in goes),
+            wall_ms=sum(each.wall_ms for each in ends),
+            output_bytes=sum(each.output_bytes for each in ends),
+            memory_peak_bytes=max(peaks, default=None),
+            notes=tuple(self._notes),
+        )
+
+    # What `_Run` needs -----------------------------------------------------------------------
+
+    @property
+    def wish(self) -> Wish:
+        return self._wish
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return self._sandbox()
+
+    def show(self, note: str) -> None:
+        """Progress, with the tool's name before it."""
+        self._show(f"{self.tool}: {note}")
+
+    def remark(self, note: str) -> None:
+        """A note for the result."""
+        self._notes.append(note)
+
+
+class _Run:
+    """The tool under way: its output is listened to, and a refusal ends it at once."""
+
+    def __init__(
+        self,
+        going: Going,
+        journal: Journal,
+        go: Go,
+        env: dict[str, str],
+        copies: tuple[Copied, ...],
+    ) -> None:
+        self._going = going
+        self._journal = journal
+        self._go = go
+        self._refused = asyncio.Event()
+        hiding = hiding_of(going.wish, env, [each.name for each in copies])
+        self._hiding = hiding
+        bounds = going.wish.job.bounds
+        self._log = Log(going.folder / "output.log", bounds.output_bytes)
+        reader = reader_of(going.wish.template.profile)
+        self._listener = Listener(reader, hiding, self._log, show=going.show, on_heard=self._heard)
+        self.stillborn = False
+        """A session that it was to go on with is not there any more."""
+
+    async def done(self, command: Command) -> Completed | None:
+        """How the command ended; `None` where it was ended for a refusal."""
+        go = self._go
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(go.began_ms / 1000))
+        self._log.begin(f"go {go.number} of {self._going.tool}, {go.how} at {when}")
+        self._going.show("started" if go.how != "resumed" else "goes on with its session")
+        work = asyncio.ensure_future(self._going.sandbox.run(command, self._listener))
+        refusal = asyncio.ensure_future(self._refused.wait())
+        try:
+            await asyncio.wait({work, refusal}, return_when=asyncio.FIRST_COMPLETED)
+            if self._refused.is_set():
+                await _ended(work)
+                return None
+            return work.result()
+        finally:
+            refusal.cancel()
+            await _ended(work)
+            self._log.close()
+
+    def _heard(self) -> None:
+        reader = self._listener.reader
+        if reader.session is not None and reader.session != self._go.session:
+            self._save()
+        refusal = reader.refusal
+        if refusal is not None and (
+            refusal.kind == "permanent" or (refusal.wait_ms or 0) > WAIT_LONG_MS
+        ):
+            self._refused.set()
+
+    def _save(self) -> None:
+        """The tool's name of the conversation outlives us from here on."""
+        reader = self._listener.reader
+        self._go = msgspec.structs.replace(self._go, session=reader.session, usage=reader.usage)
+        write_journal(self._going.folder, self._journal.put(self._go))
+
+    def over(self, done: Completed | None, *, cut: bool) -> Go:
+        """What is kept of it; `cut`: it had less time than is usual."""
+        listener = self._listener
+        reader = listener.reader
+        listener.close(done.exit_code if done is not None else None)
+        if self._log.fault is not None:
+            self._going.remark(self._log.fault)
+        heard = reader.session
+        exit_code = done.exit_code if done is not None else None
+        refusal = reader.refusal
+        if exit_code == 0 or (done is not None and done.ended_by is not None):
+            refusal = None  # it got over it, or something else ended it
+        refused = None
+        if refusal is not None:
+            message = one_line(refusal.message)[:_MESSAGE_CHARS_MAX]
+            refused = Refused(refusal.kind == "permanent", message, refusal.wait_ms)
+        self.stillborn = exit_code not in (0, None) and heard is None
+        ended = Ended(
+            exit_code=exit_code,
+            ended_by=done.ended_by if done is not None else None,
+            wall_ms=done.wall_ms if done is not None else max(0, clock() - self._go.began_ms),
+            memory_peak_bytes=done.memory_peak_bytes if done is not None else None,
+            output_bytes=listener.size,
+            said=self._said(done),
+            held=held_by(done) if done is not None else (),
+            refused=refused,
+            run_over=cut and done is not None and done.ended_by == "wall_clock",
+        )
+        session = heard or self._go.session
+        return msgspec.structs.replace(self._go, session=session, usage=reader.usage, ended=ended)
+
+    def _said(self, done: Completed | None) -> str:
+        """The tool's last words; where it has none, the end of what it printed."""
+        said = self._listener.reader.said.strip()
+        if not said and done is not None:
+            said = self._hiding.text(done.stderr.strip() or done.stdout.strip())
+        return said[-SAID_CHARS_MAX:]
+
+
+async def _ended(work: asyncio.Future[Completed]) -> None:
+    """Cancel it and return when its processes are gone, also when cancelled meanwhile."""
+    work.cancel()
+    cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            cancelled = True
+    if not work.cancelled():
+        work.exception()
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+def _at(at_ms: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))
