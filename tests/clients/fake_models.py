@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Step = tuple[str, dict[str, Any]] | str
+
+@dataclass(frozen=True)
+class Refused:
+    """An answer that is an error: of the status, in the form of each API."""
+
+    status: int
+    kind: str
+    message: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Step = tuple[str, dict[str, Any]] | str | Refused
 Script = Callable[[list[str]], Step]
 """From the texts of all results so far to what the model does next."""
 
@@ -26,6 +37,14 @@ class Model:
     asked: list[dict[str, Any]] = field(default_factory=list)
     """Every request's body that had tools."""
     failed: list[str] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    """The status of every answer that was an error by the script."""
+
+
+class _Refusing(Exception):
+    def __init__(self, answer: Refused) -> None:
+        super().__init__(answer.message)
+        self.answer = answer
 
 
 class _Answering(BaseHTTPRequestHandler):
@@ -52,6 +71,9 @@ class _Answering(BaseHTTPRequestHandler):
             else:
                 self._send(200, "application/json", b'{"input_tokens": 1}')
                 return
+        except _Refusing as refusing:
+            self._refuse(refusing.answer, path.endswith("/messages"))
+            return
         except Exception as error:
             self.model.failed.append(repr(error))
             self._send(500, "application/json", b"{}")
@@ -59,8 +81,20 @@ class _Answering(BaseHTTPRequestHandler):
         events = [f"event: {kind}\ndata: {json.dumps(data)}\n\n" for kind, data in found]
         self._send(200, "text/event-stream", "".join(events).encode())
 
-    def _send(self, status: int, kind: str, body: bytes) -> None:
+    def _refuse(self, answer: Refused, anthropic: bool) -> None:
+        self.model.refused.append(answer.status)
+        error = {"type": answer.kind, "message": answer.message}
+        body: dict[str, Any] = {"error": {**error, "code": answer.kind}}
+        if anthropic:
+            body = {"type": "error", "error": error, "request_id": "req_1"}
+        self._send(answer.status, "application/json", json.dumps(body).encode(), answer.headers)
+
+    def _send(
+        self, status: int, kind: str, body: bytes, headers: dict[str, str] | None = None
+    ) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -85,12 +119,16 @@ def served(script: Script) -> Generator[Model]:
         thread.join(10)
 
 
-def _next(model: Model, names: Iterable[str], body: dict[str, Any], results: list[str]) -> Step:
+def _next(
+    model: Model, names: Iterable[str], body: dict[str, Any], results: list[str]
+) -> tuple[str, dict[str, Any]] | str:
     known = list(names)
     if not known:
         return "A title."
     model.asked.append(body)
     step = model.script(results)
+    if isinstance(step, Refused):
+        raise _Refusing(step)
     if isinstance(step, str):
         return step
     name, arguments = step

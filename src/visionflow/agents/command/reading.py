@@ -9,6 +9,7 @@ from visionflow.agents.command.reading_aider import AiderReader
 from visionflow.agents.command.reading_claude import ClaudeReader
 from visionflow.agents.command.reading_codex import CodexReader
 from visionflow.agents.command.reading_gemini import GeminiReader
+from visionflow.agents.command.reading_lines import NOTHING_USED
 from visionflow.agents.command.reading_script import ScriptReader
 from visionflow.agents.command.refusals import Refusal
 
@@ -20,7 +21,7 @@ class Reader(Protocol):
     free of secrets."""
 
     usage: Usage
-    """As far as it was told; `None` in it where it was not."""
+    """Of this go, as far as it was told; `None` in it where it was not."""
     session: str | None
     """The tool's own name of the conversation, known as soon as it says it."""
     said: str
@@ -48,6 +49,7 @@ _READERS = {
 }
 
 
-def reader_of(profile: Profile) -> Reader:
-    """A new reader for the output of one go of this profile."""
-    return _READERS.get(profile.name, ScriptReader)()
+def reader_of(profile: Profile, before: Usage = NOTHING_USED) -> Reader:
+    """A new reader for the output of one go. `before`: what earlier goes of the same conversation
+    reported together, where this one goes on with it: some tools count the whole of it."""
+    return _READERS.get(profile.name, ScriptReader)(before)

@@ -15,6 +15,7 @@ from visionflow.agents.command.reading_lines import (
     doing,
     microdollars_of,
     part,
+    since,
     text_of,
     total,
 )
@@ -130,26 +131,26 @@ class ClaudeReader(LineReader):
         else:
             self.moved_on()
         self.say(text_of(found.get("result")))
-        self.usage = _usage(found)
+        self.usage = _usage(found, self.before)
 
 
 def _words(text: str, kind: str) -> str:
     return Refusal("permanent", " ".join((text or kind).split())[:300]).message
 
 
-def _usage(found: dict[str, Any]) -> Usage:
-    """The figures of `result`: of all models, which those of sub-agents are among."""
-    models = found.get("modelUsage")
+def _usage(found: dict[str, Any], before: Usage) -> Usage:
+    """The figures of this go. `modelUsage` and `total_cost_usd` are of the whole conversation;
+    those of all models since it went on, sub-agents' among them, are told by newer versions."""
+    models = found.get("model_usage_since_last_result")
     each = list(cast("dict[str, Any]", models).values()) if isinstance(models, dict) else []
     inputs = ("inputTokens", "cacheCreationInputTokens", "cacheReadInputTokens")
     read = total(*(count_of(part(one, key)) for one in each for key in inputs))
     made = total(*(count_of(part(one, "outputTokens")) for one in each))
+    cost = total(*(microdollars_of(part(one, "costUSD")) for one in each))
     if read is None or made is None:
         read = total(*(count_of(part(found, "usage", key)) for key in _INPUTS))
         made = count_of(part(found, "usage", "output_tokens"))
-    return Usage(
-        input_tokens=read,
-        output_tokens=made,
-        cost_microdollars=microdollars_of(found.get("total_cost_usd")),
-        turns=count_of(found.get("num_turns")),
-    )
+    if cost is None:
+        cost = since(microdollars_of(found.get("total_cost_usd")), before.cost_microdollars)
+    turns = count_of(found.get("num_turns"))
+    return Usage(input_tokens=read, output_tokens=made, cost_microdollars=cost, turns=turns)

@@ -9,7 +9,7 @@ import re
 from typing import Any, cast
 
 from visionflow.agents.candidates.values import Usage
-from visionflow.agents.command.reading_lines import LineReader, count_of, part, text_of
+from visionflow.agents.command.reading_lines import LineReader, count_of, part, since, text_of
 from visionflow.agents.command.refusals import refusal_of
 
 _AGAIN = re.compile(r"Reconnecting\.\.\. (\d+)/\d+ \((.*)\)\s*$", re.DOTALL)
@@ -32,9 +32,14 @@ class CodexReader(LineReader):
             self._error(text_of(part(found, "error", "message")))
         elif kind == "turn.completed":
             self.moved_on()
+
+            def told(key: str) -> int | None:
+                return count_of(part(found, "usage", key))
+
+            # They are of the whole conversation, earlier goes of it included.
             self.usage = Usage(
-                input_tokens=count_of(part(found, "usage", "input_tokens")),
-                output_tokens=count_of(part(found, "usage", "output_tokens")),
+                input_tokens=since(told("input_tokens"), self.before.input_tokens),
+                output_tokens=since(told("output_tokens"), self.before.output_tokens),
                 turns=(self.usage.turns or 0) + 1,
             )
         elif kind.startswith("item."):

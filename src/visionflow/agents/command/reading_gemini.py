@@ -71,9 +71,7 @@ class GeminiReader(LineReader):
             self.say(error)
         else:
             self.moved_on()
-        stats = found.get("stats")
-        if isinstance(stats, dict):
-            self.usage = Usage(
-                input_tokens=count_of(part(stats, "input_tokens")),
-                output_tokens=count_of(part(stats, "output_tokens")),
-            )
+        self.usage = Usage(
+            input_tokens=count_of(part(found, "stats", "input_tokens")),
+            output_tokens=count_of(part(found, "stats", "output_tokens")),
+        )

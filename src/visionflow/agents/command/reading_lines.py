@@ -18,6 +18,7 @@ LINE_BYTES_MAX = 1 << 20
 SAID_MAX = 4_000
 NOTE_MAX = 120
 TAIL_LINES = 8
+NOTHING_USED = Usage()
 
 
 class Lines:
@@ -61,9 +62,13 @@ class Lines:
 class LineReader:
     """What every reader does: lines, what was said last, how it ended."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """`clock`: seconds since the epoch."""
+    def __init__(
+        self, before: Usage = NOTHING_USED, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`before`: what earlier goes of the same conversation reported; `clock`: seconds since
+        the epoch."""
         self.usage = Usage()
+        self.before = before
         self.session: str | None = None
         self.said = ""
         self.note = ""
@@ -192,6 +197,11 @@ def total(*counts: int | None) -> int | None:
     """The sum of those that are known; `None` where none is."""
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
+
+
+def since(now: int | None, before: int | None) -> int | None:
+    """What was added to a count of a whole conversation; `None` where it is not told."""
+    return None if now is None else max(now - (before or 0), 0)
 
 
 def doing(tool: str, given: object) -> str:

@@ -50,8 +50,8 @@ _MODEL = re.compile(
 )
 _THROTTLED = re.compile(
     r"rate[_ -]?limit(?:ed|_error|_exceeded| reached| exceeded)?\b|RateLimitError"
-    r"|\btoo many requests|RESOURCE_EXHAUSTED|\boverloaded(?:_error)?\b|at capacity|usage limit|hit your .{0,20}limit"
-    r"|server_is_overloaded|ServiceUnavailableError|temporarily unavailable",
+    r"|\btoo many requests|RESOURCE_EXHAUSTED|\boverloaded(?:_error)?\b|at capacity"
+    r"|usage limit|hit your .{0,20}limit|server_is_overloaded|ServiceUnavailableError|temporarily unavailable",
     re.IGNORECASE,
 )
 _UNREACHED = re.compile(
