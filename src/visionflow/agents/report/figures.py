@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from visionflow.agents.findings import SEVERITIES
-from visionflow.agents.report.telling import percent, seconds, share
+from visionflow.agents.report.contest_values import ContestView
+from visionflow.agents.report.telling import money, percent, seconds, share
 from visionflow.agents.report.values import Figure, RunView
 
 
@@ -27,6 +28,8 @@ def _figures(view: RunView) -> Iterator[Figure]:
         yield Figure("issues", "Faults", f"{view.issues_total:,}")
     if view.issues_asked:
         yield Figure("suppressed", "Suppressed", f"{view.suppressed_total:,}")
+    if view.contest is not None:
+        yield from _contest(view.contest)
     run = view.tests
     if run is not None:
         yield Figure("tests", "Tests", _tests(view))
@@ -43,12 +46,25 @@ def _figures(view: RunView) -> Iterator[Figure]:
     if view.research is not None and view.research.completeness is not None:
         yield Figure("completeness", "Terms answered", share(view.research.completeness))
     change = view.change
-    if change is not None:
+    if change is not None and view.contest is None:
         yield Figure("fixed", "Findings gone with the patch", f"{change.fixed:,}")
         yield Figure("quality", "Code quality", _score(change.code_quality))
     yield Figure("not_looked_at", "Not looked at", f"{view.not_looked_at_total:,}")
     if view.seconds is not None:
         yield Figure("seconds", "Took", seconds(view.seconds))
+
+
+def _contest(contest: ContestView) -> Iterator[Figure]:
+    if contest.split:
+        parts = len(contest.landed) + len(contest.unmerged)
+        yield Figure("landed", "Parts in the result", f"{len(contest.landed):,} of {parts:,}")
+    else:
+        told = f"{contest.candidates_total:,}, {contest.good:,} good enough"
+        yield Figure("candidates", "Candidates", told)
+    silent = f" ({contest.unreported:,} told nothing)" if contest.unreported else ""
+    tokens = "not reported" if contest.tokens is None else f"{contest.tokens:,}{silent}"
+    yield Figure("tokens", "Tokens", tokens)
+    yield Figure("cost", "Cost", money(contest.cost_microdollars))
 
 
 def _tests(view: RunView) -> str:

@@ -21,6 +21,8 @@ POLICY = (
     "form-action 'none'"
 )
 
+_IN_HUNK = {"+": "added", "-": "removed", "@": "hunk"}
+
 
 def report_html(view: RunView) -> str:
     """The page, ending in a newline."""
@@ -43,12 +45,32 @@ def _template() -> "Template":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters: dict[str, Callable[..., str]] = {
+    filters: dict[str, Callable[..., object]] = {
         "named": named, "percent": percent, "seconds": seconds, "share": share,
-        "plural": plural, "whole": _whole,
+        "plural": plural, "whole": _whole, "capital": _capital,
+        "parts_of_diff": _parts_of_diff,
     }  # fmt: skip
     environment.filters.update(filters)
     return environment.get_template("report.html")
+
+
+def _capital(text: str) -> str:
+    """A sentence's beginning; the rest stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def _parts_of_diff(diff: str) -> list[tuple[str, str]]:
+    """A patch in pieces of lines of one kind: file, hunk, added, removed or plain."""
+    pieces: list[tuple[str, list[str]]] = []
+    body = False
+    for line in diff.splitlines(keepends=True):
+        body = line.startswith("@@") or (body and not line.startswith("diff --git "))
+        kind = _IN_HUNK.get(line[:1], "plain") if body else "file"
+        if pieces and pieces[-1][0] == kind:
+            pieces[-1][1].append(line)
+        else:
+            pieces.append((kind, [line]))
+    return [(kind, "".join(lines)) for kind, lines in pieces]
 
 
 def _whole(number: int) -> str:

@@ -6,6 +6,7 @@ literally; `agents.tools.text` does that. Nothing here decides, counts or sorts.
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from visionflow.agents.report.contest_markdown import contest_markdown
 from visionflow.agents.report.telling import named, plural, seconds, share
 from visionflow.agents.report.values import (
     ArchitectureView,
@@ -32,11 +33,12 @@ def report_markdown(view: RunView) -> str:
         _head(view),
         _gates(view),
         _figures(view),
+        () if view.contest is None else contest_markdown(view.contest),
         _issues(view),
         _tests(view.tests, view),
         _architecture(view.architecture),
         _research(view.research),
-        _change(view.change),
+        _change(view.change if view.contest is None else None),
         _vote(view.vote),
         _not_looked_at(view),
         _suppressed(view),
@@ -140,7 +142,8 @@ def _top(issue: IssueLine) -> Iterator[str]:
 
 
 def _tests(run: TestsView | None, view: RunView) -> Iterator[str]:
-    if run is None and view.gates is not None and "tests" not in view.gates:
+    asked = view.gates is None or "tests" in view.gates
+    if run is None and (view.contest is not None or not asked):
         return
     yield "## Tests"
     yield ""

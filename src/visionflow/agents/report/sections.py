@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from visionflow.agents.evidence import Ballot, Change, Vote
 from visionflow.agents.report.commands import apply_command, can_apply
+from visionflow.agents.report.contest_values import BallotLine
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.report.gates import is_made
 from visionflow.agents.report.telling import Teller, path, place, ranges
 from visionflow.agents.report.trust import held_by
 from visionflow.agents.report.values import (
-    BallotLine,
     CaseLine,
     ChangeView,
     CommitLine,
@@ -148,12 +148,13 @@ def vote_view(vote: Vote, teller: Teller) -> VoteView:
         question=teller.line(vote.question),
         decision=vote.decision,
         electorate=teller.lines(vote.electorate, 80),
-        ballots=tuple(_ballot(ballot, vote.decision, teller) for ballot in ballots),
+        ballots=tuple(ballot_line(ballot, vote.decision, teller) for ballot in ballots),
         silent=teller.lines((each for each in vote.electorate if each not in voted), 80),
     )
 
 
-def _ballot(ballot: Ballot, decision: str | None, teller: Teller) -> BallotLine:
+def ballot_line(ballot: Ballot, decision: str | None, teller: Teller) -> BallotLine:
+    """A ballot as it is shown."""
     return BallotLine(
         member=teller.line(ballot.member, 80),
         choice=ballot.choice,

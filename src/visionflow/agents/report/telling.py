@@ -1,6 +1,7 @@
 """Strangers' text on its way into the view: cleaned, kept free of secrets, cut to a length."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from visionflow.agents.evidence import Place
 from visionflow.agents.findings import ToolRun
@@ -41,6 +42,13 @@ class Teller:
     def cut(self, text: str, limit: int = LINE_MAX) -> str:
         """One line of a text in which secrets are hidden already."""
         return one_line(text[:_READ_MAX], limit)
+
+    def diff(self, text: str, limit: int) -> str:
+        """A patch of at most `limit` characters, cut after a line, and then it says so."""
+        told = self.veil.text(clean(text))
+        if len(told) <= limit:
+            return told
+        return told[: told.rfind("\n", 0, limit) + 1] + "[cut here: the change goes on]\n"
 
     def block(self, text: str) -> str:
         """The end of a text of several lines."""
@@ -101,6 +109,18 @@ def seconds(value: float) -> str:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest} s"
+
+
+def money(microdollars: int | None) -> str:
+    """Millionths of a dollar as dollars."""
+    if microdollars is None:
+        return "not reported"
+    return f"${microdollars / 1_000_000:,.{2 if microdollars >= 1_000_000 else 4}f}"
+
+
+def moment(at_ms: int) -> str:
+    """Milliseconds since the epoch as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -5,7 +5,9 @@ Lines are cut to the width, but for commands: one that is not whole is of no use
 
 from collections.abc import Callable, Iterator, Sequence
 
-from visionflow.agents.report.telling import plural, seconds
+from visionflow.agents.report.contest_markdown import WORDS
+from visionflow.agents.report.contest_values import ContestView, Standing
+from visionflow.agents.report.telling import named, plural, seconds
 from visionflow.agents.report.values import IssueLine, RunView
 from visionflow.agents.report.view import TOP
 from visionflow.agents.tools.text import one_line
@@ -16,10 +18,19 @@ Paint = Callable[[str, str], str]
 """(style, text) to the text in that style: good, bad, unsure, faint or bold."""
 _STYLE = {"critical": "bad", "high": "bad", "medium": "unsure", "low": "faint", "info": "faint"}
 _GATE = {True: ("passed", "good"), False: ("failed", "bad"), None: ("unknown", "unsure")}
+_STANDING: dict[Standing, str] = {
+    "taken": "good", "good": "good", "landed": "good", "not_good": "bad", "out": "bad",
+    "unmerged": "bad", "under_way": "unsure", "open": "unsure",
+}  # fmt: skip
 _IDLE = ("nothing to judge", "faint")
 _UNSEEN_MAX = 3
 _ANSWERS_MAX = 3
-_SHOWN = ("findings", "issues", "tests", "coverage", "cycles", "fixed")
+_UNMERGED_MAX = 3
+_CANDIDATES_MAX = 7
+_SHOWN = (
+    "findings", "issues", "tests", "coverage", "cycles", "fixed", "candidates", "landed", "tokens",
+    "cost",
+)  # fmt: skip
 """The figures that have a place here; faults only where they are fewer than findings."""
 
 
@@ -34,6 +45,7 @@ def terminal_lines(
     lines = [paint(view.tone, _cut(view.headline, width - len(took))) + took]
     lines += _gates(view, paint, width)
     lines += _figures(view, width)
+    lines += [] if view.contest is None else _contest(view.contest, paint, width)
     lines += _issues(view, paint, width)
     lines += _hidden(view, paint)
     lines += _answers(view, paint, width)
@@ -85,6 +97,28 @@ def _figures(view: RunView, width: int) -> Iterator[str]:
     for each in [*lines, line][:2]:
         if each:
             yield _cut(each, width)
+
+
+def _contest(contest: ContestView, paint: Paint, width: int) -> Iterator[str]:
+    """What is not in the result with the command that recovers it, then a line each."""
+    for each in contest.unmerged[:_UNMERGED_MAX]:
+        told = f"{each.task}: {named(each.reason)}, {each.message}"
+        yield f"  {paint('bad', 'unmerged')} {_cut(told, width - 11)}"
+        if each.recover is not None:
+            yield f"           {paint('faint', each.recover)}"
+    if len(contest.unmerged) > _UNMERGED_MAX:
+        yield paint("faint", f"  and {len(contest.unmerged) - _UNMERGED_MAX:,} more, in the report")
+    shown = contest.candidates[:_CANDIDATES_MAX]
+    for each in shown:
+        word = WORDS[each.standing]
+        why = "; ".join((each.told, *each.reasons[:2]))
+        sizes = (each.insertions or 0, each.deletions or 0)
+        lines = " (+{:,} -{:,})".format(*sizes) if any(sizes) else ""
+        name = _cut(each.candidate, 30)
+        room = width - len(name) - len(word) - 6
+        yield f"  {name}  {paint(_STANDING[each.standing], word)}: {_cut(why + lines, room)}"
+    if contest.candidates_total > len(shown):
+        yield paint("faint", f"  and {contest.candidates_total - len(shown):,} more, in the report")
 
 
 def _issues(view: RunView, paint: Paint, width: int) -> Iterator[str]:

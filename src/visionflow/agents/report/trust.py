@@ -1,10 +1,15 @@
 """How far a run can be trusted: how each task ended, what did not hold, what nobody looked at."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from visionflow.agents.evidence import Vote
 from visionflow.agents.findings import SEVERITIES, Finding, ToolRun, count_by_severity
+from visionflow.agents.report.contest_words import (
+    Mark,
+    contest_nothing_left_out,
+    contest_trust,
+    contest_unseen,
+)
 from visionflow.agents.report.facts import RunFacts, TaskFacts
 from visionflow.agents.report.gates import UNDER_WAY, Gates, Verdict, failed_of, is_made
 from visionflow.agents.report.telling import Teller, named, path, percent, plural
@@ -14,8 +19,6 @@ from visionflow.ports.sandbox import Confinement
 
 _TITLES_MAX = 12
 _OVER = ("completed", "failed", "cancelled", "dead_letter")
-Mark = Literal["good", "plain", "bad", "doubt"]
-"""good: it gives cause for trust; bad: something failed; doubt: it takes trust away."""
 _VERDICT: dict[Verdict, tuple[str, Mark]] = {
     "passed": ("every gate passed", "good"), "failed": ("gates failed", "bad"),
     "incomplete": ("not every gate could be told", "doubt"),
@@ -34,7 +37,7 @@ def trust_of(
     told = [
         *_tasks(facts, teller),
         _verdict(facts, gates, verdict),
-        *_tests(facts, teller),
+        *_judged(facts, teller),
         *_tools(facts.tools, teller),
         *_looked_at(facts, unseen, teller),
         *_vote(asked(facts)),
@@ -91,6 +94,16 @@ def _verdict(facts: RunFacts, gates: Gates, verdict: Verdict) -> Statement:
         return "verdict: this playbook has no gate", "plain"
     told, mark = _VERDICT[verdict]
     return f"verdict: {told}" + (f": {failed_of(gates)}" if verdict == "failed" else ""), mark
+
+
+def _judged(facts: RunFacts, teller: Teller) -> Iterator[Statement]:
+    """What the tests say, or of coding agents all that was run on what is taken."""
+    if facts.contest is None:
+        yield from _tests(facts, teller)
+        return
+    if facts.tests is not None:
+        yield from _tests(facts, teller)
+    yield from contest_trust(facts, facts.contest, teller)
 
 
 def _tests(facts: RunFacts, teller: Teller) -> Iterator[Statement]:
@@ -223,6 +236,7 @@ def not_looked_at(facts: RunFacts, teller: Teller) -> tuple[Unseen, ...]:
     whole = [*_tasks_not_done(facts, teller), *_tools_not_done(facts, teller)]
     whole += _unmeasured(facts, teller)
     whole += _in_no_review(facts)
+    whole += [] if facts.contest is None else contest_unseen(facts.contest, teller)
     paths: dict[tuple[str, str], set[str]] = {}
     for by, pairs in _pairs(facts):
         for name, why in pairs:
@@ -250,6 +264,8 @@ def nothing_left_out(facts: RunFacts) -> str:
     """What is said where `not_looked_at` has nothing."""
     if facts.status in UNDER_WAY:
         return "The run is not over, so what it leaves out is not known yet."
+    if facts.contest is not None:
+        return contest_nothing_left_out(facts.contest)
     if facts.survey is None:
         return "No survey was made, so what was left out is not known."
     return "Nothing is known that was left out."

@@ -7,6 +7,8 @@ there are. What is not known is `None`.
 
 import msgspec
 
+from visionflow.agents.report.contest_values import BallotLine, ContestView
+
 
 class GateLine(msgspec.Struct, frozen=True):
     """A gate and what it says when it is passed."""
@@ -332,16 +334,6 @@ class ChangeView(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
-class BallotLine(msgspec.Struct, frozen=True):
-    member: str
-    choice: str
-    evidence: str
-    reason: str
-    facts: tuple[tuple[str, str], ...]
-    dissent: bool
-    """Cast against what was decided."""
-
-
 class VoteView(msgspec.Struct, frozen=True):
     question: str
     decision: str | None
@@ -410,6 +402,8 @@ class RunView(msgspec.Struct, frozen=True):
     research: ResearchView | None = None
     change: ChangeView | None = None
     vote: VoteView | None = None
+    contest: ContestView | None = None
+    """Of coding agents."""
     warnings: tuple[str, ...] = ()
     """Every setting without effect."""
     own_warnings: tuple[str, ...] = ()

@@ -6,6 +6,8 @@ What a gate's value is, `gates` decides; how far to trust it, `trust` says.
 from collections.abc import Mapping
 
 from visionflow.agents.findings import SEVERITIES, ToolRun, count_by_severity
+from visionflow.agents.report import contest_gates
+from visionflow.agents.report.contest_words import contest_headline, why_failed
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.report.gates import (
     MEANS,
@@ -23,8 +25,12 @@ NOTHING_ANSWERS = "Nothing in this repository answers it."
 _NO_CHANGE = "there is no change to judge"
 
 
-def headline_of(facts: RunFacts, gates: Gates) -> tuple[str, str]:
+def headline_of(facts: RunFacts, gates: Gates, teller: Teller) -> tuple[str, str]:
     """Verdict and status in one sentence, and its tone: good, bad or unsure."""
+    if facts.contest is not None:
+        told = contest_headline(facts, facts.contest, gates, teller)
+        if told is not None:
+            return told
     if facts.status in UNDER_WAY:
         under_way = [task.title for task in facts.tasks if task.status in ("assigned", "running")]
         told = f": {', '.join(under_way)}" if under_way else ""
@@ -68,6 +74,8 @@ def subtitle_of(facts: RunFacts, gates: Gates, teller: Teller) -> str:
 
 def gate_line(name: str, value: bool | None, facts: RunFacts) -> GateLine:
     """The gate, what it says when it is passed, and what has to be known of it here."""
+    if facts.contest is not None:
+        return GateLine(name, value, contest_gates.MEANS.get(name, MEANS.get(name, "")))
     means = MEANS.get(name, "")
     if name == "patch" and facts.status not in UNDER_WAY:
         idle = _nothing_made(facts)
@@ -99,6 +107,8 @@ def _nothing_made(facts: RunFacts) -> bool:
 
 
 def _why_failed(name: str, facts: RunFacts, teller: Teller) -> str:
+    if facts.contest is not None:
+        return why_failed(name, facts.contest, teller)
     if name == "tests" and facts.tests is not None:
         counts = facts.tests.counts
         return teller.line(facts.tests.reason or f"{counts.failed + counts.errors:,} failed", 160)

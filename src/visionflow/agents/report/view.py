@@ -14,6 +14,7 @@ import msgspec
 from visionflow.agents.evidence import Issue
 from visionflow.agents.findings import SEVERITIES, Suppressed
 from visionflow.agents.report.commands import acting_on, commands_of, fixed_by
+from visionflow.agents.report.contest_view import contest_view
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.report.figures import figures_of
 from visionflow.agents.report.gates import gates_of, known_findings, verdict
@@ -57,7 +58,7 @@ def view_of(facts: RunFacts) -> RunView:
     findings = known_findings(facts.tools)
     unseen = not_looked_at(facts, teller)
     hidden = _suppressed(facts)
-    headline, tone = headline_of(facts, gates)
+    headline, tone = headline_of(facts, gates, teller)
     view = RunView(
         run=facts.run,
         status=facts.status,
@@ -84,7 +85,7 @@ def view_of(facts: RunFacts) -> RunView:
         tasks=_tasks(facts, teller),
         issues=_issues(issues, facts, teller),
         issues_total=len(issues),
-        issues_asked=bool(facts.tools or facts.gates),
+        issues_asked=bool(facts.tools or (facts.gates and facts.contest is None)),
         issues_known=findings is not None,
         suppressed=tuple(_hidden(each, teller) for each in hidden[:SUPPRESSED_MAX]),
         suppressed_total=len(hidden),
@@ -97,6 +98,7 @@ def view_of(facts: RunFacts) -> RunView:
         architecture=_given(facts.architecture, architecture_view, teller),
         research=_given(facts.research, research_view, teller),
         change=None if facts.change is None else change_view(facts.change, facts, teller),
+        contest=contest_view(facts, teller),
         vote=_given(asked(facts), vote_view, teller),
         warnings=teller.lines(facts.warnings)[:_NOTES_MAX],
         own_warnings=teller.lines(facts.own_warnings)[:_NOTES_MAX],

@@ -55,12 +55,12 @@ def code(text: str) -> str:
     return f"{fence}{pad}{flat}{pad}{fence}".replace("|", "\\|")
 
 
-def code_block(text: str, indent: str = "") -> str:
+def code_block(text: str, indent: str = "", language: str = "text") -> str:
     """`text` as a fenced block that it cannot close."""
     plain = clean(text)
     longest = max((len(run) for run in re.findall(r"`+", plain)), default=0)
     fence = "`" * max(3, longest + 1)
-    lines = [fence + "text", *plain.split("\n"), fence]
+    lines = [fence + language, *plain.split("\n"), fence]
     return "\n".join(indent + line for line in lines)
 
 
