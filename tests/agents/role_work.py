@@ -11,7 +11,7 @@ from unconfined import UnconfinedSandbox
 
 from visionflow.adapters.memory import MemoryBlobs
 from visionflow.agents import BaseAgent, Task
-from visionflow.agents.base import AgentContext, current_attempt
+from visionflow.agents.base import AgentContext, GateRunner, current_attempt
 from visionflow.ports.sandbox import Sandbox
 from visionflow.worker.values import encode
 
@@ -60,12 +60,14 @@ def do(
     sandbox: Sandbox | None = None,
     attempt: Attempt | None = None,
     config: dict[str, Any] | None = None,
+    gate: GateRunner | None = None,
 ) -> Any:
     """The task's result, as it comes back from the log."""
     chosen = sandbox or UnconfinedSandbox()
     context = AgentContext(
-        folder=folder, blobs=MemoryBlobs(), open_sandbox=lambda: chosen, write_log=lambda *_: None
-    )
+        folder=folder, blobs=MemoryBlobs(), open_sandbox=lambda: chosen, write_log=lambda *_: None,
+        gate=gate,
+    )  # fmt: skip
     made = agent("a1", "a1", agent.type, config or {}, context)
 
     async def run() -> Any:

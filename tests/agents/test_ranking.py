@@ -199,6 +199,13 @@ def test_work_split_over_agents_has_one_candidate_and_names_what_did_not_land() 
         assert in_order(merges) == (first, second)
 
 
+@CODING
+def test_what_was_merged_and_not_judged_is_not_taken() -> None:
+    found = rank([made(1)], [], [Integrated("b", "c", (Landed("candidate-1", "c"),))])
+    assert found.winner is None
+    assert found.why == "result is not good enough: it was not judged."
+
+
 def test_a_merge_in_which_nothing_landed_keeps_its_place() -> None:
     empty, some = Integrated("b", "b"), Integrated("b", "c", (Landed("api", "c"),))
     again = Integrated("c", "c")

@@ -140,7 +140,7 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 def _entries(attempted: Sequence[Attempted], judged: Sequence[Judged], split: bool) -> list[_Entry]:
     verdicts = {each.candidate: each for each in judged}
     if split:
-        entries = [_Entry(name, None, verdict) for name, verdict in verdicts.items()]
+        entries = [_Entry(RESULT, None, verdicts.get(RESULT))]
     else:
         made = {each.task: each for each in attempted}
         entries = [_Entry(name, one, verdicts.get(name)) for name, one in made.items()]

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from visionflow.agents.base import BaseAgent
+from visionflow.agents.candidates.deciding import decide
 from visionflow.agents.evidence import Part, Survey
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.report.gathering import gather
@@ -22,7 +23,7 @@ from visionflow.agents.roles.tester import unknown_type
 from visionflow.agents.task import Task
 from visionflow.agents.tools.project import Project
 
-TASK_TYPES = ("survey", "merge")
+TASK_TYPES = ("survey", "merge", "rank")
 
 
 class CoordinatorSettings(RoleSettings, frozen=True, kw_only=True):
@@ -58,7 +59,9 @@ class CoordinatorAgent(BaseAgent):
     """Task type `survey`: its input is a `JobInput`, its result a map with `survey` (a `Survey`),
     `snapshot`, `head`, `dirty`, `notes` and `warnings`. Task type `merge`: from the results of the
     tasks before it, a map with `gates`, `findings` (by severity), `verdict` and `ranked` (the
-    fingerprints of all issues, the most important first).
+    fingerprints of all issues, the most important first). Task type `rank`: from what coding
+    agents did and how that was judged, a map with `ranking` (a `Ranking`) and `change` (the
+    winner's, a `Change`).
     """
 
     type = "coordinator"
@@ -71,6 +74,9 @@ class CoordinatorAgent(BaseAgent):
         if task.type == "merge":
             given = storable(job_input(task, self.context.folder))
             return await self.step("merge", merge, given, task.dependencies)
+        if task.type == "rank":
+            given = storable(job_input(task, self.context.folder))
+            return await self.step("rank", decide, given, task.dependencies)
         raise unknown_type(self, task, TASK_TYPES)
 
     async def _survey(self, task: Task) -> Any:

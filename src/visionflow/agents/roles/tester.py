@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, cast
 import msgspec
 
 from visionflow.agents.base import BaseAgent, PermanentFailure
+from visionflow.agents.candidates.judging import judgement_of
 from visionflow.agents.roles.alone import covered
 from visionflow.agents.roles.ground import Ground, look_at, prepare, put_back
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
@@ -24,7 +25,7 @@ from visionflow.agents.tools.results import Progress, TestRun
 from visionflow.agents.tools.selecting import TEST_KINDS
 from visionflow.agents.tools.testing import SuiteRequest, run_tests
 
-TASK_TYPES = ("run_tests", "generate_tests")
+TASK_TYPES = ("run_tests", "generate_tests", "judge")
 WALL_MS = 600_000
 RERUNS_MAX = 20
 _BEGUN = "begun"
@@ -71,6 +72,9 @@ class TesterAgent(BaseAgent):
     effect. The settings are `TesterSettings`.
 
     Task type `generate_tests`: the same input; its result is a map as `TestSuite` has it.
+
+    Task type `judge`: the result of a coding agent among the tasks before it, which the input names
+    as `of`, or what such results were merged to; its result is a map with `judged` (a `Judged`).
     """
 
     __test__: ClassVar[bool] = False
@@ -81,13 +85,15 @@ class TesterAgent(BaseAgent):
     )  # fmt: skip
 
     async def process_task(self, task: Task) -> Any:
-        """Run the tests of the workspace that the task names, or make some for it."""
+        """Run the tests of the workspace that the task names, make some, or judge a result."""
         if task.type == "generate_tests":
             given = storable(job_input(task, self.context.folder))
             return await self.step("generate tests", self._generate, given)
         if task.type not in TASK_TYPES:
             raise unknown_type(self, task, TASK_TYPES)
         wall_ms = timeout_ms(self, WALL_MS)
+        if task.type == "judge":
+            return await judgement_of(self, task, wall_ms)
         settings, warnings = settings_of(self)
         job = job_input(task, self.context.folder)
         given = storable(job)
