@@ -16,12 +16,11 @@ from visionflow.domain.errors import Refused, WorkspaceError
 from .files import remove_tree
 from .foreign import ForeignGit, find
 from .git import git, quoted
-from .journal import Journal
+from .journal import WORK, Journal
 from .placing import opened, put_under_lock, put_whole
 from .repository import PrivateRepository
 
 OTHER_WAY = "With --to-working-tree the files themselves are changed, where they are as they were."
-_WORK = ".applying-"
 _PACK = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 
 
@@ -44,7 +43,7 @@ def sweep(repository: PrivateRepository, killed: Journal | None) -> None:
 
     Nobody else may be at it: the caller sees to that.
     """
-    for left in repository.path.parent.glob(f"{_WORK}*"):
+    for left in repository.path.parent.glob(f"{WORK}*"):
         with suppress(WorkspaceError, OSError):
             remove_tree(left)
     if killed is None or killed.branch is None or killed.ref is None:
@@ -89,7 +88,7 @@ async def _carry_over(
     repository: PrivateRepository, foreign: ForeignGit, head: str, journal: Journal
 ) -> None:
     """Put the new objects into the user's repository, and see that nothing is missing there."""
-    tip, work = journal.ref, repository.path.parent / f"{_WORK}{journal.mark}"
+    tip, work = journal.ref, repository.path.parent / f"{WORK}{journal.mark}"
     assert tip is not None
     work.mkdir()
     try:

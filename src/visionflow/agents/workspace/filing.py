@@ -51,12 +51,12 @@ async def fill(
             hint="Nothing was changed. Run again, or bring the branch and merge it.",
         )
     to_do = tuple(piece for piece in pieces if states[piece.path] == "to do")
-    if to_do:
-        journal = _journal(source, base, tip, to_do, before)
-        drifted += _carry_out(repository, journal, to_do, earlier)
     for piece in earlier:
         if piece.after is None:
             drop_empty(root, piece.path.rpartition(b"/")[0])
+    if to_do:
+        journal = _journal(source, base, tip, to_do, before)
+        drifted += _carry_out(repository, journal, to_do, earlier)
     drop_journal(repository)
     if drifted:
         raise Refused(
@@ -85,6 +85,7 @@ async def take_back(repository: PrivateRepository, killed: Journal) -> str | Non
         if piece.path in touched
     ]
     clear(root, touched, killed.mark)
+    _drop_made(root, pieces)
     states = states_of(root, pieces)
     told = None
     if {"to do", "done"} <= set(states.values()):
@@ -199,6 +200,7 @@ def _undone(
 ) -> str:
     """Go back after an error; what to say of it. The journal stays where that does not work."""
     root = os.fsencode(journal.source)
+    _drop_made(root, to_do)
     try:
         left = _go_back(root, done, journal)
     except OSError as error:

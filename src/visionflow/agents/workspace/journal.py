@@ -17,6 +17,8 @@ from .placing import put_whole
 from .repository import PrivateRepository
 
 JOURNAL = "applying.json"
+WORK = ".applying-"
+"""What everything begins with that an apply makes in that folder for a while."""
 
 
 class Journal(msgspec.Struct, frozen=True):
@@ -62,7 +64,7 @@ def write_journal(repository: PrivateRepository, journal: Journal) -> None:
     """
     at = os.open(_folder(repository), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        put_whole(at, JOURNAL, msgspec.json.encode(journal), 0o600)
+        put_whole(at, JOURNAL, msgspec.json.encode(journal), 0o600, f"{WORK}journal")
     finally:
         os.close(at)
 
