@@ -8,7 +8,7 @@ import msgspec
 from visionflow.agents.findings import Finding, Severity, ToolRun, order_of
 from visionflow.agents.gate.baseline import LOST, TESTS, fingerprint
 from visionflow.agents.gate.results import NO_CHANGE, NOT_ASKED, BrokenTest, GateResult
-from visionflow.agents.roles.job import storable
+from visionflow.agents.storing import storable
 from visionflow.agents.tools.sarif import sarif
 from visionflow.agents.tools.text import one_line
 

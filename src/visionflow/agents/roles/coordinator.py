@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from visionflow.agents.base import BaseAgent
-from visionflow.agents.candidates.deciding import decide
 from visionflow.agents.evidence import Part, Survey
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.report.gathering import gather
 from visionflow.agents.roles.alone import find_secrets
+from visionflow.agents.roles.deciding import decide
 from visionflow.agents.roles.ground import Ground, look_at, prepare
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.settings import RoleSettings, read_settings

@@ -5,16 +5,16 @@ Values only; the ground itself is made by `ground`.
 
 import os
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import msgspec
 
 from visionflow.agents.base import PermanentFailure
 from visionflow.agents.evidence import Focus, Part
-from visionflow.agents.findings import portable_path
+from visionflow.agents.storing import restored, storable
 from visionflow.agents.task import Task
 
-T = TypeVar("T")
+__all__ = ["CodingBounds", "JobInput", "job_input", "restored", "storable"]
 
 
 class CodingBounds(msgspec.Struct, frozen=True):
@@ -128,24 +128,3 @@ def job_input(task: Task, folder: Path) -> JobInput:
     if not Path(given.workspace).is_absolute():
         raise PermanentFailure(f"The workspace {given.workspace!r} is no absolute path.")
     return given
-
-
-def storable(value: object) -> Any:
-    """A Struct as plain values that any encoder takes: names that are not UTF-8 are escaped."""
-    return _escaped(msgspec.to_builtins(value))
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, str):
-        return portable_path(value)
-    if isinstance(value, list | tuple):
-        return [_escaped(each) for each in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        found = cast("dict[Any, Any]", value)
-        return {_escaped(key): _escaped(each) for key, each in found.items()}
-    return value
-
-
-def restored(value: Any, kind: type[T]) -> T:
-    """A Struct from what `storable` made of it."""
-    return msgspec.convert(value, kind)

@@ -12,10 +12,10 @@ from typing import Annotated, Any, ClassVar, cast
 import msgspec
 
 from visionflow.agents.base import BaseAgent, PermanentFailure
-from visionflow.agents.candidates.judging import judgement_of
 from visionflow.agents.roles.alone import covered
 from visionflow.agents.roles.ground import Ground, look_at, prepare, put_back
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
+from visionflow.agents.roles.judging import judgement_of
 from visionflow.agents.roles.settings import RoleSettings, read_settings
 from visionflow.agents.study.characterising import TestFile, TestSuite, make_tests, run_made
 from visionflow.agents.task import Task
