@@ -17,13 +17,14 @@ from visionflow.agents.report.gathering import gather
 from visionflow.agents.roles.alone import find_secrets
 from visionflow.agents.roles.deciding import decide
 from visionflow.agents.roles.ground import Ground, look_at, prepare
+from visionflow.agents.roles.integrating import integrate_work
 from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.roles.settings import RoleSettings, read_settings
 from visionflow.agents.roles.tester import unknown_type
 from visionflow.agents.task import Task
 from visionflow.agents.tools.project import Project
 
-TASK_TYPES = ("survey", "merge", "rank")
+TASK_TYPES = ("survey", "merge", "integrate", "rank")
 
 
 class CoordinatorSettings(RoleSettings, frozen=True, kw_only=True):
@@ -59,9 +60,10 @@ class CoordinatorAgent(BaseAgent):
     """Task type `survey`: its input is a `JobInput`, its result a map with `survey` (a `Survey`),
     `snapshot`, `head`, `dirty`, `notes` and `warnings`. Task type `merge`: from the results of the
     tasks before it, a map with `gates`, `findings` (by severity), `verdict` and `ranked` (the
-    fingerprints of all issues, the most important first). Task type `rank`: from what coding
-    agents did and how that was judged, a map with `ranking` (a `Ranking`) and `change` (the
-    winner's, a `Change`).
+    fingerprints of all issues, the most important first). Task type `integrate`: the merge queue
+    over what coding agents did, a map with `integrated` (an `Integrated`). Task type `rank`: from
+    what coding agents did and how that was judged, a map with `ranking` (a `Ranking`) and `change`
+    (the winner's, a `Change`).
     """
 
     type = "coordinator"
@@ -74,6 +76,8 @@ class CoordinatorAgent(BaseAgent):
         if task.type == "merge":
             given = storable(job_input(task, self.context.folder))
             return await self.step("merge", merge, given, task.dependencies)
+        if task.type == "integrate":
+            return await integrate_work(self, task)
         if task.type == "rank":
             given = storable(job_input(task, self.context.folder))
             return await self.step("rank", decide, given, task.dependencies)
