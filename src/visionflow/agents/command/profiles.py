@@ -165,6 +165,8 @@ AIDER = Profile(
         "AIDER_CHAT_HISTORY_FILE": "/dev/null",
         "AIDER_INPUT_HISTORY_FILE": "/dev/null",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        # It breaks lines at this width, errors among them.
+        "COLUMNS": "2000",
     },
     leaves=(".aider*",),
     reports="tokens and cost, both rounded",

@@ -10,10 +10,13 @@ the first line itself. It ends with 0 all the same.
 """
 
 import re
+from collections import deque
+from typing import Any
 
 from visionflow.agents.candidates.values import Usage
-from visionflow.agents.command.reading_lines import LineReader, total
+from visionflow.agents.command.reading_lines import TAIL_LINES, LineReader, total
 from visionflow.agents.command.refusals import Refusal, refusal_of
+from visionflow.agents.tools.text import one_line
 
 _TOKENS = re.compile(
     r"^Tokens: (?P<sent>[\d.,]+[kM]?) sent,.*?(?P<received>[\d.,]+[kM]?) received\."
@@ -21,10 +24,10 @@ _TOKENS = re.compile(
 )
 _ERROR = re.compile(r"^litellm\.(?P<kind>\w+): ")
 _CONFIRMS = re.compile(
-    r"^(?:Retrying in [\d.]+ seconds|The API provider|You are out of|You need to|.*quota"
-    r"|.*API key|The API key|Check your)",
-    re.IGNORECASE,
+    r"^(?:Retrying in [\d.]+ seconds|The API provider|The API key|You are out of|.*API key\.$"
+    r"|Check your)"
 )
+_ERROR_LINES = 6
 _PERMANENT = (
     "AuthenticationError",
     "PermissionDeniedError",
@@ -35,6 +38,8 @@ _THROTTLED = (
     "RateLimitError", "ServiceUnavailableError", "InternalServerError", "APIConnectionError",
     "Timeout", "BadGatewayError",
 )  # fmt: skip
+_BEGINS = "Repo-map: "
+"""The last line before the model speaks."""
 _EDITED = re.compile(r"^Applied edit to (.+)$")
 _FACTORS = {"k": 1_000, "M": 1_000_000}
 
@@ -42,24 +47,30 @@ _FACTORS = {"k": 1_000, "M": 1_000_000}
 class AiderReader(LineReader):
     """Reads aider."""
 
-    _pending: str | None = None
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._pending: list[str] = []
+        self._answer: deque[str] = deque(maxlen=TAIL_LINES)
 
     def line(self, stream: str, text: str) -> None:
         """Figures, an error with its confirmation, an edit, or what the model says."""
         if (found := _TOKENS.match(text)) is not None:
             self._count(found)
-            return
-        if (edited := _EDITED.match(text)) is not None:
+        elif (edited := _EDITED.match(text)) is not None:
             self.tell(f"editing {edited[1]}")
-            return
-        if self._pending is not None and _CONFIRMS.match(text):
-            self.refuse(self._refused(self._pending))
-            self.tell(f"waiting: {self._pending}")
-            self._pending = None
-            return
-        self._pending = text if _ERROR.match(text) else None
-        if self._pending is None and stream == "stdout":
-            self.say("\n".join(self._tails["stdout"]))
+        elif self._pending and _CONFIRMS.match(text):
+            told = " ".join(self._pending)
+            self._pending = []
+            self.refuse(self._refused(told))
+            self.tell(f"waiting: {told}")
+            self.say(told)
+        elif _ERROR.match(text) or 0 < len(self._pending) < _ERROR_LINES:
+            self._pending.append(text)
+        elif text.startswith(_BEGINS):
+            self._answer.clear()
+        else:
+            self._pending = []
+            self._answer.append(text)
 
     def end(self, exit_code: int | None) -> None:
         """A refusal holds although it ends with 0."""
@@ -69,6 +80,8 @@ class AiderReader(LineReader):
 
     def _count(self, found: re.Match[str]) -> None:
         self.moved_on()
+        self.say("\n".join(self._answer))
+        self._answer.clear()
         cost = found["cost"]
         self.usage = Usage(
             input_tokens=total(self.usage.input_tokens, _number(found["sent"])),
@@ -82,11 +95,11 @@ class AiderReader(LineReader):
     def _refused(self, text: str) -> Refusal | None:
         found = _ERROR.match(text)
         kind = "" if found is None else found["kind"]
-        refusal = refusal_of(text, now_ms=self.now_ms())
         if kind in _PERMANENT:
-            return Refusal("permanent", text[:300])
-        if kind in _THROTTLED and (refusal is None or refusal.kind == "throttled"):
-            return Refusal("throttled", text[:300], None if refusal is None else refusal.wait_ms)
+            return Refusal("permanent", one_line(text))
+        refusal = refusal_of(text, now_ms=self.now_ms())
+        if kind in _THROTTLED and refusal is None:
+            return Refusal("throttled", one_line(text))
         return refusal
 
 

@@ -16,9 +16,11 @@ from visionflow.agents.command.reading_lines import (
     part,
     text_of,
 )
-from visionflow.agents.command.refusals import Refusal, refusal_of
+from visionflow.agents.command.refusals import Refusal, refusal_of, words_of
+from visionflow.agents.tools.text import one_line
 
-_AGAIN = re.compile(r"^Attempt (\d+) failed with status (\d{3})\b")
+_AGAIN = re.compile(r"^Attempt (\d+) failed(?: with status (\d{3})\b|: )")
+_FAILED = "Error when talking to Gemini API"
 _EXITS = {41: "authentication"}
 """Exit codes that say more than 1: https://geminicli.com/docs/cli/headless."""
 
@@ -52,23 +54,27 @@ class GeminiReader(LineReader):
 
     def line(self, stream: str, text: str) -> None:
         """It tells on stderr that it tries again by itself."""
-        again = _AGAIN.match(text) if stream == "stderr" else None
-        if again is not None:
-            self.tell(f"waiting: HTTP {again[2]}, retry {again[1]}")
-            self.refuse(refusal_of(text, status=int(again[2]), now_ms=self.now_ms()))
+        if stream == "stdout":
+            return
+        if text.startswith(_FAILED):
+            self.refuse(refusal_of(text, now_ms=self.now_ms()))
+        elif (again := _AGAIN.match(text)) is not None:
+            status = None if again[2] is None else int(again[2])
+            self.tell(f"waiting: {text.removeprefix(again[0])}, retry {again[1]}")
+            self.refuse(refusal_of(text, status=status, now_ms=self.now_ms()))
 
     def end(self, exit_code: int | None) -> None:
         """It has an exit code of its own for a missing login."""
         if exit_code in _EXITS and self.refusal is None:
-            told = " ".join(self._tails["stderr"]) or f"no {_EXITS[exit_code]}"
-            self.refuse(Refusal("permanent", told[:300]))
+            told = list(self._tails["stderr"])[-1:] or [f"no {_EXITS[exit_code]}"]
+            self.refuse(Refusal("permanent", one_line(told[0])))
         super().end(exit_code)
 
     def _result(self, found: dict[str, Any]) -> None:
         error = text_of(part(found, "error", "message"))
         if found.get("status") == "error":
             self.refuse(refusal_of(error, now_ms=self.now_ms()))
-            self.say(error)
+            self.say(words_of(error))
         else:
             self.moved_on()
         self.usage = Usage(

@@ -5,6 +5,7 @@ patience. Only called with what a tool itself marks as an error, or with lines i
 an agent that writes about the number 429 was not refused anything.
 """
 
+import json
 import re
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -51,7 +52,8 @@ _MODEL = re.compile(
 _THROTTLED = re.compile(
     r"rate[_ -]?limit(?:ed|_error|_exceeded| reached| exceeded)?\b|RateLimitError"
     r"|\btoo many requests|RESOURCE_EXHAUSTED|\boverloaded(?:_error)?\b|at capacity"
-    r"|usage limit|hit your .{0,20}limit|server_is_overloaded|ServiceUnavailableError|temporarily unavailable",
+    r"|usage limit|hit your .{0,20}limit|server_is_overloaded|ServiceUnavailableError"
+    r"|temporarily unavailable",
     re.IGNORECASE,
 )
 _UNREACHED = re.compile(
@@ -61,10 +63,11 @@ _UNREACHED = re.compile(
     re.IGNORECASE,
 )
 _STATUS = re.compile(
-    r"\bAPI Error:?\s*\(?(?:Request rejected \()?([45]\d\d)\b"
+    r"\bAPI Error:?\s*\(?(?:Request rejected \()?([45]\d\d)\b|\"code\":\s*([45]\d\d)\b"
     r"|\b(?:status(?: code)?|HTTP(?:/\d(?:\.\d)?)?|got)\s*[:=(]?\s*([45]\d\d)\b",
     re.IGNORECASE,
 )
+_QUOTED = re.compile(r'"message"\s*:\s*("(?:[^"\\]|\\.)*")')
 _ERROR = re.compile(
     r"^[\s*>\[✗✖!-]*(?:API |fatal |internal )?(?:error|fatal)\b"
     r"|^[\w.]*(?:Error|Exception)\b\s*[:({\[]"
@@ -98,11 +101,12 @@ def refusal_of(
     `status`: the HTTP status, where the tool tells it. `wait_ms`: the wait that the tool tells
     beside the message. `now_ms`: since the epoch, for waits that are told as a date.
     """
-    said = one_line(message)
+    said = one_line(words_of(message))
     wait = wait_of(message, now_ms) if wait_ms is None else _bounded(wait_ms)
     status = _status_in(message) if status is None else status
-    if _QUOTA.search(message) and wait is None:
-        return Refusal("permanent", said)
+    if _QUOTA.search(message):
+        # The same words stand for a limit of a minute, where the answer says how long to wait.
+        return Refusal("permanent" if wait is None else "throttled", said, wait)
     if status in (401, 402, 403, 404) or (status is None and _is_final(message)):
         return Refusal("permanent", said)
     # A key that is no key is answered with 400 by some.
@@ -123,6 +127,17 @@ def refusal_in(line: str, now_ms: int = 0) -> Refusal | None:
 def is_api_error(line: str) -> bool:
     """Whether a line begins as tools begin the error of a model's API: `API Error: 401 ...`."""
     return _API_ERROR.match(line) is not None
+
+
+def words_of(message: str) -> str:
+    """The provider's words in a message that quotes its whole answer; else the message."""
+    found = _QUOTED.search(message) if '"error"' in message else None
+    if found is None:
+        return message
+    try:
+        return str(json.loads(found[1])) or message
+    except ValueError:
+        return message
 
 
 def wait_of(text: str, now_ms: int = 0) -> int | None:
@@ -153,7 +168,7 @@ def _bounded(wait_ms: int) -> int:
 
 def _status_in(message: str) -> int | None:
     found = _STATUS.search(message)
-    return None if found is None else int(found[1] or found[2])
+    return None if found is None else int(next(filter(None, found.groups())))
 
 
 def _is_final(message: str) -> bool:
