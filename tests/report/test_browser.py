@@ -7,6 +7,7 @@ import pytest
 
 from scripts import screenshots
 from scripts.chromium import Page, address, installed, page
+from tests.report.contests import CONFLICT, DIFF, contest, run_of, split
 from tests.report.sample_facts import (
     HOSTILE,
     hostile,
@@ -14,6 +15,7 @@ from tests.report.sample_facts import (
     many_findings,
     sample,
 )
+from tests.report.test_contest_hostile import hostile_contest
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.report.html import report_html
 from visionflow.agents.report.view import view_of
@@ -28,6 +30,11 @@ KINDS: dict[str, RunFacts] = {
     "hostile markup": hostile(HOSTILE[1]),
     "hostile style": hostile(HOSTILE[9]),
     "hostile length": hostile(HOSTILE[-1]),
+    "candidates": run_of(contest()),
+    "parts": run_of(split(CONFLICT)),
+    "hostile candidates": run_of(hostile_contest(HOSTILE[1])),
+    "hostile style of candidates": run_of(hostile_contest(HOSTILE[9])),
+    "hostile length of candidates": run_of(hostile_contest(HOSTILE[-1])),
 }
 _OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _CONTRAST = """
@@ -87,7 +94,7 @@ def test_the_page_fits_its_width_and_troubles_nobody(
 def test_everything_that_can_be_opened_still_fits(
     tab: Page, pages: dict[str, str], width: int
 ) -> None:
-    for kind in ("usual", "hostile length"):
+    for kind in ("usual", "hostile length", "candidates", "hostile length of candidates"):
         tab.open(pages[kind], width, 900, False)
         opened = tab.evaluate(
             "[...document.querySelectorAll('details')].map((e) => { e.open = true; }).length"
@@ -96,11 +103,12 @@ def test_everything_that_can_be_opened_still_fits(
         assert tab.evaluate(_OVERFLOW) <= 0
 
 
+@pytest.mark.parametrize("kind", ["usual", "candidates"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_every_text_stands_out_from_its_ground(
-    tab: Page, pages: dict[str, str], dark: bool
+    tab: Page, pages: dict[str, str], dark: bool, kind: str
 ) -> None:
-    tab.open(pages["usual"], 1280, 900, dark)
+    tab.open(pages[kind], 1280, 900, dark)
     assert tab.evaluate(_CONTRAST) == []
 
 
@@ -110,6 +118,42 @@ def test_light_and_dark_differ(tab: Page, pages: dict[str, str]) -> None:
         tab.open(pages["usual"], 1280, 900, dark)
         grounds.append(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert grounds[0] != grounds[1]
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1700, 3), (1280, 2), (400, 1)])
+def test_candidates_stand_side_by_side_where_there_is_room(
+    tab: Page, pages: dict[str, str], width: int, columns: int
+) -> None:
+    tab.open(pages["candidates"], width, 900, False)
+    tops = "[...document.querySelectorAll('.beside > *')].map((e) => e.offsetTop)"
+    found = tab.evaluate(tops)
+    assert found.count(found[0]) == columns
+    assert len(found) == 6
+
+
+def test_a_change_is_read_on_a_narrow_screen_without_moving_the_page(
+    tab: Page, pages: dict[str, str]
+) -> None:
+    tab.open(pages["candidates"], 400, 900, False)
+    shown = tab.evaluate(
+        "(() => { const e = document.querySelector('pre.diff'); return {text: e.innerText,"
+        " wide: e.scrollWidth - e.clientWidth, left: e.getBoundingClientRect().left,"
+        " size: parseFloat(getComputedStyle(e).fontSize)}; })()"
+    )
+    assert [line for line in shown["text"].splitlines() if line] == DIFF.splitlines()
+    assert shown["wide"] <= 0 and shown["left"] >= 0
+    assert shown["size"] >= 10
+
+
+def test_what_can_be_scrolled_can_be_reached_by_the_keyboard_and_has_a_name(
+    tab: Page, pages: dict[str, str]
+) -> None:
+    tab.open(pages["candidates"], 400, 900, False)
+    found = tab.evaluate(
+        "[...document.querySelectorAll('.diff, .scroll')]"
+        ".map((e) => e.tabIndex === 0 && !!e.getAttribute('aria-label'))"
+    )
+    assert len(found) > 3 and all(found)
 
 
 def test_a_browser_that_is_troubled_is_noticed(tab: Page, tmp_path: Path) -> None:

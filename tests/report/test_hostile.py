@@ -16,7 +16,7 @@ from visionflow.agents.report.terminal import WIDTH, terminal_lines
 from visionflow.agents.report.view import RunView, as_json, view_of
 from visionflow.agents.tools.results import Case, Counts, TestRun
 
-_TAGS = frozenset(
+TAGS = frozenset(
     """a b body br caption circle code dd defs details div dl dt figcaption figure footer g h1 h2
     h3 h4 head header html li line link main marker meta nav ol p path pre rect section small span
     strong style summary svg table tbody td text th thead title tr ul""".split()
@@ -29,7 +29,7 @@ _ATTRIBUTES = frozenset(
 )
 
 
-class _Structure(HTMLParser):
+class Structure(HTMLParser):
     """The tags and attributes of a page, in order, without its text."""
 
     def __init__(self, page: str) -> None:
@@ -61,8 +61,8 @@ def _faces(view: RunView) -> dict[str, str]:
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_repository_cannot_write_into_the_page(text: str) -> None:
-    page = _Structure(report_html(view_of(hostile(text))))
-    assert page.tags <= _TAGS
+    page = Structure(report_html(view_of(hostile(text))))
+    assert page.tags <= TAGS
     assert page.attributes <= _ATTRIBUTES
     assert all(link.startswith("#") or link == "data:," for link in page.links)
     assert all(re.fullmatch(r"(?:[a-z-]+:[0-9.a-z()#-]+;?)+", style) for style in page.styles)

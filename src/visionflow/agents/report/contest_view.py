@@ -147,6 +147,7 @@ class _Candidates:
         merged = self._contest.integrated
         told = f"{plural(len(self._landed), 'part')} merged" if merged else "merged"
         return self._judged(
+            RESULT,
             CandidateLine(
                 RESULT, "", self._standing(RESULT, out=False), self._place(RESULT), "merged", told,
                 reasons=self._reasons(RESULT),
@@ -193,7 +194,7 @@ class _Candidates:
             take=self._take(made),
             notes=teller.lines(made.notes)[:_LISTED_MAX],
         )
-        return self._judged(line)
+        return self._judged(made.task, line)
 
     def _failed(self, name: str, task: TaskFacts | None, why: str) -> CandidateLine:
         agent = "" if task is None or task.command is None else self._teller.line(task.command)
@@ -224,9 +225,9 @@ class _Candidates:
             until=None if until is None else moment(until),
         )  # fmt: skip
 
-    def _judged(self, line: CandidateLine) -> CandidateLine:
+    def _judged(self, name: str, line: CandidateLine) -> CandidateLine:
         """The same with what its judgement says."""
-        judged = judged_of(self._contest, line.candidate)
+        judged = judged_of(self._contest, name)
         if judged is None:
             return line
         teller, gate = self._teller, judged.gate

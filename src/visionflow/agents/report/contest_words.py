@@ -16,6 +16,7 @@ from visionflow.agents.report.contest_gates import (
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.report.telling import Teller, plural
 from visionflow.agents.report.values import Unseen
+from visionflow.agents.tools.text import one_line
 
 NOT_ENDED = ("failed", "timed_out", "out_of_memory", "flooded")
 """Outcomes of agents that came to no end of their own."""
@@ -91,7 +92,9 @@ def why_failed(name: str, contest: Contest, teller: Teller) -> str:
         return f"{len(gate.broken):,} broken, {len(gate.lost):,} gone"
     if name == "findings" and gate is not None and gate.new:
         return f"{len(gate.new):,} new"
-    return "the ballot was against it"
+    ballots = () if judged is None else judged.ballots
+    against = [each.reason for each in ballots if (each.evidence, each.choice) == (name, "reject")]
+    return teller.line("; ".join(against) or "the ballot was against it", 200)
 
 
 def contest_trust(facts: RunFacts, contest: Contest, teller: Teller) -> Iterator[tuple[str, Mark]]:
@@ -137,7 +140,7 @@ def contest_nothing_left_out(contest: Contest) -> str:
     looked = [each for each in contest.judged if each.gate and each.gate.verdict != "not_run"]
     if not looked:
         return "No result was looked at, so what was left out is not known."
-    names = ", ".join(dict.fromkeys(each.candidate for each in looked))
+    names = ", ".join(dict.fromkeys(one_line(each.candidate, _NAME_MAX) for each in looked))
     return f"The gate names nothing that it left out of {names}."
 
 

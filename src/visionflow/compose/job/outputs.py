@@ -229,7 +229,7 @@ def _tasks(order: Order, story: Story) -> tuple[TaskFacts, ...]:
             part.attempts,
             task.type,
             task.of,
-            getattr(part, "until_ms", None),
+            part.until_ms,
             task.command,
         )
         for phase, task in order.plan.tasks()

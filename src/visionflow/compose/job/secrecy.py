@@ -32,24 +32,31 @@ class Secrecy:
     def __init__(self, folder: RunFolder) -> None:
         self.known = KnownSecrets()
         self._folder = folder
-        self._asked: set[Finding] = set()
+        self._asked: set[tuple[str | None, Finding]] = set()
 
     def learn(self, tools: Iterable[ToolRun]) -> None:
         """Take in the values of what these tools found. Where the snapshot cannot be read, those
         are not learned, and what the report masks by its form is all that is hidden."""
-        new = [each for each in secret_findings(tools) if each not in self._asked]
+        self._learn(tools, None)
+
+    def _learn(self, tools: Iterable[ToolRun], commit: str | None) -> None:
+        """The same of a commit of the run's repository; `None`: its snapshot."""
+        new = [each for each in secret_findings(tools) if (commit, each) not in self._asked]
         repository = PrivateRepository.opened(self._folder.state / "repository") if new else None
         if repository is None:
             return
         with suppress(WorkspaceError, OSError):
-            values = asyncio.run(_values(repository, new))
-            self._asked.update(new)
+            values = asyncio.run(_values(repository, commit or repository.snapshot, new))
+            self._asked.update((commit, each) for each in new)
             self.known = self.known.with_values(values)
 
     def covered(self, facts: RunFacts) -> RunFacts:
         """What may be told of the run: `facts` without the values, and with what stays open."""
         survey = () if facts.survey is None else facts.survey.secrets
         self.learn((*facts.tools, ToolRun("detect-secrets", None, survey)))
+        for judged in () if facts.contest is None else facts.contest.judged:
+            if judged.tip is not None and judged.gate is not None:
+                self._learn((ToolRun("gate", None, judged.gate.new),), judged.tip)
         told = self.known.cover(facts)
         return msgspec.structs.replace(told, notes=(*told.notes, *self.notes()))
 
@@ -77,8 +84,8 @@ class Secrecy:
                 write_whole(path, clean.encode("utf-8", "surrogateescape"))
 
 
-async def _values(repository: PrivateRepository, findings: list[Finding]) -> set[str]:
-    listed = await entries(repository.path, repository.snapshot)
+async def _values(repository: PrivateRepository, commit: str, findings: list[Finding]) -> set[str]:
+    listed = await entries(repository.path, commit)
     blobs = {portable_path(os.fsdecode(path)): entry.blob for path, entry in listed.items()}
     by_path: dict[str, list[Finding]] = {}
     for finding in findings:

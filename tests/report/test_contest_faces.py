@@ -1,0 +1,452 @@
+"""Coding agents side by side: who won and why, what became of the others, and what to type next."""
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.report.contests import (
+    BROKEN,
+    CLAUDE,
+    CONFLICT,
+    DIFF,
+    HELD,
+    attempted,
+    ballots,
+    contest,
+    judged,
+    left_nothing,
+    none_good,
+    ranked,
+    run_of,
+    split,
+    tied,
+)
+from visionflow.agents.candidates.values import Accepted, Contest, Gated, Ranking, Usage
+from visionflow.agents.report.contest_markdown import WORDS
+from visionflow.agents.report.contest_values import CandidateLine, ContestView
+from visionflow.agents.report.facts import TaskFacts
+from visionflow.agents.report.html import report_html
+from visionflow.agents.report.markdown import report_markdown
+from visionflow.agents.report.terminal import LINES_MAX, WIDTH, terminal_lines
+from visionflow.agents.report.values import RunView
+from visionflow.agents.report.view import as_json, from_json, view_of
+
+OUT = "--out /home/ada/shop/.visionflow/runs"
+KINDS = {
+    "usual": contest(), "tied": tied(), "none good": none_good(), "split": split(),
+    "unmerged": split(CONFLICT), "early": Contest(),
+}  # fmt: skip
+
+
+def _view(told: Contest, **other: Any) -> RunView:
+    return view_of(run_of(told, **other))
+
+
+def _contest(told: Contest, **other: Any) -> ContestView:
+    found = _view(told, **other).contest
+    assert found is not None
+    return found
+
+
+def _line(told: Contest, name: str, **other: Any) -> CandidateLine:
+    return next(each for each in _contest(told, **other).candidates if each.candidate == name)
+
+
+def _terminal(view: RunView) -> list[str]:
+    return terminal_lines(view, lambda style, text: text, "/o/report.md")
+
+
+class _Text(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.scopes: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "th":
+            self.scopes.append(dict(attrs).get("scope") or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+# The headline ----------------------------------------------------------------------------------
+
+
+def test_the_winner_and_why_are_the_headline() -> None:
+    view = _view(contest())
+    assert (view.headline, view.tone) == ("candidate-1 is taken. It alone is good enough.", "good")
+
+
+def test_a_tie_is_said_plainly() -> None:
+    view = _view(tied())
+    assert "candidate-1 is taken, but nothing told it apart from candidate-2." in view.headline
+    assert _contest(tied()).said == (
+        "Nothing told candidate-1 apart from candidate-2; it is taken because it is the first.",
+        "They made the very same files: candidate-1, candidate-2.",
+    )
+
+
+def test_that_none_is_good_enough_is_said_plainly_with_what_stands_against_each() -> None:
+    view = _view(none_good())
+    assert view.headline.startswith("None is good enough. ")
+    assert view.tone == "bad"
+    assert view.subtitle.startswith("winner: candidate-2: tests say reject")
+    assert _contest(none_good()).said == ("None is good enough, so nothing is taken.",)
+
+
+def test_work_that_is_not_in_the_result_is_in_the_headline_by_name() -> None:
+    view = _view(split(CONFLICT))
+    assert view.headline.startswith("1 of 3 parts is not in the result: names.")
+    assert view.tone == "bad"
+    assert "names (shop/limits.py was changed by limits too)" in view.subtitle
+    assert _view(split()).headline.startswith("All of the work is in the result.")
+
+
+def test_a_worse_gate_than_landed_is_in_the_headline_too() -> None:
+    bad = msgspec.structs.replace(
+        split(CONFLICT), judged=(msgspec.structs.replace(BROKEN, candidate="result"),)
+    )
+    assert _view(bad).headline.startswith("Failed: accept, tests, findings, landed.")
+
+
+def test_where_every_agent_was_refused_the_providers_words_are_the_headline() -> None:
+    refused = Contest(failed=(("candidate-1", "claude: 401 invalid x-api-key"),
+                              ("candidate-2", "claude: 401 invalid x-api-key")))  # fmt: skip
+    view = _view(refused, status="failed", change=None)
+    assert view.headline == "No agent came to an end: claude: 401 invalid x-api-key."
+    mixed = msgspec.structs.replace(
+        refused, failed=refused.failed[:1], attempted=(left_nothing(2, "timed_out", "30 min"),)
+    )
+    assert _view(mixed, status="failed").headline == (
+        "No agent came to an end. candidate-2: 30 min; candidate-1: claude: 401 invalid x-api-key."
+    )
+
+
+def test_a_run_that_failed_though_an_agent_did_its_work_is_not_told_as_a_refusal() -> None:
+    assert _view(contest(ranking=None), status="failed").headline == "The run ended as failed."
+
+
+def test_without_a_ranking_nothing_is_taken() -> None:
+    view = _view(contest(ranking=None))
+    assert (view.headline, view.tone) == ("Nothing was ranked, so nothing is taken.", "unsure")
+
+
+# Trust -----------------------------------------------------------------------------------------
+
+
+def test_what_was_run_on_the_winner_is_what_is_trusted() -> None:
+    trust = _view(contest()).trust
+    assert "tests of candidate-1: 214 run, none broken" in trust.good
+    assert "pytest -k limit passes, and does not without the change" in trust.good
+    assert "NOT confined while they worked: candidate-5" in trust.doubts
+    assert "candidate-3 did what it may not: It moved main from bbbbbbb to 3333333" in trust.doubts
+    assert "every agent was confined" in _view(tied()).trust.good
+
+
+@pytest.mark.parametrize(
+    ("accepted", "doubt"),
+    [
+        (Accepted("c", True, on_base=True), "c passes without the change too, so it proves"),
+        (Accepted("c", None, reason="no such program"), "c could not be run (no such program)"),
+    ],
+)
+def test_a_predicate_that_proves_nothing_is_a_doubt(accepted: Accepted, doubt: str) -> None:
+    told = contest(judged=(judged(1, accepted=(accepted,)),))
+    assert any(each.startswith(doubt) for each in _view(told).trust.doubts)
+
+
+def test_a_winner_whose_tests_nobody_ran_is_a_doubt() -> None:
+    told = contest(judged=(judged(1, gate=Gated("incomplete", tests=None), accepted=()),))
+    view = _view(told, gates=("winner", "tests", "findings"))
+    assert "tests of candidate-1: not known" in view.trust.doubts
+    assert "no predicate was given, so nothing shows that it does what was asked" in (
+        view.trust.doubts
+    )
+    assert view.tone == "unsure"
+
+
+def test_what_the_gate_could_not_look_at_is_named() -> None:
+    told = contest(failed=(), judged=(judged(1, gate=Gated("incomplete", unseen=("ruff died",))),))
+    assert [(each.what, each.why) for each in _view(told).not_looked_at] == [
+        ("the gate on candidate-1", "ruff died")
+    ]
+
+
+def test_of_what_nobody_judged_nothing_is_said_to_be_whole() -> None:
+    view = _view(contest(judged=(), failed=()))
+    assert view.nothing_left_out == "No result was looked at, so what was left out is not known."
+
+
+# The candidates --------------------------------------------------------------------------------
+
+
+def test_each_candidate_is_named_for_what_it_did() -> None:
+    told = {each.candidate: (each.standing, each.told) for each in _contest(contest()).candidates}
+    assert told == {
+        "candidate-1": ("taken", "changed 1 file"),
+        "candidate-2": ("not_good", "changed 1 file"),
+        "candidate-3": ("out", "did what it may not: it moved the branch main"),
+        "candidate-4": ("out", "ran out of time: it was ended after 30 min"),
+        "candidate-5": ("out", "wrote more output than is read: it wrote more than 64 MiB"),
+        "candidate-6": ("out", "came to no end of its own: claude: 401 invalid x-api-key"),
+    }
+
+
+def test_the_best_come_first_and_those_without_a_place_follow_in_order() -> None:
+    order = (ranked(2, 1, True, "best"), ranked(1, 2, True, "second"))
+    told = contest(ranking=Ranking(order, "candidate-2", "It is best."))
+    names = [each.candidate for each in _contest(told).candidates]
+    assert names == [f"candidate-{n}" for n in (2, 1, 3, 4, 5, 6)]
+    assert [each.standing for each in _contest(told).candidates[:2]] == ["taken", "good"]
+
+
+def test_what_a_tool_does_not_report_is_not_a_nought() -> None:
+    view = _contest(contest())
+    assert (view.tokens, view.cost_microdollars, view.unreported) == (34_400, 41_000, 3)
+    line = _line(contest(), "candidate-3")
+    assert (line.tokens, line.cost_microdollars, line.cost) == (None, None, "not reported")
+    half = contest(attempted=(attempted(1, usage=Usage(5, None)),), failed=())
+    assert (_contest(half).tokens, _line(half, "candidate-1").tokens) == (None, None)
+    figures = {each.key: each.text for each in _view(half).figures}
+    assert (figures["tokens"], figures["cost"]) == ("not reported", "not reported")
+
+
+def test_how_an_attempt_went_on_is_told() -> None:
+    assert _line(contest(), "candidate-1").went == "in one go"
+    assert _line(contest(), "candidate-2").went == "started, then resumed its session"
+    assert _line(contest(), "candidate-4").went == "started, then started again"
+
+
+def test_what_held_an_agent_is_told_and_that_nothing_did() -> None:
+    assert _line(contest(), "candidate-1").held == HELD
+    assert (_line(contest(), "candidate-5").held, _line(contest(), "candidate-5").confined) == (
+        (), False,
+    )  # fmt: skip
+    assert "| held by" not in report_markdown(_view(contest()))
+    assert "- held by: **nothing**" in report_markdown(_view(contest()))
+
+
+def test_an_unjudged_result_has_no_figures_of_a_gate() -> None:
+    line = _line(contest(), "candidate-3")
+    assert (line.gate, line.new_total, line.broken_total, line.tests) == (None,) * 4
+    line = _line(contest(judged=(judged(1, gate=Gated("not_run")),)), "candidate-1")
+    assert (line.new_total, line.broken_total) == (None, None)
+
+
+def _running(*tasks: TaskFacts) -> RunView:
+    told = Contest(attempted=(attempted(1),), failed=())
+    return _view(told, status="running", tasks=tasks, change=None)
+
+
+def test_while_it_runs_those_that_wait_or_work_are_shown_beside_those_that_ended() -> None:
+    def task(number: int, status: str, **other: Any) -> TaskFacts:
+        name = f"candidate-{number}"
+        usual = TaskFacts(name, name, name, "attempt", status, None, 1, "implement",
+                          command=CLAUDE)  # fmt: skip
+        return msgspec.structs.replace(usual, **other)
+
+    view = _running(
+        task(1, "completed"), task(2, "running"), task(3, "queued", attempts=0),
+        task(4, "pending", reason="claude: 429 too many requests", until_ms=1_767_605_400_000),
+        task(5, "pending", reason="its worker died"),
+        task(6, "pending", attempts=0, of="candidate-1"),
+    )  # fmt: skip
+    assert view.contest is not None
+    told = {each.candidate: (each.standing, each.told) for each in view.contest.candidates}
+    assert told == {
+        "candidate-1": ("open", "changed 1 file"),
+        "candidate-2": ("under_way", "is at work"),
+        "candidate-3": ("under_way", "waits for its turn"),
+        "candidate-4": (
+            "under_way", "waits until 2026-01-05T09:30:00Z: claude: 429 too many requests",
+        ),
+        "candidate-5": ("under_way", "waits to be tried again: its worker died"),
+    }  # fmt: skip
+    assert view.contest.candidates[3].until == "2026-01-05T09:30:00Z"
+    assert set((view.gates or {}).values()) == {None}
+
+
+def test_a_second_go_is_a_candidate_where_it_was_needed_and_tells_of_the_first() -> None:
+    told = split()
+    again = attempted(4, task="again-names")
+    idle = left_nothing(5, "not_needed", "prices was merged", task="again-prices")
+    merged = msgspec.structs.replace(
+        told.integrated[1], landed=(msgspec.structs.replace(told.integrated[1].landed[0],
+                                                            task="again-names"),)
+    )  # fmt: skip
+    told = msgspec.structs.replace(
+        told, attempted=(*told.attempted, again, idle),
+        integrated=(told.integrated[0], merged),
+    )  # fmt: skip
+    facts = run_of(told)
+    tasks = (*facts.tasks, TaskFacts("again-names", "again", "names", "again", "completed", None,
+                                     1, "implement", of="names"))  # fmt: skip
+    view = view_of(msgspec.structs.replace(facts, tasks=tasks)).contest
+    assert view is not None
+    told_of = {each.candidate: each.standing for each in view.candidates}
+    assert told_of == {"result": "taken", "prices": "landed", "limits": "landed",
+                       "names": "landed", "again-names": "landed"}  # fmt: skip
+
+
+# What to type ----------------------------------------------------------------------------------
+
+
+def _commands(told: Contest, **other: Any) -> dict[str, str]:
+    return {each.does: each.command for each in _view(told, **other).commands}
+
+
+def test_the_commands_take_the_winner_or_another_good_one() -> None:
+    assert _commands(tied()) == {
+        "Show it": f"visionflow show run_contest {OUT}",
+        "Take it": f"visionflow apply run_contest {OUT}",
+        "Take candidate-2 instead": f"visionflow apply run_contest candidate-2 {OUT}",
+    }
+    dirty = _commands(tied(), dirty=True)
+    assert dirty["Take candidate-2 instead"].endswith(f"{OUT} --to-working-tree")
+
+
+def test_where_none_is_good_enough_taking_one_all_the_same_needs_force() -> None:
+    assert _commands(none_good()) == {
+        "Show it": f"visionflow show run_contest {OUT}",
+        "Take candidate-2 all the same": f"visionflow apply run_contest candidate-2 {OUT} --force",
+    }
+
+
+def test_unmerged_work_comes_with_the_command_that_recovers_it() -> None:
+    recover = f"visionflow workspace restore run_contest names {OUT}"
+    assert _contest(split(CONFLICT)).unmerged[0].recover == recover
+    assert _commands(split(CONFLICT))["See the work that is not in the result"] == (
+        f"visionflow workspace show run_contest {OUT}"
+    )
+    for face in _faces(_view(split(CONFLICT))).values():
+        assert recover in face
+        assert "shop/limits.py was changed by limits too" in face
+
+
+def test_parts_of_split_work_are_not_offered_one_by_one() -> None:
+    assert [each.take for each in _contest(split()).candidates] == [None] * 4
+
+
+# The faces -------------------------------------------------------------------------------------
+
+
+def _faces(view: RunView) -> dict[str, str]:
+    return {
+        "html": _Text(report_html(view)).text,
+        "markdown": re.sub(r"\\([\\`*_\[\]#|~>&<$@.])", r"\1", report_markdown(view)),
+        "terminal": "\n".join(_terminal(view)),
+    }
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_face_has_each_candidate_with_how_it_came_out(kind: str) -> None:
+    view = _view(KINDS[kind])
+    assert view.contest is not None
+    for name, face in _faces(view).items():
+        assert view.headline[:60] in face, name
+        for each in view.contest.candidates:
+            assert each.candidate in face, name
+            assert WORDS[each.standing] in face, name
+        for figure in view.figures:
+            if figure.key in ("candidates", "landed", "tokens", "cost"):
+                assert figure.text in face, (name, figure)
+
+
+def test_the_page_and_the_markdown_have_the_change_and_what_stands_against_it() -> None:
+    view = _view(contest())
+    faces = _faces(view)
+    for name in ("html", "markdown"):
+        for line in DIFF.splitlines():
+            assert line in faces[name], (name, line)
+        for each in (
+            "tests/test_prices.py::test_total fails now", "Do not use bare", "tests say reject",
+            "did not pass: it ended with 1", "It moved main from bbbbbbb to 3333333",
+            "I added limited().",
+        ):  # fmt: skip
+            assert each in faces[name], (name, each)
+
+
+def test_no_face_tells_of_tests_or_findings_of_a_review_that_nobody_made() -> None:
+    for face in _faces(_view(contest())).values():
+        assert "No tester reported" not in face
+        assert "No tool was run" not in face
+        assert "Findings gone with the patch" not in face
+        assert "no vote was needed" not in face
+
+
+def test_added_and_removed_lines_are_marked_in_the_page_and_keep_their_signs() -> None:
+    page = report_html(_view(contest()))
+    assert "<del>-# nothing yet\n</del>" in page
+    assert (
+        "<ins>+\n+\n+def limited(calls, allowed):\n+    return calls &gt;= allowed\n</ins>" in page
+    )
+    assert "<b>diff --git a/shop/limits.py b/shop/limits.py\n" in page
+    assert "<ins>+++ b/" not in page
+
+
+def test_every_header_of_a_table_says_what_it_is_of() -> None:
+    assert set(_Text(report_html(_view(contest()))).scopes) == {"col", "row"}
+
+
+def test_only_the_winners_change_is_open_where_there_are_many() -> None:
+    opened = re.findall(r'<details class="fold"( open)?><summary>Its change',
+                        report_html(_view(contest())))  # fmt: skip
+    assert opened == [" open", "", ""]
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_end_on_the_terminal_fits(kind: str) -> None:
+    view = _view(KINDS[kind])
+    lines = _terminal(view)
+    assert len(lines) <= LINES_MAX
+    own = [each.command for each in view.commands]
+    own += [each.recover or "" for each in ([] if view.contest is None else view.contest.unmerged)]
+    for line in lines:
+        assert len(line) <= WIDTH or any(each and each in line for each in own), line
+
+
+def test_of_fifty_candidates_the_terminal_shows_the_best_and_says_how_many_more() -> None:
+    many = contest(
+        attempted=tuple(attempted(n) for n in range(1, 51)), failed=(),
+        judged=tuple(judged(n) for n in range(1, 51)),
+        ranking=Ranking(tuple(ranked(n, n, True, "good") for n in range(1, 51)), "candidate-1",
+                        "It is the best."),
+        diffs={f"candidate-{n}": DIFF * 400 for n in range(1, 51)},
+    )  # fmt: skip
+    view = _view(many)
+    lines = _terminal(view)
+    assert "  and 43 more, in the report" in lines
+    assert len(lines) <= LINES_MAX
+    assert len(report_markdown(view)) < 90_000
+    assert len(report_html(view)) < 1_200_000
+    assert view.contest is not None
+    assert all(
+        each.diff is not None and each.diff.endswith("[cut here: the change goes on]\n")
+        for each in view.contest.candidates
+    )
+
+
+def test_the_json_is_whole_and_makes_the_same_faces_again() -> None:
+    view = _view(contest())
+    again = from_json(msgspec.json.decode(msgspec.json.encode(as_json(view))))
+    assert again == view
+    assert report_html(again) == report_html(view)
+
+
+def test_a_summary_of_an_older_release_has_no_contest() -> None:
+    stored = as_json(_view(contest()))
+    del stored["contest"]
+    assert from_json(stored).contest is None
+
+
+def test_ballots_of_each_are_kept_apart() -> None:
+    told = contest(judged=(judged(1, ballots=ballots(tests="approve", scope="abstain")), BROKEN))
+    cast = {each.candidate: [one.choice for one in each.ballots]
+            for each in _contest(told).candidates}  # fmt: skip
+    assert cast["candidate-1"] == ["approve", "abstain"]
+    assert cast["candidate-2"] == ["reject"] * 3
