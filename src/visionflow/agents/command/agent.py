@@ -10,6 +10,7 @@ import fcntl
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,24 @@ from visionflow.agents.command.before import Begun, begun
 from visionflow.agents.command.confining import Wish
 from visionflow.agents.command.going import Going, Went
 from visionflow.agents.command.home import drop_home
+from visionflow.agents.command.journal import journal_in
 from visionflow.agents.command.roles import roles_in
 from visionflow.agents.command.settings import CommandSettings
 from visionflow.agents.command.template import Template, missing_program, template_of
 from visionflow.agents.command.timing import Times
 from visionflow.agents.roles.ground import repository_of
-from visionflow.agents.roles.job import JobInput, job_input, restored, storable
+from visionflow.agents.roles.job import JobInput, job_input
 from visionflow.agents.roles.settings import read_settings
 from visionflow.agents.roles.tester import unknown_type
+from visionflow.agents.storing import restored, storable
 from visionflow.agents.task import Task
 from visionflow.agents.tools.text import one_line
 from visionflow.agents.workspace.candidates import Copy, make_copy
+from visionflow.agents.workspace.changes import entries
 from visionflow.agents.workspace.fence import fence
-from visionflow.agents.workspace.gathering import Gathered, gather
+from visionflow.agents.workspace.files import remove_tree
+from visionflow.agents.workspace.gathering import Gathered, gather, gather_aside
+from visionflow.agents.workspace.repository import PrivateRepository
 from visionflow.domain.errors import ConfigError, UsageError
 
 TASK_TYPES = ("implement",)
@@ -117,14 +123,14 @@ class CommandAgent(BaseAgent):
         given = storable(job)
         home = folder / "home"
         show = self._show
-        objects = (await repository_of(given)).path / "objects"
+        repository = await repository_of(given)
+        objects = repository.path / "objects"
         wish = Wish(
             template, settings, job, str(folder / "tree"), str(home), str(objects), begin.context
         )
 
         async def prepare(job: dict[str, Any], base: str) -> Any:
             show("making a copy of the workspace")
-            repository = await repository_of(job)
             return storable(
                 await make_copy(repository, folder / "tree", run=run, task=name, base=base)
             )
@@ -134,15 +140,16 @@ class CommandAgent(BaseAgent):
                 wish, folder, sandbox=lambda: self.context.sandbox, times=Times(task), lock=lock,
                 show=show,
             )  # fmt: skip
-            repository = await repository_of(storable(job))
             return storable(await going.went(repository, restored(copy, Copy)))
 
         async def look(copy: dict[str, Any]) -> Any:
             return storable(await asyncio.to_thread(fence, restored(copy, Copy)))
 
+        tops = {path.split(b"/")[0] for path in await entries(repository.path, begin.base)}
+
         async def keep(copy: dict[str, Any], goal: str, number: int) -> Any:
             show("keeping what it left")
-            repository = await repository_of(storable(job))
+            await asyncio.to_thread(_drop_notes, template, Path(copy["folder"]), tops)
             return storable(
                 await gather(repository, restored(copy, Copy), attempt=number, goal=goal)
             )
@@ -151,9 +158,10 @@ class CommandAgent(BaseAgent):
         copy = await self.step("prepare copy", prepare, given, begin.base)
         try:
             went = restored(await self.step("go", go, copy, template.given, begin.context), Went)
-        except PermanentFailure:
+        except PermanentFailure as error:
             await asyncio.to_thread(drop_home, home)
-            raise
+            left = await _set_aside(repository, restored(copy, Copy), folder, job.goal)
+            raise PermanentFailure(error.message + left, hint=error.hint) from error
         violations = restored(await self.step("fence", look, copy), tuple[Violation, ...])
         kept = restored(await self.step("gather", keep, copy, job.goal, went.number), Gathered)
         await asyncio.to_thread(drop_home, home)
@@ -182,6 +190,23 @@ class CommandAgent(BaseAgent):
 
     def _show(self, note: str) -> None:
         self.progress(None, note)
+
+
+async def _set_aside(repository: PrivateRepository, copy: Copy, folder: Path, goal: str) -> str:
+    """Keep what a go left that was refused; a sentence that says where, or nothing."""
+    last = journal_in(folder).last
+    if last is None or not Path(copy.folder).is_dir():
+        return ""
+    kept = await gather_aside(repository, copy, attempt=last.number, goal=goal)
+    return "" if kept.ref is None else f" What it had done is kept by {kept.ref}."
+
+
+def _drop_notes(template: Template, tree: Path, tops: set[bytes]) -> None:
+    """Remove what the tool keeps for itself at the top of a workspace, unless base has it."""
+    for entry in list(os.scandir(tree)):
+        own = any(fnmatch(entry.name, pattern) for pattern in template.profile.leaves)
+        if own and os.fsencode(entry.name) not in tops:
+            remove_tree(Path(entry.path))
 
 
 def _not_needed(name: str, template: Template, begin: Begun) -> Attempted:

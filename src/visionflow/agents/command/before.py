@@ -10,7 +10,8 @@ from typing import Any, cast
 import msgspec
 
 from visionflow.agents.candidates.values import Integrated, Sides, Unmerged
-from visionflow.agents.roles.job import JobInput, restored
+from visionflow.agents.roles.job import JobInput
+from visionflow.agents.storing import restored
 from visionflow.agents.workspace.changes import PATCH_OPTIONS, start_of
 from visionflow.agents.workspace.git import git
 from visionflow.agents.workspace.repository import PrivateRepository

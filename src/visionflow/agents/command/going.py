@@ -7,6 +7,7 @@ over, goes on with the session, or starts again once all that was there is kept.
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,6 @@ from visionflow.agents.command import ledger
 from visionflow.agents.command.confining import (
     Wish,
     command_of,
-    held_by,
     hiding_of,
     own_environment,
 )
@@ -30,15 +30,13 @@ from visionflow.agents.command.journal import (
     Go,
     How,
     Journal,
-    Refused,
     journal_in,
     write_journal,
 )
-from visionflow.agents.command.listening import Listener, Log
 from visionflow.agents.command.profiles import credentials_of
-from visionflow.agents.command.reading import reader_of
+from visionflow.agents.command.template import Template
 from visionflow.agents.command.timing import Times, backoff_ms, clock
-from visionflow.agents.tools.text import one_line
+from visionflow.agents.command.underway import WAIT_LONG_MS, Run
 from visionflow.agents.workspace.candidates import Copy, start_again
 from visionflow.agents.workspace.repository import PrivateRepository
 from visionflow.domain.errors import (
@@ -47,12 +45,11 @@ from visionflow.domain.errors import (
     UsageError,
     WorkspaceError,
 )
-from visionflow.ports.sandbox import Command, Completed, Sandbox
+from visionflow.ports.sandbox import Sandbox
 
-WAIT_LONG_MS = 10_000
-"""A wait that is known to be longer is not waited for with a tool running."""
-SAID_CHARS_MAX = 4_000
-_MESSAGE_CHARS_MAX = 500
+_INTERPRETERS = re.compile(
+    r"(?:python|pypy|node|deno|bun|npx|uvx?|ruby|perl|env|(?:ba|z|da)?sh)[0-9.]*"
+)
 
 
 class Went(msgspec.Struct, frozen=True):
@@ -90,10 +87,9 @@ class Going:
         self._times = times
         self._lock = lock
         self._show = show
+        self.tool = tool_of(wish.template)
         profile = wish.template.profile
-        word = os.path.basename(wish.template.words[0])
-        self.tool = profile.name if profile.program else word
-        key = profile.name if profile.program else f"script-{word}"
+        key = profile.name if profile.program else f"script-{self.tool}"
         self._governor = Governor(Path(wish.job.governor or folder.parent / "governor"), key)
         self._notes: list[str] = []
 
@@ -113,9 +109,11 @@ class Going:
             if last is not None:
                 goes_on = self._wish.template.profile.resumes and last.session is not None
                 how = "resumed" if goes_on else "started_again"
+                self._enter(last)
             self._refuse_beyond_limits()
             slot = await self._governor.slot(self._waiting, self._patience)
             try:
+                self._refuse_beyond_limits()
                 if how == "started_again" and last is not None:
                     self._show(f"{self.tool}: keeping what an earlier go left, and starting again")
                     goal = self._wish.job.goal
@@ -145,16 +143,19 @@ class Going:
         copies = self._copies()
         wall_ms = self._times.wall_ms(wish)
         try:
-            run = _Run(self, journal, go, env, copies)
+            hiding = hiding_of(wish, env, [each.name for each in copies])
+            run = Run(wish, self._folder, journal, go, hiding, self._doing)
+            self._doing("goes on with its session" if how == "resumed" else "started")
             locks = (self._lock, slot.descriptor)
             command = command_of(wish, env, session=session, wall_ms=wall_ms, locks=locks)
-            done = await run.done(command)
+            done = await run.done(self._sandbox(), command, self.tool)
             go = run.over(done, cut=wall_ms < self._times.usual_ms(wish))
         except (CommandNotStarted, ConfinementUnavailable, UsageError) as error:
             write_journal(self._folder, journal)
             raise PermanentFailure(error.message, hint=error.hint) from error
         finally:
             drop_copies(Path(wish.home), copies)
+        self._notes += run.notes
         assert go.ended is not None
         if how == "resumed" and run.stillborn and go.ended.refused is None:
             # The tool did not know its session any more: nothing was done, so it starts anew.
@@ -174,10 +175,13 @@ class Going:
         except OSError as error:
             raise WorkspaceError(f"The home {home} of an agent cannot be made: {error}.") from error
 
+    def _doing(self, note: str) -> None:
+        self._show(f"{self.tool}: {note}")
+
     def _enter(self, go: Go) -> None:
         """Put it into the run's ledger."""
-        assert go.ended is not None
-        line = ledger.Line(self._folder.name, go.number, self.tool, go.usage, go.ended.wall_ms)
+        wall_ms = go.ended.wall_ms if go.ended is not None else None
+        line = ledger.Line(self._folder.name, go.number, self.tool, go.usage, wall_ms)
         ledger.record(self._folder.parent, line)
         note = ledger.unheld(self._wish.job.bounds, go.usage, self.tool)
         if note is not None and note not in self._notes:
@@ -193,7 +197,7 @@ class Going:
             return
         if refused.permanent:
             raise PermanentFailure(
-                f"{self.tool} was refused for good: {refused.message}",
+                f"{self.tool} was refused for good: {_sentence(refused.message)}",
                 hint="Mend that, and start the task again.",
             )
         tries = 0
@@ -204,7 +208,7 @@ class Going:
         wait_ms = refused.wait_ms if refused.wait_ms is not None else backoff_ms(tries)
         self._governor.slow_down(slot, wait_ms)
         raise TryLater(
-            f"{self.tool} was asked for patience by its provider: {refused.message}",
+            f"{self.tool} was asked for patience by its provider: {_sentence(refused.message)}",
             wait_ms=wait_ms,
         )
 
@@ -258,140 +262,19 @@ class Going:
             notes=tuple(self._notes),
         )
 
-    # What `_Run` needs -----------------------------------------------------------------------
 
-    @property
-    def wish(self) -> Wish:
-        return self._wish
-
-    @property
-    def folder(self) -> Path:
-        return self._folder
-
-    @property
-    def sandbox(self) -> Sandbox:
-        return self._sandbox()
-
-    def show(self, note: str) -> None:
-        """Progress, with the tool's name before it."""
-        self._show(f"{self.tool}: {note}")
-
-    def remark(self, note: str) -> None:
-        """A note for the result."""
-        self._notes.append(note)
+def tool_of(template: Template) -> str:
+    """What people call it: the profile's name, or that of the program or script."""
+    if template.profile.program:
+        return template.profile.name
+    names = [os.path.basename(word) for word in template.words if not word.startswith(("-", "{"))]
+    own = (each for each in names if not _INTERPRETERS.fullmatch(each))
+    return next(own, names[0] if names else "script")
 
 
-class _Run:
-    """The tool under way: its output is listened to, and a refusal ends it at once."""
-
-    def __init__(
-        self,
-        going: Going,
-        journal: Journal,
-        go: Go,
-        env: dict[str, str],
-        copies: tuple[Copied, ...],
-    ) -> None:
-        self._going = going
-        self._journal = journal
-        self._go = go
-        self._refused = asyncio.Event()
-        hiding = hiding_of(going.wish, env, [each.name for each in copies])
-        self._hiding = hiding
-        bounds = going.wish.job.bounds
-        self._log = Log(going.folder / "output.log", bounds.output_bytes)
-        reader = reader_of(going.wish.template.profile)
-        self._listener = Listener(reader, hiding, self._log, show=going.show, on_heard=self._heard)
-        self.stillborn = False
-        """A session that it was to go on with is not there any more."""
-
-    async def done(self, command: Command) -> Completed | None:
-        """How the command ended; `None` where it was ended for a refusal."""
-        go = self._go
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(go.began_ms / 1000))
-        self._log.begin(f"go {go.number} of {self._going.tool}, {go.how} at {when}")
-        self._going.show("started" if go.how != "resumed" else "goes on with its session")
-        work = asyncio.ensure_future(self._going.sandbox.run(command, self._listener))
-        refusal = asyncio.ensure_future(self._refused.wait())
-        try:
-            await asyncio.wait({work, refusal}, return_when=asyncio.FIRST_COMPLETED)
-            if self._refused.is_set():
-                await _ended(work)
-                return None
-            return work.result()
-        finally:
-            refusal.cancel()
-            await _ended(work)
-            self._log.close()
-
-    def _heard(self) -> None:
-        reader = self._listener.reader
-        if reader.session is not None and reader.session != self._go.session:
-            self._save()
-        refusal = reader.refusal
-        if refusal is not None and (
-            refusal.kind == "permanent" or (refusal.wait_ms or 0) > WAIT_LONG_MS
-        ):
-            self._refused.set()
-
-    def _save(self) -> None:
-        """The tool's name of the conversation outlives us from here on."""
-        reader = self._listener.reader
-        self._go = msgspec.structs.replace(self._go, session=reader.session, usage=reader.usage)
-        write_journal(self._going.folder, self._journal.put(self._go))
-
-    def over(self, done: Completed | None, *, cut: bool) -> Go:
-        """What is kept of it; `cut`: it had less time than is usual."""
-        listener = self._listener
-        reader = listener.reader
-        listener.close(done.exit_code if done is not None else None)
-        if self._log.fault is not None:
-            self._going.remark(self._log.fault)
-        heard = reader.session
-        exit_code = done.exit_code if done is not None else None
-        refusal = reader.refusal
-        if exit_code == 0 or (done is not None and done.ended_by is not None):
-            refusal = None  # it got over it, or something else ended it
-        refused = None
-        if refusal is not None:
-            message = one_line(refusal.message)[:_MESSAGE_CHARS_MAX]
-            refused = Refused(refusal.kind == "permanent", message, refusal.wait_ms)
-        self.stillborn = exit_code not in (0, None) and heard is None
-        ended = Ended(
-            exit_code=exit_code,
-            ended_by=done.ended_by if done is not None else None,
-            wall_ms=done.wall_ms if done is not None else max(0, clock() - self._go.began_ms),
-            memory_peak_bytes=done.memory_peak_bytes if done is not None else None,
-            output_bytes=listener.size,
-            said=self._said(done),
-            held=held_by(done) if done is not None else (),
-            refused=refused,
-            run_over=cut and done is not None and done.ended_by == "wall_clock",
-        )
-        session = heard or self._go.session
-        return msgspec.structs.replace(self._go, session=session, usage=reader.usage, ended=ended)
-
-    def _said(self, done: Completed | None) -> str:
-        """The tool's last words; where it has none, the end of what it printed."""
-        said = self._listener.reader.said.strip()
-        if not said and done is not None:
-            said = self._hiding.text(done.stderr.strip() or done.stdout.strip())
-        return said[-SAID_CHARS_MAX:]
-
-
-async def _ended(work: asyncio.Future[Completed]) -> None:
-    """Cancel it and return when its processes are gone, also when cancelled meanwhile."""
-    work.cancel()
-    cancelled = False
-    while not work.done():
-        try:
-            await asyncio.wait({work})
-        except asyncio.CancelledError:
-            cancelled = True
-    if not work.cancelled():
-        work.exception()
-    if cancelled:
-        raise asyncio.CancelledError
+def _sentence(text: str) -> str:
+    """Somebody else's words with an end."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _at(at_ms: int) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from visionflow.agents.candidates.values import Usage
+from visionflow.agents.command.ledger import together
 
 FILE = "go.json"
 How = Literal["started", "resumed", "started_again", "adopted"]
@@ -76,17 +77,26 @@ class Journal(msgspec.Struct, frozen=True):
             found.extend("adopted" for _ in range(each.adopted))
         return tuple(found)
 
+    def used_in(self, session: str | None) -> Usage:
+        """What the goes of this conversation reported together; of none where it is `None`."""
+        if session is None:
+            return Usage()
+        return together(each.usage for each in self.goes if each.session == session)
+
     def put(self, go: Go) -> "Journal":
         """With this go in place of the one of its number, or added."""
         return Journal((*(each for each in self.goes if each.number != go.number), go))
 
 
 def journal_in(folder: Path) -> Journal:
-    """What was written; empty where nothing was, or where it cannot be read."""
+    """What was written; empty where nothing was."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=Journal)
-    except (OSError, msgspec.DecodeError):
+    except FileNotFoundError:
         return Journal()
+    except msgspec.DecodeError:
+        # Something was at work here, and nobody knows how far it came.
+        return Journal((Go(0, "started", 0),))
 
 
 def write_journal(folder: Path, journal: Journal) -> None:
