@@ -16,6 +16,7 @@ APPLY_EXAMPLES = """\
 Examples:
   visionflow apply run_1795855550167
   visionflow apply run_1795855550167 --to-working-tree
+  visionflow apply run_1795855550167 candidate-2
   git diff HEAD...visionflow/run_1795855550167
 """
 FILES_MAX = 10
@@ -23,6 +24,7 @@ FILES_MAX = 10
 
 def apply(
     name: Annotated[str, Parameter(name="RUN")],
+    candidate: Annotated[str | None, Parameter(name="CANDIDATE")] = None,
     /,
     *,
     out: Annotated[Path, Parameter(help="Where the folders of runs are.")] = DEFAULT_OUT,
@@ -34,16 +36,20 @@ def apply(
 ) -> int:
     """Bring the change that a run made into the repository it worked on, as a branch.
 
-    The branch is visionflow/RUN. Nothing is merged, pushed or checked out, and no branch that is
-    there is moved. A change that a gate or the reviewers' vote turned down needs --force.
+    The branch is visionflow/RUN, or visionflow/RUN-CANDIDATE. Nothing is merged, pushed or checked
+    out, and no branch that is there is moved. What a gate, the reviewers' vote or a judgement
+    turned down needs --force. A call that was killed is completed by the same call.
 
     Parameters
     ----------
     name
         The run's name, or how it begins.
+    candidate
+        Another than the one that the run takes, where several agents did the same: its task such
+        as candidate-2, how that begins, or its number. It may be taken before the run is over.
     to_working_tree
-        Change the files themselves instead, where each is as the run found it; the way for a
-        folder without git.
+        Change the files themselves instead, all or none, where each is as the run found it; the
+        way for a folder without git.
     force
         Bring it in although it was turned down.
     """
@@ -52,19 +58,39 @@ def apply(
     from visionflow.compose.applying import apply_run
     from visionflow.compose.job import find_run
 
-    applied = apply_run(find_run(out, name), to_working_tree=to_working_tree, force=force)
+    folder = find_run(out, name)
+    applied = apply_run(folder, candidate, to_working_tree=to_working_tree, force=force)
     if json:
-        print_json(_object(applied))
+        print_json(object_of(applied))
         return 0
     if applied.forced is not None:
         say(f"It was turned down, and is brought in all the same: {applied.forced}")
-    print("\n".join(_lines(applied)), flush=True)
-    if applied.brought.moved_on:
-        say("HEAD is another commit now than when the run began; the branch stands on the old one.")
+    print("\n".join(lines_of(applied)), flush=True)
+    for told in told_of(applied):
+        say(told)
     return 0
 
 
-def _object(applied: "Applied") -> dict[str, object]:
+def told_of(applied: "Applied") -> list[str]:
+    """What somebody has to know beside what was done."""
+    from visionflow.agents.tools.text import one_line
+
+    brought = applied.brought
+    told = list(applied.notes)
+    if brought.outward:
+        names = ", ".join(one_line(name, 100) for name in brought.outward[:FILES_MAX])
+        more = len(brought.outward) - FILES_MAX
+        rest = f" and {more} more" if more > 0 else ""
+        told.append(f"Links that lead out of the workspace or into its .git: {names}{rest}.")
+    if brought.moved_on:
+        told.append(
+            "HEAD is another commit now than when the run began; the branch stands on the old one."
+        )
+    return told
+
+
+def object_of(applied: "Applied") -> dict[str, object]:
+    """What `--json` prints."""
     brought = applied.brought
     return {
         "run": applied.run,
@@ -78,10 +104,13 @@ def _object(applied: "Applied") -> dict[str, object]:
         "already": brought.already,
         "head_moved": brought.moved_on,
         "forced": applied.forced,
+        "candidate": applied.candidate,
+        "links_out": list(brought.outward),
+        "notes": list(applied.notes),
     }
 
 
-def _lines(applied: "Applied") -> list[str]:
+def lines_of(applied: "Applied") -> list[str]:
     """What was done, and the commands that go on from there."""
     from visionflow.agents.report.commands import quoted
     from visionflow.agents.tools.text import one_line

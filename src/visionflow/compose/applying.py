@@ -1,32 +1,40 @@
 """Applies a run's change: reads what became of it from the run's log, then brings it in.
 
-Whether it may be brought in is decided here, by the gates and the vote of the run; how, in
+Whether it may be brought in is decided by `choosing`; how, in
 `visionflow.agents.workspace.applying`. Nothing is printed: that is the command line's.
 """
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 import msgspec
 
 from visionflow.adapters.files import FileBlobs
-from visionflow.agents.report.commands import run_command
+from visionflow.adapters.lock import acquire, owner
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.workspace import PrivateRepository
 from visionflow.agents.workspace.applying import Brought, bring_branch, change_files
+from visionflow.agents.workspace.changes import extent, start_of
+from visionflow.agents.workspace.journal import read_journal
+from visionflow.agents.workspace.merging import is_ancestor
+from visionflow.compose.choosing import Chosen, NotAccepted, choose, objection
 from visionflow.compose.job.events import story_in
-from visionflow.compose.job.exits import ExitCode
-from visionflow.compose.job.folder import FINISHED, RunFolder
+from visionflow.compose.job.folder import RunFolder
 from visionflow.compose.job.outputs import facts_of
-from visionflow.domain.errors import Refused, UnknownId
+from visionflow.domain.errors import Refused, StoreInUse, UnknownId
 
-
-class NotAccepted(Refused):
-    """A gate or the vote did not let the change through, and nobody insisted."""
-
-    code: ClassVar[str] = "not_accepted"
-    status: ClassVar[int] = ExitCode.GATE_FAILED
+__all__ = [
+    "Applied",
+    "NotAccepted",
+    "apply_run",
+    "applying",
+    "facts_in",
+    "objection",
+    "repository_in",
+    "standing_on",
+]
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -40,73 +48,118 @@ class Applied(msgspec.Struct, frozen=True):
     deletions: int
     forced: str | None = None
     """What stood against it, where somebody insisted."""
+    candidate: str | None = None
+    """The task whose work it is, where several worked on the same."""
+    notes: tuple[str, ...] = ()
 
 
-def apply_run(folder: RunFolder, *, to_working_tree: bool = False, force: bool = False) -> Applied:
-    """Bring the change of a finished run into the folder that it worked on.
+def apply_run(
+    folder: RunFolder,
+    candidate: str | None = None,
+    *,
+    to_working_tree: bool = False,
+    force: bool = False,
+) -> Applied:
+    """Bring the change of a run into the folder that it worked on: what a finished run takes, or a
+    candidate by its name, which may be taken as soon as it is finished itself.
 
     Raises:
         Refused: the run is not over or made no change, or it does not fit what is there now.
-        NotAccepted: a gate failed or the vote went against it, without `force`.
+        UnknownId: no candidate, or more than one, is of that name.
+        NotAccepted: a gate failed, the vote went against it, or the candidate was not judged good,
+            without `force`.
+        StoreInUse: another call is applying this run.
         WorkspaceError: the folder cannot be read or written.
     """
     facts = facts_in(folder)
-    against = objection(facts)
-    change = facts.change
-    assert change is not None and change.tip is not None
-    if against is not None and not force:
+    chosen = choose(facts, candidate)
+    if chosen.against is not None and not force:
+        what = "The change" if chosen.candidate is None else chosen.candidate
+        where = "changes.patch" if chosen.candidate is None else "report.html"
         raise NotAccepted(
-            f"The change of {facts.run} was not accepted: {against}",
-            hint="Look at it in changes.patch; --force brings it in all the same.",
+            f"{what} of {facts.run} was not accepted: {chosen.against}",
+            hint=f"Look at it in {where}; --force brings it in all the same.",
         )
-    repository = PrivateRepository.opened(folder.state / "repository")
-    if repository is None:
-        raise Refused(f"The repository of {facts.run} is gone from {folder.state}.")
-    source = Path(facts.workspace)
+    repository = repository_in(folder)
+    with applying(folder):
+        if to_working_tree:
+            _see_no_other_half(folder, facts.workspace)
+        return asyncio.run(_apply(repository, facts, chosen, to_working_tree))
+
+
+async def _apply(
+    repository: PrivateRepository, facts: RunFacts, chosen: Chosen, to_working_tree: bool
+) -> Applied:
+    source, tip = Path(facts.workspace), chosen.tip
+    base = await standing_on(repository, chosen.base, tip)
+    size = await extent(repository.path, base, tip)
     if to_working_tree:
-        work = change_files(repository, source, change.base, change.tip)
+        brought = await change_files(repository, source, base, tip)
     else:
-        work = bring_branch(repository, source, facts.run, change.base, change.tip)
+        by_name = f"{facts.run}-{chosen.candidate}" if chosen.by_name else facts.run
+        brought = await bring_branch(repository, source, by_name, base, tip)
     return Applied(
-        facts.run, facts.workspace, asyncio.run(work), change.insertions,
-        change.deletions, against,
+        facts.run, facts.workspace, brought, size.insertions, size.deletions, chosen.against,
+        chosen.candidate, (*chosen.notes, *brought.notes),
     )  # fmt: skip
 
 
-def objection(facts: RunFacts) -> str | None:
-    """What stands against bringing a run's change in; `None` where nothing does.
+async def standing_on(repository: PrivateRepository, base: str, tip: str) -> str:
+    """What a change is brought from: the workspace as it was found, where the change stands on
+    that. Work that began on the work of others comes with theirs, as the user has neither."""
+    start = await start_of(repository)
+    return start if await is_ancestor(repository.path, start, tip) else base
+
+
+def repository_in(folder: RunFolder) -> PrivateRepository:
+    """The private repository of a run.
 
     Raises:
-        Refused: there is no change that could be brought in.
+        Refused: it is not there.
     """
-    change, vote = facts.change, facts.vote
-    if facts.status not in FINISHED:
-        raise Refused(
-            f"The run {facts.run} is not over: it is {facts.status}.",
-            hint=f"Go on with it: {run_command('run --resume', facts)}",
-        )
-    if change is None:
-        raise Refused(
-            f"The run {facts.run} made no change: its playbook ({facts.playbook or 'none'}) has no "
-            "coder, or the coder did not come to an end.",
-            hint='The playbooks fix and audit have one: visionflow run "Fix the findings".',
-        )
-    if change.outcome == "rejected" and change.tip is not None:
-        return f"{change.reason or 'a gate failed'}."
-    if change.outcome != "changed" or change.tip is None:
-        raise Refused(
-            f"The run {facts.run} made no change: {change.reason or change.outcome}.",
-            hint="There is nothing to apply.",
-        )
-    failed = sorted(name for name, passed in change.gates.items() if passed is False)
-    if failed:
-        return f"its gates failed: {', '.join(failed)}."
-    if vote is not None and vote.decision != "approved":
-        against = [each for each in vote.ballots if each.choice == "reject"]
-        reasons = "; ".join(f"{each.member}: {each.reason}" for each in against)
-        how = vote.decision or "left open"
-        return f"the reviewers' vote on it was {how}" + (f" ({reasons})." if reasons else ".")
-    return None
+    repository = PrivateRepository.opened(folder.state / "repository")
+    if repository is None:
+        raise Refused(f"The repository of {folder.run} is gone from {folder.state}.")
+    return repository
+
+
+@contextmanager
+def applying(folder: RunFolder) -> Generator[None]:
+    """Be the only one that brings something out of this run.
+
+    Raises:
+        StoreInUse: another process is.
+    """
+    path = folder.state / "apply.lock"
+    try:
+        lock = acquire(path)
+    except StoreInUse as error:
+        who = owner(path)
+        raise StoreInUse(
+            f"The run {folder.run} is being applied by "
+            f"{'another process' if who is None else f'process {who.pid}'}.",
+            hint="Try again when that has ended.",
+        ) from error
+    with lock:
+        yield
+
+
+def _see_no_other_half(folder: RunFolder, workspace: str) -> None:
+    """See that no apply of another run was killed in the same files.
+
+    Raises:
+        Refused: one was.
+    """
+    for place in sorted(folder.path.parent.glob("*/state/repository")):
+        run = place.parent.parent
+        if run == folder.path:
+            continue
+        journal = read_journal(place)
+        if journal is not None and journal.way == "files" and journal.source == workspace:
+            raise Refused(
+                f"An apply of {run.name} was killed half way in {workspace}, or is under way.",
+                hint="Give that command again, which finishes it; nothing was changed.",
+            )
 
 
 def facts_in(folder: RunFolder) -> RunFacts:
