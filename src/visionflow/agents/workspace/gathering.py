@@ -21,7 +21,7 @@ from visionflow.domain.errors import WorkspaceError
 from .changes import Entry, altered, entries, extent, time_of
 from .fence import Copy, start_in
 from .git import git
-from .keeping import Told, keep, ref_of, told_of
+from .keeping import Told, drop, keep, name_in_ref, ref_of, told_of
 from .owncommits import OwnCommits, one_line, own_commits
 from .repository import PrivateRepository
 from .scan import JUNK, Found, Notes, Walk, folders_of
@@ -54,37 +54,37 @@ class Gathered(msgspec.Struct, frozen=True):
 async def gather(repository: PrivateRepository, copy: Copy, *, attempt: int, goal: str) -> Gathered:
     """Keep what is in the copy now by the task's ref. Nothing may run in the copy any more.
 
-    What another attempt had kept by that ref is kept on, by a ref of that attempt.
+    Whatever else that ref named is kept on, by a ref of the attempt that it is of.
 
     Raises:
         WorkspaceError: the copy is not there, git failed, or the disk is full. The ref is then as
             it was.
     """
-    there = await finished_by(repository, copy.run, copy.task)
-    if there is not None and there.attempt != attempt:
-        await _set_aside(repository, copy.task, there)
-        there = None
-    made = await _gathered(repository, copy, attempt, goal, ref_of(copy.task))
-    if made.tip is None and there is not None:
-        await _set_aside(repository, copy.task, there)
-    return made
+    made = await _gathered(repository, copy, attempt, goal)
+    before = await finished_by(repository, copy.run, copy.task)
+    if before is not None and before.tip != made.tip:
+        await _set_aside(repository, copy.task, before)
+    if made.tip is None:
+        return made
+    ref = await keep(repository, copy.task, made.tip)
+    await drop(repository, _building(copy.task))
+    return msgspec.structs.replace(made, ref=ref)
 
 
 async def gather_aside(
     repository: PrivateRepository, copy: Copy, *, attempt: int, goal: str
 ) -> Gathered:
-    """The same for work that is not gone on with: by the ref of this attempt, the one that left it.
+    """The same for work that is not gone on with: by a ref of this attempt, the one that left it.
 
     From then on the task has nothing that an attempt finished.
 
     Raises:
         WorkspaceError: as `gather`.
     """
-    made = await _gathered(repository, copy, attempt, goal, ref_of(copy.task, attempt))
-    there = await finished_by(repository, copy.run, copy.task)
-    if there is not None:
-        await _set_aside(repository, copy.task, there)
-    return made
+    made = await gather(repository, copy, attempt=attempt, goal=goal)
+    if made.tip is None:
+        return made
+    return msgspec.structs.replace(made, ref=await _set_aside(repository, copy.task, made))
 
 
 async def finished_by(repository: PrivateRepository, run: str, task: str) -> Gathered | None:
@@ -94,9 +94,8 @@ async def finished_by(repository: PrivateRepository, run: str, task: str) -> Gat
         WorkspaceError: git failed.
     """
     ref = ref_of(task)
-    listed = await git(repository.path, "for-each-ref", "--format=%(objectname)", ref)
-    commit = listed.decode("ascii").strip()
-    if not commit:
+    commit = await _named_by(repository, ref)
+    if commit is None:
         return None
     told = (await told_of(repository, [commit]))[commit]
     if (told.trailers.get("Run"), told.trailers.get("Task")) != (run, task):
@@ -104,16 +103,29 @@ async def finished_by(repository: PrivateRepository, run: str, task: str) -> Gat
     return await _told(repository, ref, told)
 
 
-async def _set_aside(repository: PrivateRepository, task: str, work: Gathered) -> None:
-    """Keep it by the ref of its attempt alone."""
+async def _set_aside(repository: PrivateRepository, task: str, work: Gathered) -> str:
+    """Keep it by a ref of its attempt alone; one that keeps other work already is left to it."""
     assert work.tip is not None
-    await keep(repository, task, work.tip, work.attempt or 0)
-    await git(repository.path, "update-ref", "-d", ref_of(task), work.tip)
+    number = 1
+    while await _named_by(repository, ref_of(task, work.attempt or 0, number)) not in (
+        None, work.tip,
+    ):  # fmt: skip
+        number += 1
+    ref = await keep(repository, task, work.tip, work.attempt or 0, number)
+    await drop(repository, ref_of(task))
+    return ref
 
 
-async def _gathered(
-    repository: PrivateRepository, copy: Copy, attempt: int, goal: str, ref: str
-) -> Gathered:
+async def _named_by(repository: PrivateRepository, ref: str) -> str | None:
+    listed = await git(repository.path, "for-each-ref", "--format=%(objectname)", ref)
+    return listed.decode("ascii").strip() or None
+
+
+def _building(task: str) -> str:
+    return f"refs/visionflow/gathering/{name_in_ref(task)}"
+
+
+async def _gathered(repository: PrivateRepository, copy: Copy, attempt: int, goal: str) -> Gathered:
     folder, start, notes = Path(copy.folder), start_in(Path(copy.folder)), Notes()
     if start is None or not folder.is_dir() or folder.is_symlink():
         raise WorkspaceError(f"There is no working copy in {copy.folder} that could be gathered.")
@@ -138,12 +150,14 @@ async def _gathered(
         return Gathered(attempt=attempt, commits=own.count, notes=told)
     when = await time_of(repository.path, copy.base)
     message = _message(copy, attempt, goal, own)
-    commit = await write_change(repository.path, root, ref, copy.base, change, message, when, notes)
-    made = await _told(repository, ref, (await told_of(repository, [commit]))[commit])
+    commit = await write_change(
+        repository.path, root, _building(copy.task), copy.base, change, message, when, notes
+    )
+    made = await _told(repository, None, (await told_of(repository, [commit]))[commit])
     return msgspec.structs.replace(made, notes=told)
 
 
-async def _told(repository: PrivateRepository, ref: str, told: Told) -> Gathered:
+async def _told(repository: PrivateRepository, ref: str | None, told: Told) -> Gathered:
     """The commit as a value."""
     assert told.parent is not None
     differing = await altered(repository.path, told.parent, told.commit)

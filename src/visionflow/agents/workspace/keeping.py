@@ -1,8 +1,8 @@
 """Work that nobody may lose: refs in the private repository that keep it, and a bundle of them.
 
 Every piece of work of an agent is one commit, named by `refs/visionflow/kept/TASK`; what an attempt
-had left before its task was started again, by `refs/visionflow/kept/TASK.ATTEMPT`. Nothing deletes
-them.
+had left before its task was started again, by `refs/visionflow/kept/TASK.ATTEMPT`. No work that one
+of them named is ever without a name.
 """
 
 import os
@@ -76,24 +76,44 @@ def name_in_ref(name: str) -> str:
     return name.replace(".", "%2E")
 
 
-def ref_of(task: str, attempt: int | None = None) -> str:
-    """The ref that keeps a task's work, or what one attempt had left when it was started again."""
-    return f"{KEPT}{name_in_ref(task)}" + (f".{attempt}" if attempt is not None else "")
+def ref_of(task: str, attempt: int | None = None, number: int = 1) -> str:
+    """The ref that keeps a task's work, or what one attempt had left when it was started again.
+
+    `number`: which one of that attempt's, from 1.
+    """
+    ref = f"{KEPT}{name_in_ref(task)}"
+    if attempt is None:
+        return ref
+    return f"{ref}.{attempt}" if number == 1 else f"{ref}.{attempt}-{number}"
 
 
 async def keep(
-    repository: PrivateRepository, task: str, commit: str, attempt: int | None = None
+    repository: PrivateRepository,
+    task: str,
+    commit: str,
+    attempt: int | None = None,
+    number: int = 1,
 ) -> str:
-    """Name the commit by the task's ref, whatever that named before; returns the ref.
+    """Name the commit by `ref_of` these, whatever that named before; returns the ref.
 
     Raises:
         WorkspaceError: git failed, as on a full disk.
     """
-    ref = ref_of(task, attempt)
+    ref = ref_of(task, attempt, number)
     # One attempt at a time has a task: a lock there is that of a git that was killed.
     (repository.path / f"{ref}.lock").unlink(missing_ok=True)
     await git(repository.path, "update-ref", ref, commit)
     return ref
+
+
+async def drop(repository: PrivateRepository, ref: str) -> None:
+    """Forget a ref of one task's, whose commit another ref keeps.
+
+    Raises:
+        WorkspaceError: git failed.
+    """
+    (repository.path / f"{ref}.lock").unlink(missing_ok=True)
+    await git(repository.path, "update-ref", "-d", ref)
 
 
 async def kept(repository: PrivateRepository) -> tuple[Kept, ...]:
