@@ -23,6 +23,10 @@ _STATUS: dict[type[e.Event], TaskStatus] = {
 }
 
 
+VOTE = "vote"
+"""The id of the vote on the coder's change."""
+
+
 class VoteStory(msgspec.Struct):
     """A vote of the run."""
 
@@ -64,7 +68,8 @@ class Story:
         self.plan: PartStory | None = None
         """`None` until it is handed in."""
         self.parts: dict[str, PartStory] = {name: PartStory() for name in self.tasks}
-        self.vote: VoteStory | None = None
+        self.votes: dict[str, VoteStory] = {}
+        """By their ids."""
         self.agents: dict[str, str] = {}
         """Live agents and their workers."""
         self.failed_agents: dict[str, str] = {}
@@ -131,11 +136,11 @@ class Story:
             case e.SwarmClosed():
                 self.closed = True
             case e.VoteOpened():
-                self.vote = VoteStory(event.spec)
-            case e.BallotCast() if self.vote is not None:
-                self.vote.ballots = self.vote.ballots | {event.member: event}
-            case e.VoteDecided() if self.vote is not None:
-                self.vote.decision = event.decision
+                self.votes[event.spec.id] = VoteStory(event.spec)
+            case e.BallotCast() if (vote := self.votes.get(event.vote)) is not None:
+                vote.ballots = vote.ballots | {event.member: event}
+            case e.VoteDecided() if (vote := self.votes.get(event.vote)) is not None:
+                vote.decision = event.decision
             case _:
                 pass
 
@@ -170,9 +175,14 @@ class Story:
         return [name for name, task in self.tasks.items() if task.type == kind]
 
     @property
+    def vote(self) -> VoteStory | None:
+        """The vote on the coder's change."""
+        return self.votes.get(VOTE)
+
+    @property
     def vote_ended(self) -> bool:
         """Whether no vote is open."""
-        return self.vote is None or self.vote.decision is not None
+        return all(vote.decision is not None for vote in self.votes.values())
 
     def stranded(self) -> list[tuple[str, str]]:
         """(task, why) of parts that have not ended and whose agent will not come back."""

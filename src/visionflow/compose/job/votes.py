@@ -1,31 +1,40 @@
-"""The vote of a run: opened when the coder's change is there, fed with the reviewers' ballots.
+"""The votes of a run: opened when what is voted on is there, fed with the reviewers' ballots.
 
-A reviewer hands its ballot in as the result of a task; it counts when the log has it as a ballot.
-Each command has a fixed id, so that saying it again after a crash changes nothing.
+There is one on the coder's change, and one on each candidate that was judged. A reviewer hands its
+ballot in as the result of a task; it counts when the log has it as a ballot. Each command has a
+fixed id, so that saying it again after a crash changes nothing.
 """
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
+from visionflow.agents.candidates.values import Judged
 from visionflow.agents.evidence import Ballot, Change
 from visionflow.agents.evidence import Vote as VoteFacts
 from visionflow.agents.report.gathering import QUESTION
-from visionflow.compose.job.story import Story, VoteStory
+from visionflow.compose.job.story import VOTE, Story, VoteStory
 from visionflow.domain import commands as c
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import BlobMissing
 from visionflow.domain.tasks import Payload, TaskStatus
-from visionflow.domain.votes import Choice, VoteSpec
+from visionflow.domain.votes import Choice, Mechanism, VoteSpec
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack, unpack
 
-VOTE = "vote"
+T = TypeVar("T")
+REASON_CHARS_MAX = 2_000
+"""Of a ballot on a candidate; its judgement has all of it."""
 
 
 def due(story: Story, blobs: Blobs, now_ms: int) -> Iterator[AnyCommand]:
-    """What must be said of the vote now. Nothing of it is said of a vote that nobody needs."""
+    """What must be said of the votes now. Nothing of it is said of a vote that nobody needs."""
+    yield from _on_change(story, blobs, now_ms)
+    yield from _on_candidates(story, blobs, now_ms)
+
+
+def _on_change(story: Story, blobs: Blobs, now_ms: int) -> Iterator[AnyCommand]:
     voting = story.of_type("vote")
     if not voting or (story.vote is not None and story.vote.decision is not None):
         return
@@ -43,18 +52,57 @@ def due(story: Story, blobs: Blobs, now_ms: int) -> Iterator[AnyCommand]:
     for task, result in results.items():
         member, ballot = story.tasks[task].agent, _ballot(result)
         if ballot is not None and member not in story.vote.ballots:
-            yield _cast(member, ballot, now_ms, blobs)
+            yield _cast(VOTE, f"ballot-{member}", member, ballot, now_ms, blobs)
     if all(story.parts[task].ended for task in voting):
         yield c.CloseVote(
             now_ms=now_ms, command="close-vote", vote=VOTE, reason="no further ballot will come"
         )
 
 
-def _cast(member: str, ballot: Ballot, now_ms: int, blobs: Blobs) -> c.CastBallot:
+def _on_candidates(story: Story, blobs: Blobs, now_ms: int) -> Iterator[AnyCommand]:
+    """Each judgement brings all its ballots at once; the last of them decides. A ballot that
+    rejects is enough, whatever the others say: their evidence is of other kinds."""
+    for task in story.of_type("judge"):
+        judged = _read(_result(story, task, blobs), "judged", Judged)
+        if judged is None or judged.tip is None or not judged.ballots:
+            continue
+        name = vote_on(judged.candidate)
+        vote = story.votes.get(name)
+        if vote is None:
+            members = tuple(each.member for each in judged.ballots)
+            question = f"Is {judged.candidate} good enough to be taken?"
+            spec = VoteSpec(name, question, members, Mechanism.CONSENT, seats=True)
+            yield c.OpenVote(now_ms=now_ms, command=f"open-{name}", spec=spec)
+        elif vote.decision is None:
+            for ballot in judged.ballots:
+                if ballot.member not in vote.ballots:
+                    cut = msgspec.structs.replace(ballot, reason=ballot.reason[:REASON_CHARS_MAX])
+                    command = f"{name}-ballot-{ballot.member}"
+                    yield _cast(name, command, ballot.member, cut, now_ms, blobs)
+
+
+def vote_on(candidate: str) -> str:
+    """The id of the vote on a candidate."""
+    return f"{VOTE}-{candidate}"
+
+
+def candidate_votes(story: Story, blobs: Blobs) -> dict[str, VoteFacts]:
+    """The votes on candidates, by the candidate, as the log has them."""
+    told = {
+        name.removeprefix(vote_on("")): facts_of(vote, blobs)
+        for name, vote in story.votes.items()
+        if name.startswith(vote_on(""))
+    }
+    return {name: facts for name, facts in told.items() if facts is not None}
+
+
+def _cast(
+    vote: str, command: str, member: str, ballot: Ballot, now_ms: int, blobs: Blobs
+) -> c.CastBallot:
     return c.CastBallot(
         now_ms=now_ms,
-        command=f"ballot-{member}",
-        vote=VOTE,
+        command=command,
+        vote=vote,
         member=member,
         choice=Choice(ballot.choice),
         evidence=ballot.evidence,
@@ -103,9 +151,13 @@ def _needed(result: object) -> bool:
 
 
 def _ballot(result: object) -> Ballot | None:
-    found = cast("dict[str, Any]", result).get("ballot") if isinstance(result, dict) else None
+    return _read(result, "ballot", Ballot)
+
+
+def _read(result: object, key: str, kind: type[T]) -> T | None:
+    found = cast("dict[str, Any]", result).get(key) if isinstance(result, dict) else None
     try:
-        return None if found is None else msgspec.convert(found, Ballot)
+        return None if found is None else msgspec.convert(found, kind)
     except msgspec.ValidationError:
         return None
 
