@@ -75,6 +75,10 @@ def test_what_only_faults_bring_about_is_met(report: Report) -> None:
         assert report.counts.get(what, 0) > 10, what
 
 
+def test_attempts_that_are_throttled_are_met_often(report: Report) -> None:
+    assert report.counts["throttled attempts"] > SEEDS
+
+
 def found_seeds() -> list[dict[str, object]]:
     """The seeds that found a fault, newest last."""
     return tomllib.loads(FOUND.read_text(encoding="utf-8"))["seed"]

@@ -10,6 +10,7 @@ import pytest
 from orchestra import Bench, packed, run, spec, task, unpacked
 
 import visionflow.worker.executor as executor_module
+from visionflow.adapters.host_os import OsHost
 from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater
 from visionflow.agents.task import Task
 from visionflow.domain.limits import THROTTLE_MS_MAX
@@ -375,6 +376,31 @@ def test_hosting_twice_says_up_twice_and_dropping_ends_the_agent_and_its_work(
         assert all(down.ended for down in orchestrator.all(AgentDown))
         assert (tmp_path / "a1" / "stopped").read_text() == "yes"
         assert orchestrator.all(Failed) == [] and bench.session.held() == ()
+        await bench.stop()
+
+    run(body())
+
+
+def test_what_is_left_of_an_attempt_does_not_shrink_while_the_machine_sleeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours_ms = 8 * 3_600_000
+    wall = OsHost.now_ms
+
+    async def looking(task: Task) -> list[float | None]:
+        before = task.remaining_time
+        # The clock on the wall goes on during suspend; the one that measures attempts does not.
+        monkeypatch.setattr(OsHost, "now_ms", lambda host: wall(host) + hours_ms)
+        return [before, task.remaining_time]
+
+    async def body() -> None:
+        bench = Bench(tmp_path, {})
+        orchestrator = await bench.start_one(looking)
+        orchestrator.tell(task("t", timeout_ms=3_600_000))
+        result = await orchestrator.end_of("t")
+        assert isinstance(result, Result)
+        before, after = unpacked(result.value)
+        assert 0 < after <= before <= 3_600
         await bench.stop()
 
     run(body())

@@ -31,7 +31,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     dependencies: dict[str, Any] = {}
     """The results of the tasks that this one depends on, by their ids."""
     ends_at_ms: int | None = None
-    """Milliseconds since the epoch at which this attempt will be stopped."""
+    """Milliseconds since the epoch at which this attempt will be stopped, unless the machine sleeps
+    meanwhile: that time does not count."""
+    left_ms: Callable[[], int] | None = None
+    """How many milliseconds are left until then, by the clock that the attempt is stopped by."""
     now_ms: Callable[[], int] | None = None
 
     @property
@@ -66,10 +69,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
         `None` where there is neither a limit nor a deadline.
         """
-        ends = [end for end in (self.ends_at_ms, self.deadline_ms) if end is not None]
-        if not ends or self.now_ms is None:
-            return None
-        return max(0, min(ends) - self.now_ms()) / 1000
+        left: list[int] = []
+        if self.left_ms is not None:
+            left.append(self.left_ms())
+        if self.now_ms is not None:
+            own = self.ends_at_ms if self.left_ms is None else None
+            ends = (end for end in (own, self.deadline_ms) if end is not None)
+            left.extend(end - self.now_ms() for end in ends)
+        return max(0, min(left)) / 1000 if left else None
 
     def to_dict(self) -> dict[str, Any]:
         """The task as maps, lists, strings and numbers."""

@@ -19,6 +19,9 @@ Fact = dict[str, Any]
 
 ENDED = frozenset({"completed", "failed", "cancelled", "dead_letter"})
 OPEN = frozenset({"assigned", "running"})
+THROTTLES_MAX = 64
+"""Waits of one task without a finished step in between."""
+THROTTLE_MS_MAX = 3_600_000
 COUNTED = frozenset({"error", "timeout", "permanent", "resource_exhaustion"})
 """Ends of attempts that are the task's own doing."""
 
@@ -125,7 +128,9 @@ class TaskLine:
         self.failures: list[tuple[int, str]] = []
         """(attempt, kind) of those without a result."""
         self.since_step: Counter[str] = Counter()
-        """Kinds of lost attempts since the last finished step."""
+        """Kinds of attempts without a result since the last finished step."""
+        self.waits: dict[int, int] = {}
+        """By attempt that was throttled: how long after that the next may begin, in ms."""
         self.retry_at_ms: int | None = None
         self.cancelling = False
         self.phases: list[tuple[str, list[str], int]] = []
@@ -309,6 +314,8 @@ class LogCheck:
                 task.round.append(event["kind"])
                 task.since_step[event["kind"]] += 1
                 task.retry_at_ms = event.get("retry_at_ms")
+                if event["kind"] == "throttled":
+                    self._throttled(task, name)
                 self._release(task, name)
             case "task_queued":
                 if task.retry_at_ms is not None and self._until_ms < task.retry_at_ms:
@@ -335,6 +342,16 @@ class LogCheck:
                 task.cancelling = True
             case _:
                 pass
+
+    def _throttled(self, task: TaskLine, name: str) -> None:
+        count, until_ms = task.since_step["throttled"], task.retry_at_ms
+        if count > THROTTLES_MAX:
+            self._wrong(f"task {name} is asked to wait for the {count}th time without a step")
+        if until_ms is None:
+            return
+        task.waits[task.attempt] = until_ms - self.at_ms
+        if until_ms > self._until_ms + THROTTLE_MS_MAX:
+            self._wrong(f"task {name} waits {until_ms - self.at_ms} ms, which is too long")
 
     def _failed(self, task: TaskLine) -> None:
         deadline_ms = task.spec.get("deadline_ms")

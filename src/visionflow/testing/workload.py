@@ -31,14 +31,22 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     fails: int = 0
     """So many first attempts end as `how` says."""
     how: str = "error"
-    """`error`, `permanent`, `hang` (until the wall-clock limit) or `crash` (of the process)."""
+    """`error`, `permanent`, `throttled` (for `wait_ms`), `hang` (until the wall-clock limit) or
+    `crash` (of the process)."""
     steps: int = 0
     notes: bool = False
     large: bool = False
+    wait_ms: int = 0
+    """Of one that is throttled: how long it asks to wait."""
 
     def outcome(self, attempt: int) -> str:
         """How this attempt ends when nothing else happens: `ok`, or `how`."""
         return "ok" if attempt > self.fails else self.how
+
+    @property
+    def may_end_badly(self) -> bool:
+        """Whether it may fail by itself."""
+        return self.fails > 0 and self.how != "throttled"
 
 
 class Action(NamedTuple):
@@ -76,6 +84,10 @@ class _Maker:
         self.random = random.Random(seed)
         self.plans = random.Random(f"plans of {seed}")
         """For what plans have beside tasks, so that the tasks of a seed stay what they are."""
+        self.throttles = random.Random(f"throttles of {seed}")
+        self.throttled = self.throttles.choice((0.0, 0.0, 0.05, 0.2))
+        """Which share of the tasks that would go well is asked for patience first. In half of the
+        seeds none is, so that those stay what they are."""
         self.staying = staying
         """So many agents stay to the end."""
         self.span_ms = span_ms
@@ -176,6 +188,17 @@ class _Maker:
             number, ms, fails, how, steps, notes=self.chance(0.1), large=self.chance(0.03)
         )
 
+    def patient(self, script: Script) -> Script:
+        """The same, or one that is throttled at first: more often than it might fail."""
+        if script.fails or self.throttles.random() >= self.throttled:
+            return script
+        return msgspec.structs.replace(
+            script,
+            fails=self.throttles.randint(1, 6),
+            how="throttled",
+            wait_ms=self.throttles.choice((0, 50, 400, 3_000)),
+        )
+
     def spec(self, at_ms: int, parent: str | None = None, phase: str | None = None) -> TaskSpec:
         """One task with its script."""
         chance, name = self.random, self.name("task")
@@ -183,7 +206,7 @@ class _Maker:
         backoff = chance.choice((Backoff.EXPONENTIAL, Backoff.EXPONENTIAL, Backoff.LINEAR))
         backoff = Backoff.NONE if self.chance(0.1) else backoff
         policy = RetryPolicy(backoff, chance.randint(1, 3), chance.choice((20, 100, 400)))
-        script = self.scripts[name] = self.script(quick, policy.attempts_max)
+        script = self.scripts[name] = self.patient(self.script(quick, policy.attempts_max))
         wanted = (QUICK,) if quick else chance.choice((("python",), ("testing",), EVERYTHING[:2]))
         if self.chance(0.2) and not quick:
             wanted = ()
@@ -246,7 +269,7 @@ class _Maker:
                 needs=(blocking,),
                 refusals=("not_blocked", "unknown_task"),
             )
-        elif self.scripts[name].fails and not spec.depends_on and self.chance(0.3):
+        elif self.scripts[name].may_end_badly and not spec.depends_on and self.chance(0.3):
             self.retried[name] = self.act(
                 later_ms + 6_000,
                 lambda now, i: c.RetryTask(now_ms=now, command=i, task=name),

@@ -201,6 +201,15 @@ class RunningAttempt:
             if not waiting.done():
                 waiting.set_result(accepted)
 
+    def left_ms(self) -> int:
+        """How many milliseconds are left until its wall-clock limit, by the clock that measures it;
+        that one stands still while the machine sleeps. From any thread."""
+        began = self.started_at
+        if began is None:
+            return self.dispatch.timeout_ms
+        spent_ms = (self._surroundings.in_loop().time() - began) * 1_000
+        return max(0, round(self.dispatch.timeout_ms - spent_ms))
+
     # How it runs and ends --------------------------------------------------------------------
 
     def input(self) -> Task:
@@ -226,6 +235,7 @@ class RunningAttempt:
             attempt=dispatch.attempt,
             dependencies={task: values.load(p, blobs) for task, p in dispatch.dependencies},
             ends_at_ms=now() + dispatch.timeout_ms,
+            left_ms=self.left_ms,
             now_ms=now,
         )
 

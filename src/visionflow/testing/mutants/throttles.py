@@ -64,4 +64,26 @@ MUTANTS = (
         "tests/runtime/test_sessions.py::"
         "test_how_long_a_throttled_attempt_is_to_wait_arrives_in_the_log",
     ),
+    Mutant(
+        "whoever is asked for patience asks again at once",
+        "engine/decide/attempts.py",
+        "return None, now_ms + throttle_ms(asked_ms, entropy)",
+        "return None, now_ms",
+        "tests/simulator/ranges.py::test_seeds_of_a_range_are_clean[20]",
+    ),
+    Mutant(
+        "a throttled attempt is judged by the retry policy",
+        "engine/decide/attempts.py",
+        "if kind is FailureKind.THROTTLED:",
+        "if kind is FailureKind.THROTTLED and entropy < 0:",
+        "tests/simulator/ranges.py::test_seeds_of_a_range_are_clean[20]",
+    ),
+    Mutant(
+        "what is left of an attempt shrinks while the machine sleeps",
+        "worker/attempt.py",
+        "            left_ms=self.left_ms,\n",
+        "",
+        "tests/worker/test_executor.py::"
+        "test_what_is_left_of_an_attempt_does_not_shrink_while_the_machine_sleeps",
+    ),
 )

@@ -131,6 +131,7 @@ def _result(seed: int, agents: int, tasks: int, world: World, faults: Faults) ->
     counts["mailbox full"] = world.client.full
     counts["failed appends"] = world.disk.failed
     counts["records"] = check.records
+    counts["throttled attempts"] = sum(len(task.waits) for task in check.tasks.values())
     counts["orchestrators"] = len(world.lives)
     counts["workers"] = len(world.workers)
     moves = {

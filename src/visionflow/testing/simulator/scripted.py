@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from visionflow.agents.base import BaseAgent, PermanentFailure
+from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater
 from visionflow.agents.task import Task
 from visionflow.testing.simulator.kernel import Process
 from visionflow.testing.simulator.witness import Witness
@@ -40,11 +40,14 @@ class Stage:
 
         Raises:
             PermanentFailure: so it says.
+            TryLater: so it says.
             RuntimeError: so it says.
         """
         outcome = script.outcome(task.attempt)
         if outcome == "permanent":
             raise PermanentFailure("the script says so")
+        if outcome == "throttled":
+            raise TryLater("the script says so", wait_ms=script.wait_ms)
         if outcome != "ok":
             raise RuntimeError("the script says so")
         given = sum(value["number"] for value in task.dependencies.values())

@@ -87,8 +87,13 @@ class Verdict:
     def _attempts(self, name: str, task: TaskLine, script: Script) -> Iterator[str]:
         for attempt, kind in task.failures:
             outcome = script.outcome(attempt)
-            if kind in ("error", "permanent") and outcome != kind:
+            if kind in ("error", "permanent", "throttled") and outcome != kind:
                 yield f"attempt {attempt} of {name} ends with {kind}, its script says {outcome}"
+            if kind == "throttled" and task.waits.get(attempt, script.wait_ms) < script.wait_ms:
+                yield (
+                    f"attempt {attempt} of {name} asks for {script.wait_ms} ms and the task waits "
+                    f"{task.waits[attempt]} ms"
+                )
             if kind == "timeout" and outcome != "hang" and not self._blames:
                 if task.spec.get("deadline_ms") is None:
                     yield f"attempt {attempt} of {name} runs out of time: {outcome}"
