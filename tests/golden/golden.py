@@ -11,8 +11,8 @@ What comes before the next release and brings events of its own gets a further l
 version, `<version>-<what>.log`: those that stand here are never written again.
 
 `python -m tests.golden.golden write [WHAT [SEED]]` makes the files of the present version, of a
-world in which what they are for is met often; it never writes over any. `python -m tests.golden.golden restate` adds the hash of each older log under this
-version.
+world in which what they are for is met often; it never writes over any.
+`python -m tests.golden.golden restate` adds the hash of each older log under this version.
 """
 
 import json
