@@ -1,6 +1,7 @@
 """Plans of work that is split over agents: waves by the files they touch, and a merge queue."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from visionflow.agents.candidates.overlap import meet, overlap
 from visionflow.agents.candidates.planning import code_plan
 from visionflow.agents.candidates.splitting import expected_by, waves, with_queue
 from visionflow.agents.plans import Plan, PlanPhase, PlanTask
+from visionflow.compose.job.planfile import plan_text, read_plan
 
 
 def work(name: str, *files: str, command: str = "agent {goal}") -> PlanTask:
@@ -268,3 +270,18 @@ def test_a_plan_that_cannot_run_so_is_told_why(task: PlanTask, told: str) -> Non
 def test_work_of_coding_agents_belongs_to_their_playbook() -> None:
     faults = Plan("g", "fix", "w", (), (), (PlanPhase("p", (work("api"),)),)).faults()
     assert any("only the playbook code" in fault for fault in faults)
+
+
+def test_the_plan_of_the_documentation_becomes_what_it_says(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "merge-queue.md"
+    text = page.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    place = tmp_path / "plan.yaml"
+    place.write_text(text, encoding="utf-8")
+    whole = with_queue(read_plan(place).plan)
+    assert whole.faults() == []
+    assert [[task.id for task in phase.tasks] for phase in whole.phases[:5]] == [
+        ["limits", "prices"], ["integrate-build-1"], ["again-limits", "again-prices"],
+        ["integrate-again-build-1"], ["api"],
+    ]  # fmt: skip
+    place.write_text(plan_text(whole, str(tmp_path)), encoding="utf-8")
+    assert read_plan(place).plan == whole

@@ -64,7 +64,7 @@ class _Integrating:
         unmerged = (*found.unmerged, *gone, *done.unmerged)
         result = msgspec.structs.replace(done, unmerged=unmerged)
         told = await self._agent.step(
-            "name the branch", conclude, self._given, storable(result), _tips(found)
+            "name the branch", conclude, self._given, storable(result), _tips(found, works)
         )
         return {
             "integrated": told, "snapshot": repository.snapshot, "notes": [], "warnings": [],
@@ -191,10 +191,8 @@ async def _works(
     return works, tuple(gone)
 
 
-def _tips(found: Taking) -> dict[str, tuple[str, str]]:
-    return {
-        name: (each.task, each.tip) for name, each in found.works.items() if each.tip is not None
-    }
+def _tips(found: Taking, works: dict[str, Work]) -> dict[str, tuple[str, str]]:
+    return {name: (found.works[name].task, work.commit) for name, work in works.items()}
 
 
 def _named(done: Queued, found: Taking) -> tuple[Unmerged, ...]:
