@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import msgspec
 
+from visionflow.agents.candidates.ranking import RESULT
 from visionflow.agents.candidates.values import Attempted, Contest, Judged
 from visionflow.agents.report.commands import candidate_command, run_command
-from visionflow.agents.report.contest_gates import RESULT, judged_of, unmerged_of
+from visionflow.agents.report.contest_gates import judged_of, unmerged_of
 from visionflow.agents.report.facts import RunFacts
 from visionflow.agents.tools.text import one_line
 from visionflow.compose.job.exits import ExitCode
