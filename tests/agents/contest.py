@@ -5,6 +5,7 @@ roles that judge and rank them. The gate, git and the sandbox are the real ones.
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,16 @@ QUICK = {"timeout": 240}
 class Arena:
     """A run's folder over the sample."""
 
-    def __init__(self, tmp_path: Path, accept: tuple[str, ...] = (ACCEPT,)) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        accept: tuple[str, ...] = (ACCEPT,),
+        altered: Callable[[Path], Path] = lambda folder: folder,
+    ) -> None:
+        """`altered`: makes another workspace of the sample."""
         self.tmp = tmp_path
         self.accept = accept
-        self.source = make_sample(tmp_path / "shop")
+        self.source = altered(make_sample(tmp_path / "shop"))
         self.state = tmp_path / "state"
         self.results: dict[str, Any] = {}
         self.opened = asyncio.run(PrivateRepository.create(self.state / "repository", self.source))
@@ -57,9 +64,15 @@ class Arena:
         self.results[name] = {"attempted": storable(made), "notes": [], "warnings": []}
         return made
 
-    async def _commit(self, name: str, actions: str) -> tuple[str, c.Extent]:
-        path = self.opened.path
-        folder = await lay_out(path, self.base, self.tmp / "work" / name)
+    def commit(self, name: str, actions: str, onto: str) -> str:
+        """A commit with what the scripted agent leaves on another one."""
+        return asyncio.run(self._commit(name, actions, onto))[0]
+
+    async def _commit(
+        self, name: str, actions: str, onto: str | None = None
+    ) -> tuple[str, c.Extent]:
+        path, onto = self.opened.path, onto or self.base
+        folder = await lay_out(path, onto, self.tmp / "work" / name)
         done = await asyncio.to_thread(
             subprocess.run, [sys.executable, str(AGENT), actions], cwd=folder, capture_output=True
         )
@@ -74,10 +87,10 @@ class Arena:
                 ("DATE", "1700000000 +0000"),
             )
         }
-        made = await git(path, "commit-tree", tree, "-p", self.base, "-m", name, extra=who)
+        made = await git(path, "commit-tree", tree, "-p", onto, "-m", name, extra=who)
         tip = made.decode().strip()
         await git(path, "update-ref", f"refs/visionflow/kept/{name}", tip)
-        return tip, await c.extent(path, self.base, tip)
+        return tip, await c.extent(path, onto, tip)
 
     def given(self, task: str, **more: Any) -> dict[str, Any]:
         """The input of a task of the plan."""

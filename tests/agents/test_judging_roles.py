@@ -1,6 +1,8 @@
 """Candidates are judged on their commit: by the gate, by the predicates, in a vote on evidence."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,9 @@ from contest import Arena, choices, reason
 from role_work import Attempt, Killed
 from unconfined import RefusingSandbox
 
-from tests.coding.sample import ACCEPT
-from visionflow.agents.candidates.values import Violation
+from tests.coding.sample import ACCEPT, run_git
+from visionflow.agents.candidates.values import Integrated, Landed, Unmerged, Violation
+from visionflow.agents.roles.job import storable
 
 CODING = pytest.mark.acceptance("coding-agents")
 APPROVED = {"tests": "abstain", "findings": "approve", "accept": "approve", "scope": "approve"}
@@ -160,3 +163,84 @@ def test_two_that_made_the_same_files_are_named_and_the_cheaper_one_is_taken(
     ranking, _ = arena.rank()
     assert ranking.same == (("candidate-1", "candidate-2"),)
     assert ranking.winner == "candidate-2"
+
+
+def in_sha256(folder: Path) -> Path:
+    shutil.rmtree(folder / ".git")
+    run_git(folder, "init", "--quiet", "--object-format=sha256")
+    run_git(folder, "add", "--all")
+    run_git(folder, "commit", "--quiet", "-m", "the shop")
+    return folder
+
+
+def without_git(folder: Path) -> Path:
+    shutil.rmtree(folder / ".git")
+    return folder
+
+
+def edited(folder: Path) -> Path:
+    (folder / "README.md").write_text("# a shop that nobody committed\n")
+    return folder
+
+
+def shallow(folder: Path) -> Path:
+    run_git(folder, "commit", "--quiet", "--allow-empty", "-m", "another")
+    run_git(folder.parent, "clone", "--quiet", "--depth=1", f"file://{folder}", "cut")
+    return folder.parent / "cut"
+
+
+@CODING
+@pytest.mark.parametrize("altered", [in_sha256, without_git, edited, shallow])
+def test_whatever_the_workspace_is_kept_in_its_candidates_are_judged(
+    tmp_path: Path, altered: Callable[[Path], Path]
+) -> None:
+    arena = Arena(tmp_path, altered=altered)
+    arena.attempt("candidate-1", "good,writes:build/out.txt=x")
+    judged = arena.judge("candidate-1")
+    assert choices(judged) == {**APPROVED, "tests": "approve"}  # any test may read a data file
+    assert judged.gate is not None and judged.gate.verdict == "clean"
+    ranking, change = arena.rank()
+    assert (ranking.winner, change.base) == ("candidate-1", arena.base)
+    assert change.files == ("build/out.txt", "shop/limits.py")
+
+
+@CODING
+def test_work_split_over_agents_is_judged_and_taken_as_one_and_what_is_missing_is_named(
+    tmp_path: Path,
+) -> None:
+    arena = Arena(tmp_path)
+    api = arena.commit("api", "good", arena.base)
+    cli = arena.commit("cli", "writes:shop/cli.py=N = 1", api)
+    lost = Unmerged("web", "conflict", "both changed README.md")
+    merges = (
+        Integrated(arena.base, api, (Landed("api", api),), (lost,)),
+        Integrated(api, cli, (Landed("cli", cli),), (lost,)),
+    )
+    for number, each in enumerate(merges):
+        arena.results[f"integrate-{number}"] = {"integrated": storable(each)}
+    judged = arena.judge(None)
+    assert (judged.candidate, judged.tip) == ("result", cli)
+    assert choices(judged) == APPROVED
+    ranking, change = arena.rank()
+    assert (ranking.winner, ranking.unmerged) == ("result", (lost,))
+    assert (change.base, change.tip) == (arena.base, cli)
+    assert [(each.title, each.files) for each in change.commits] == [
+        ("api", ("shop/limits.py",)), ("cli", ("shop/cli.py",)),
+    ]  # fmt: skip
+
+
+@CODING
+def test_what_is_said_to_have_landed_and_is_not_in_the_result_is_unmerged(tmp_path: Path) -> None:
+    arena = Arena(tmp_path)
+    api = arena.commit("api", "good", arena.base)
+    web = arena.commit("web", "writes:shop/web.py=N = 1", arena.base)
+    claims = (Landed("api", api), Landed("web", web))
+    arena.results["integrate"] = {"integrated": storable(Integrated(arena.base, api, claims))}
+    arena.results["judge"] = {
+        "judged": {"candidate": "result", "tip": api, "gate": {"verdict": "clean"}}
+    }
+    ranking, change = arena.rank()
+    assert ranking.winner == "result"
+    assert [(each.task, each.reason) for each in ranking.unmerged] == [("web", "failed")]
+    assert "is no ancestor of the result" in ranking.unmerged[0].message
+    assert [each.title for each in change.commits] == ["api"]

@@ -17,7 +17,6 @@ from visionflow.agents.candidates.values import (
     Integrated,
     Judged,
     Landed,
-    Ranking,
     Unmerged,
 )
 from visionflow.agents.evidence import Change, FixCommit
@@ -52,13 +51,20 @@ async def decide(given: dict[str, Any], results: Mapping[str, object]) -> Any:
     judged = values_in(results, "judged", Judged)
     merges = in_order(values_in(results, "integrated", Integrated))
     found = rank(attempted, judged, merges, await _trees(repository, attempted))
+    landed: tuple[Landed, ...] = ()
     if merges:
-        found = await _confirmed(repository, found, merges)
+        landed, lost = await _confirmed(repository, merges)
+        found = msgspec.structs.replace(found, unmerged=(*found.unmerged, *lost))
     if found.winner is None:
         outcome = "rejected" if found.order else "could_not_run"
         change = Change(outcome, found.why, base=_base(attempted, merges))
     else:
-        change = await _taken(repository, job, found, attempted, judged, merges)
+        base = _base(attempted, merges)
+        if found.winner != RESULT:
+            base = next(each.base for each in attempted if each.task == found.winner)
+        verdict = next(each for each in judged if each.candidate == found.winner)
+        change = await _taken(repository, job, verdict, base, landed)
+        change = msgspec.structs.replace(change, notes=(found.why,))
     return {
         "ranking": storable(found),
         "change": storable(change),
@@ -82,18 +88,20 @@ async def _id(repository: Path, name: str) -> str:
     return found.decode("ascii").strip()
 
 
-async def _confirmed(repository: Path, found: Ranking, merges: tuple[Integrated, ...]) -> Ranking:
-    """The ranking with what is said to have landed and is no ancestor of the result as unmerged."""
+async def _confirmed(
+    repository: Path, merges: tuple[Integrated, ...]
+) -> tuple[tuple[Landed, ...], tuple[Unmerged, ...]]:
+    """What landed, and what is said to have landed and is no ancestor of the result."""
     tip = merges[-1].tip
-    lost = [
-        Unmerged(
-            one.task, "failed",
-            f"its commit {one.commit[:12]} is no ancestor of the result {tip[:12]}",
-        )
-        for one in _landed(merges)
-        if not await _is_ancestor(repository, one.commit, tip)
-    ]  # fmt: skip
-    return msgspec.structs.replace(found, unmerged=(*found.unmerged, *lost))
+    landed: list[Landed] = []
+    lost: list[Unmerged] = []
+    for one in (one for each in merges for one in each.landed):
+        if await _is_ancestor(repository, one.commit, tip):
+            landed.append(one)
+        else:
+            why = f"its commit {one.commit[:12]} is no ancestor of the result {tip[:12]}"
+            lost.append(Unmerged(one.task, "failed", why))
+    return tuple(landed), tuple(lost)
 
 
 async def _is_ancestor(repository: Path, commit: str, tip: str) -> bool:
@@ -104,10 +112,6 @@ async def _is_ancestor(repository: Path, commit: str, tip: str) -> bool:
     return True
 
 
-def _landed(merges: tuple[Integrated, ...]) -> tuple[Landed, ...]:
-    return tuple(one for each in merges for one in each.landed)
-
-
 def _base(attempted: tuple[Attempted, ...], merges: tuple[Integrated, ...]) -> str:
     if merges:
         return merges[0].base
@@ -115,24 +119,15 @@ def _base(attempted: tuple[Attempted, ...], merges: tuple[Integrated, ...]) -> s
 
 
 async def _taken(
-    repository: Path,
-    job: JobInput,
-    found: Ranking,
-    attempted: tuple[Attempted, ...],
-    judged: tuple[Judged, ...],
-    merges: tuple[Integrated, ...],
+    repository: Path, job: JobInput, verdict: Judged, base: str, landed: tuple[Landed, ...]
 ) -> Change:
-    """The winner as a change that can be applied."""
-    verdict = next(each for each in judged if each.candidate == found.winner)
-    base = _base(attempted, merges)
-    if found.winner != RESULT:
-        base = next(each.base for each in attempted if each.task == found.winner)
+    """The winner as a change that can be applied. `landed`: of split work its commits."""
     tip = verdict.tip
     assert tip is not None
     if not await _is_ancestor(repository, base, tip):
         raise WorkspaceError(
-            f"{found.winner} cannot be taken: its commit {tip[:12]} is not in the run's private "
-            f"repository on {base[:12]}."
+            f"{verdict.candidate} cannot be taken: its commit {tip[:12]} is not in the run's "
+            f"private repository on {base[:12]}."
         )
     text = await patch(repository, base, tip)
     if job.patch is not None:
@@ -144,35 +139,32 @@ async def _taken(
         base=base,
         branch=await name_branch(repository, job.run or "run", tip),
         tip=tip,
-        commits=await _commits(repository, job, tip, files, merges),
+        commits=await _commits(repository, job, tip, files, landed),
         files=files,
         insertions=size.insertions,
         deletions=size.deletions,
         patch_sha256=hashlib.sha256(text).hexdigest(),
         gates={"tests": ballots.get(TESTS), "findings": ballots.get(FINDINGS)},
         new=verdict.gate.new if verdict.gate is not None else (),
-        notes=(found.why,),
     )
 
 
 async def _commits(
-    repository: Path,
-    job: JobInput,
-    tip: str,
-    files: tuple[str, ...],
-    merges: tuple[Integrated, ...],
+    repository: Path, job: JobInput, tip: str, files: tuple[str, ...], landed: tuple[Landed, ...]
 ) -> tuple[FixCommit, ...]:
-    if not merges:
+    if not landed:
         return (FixCommit(RULE, _title(job.goal), tip, files, 0),)
     return tuple(
         [
-            FixCommit(
-                RULE, one.task, one.commit,
-                await _files(repository, f"{one.commit}^", one.commit), 0,
-            )
-            for one in _landed(merges)
+            FixCommit(RULE, each.task, each.commit, await _own(repository, each.commit), 0)
+            for each in landed
         ]
-    )  # fmt: skip
+    )
+
+
+async def _own(repository: Path, commit: str) -> tuple[str, ...]:
+    """The files that differ from the commit's parent."""
+    return await _files(repository, f"{commit}^", commit)
 
 
 async def _files(repository: Path, before: str, after: str) -> tuple[str, ...]:
