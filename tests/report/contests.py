@@ -127,7 +127,7 @@ def contest(**other: Any) -> Contest:
         ranking=Ranking(
             (ranked(1, 1, True, "the gate is clean", "its predicate proves something"),
              ranked(2, 2, False, "tests/test_prices.py::test_total fails with it")),
-            "candidate-1", "It alone is good enough.",
+            "candidate-1", "candidate-1 is the only one of 2 that nobody objects to.",
         ),
         diffs={"candidate-1": DIFF, "candidate-2": DIFF, "candidate-3": DIFF},
     )  # fmt: skip
@@ -142,7 +142,7 @@ def tied() -> Contest:
         judged=(judged(1), judged(2)),
         ranking=Ranking(
             (ranked(1, 1, True, "the gate is clean"), ranked(2, 1, True, "the gate is clean")),
-            "candidate-1", "The first of two that nothing tells apart.",
+            "candidate-1", "Nothing that was measured tells them apart; candidate-1 is the first.",
             tied=("candidate-2",), same=(("candidate-1", "candidate-2"),),
         ),
     )  # fmt: skip
@@ -154,7 +154,7 @@ def none_good() -> Contest:
         attempted=(attempted(2),), failed=(), judged=(BROKEN,),
         ranking=Ranking(
             (ranked(2, 1, False, "tests/test_prices.py::test_total fails with it"),), None,
-            "The best of them, candidate-2, breaks a test.",
+            "candidate-2 is not good enough: tests: a test is broken.",
         ),
         diffs={"candidate-2": DIFF},
     )  # fmt: skip
@@ -185,7 +185,7 @@ def split(*unmerged: Unmerged) -> Contest:
         ),
         ranking=Ranking(
             (Ranked("result", 1, True, ("the gate is clean",)),), "result",
-            "It is good enough.", unmerged=unmerged,
+            "Nobody objects to result.", unmerged=unmerged,
         ),
         split=True,
         diffs={"result": DIFF, **dict.fromkeys(names, DIFF)},

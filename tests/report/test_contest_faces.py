@@ -79,12 +79,14 @@ class _Text(HTMLParser):
 
 def test_the_winner_and_why_are_the_headline() -> None:
     view = _view(contest())
-    assert (view.headline, view.tone) == ("candidate-1 is taken. It alone is good enough.", "good")
+    assert (view.headline, view.tone) == (
+        "candidate-1 is taken: the only one of 2 that nobody objects to.", "good",
+    )  # fmt: skip
 
 
 def test_a_tie_is_said_plainly() -> None:
     view = _view(tied())
-    assert "candidate-1 is taken, but nothing told it apart from candidate-2." in view.headline
+    assert view.headline == "candidate-1 is taken, but nothing told it apart from candidate-2."
     assert _contest(tied()).said == (
         "Nothing told candidate-1 apart from candidate-2; it is taken because it is the first.",
         "They made the very same files: candidate-1, candidate-2.",
@@ -93,10 +95,26 @@ def test_a_tie_is_said_plainly() -> None:
 
 def test_that_none_is_good_enough_is_said_plainly_with_what_stands_against_each() -> None:
     view = _view(none_good())
-    assert view.headline.startswith("None is good enough. ")
+    assert view.headline == "candidate-2 is not good enough: tests: a test is broken."
     assert view.tone == "bad"
     assert view.subtitle.startswith("winner: candidate-2: tests say reject")
     assert _contest(none_good()).said == ("None is good enough, so nothing is taken.",)
+
+
+@pytest.mark.parametrize(
+    ("ranking", "headline"),
+    [
+        (Ranking((ranked(2, 1, False),), None, "A test is broken."),
+         "None is good enough. A test is broken."),
+        (Ranking((), None, "There is nothing to choose from."),
+         "Nothing is taken. There is nothing to choose from."),
+    ],
+)  # fmt: skip
+def test_that_nothing_is_taken_is_said_however_the_ranking_puts_it(
+    ranking: Ranking, headline: str
+) -> None:
+    told = msgspec.structs.replace(none_good(), ranking=ranking)
+    assert _view(told).headline == headline
 
 
 def test_work_that_is_not_in_the_result_is_in_the_headline_by_name() -> None:
@@ -271,13 +289,14 @@ def test_while_it_runs_those_that_wait_or_work_are_shown_beside_those_that_ended
     assert set((view.gates or {}).values()) == {None}
 
 
-def test_a_second_go_is_a_candidate_where_it_was_needed_and_tells_of_the_first() -> None:
+@pytest.mark.parametrize("name", ["names", "again-names"])
+def test_a_second_go_is_a_candidate_where_it_was_needed_and_tells_of_the_first(name: str) -> None:
     told = split()
     again = attempted(4, task="again-names")
     idle = left_nothing(5, "not_needed", "prices was merged", task="again-prices")
     merged = msgspec.structs.replace(
         told.integrated[1], landed=(msgspec.structs.replace(told.integrated[1].landed[0],
-                                                            task="again-names"),)
+                                                            task=name),)
     )  # fmt: skip
     told = msgspec.structs.replace(
         told, attempted=(*told.attempted, again, idle),
@@ -289,6 +308,9 @@ def test_a_second_go_is_a_candidate_where_it_was_needed_and_tells_of_the_first()
     view = view_of(msgspec.structs.replace(facts, tasks=tasks)).contest
     assert view is not None
     told_of = {each.candidate: each.standing for each in view.candidates}
+    words = {each.candidate: each.told for each in view.candidates}
+    assert words["names"] == "changed 1 file; done once more as again-names"
+    assert words["again-names"] == "changed 1 file in its second go"
     assert told_of == {"result": "taken", "prices": "landed", "limits": "landed",
                        "names": "landed", "again-names": "landed"}  # fmt: skip
 
@@ -326,6 +348,17 @@ def test_unmerged_work_comes_with_the_command_that_recovers_it() -> None:
     for face in _faces(_view(split(CONFLICT))).values():
         assert recover in face
         assert "shop/limits.py was changed by limits too" in face
+
+
+def test_what_is_kept_of_a_second_go_is_recovered_by_its_own_name() -> None:
+    again = attempted(4, task="again-names", ref="refs/visionflow/kept/again-names")
+    told = split(msgspec.structs.replace(CONFLICT, ref=again.ref))
+    told = msgspec.structs.replace(told, attempted=(*told.attempted, again))
+    assert _contest(told).unmerged[0].recover == (
+        f"visionflow workspace restore run_contest again-names {OUT}"
+    )
+    lost = split(msgspec.structs.replace(CONFLICT, ref=None))
+    assert _contest(lost).unmerged[0].recover is None
 
 
 def test_parts_of_split_work_are_not_offered_one_by_one() -> None:

@@ -14,10 +14,9 @@
 
 from collections.abc import Callable, Mapping
 
+from visionflow.agents.candidates import ranking
 from visionflow.agents.candidates.values import Accepted, Contest, Judged, Unmerged
 
-RESULT = "result"
-"""The candidate's name that stands for the work of several agents together."""
 MEANS: Mapping[str, str] = {
     "winner": "a result was good enough to be taken",
     "accept": "every predicate held on what is taken, run by us in a fresh copy",
@@ -49,10 +48,10 @@ def accepted_of(contest: Contest) -> tuple[Accepted, ...]:
 
 def unmerged_of(contest: Contest) -> tuple[Unmerged, ...]:
     """Parts of split work that are not in the result as far as that is settled: by the ranking,
-    or where there is none by the last merge."""
+    or where there is none by all merges together."""
     if contest.ranking is not None:
         return contest.ranking.unmerged
-    return contest.integrated[-1].unmerged if contest.integrated else ()
+    return ranking.unmerged_of(contest.integrated)
 
 
 def _winner(contest: Contest) -> bool | None:

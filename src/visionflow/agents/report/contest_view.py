@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from visionflow.agents.candidates.ranking import RESULT, in_order
 from visionflow.agents.candidates.values import (
     DIFF_CHARS_MAX,
     Accepted,
@@ -18,7 +19,7 @@ from visionflow.agents.candidates.values import (
     Unmerged,
 )
 from visionflow.agents.report.commands import candidate_command, recover_command
-from visionflow.agents.report.contest_gates import RESULT, judged_of, unmerged_of
+from visionflow.agents.report.contest_gates import judged_of, unmerged_of
 from visionflow.agents.report.contest_values import (
     CandidateLine,
     ContestView,
@@ -118,6 +119,9 @@ class _Candidates:
         landed = {each.task for merged in contest.integrated for each in merged.landed}
         # What a second go brought in is in, whichever of the two names it goes by.
         self._landed = landed | {again[name] for name in landed & again.keys()}
+        self._first = again
+        ended = {each.task for each in contest.attempted if each.outcome != "not_needed"}
+        self._again = {first: name for name, first in again.items() if name in ended}
         self._unmerged = {each.task for each in unmerged_of(contest)}
         self._diff_max = min(DIFF_CHARS_MAX, DIFFS_CHARS_MAX // max(1, len(contest.diffs)))
 
@@ -144,7 +148,7 @@ class _Candidates:
 
     def _result(self) -> CandidateLine:
         """The work of several agents together."""
-        merged = self._contest.integrated
+        merged = in_order(self._contest.integrated)
         told = f"{plural(len(self._landed), 'part')} merged" if merged else "merged"
         return self._judged(
             RESULT,
@@ -199,7 +203,8 @@ class _Candidates:
     def _failed(self, name: str, task: TaskFacts | None, why: str) -> CandidateLine:
         agent = "" if task is None or task.command is None else self._teller.line(task.command)
         told = f"came to no end of its own: {self._teller.line(why, 600)}"
-        standing: Standing = "unmerged" if name in self._unmerged else "out"
+        left = self._first.get(name, name) in self._unmerged
+        standing: Standing = "unmerged" if left else "out"
         status = "failed" if task is None else task.status
         return CandidateLine(
             self._teller.line(name, _NAME_MAX), agent, standing, self._place(name), status, told,
@@ -266,17 +271,20 @@ class _Candidates:
         else:
             told = _OUTCOME[made.outcome]
             told += "" if made.reason is None else f": {self._teller.line(made.reason, 600)}"
-        again = "" if task is None or task.of is None else " in its second go"
-        return told + again
+        again = self._again.get(made.task)
+        if again is not None:
+            return f"{told}; done once more as {self._teller.line(again, _NAME_MAX)}"
+        return told + ("" if task is None or task.of is None else " in its second go")
 
     def _standing(self, name: str, out: bool) -> Standing:
         ranking = self._contest.ranking
         if ranking is not None and ranking.winner == name:
             return "taken"
         if self._contest.split and name != RESULT:
-            if name in self._unmerged:
+            first = self._first.get(name, name)
+            if first in self._unmerged:
                 return "unmerged"
-            return "landed" if name in self._landed else "out" if out else "open"
+            return "landed" if first in self._landed else "out" if out else "open"
         ranked = self._ranked.get(name)
         if ranked is not None and ranked.good:
             return "good"
@@ -342,6 +350,9 @@ def _total(*parts: int | None) -> int:
 
 
 def _unmerged(each: Unmerged, facts: RunFacts, teller: Teller) -> UnmergedLine:
+    made = () if facts.contest is None else facts.contest.attempted
+    # What is kept may be of the second go, which has a name of its own.
+    kept = next((one.task for one in made if one.ref == each.ref), each.task)
     return UnmergedLine(
         task=teller.line(each.task, _NAME_MAX),
         reason=each.reason,
@@ -351,5 +362,5 @@ def _unmerged(each: Unmerged, facts: RunFacts, teller: Teller) -> UnmergedLine:
             for side in each.conflicts[:_LISTED_MAX]
         ),
         ref=teller.maybe(each.ref),
-        recover=None if each.ref is None else recover_command(facts, each.task),
+        recover=None if each.ref is None else recover_command(facts, kept),
     )

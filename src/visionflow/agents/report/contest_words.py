@@ -5,9 +5,9 @@ it. What a gate's value is, `contest_gates` decides.
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from visionflow.agents.candidates.ranking import RESULT
 from visionflow.agents.candidates.values import Attempted, Contest, Judged, Ranking
 from visionflow.agents.report.contest_gates import (
-    RESULT,
     accepted_of,
     judged_of,
     unmerged_of,
@@ -41,14 +41,24 @@ def contest_headline(
         return "Nothing was ranked, so nothing is taken.", "unsure"
     why = teller.line(ranking.why, 400)
     if ranking.winner is None:
-        return f"None is good enough. {why}", "bad"
+        none = "None is good enough." if ranking.order else "Nothing is taken."
+        return (why if "good enough" in why else f"{none} {why}"), "bad"
     told = _taken(ranking, _missing(facts, contest, teller), teller)
     against = [name for name, value in gates.items() if value is False]
-    if against == ["landed"]:
-        return f"{told} {why}", "bad"
-    if against:
+    if against and against != ["landed"]:
         return f"Failed: {', '.join(against)}. {told}", "bad"
-    return f"{told} {why}", "unsure" if None in gates.values() else "good"
+    tone = "bad" if against else "unsure" if None in gates.values() else "good"
+    return _with_why(told, ranking, why), tone
+
+
+def _with_why(told: str, ranking: Ranking, why: str) -> str:
+    """Both as one saying, without the winner's name twice; a tie says already why."""
+    if ranking.tied:
+        return told
+    begins = f"{ranking.winner} is "
+    if told == f"{begins}taken." and why.startswith(begins):
+        return f"{begins}taken: {why[len(begins) :]}"
+    return f"{told} {why}"
 
 
 def _taken(ranking: Ranking, missing: str, teller: Teller) -> str:

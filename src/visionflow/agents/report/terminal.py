@@ -111,7 +111,8 @@ def _contest(contest: ContestView, paint: Paint, width: int) -> Iterator[str]:
     shown = contest.candidates[:_CANDIDATES_MAX]
     for each in shown:
         word = WORDS[each.standing]
-        why = "; ".join((each.told, *each.reasons[:2]))
+        reasons = () if each.standing in ("out", "unmerged") else each.reasons[:2]
+        why = "; ".join((each.told, *reasons))
         sizes = (each.insertions or 0, each.deletions or 0)
         lines = " (+{:,} -{:,})".format(*sizes) if any(sizes) else ""
         name = _cut(each.candidate, 30)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from visionflow.agents.candidates.ranking import RESULT, in_order
 from visionflow.agents.candidates.values import DIFF_CHARS_MAX, Contest
 from visionflow.agents.plans import Plan
-from visionflow.agents.report.contest_gates import RESULT
 from visionflow.agents.workspace.git import arguments, environment
 from visionflow.agents.workspace.repository import PrivateRepository
 from visionflow.compose.job.folder import RunFolder
@@ -82,7 +82,8 @@ def _changes(contest: Contest) -> list[tuple[str, str, str]]:
     """(name, base, tip) of each candidate that changed something, and of the merged result."""
     found = [(each.task, each.base, each.tip or "") for each in contest.attempted]
     if contest.integrated:
-        first, last = contest.integrated[0], contest.integrated[-1]
+        merges = in_order(contest.integrated)
+        first, last = merges[0], merges[-1]
         found.append((RESULT, first.base, last.tip))
     return [(name, base, tip) for name, base, tip in found if base and tip and base != tip]
 
