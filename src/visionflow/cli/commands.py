@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from visionflow.cli.agents import agents_app
 from visionflow.cli.answering import calls
 from visionflow.cli.applying import APPLY_EXAMPLES, apply
 from visionflow.cli.assisting import MCP_EXAMPLES, mcp
@@ -16,6 +17,7 @@ from visionflow.cli.demo import DEMO_EXAMPLES, demo
 from visionflow.cli.gating import GATE_EXAMPLES, gate
 from visionflow.cli.serving import SERVE_EXAMPLES, serve
 from visionflow.cli.tokens import token_app
+from visionflow.cli.workspaces import workspace_app
 from visionflow.domain.errors import UsageError
 
 DEFAULT_OUT = Path(".visionflow/runs")
@@ -86,6 +88,8 @@ def make_app() -> App:
     app.command(config, help_epilogue=CONFIG_EXAMPLES)
     app.command(token_app())
     app.command(audit_app())
+    app.command(agents_app())
+    app.command(workspace_app())
     app.command(runs, help_epilogue=RUNS_EXAMPLES)
     app.command(show, help_epilogue=SHOW_EXAMPLES)
     app.command(demo, help_epilogue=DEMO_EXAMPLES)

@@ -5,6 +5,7 @@ Ids are fixed, so that handing the same plan in again after a crash is the same 
 
 import msgspec
 
+from visionflow.agents.candidates.splitting import expected_by
 from visionflow.agents.evidence import Part
 from visionflow.agents.plans import Plan, PlanTask
 from visionflow.agents.roles.job import storable
@@ -123,6 +124,8 @@ def submission(
                 "bounds": storable(order.coding.bounds),
                 "governor": order.coding.governor,
             }
+        if task.type == "integrate":
+            given["expected"] = list(expected_by(plan, task.id))
         if task.type == "vote":
             change = next((t.id for _, t in plan.tasks() if t.type == "fix"), None)
             given |= {"change": change and names.task(change), "member": task.agent}
