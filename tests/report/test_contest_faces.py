@@ -188,6 +188,15 @@ def test_a_winner_whose_tests_nobody_ran_is_a_doubt() -> None:
     assert view.tone == "unsure"
 
 
+def test_where_no_test_was_run_none_is_said_to_be_broken_or_whole() -> None:
+    told = contest(judged=(judged(1, gate=Gated("clean", tests=0),
+                                  ballots=ballots(tests="abstain")),))  # fmt: skip
+    assert _line(told, "candidate-1").broken_total is None
+    trust = _view(told).trust
+    assert "tests of candidate-1: no test was run (tests say abstain)" in trust.doubts
+    assert (_view(told).gates or {})["tests"] is None
+
+
 def test_what_the_gate_could_not_look_at_is_named() -> None:
     told = contest(failed=(), judged=(judged(1, gate=Gated("incomplete", unseen=("ruff died",))),))
     assert [(each.what, each.why) for each in _view(told).not_looked_at] == [

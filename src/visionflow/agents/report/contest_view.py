@@ -261,7 +261,7 @@ class _Candidates:
             ),
             new_total=None if gate.verdict == "not_run" else len(gate.new),
             broken=tuple(path(each) for each in gone[:_LISTED_MAX]),
-            broken_total=None if gate.tests is None and not gone else len(gone),
+            broken_total=len(gone) if gate.tests or gone else None,
             tests=gate.tests,
         )
 

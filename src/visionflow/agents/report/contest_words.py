@@ -162,7 +162,9 @@ def _of_the_result(judged: Judged, teller: Teller) -> Iterator[tuple[str, Mark]]
         told = f"{len(gate.broken):,} broken, {len(gate.lost):,} gone"
         yield f"tests of {name}: {gate.tests:,} run, {told}", "bad"
     else:
-        told = "no test was run" if not gate.tests else f"{gate.tests:,} run, none broken"
+        whys = [each.reason for each in judged.ballots if each.evidence == "tests"]
+        why = f" ({teller.line('; '.join(whys), 160)})" if whys else ""
+        told = f"{gate.tests:,} run, none broken" if gate.tests else f"no test was run{why}"
         yield f"tests of {name}: {told}", "good" if gate.tests else "doubt"
     for each in judged.accepted:
         command = teller.line(each.command, 100)
