@@ -60,6 +60,9 @@ def words(at: At) -> Any:
     about += ["task_results"] if "result" in at.reply else []
     if text.split()[1:4] == ["queued", "tasks", "wait:"]:
         about = [str(len(waiting(swarm)))]
+    if text.split()[1:3] == ["waits", "until"]:
+        task = swarm.tasks[text.split()[0]]
+        return f"{task.spec.id} waits until {iso(task.retry_ms)}: {task.reason}"
     return text if any(word and word in text for word in about) else f"about one of {about}"
 
 

@@ -103,6 +103,10 @@ def working(client: Client, given: Params, folder: Path, swarm: str) -> dict[str
     order("again", task(swarm, "failer", {"fails": 1}, timeout=50, deadline=500), wait=True)
     for _ in range(given.count):
         order("failed", task(swarm, "failer", {"fails": 9}), wait=True, **ONCE)
+    for number in range(given.count - 1):
+        away = f"turned away {number}"
+        order(away, task(swarm, "failer", {"waits_ms": 1_000_000 * given.count}))
+        client.reaches(made[away], "pending")
     order("long", task(swarm, "teller", {"text": given.note, "times": 300_000}), wait=True)
     files = {"go": str(folder / "go"), "share": given.share, "note": given.note}
     order("running", task(swarm, "holder", files, agentId="held"))

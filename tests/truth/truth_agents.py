@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from visionflow import BaseAgent, Task
+from visionflow import BaseAgent, Task, TryLater
 
 
 class Teller(BaseAgent):
@@ -20,9 +20,11 @@ class Teller(BaseAgent):
 
 
 class Failer(BaseAgent):
-    """Fails as often as it is told to."""
+    """Fails as often as it is told to, or is turned away for as long."""
 
     def process_task(self, task: Task) -> int:
+        if "waits_ms" in task.input:
+            raise TryLater("429 too many requests", wait_ms=task.input["waits_ms"])
         if task.attempt <= task.input["fails"]:
             raise ValueError(f"attempt {task.attempt} of {task.input['fails']}")
         return task.attempt
