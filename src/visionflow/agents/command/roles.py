@@ -20,7 +20,7 @@ BYTES_MAX = 100_000
 """Of a file: the whole of it goes into one word of a command line, which Linux cuts at 128 KiB."""
 _FENCE = "---"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_PLAIN = re.compile(r"^([A-Za-z_-]+):[ \t]+([^'\"|>\s].*)$")
+_PLAIN = re.compile(r"^([A-Za-z_-]+):[ \t]+([^'\"|>\s\[{!&*].*)$")
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -134,7 +134,7 @@ def _front_matter(lines: list[str], file: str) -> tuple[dict[str, Any], dict[str
             problem = getattr(first, "problem", None) or first
             raise ConfigError(
                 f"{file}:{line}: This is not YAML: {one_line(str(problem))}.",
-                hint="Put the value into quotes.",
+                hint=None if mark is None else "Put the value into quotes.",
             ) from first
     if values is None:
         return {}, {}
