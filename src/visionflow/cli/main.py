@@ -58,7 +58,7 @@ def _refuse_empty_paths(argv: Sequence[str]) -> None:
     joined = [word.partition("=")[::2] for word in argv if "=" in word]
     pairs = [*pairwise(argv), *joined]
     for option, value in pairs:
-        if option in ("--out", "--workspace", "--agents", "--home", "--config") and not value:
+        if option in ("--out", "--workspace", "--agents", "--home", "--config", "--to") and not value:
             raise UsageError(f"{option} is empty.", hint="Is a variable of your shell not set?")
 
 

@@ -68,7 +68,7 @@ def choose(facts: RunFacts, candidate: str | None) -> Chosen:
             hint=f"There is nothing to apply. The candidates: {_all_of(facts, contest)}.",
         )
     if made.outcome != "changed" or made.violations:
-        against = f"it ended as {_fate(made, contest)}."
+        against = f"it ended as {_fate(made, contest)}".rstrip(".") + "."
     else:
         against = _against(judged_of(contest, made.task))
     return Chosen(made.base, made.tip, made.task, True, against)
