@@ -49,6 +49,9 @@ def _with_own_server(argv: Sequence[str]) -> list[str]:
     return words
 
 
+_PATHS = ("--out", "--workspace", "--agents", "--home", "--config", "--to")
+
+
 def _refuse_empty_paths(argv: Sequence[str]) -> None:
     """An unset variable of a shell must not mean the current folder.
 
@@ -58,7 +61,7 @@ def _refuse_empty_paths(argv: Sequence[str]) -> None:
     joined = [word.partition("=")[::2] for word in argv if "=" in word]
     pairs = [*pairwise(argv), *joined]
     for option, value in pairs:
-        if option in ("--out", "--workspace", "--agents", "--home", "--config", "--to") and not value:
+        if option in _PATHS and not value:
             raise UsageError(f"{option} is empty.", hint="Is a variable of your shell not set?")
 
 
