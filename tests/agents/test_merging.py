@@ -184,24 +184,31 @@ def test_a_mode_that_one_side_sets_is_kept_with_the_others_text(repository: Repo
 
 
 @pytest.mark.parametrize("rule", ["merge=union", "-merge", "binary", "merge=evil", "text eol=crlf"])
-def test_attributes_of_the_files_own_decide_nothing(
-    repository: Repository, tmp_path: Path, rule: str
-) -> None:
-    plain = _outcome(repository)
-    other = Repository(
-        tmp_path / "other", {"a.txt": "".join(LINES), ".gitattributes": f"* {rule}\n"}
-    )
-    assert _outcome(other) == plain
+def test_attributes_of_the_files_own_decide_nothing(repository: Repository, rule: str) -> None:
+    """Those that the work itself brings are what git's merge would go by."""
+    plain, ruled = _outcome(repository, ""), _outcome(repository, f"* {rule}\n")
+    assert plain == ruled
 
 
-def _outcome(repository: Repository) -> tuple[bytes, str]:
+def _outcome(repository: Repository, rules: str) -> tuple[bytes, str]:
     """The text of a clean merge, and the kind of a conflict."""
-    first = repository.change("1", put("a.txt", with_line(2, "one")))
-    second = repository.change("2", put("a.txt", with_line(2, "two")))
-    third = repository.change("3", put("a.txt", with_line(17, "three")))
+
+    def act(line: int, text: str) -> Callable[[Path], None]:
+        def write(place: Path) -> None:
+            (place / "a.txt").write_text(with_line(line, text))
+            (place / ".gitattributes").write_text(rules)
+
+        return write
+
+    edits = enumerate(((2, "one"), (2, "two"), (17, "three")))
+    kind = "ruled" if rules else "plain"
+    first, second, third = (
+        repository.change(f"{kind}{number}", act(line, text)) for number, (line, text) in edits
+    )
     clean = repository.merge(first, third).tree
     assert clean is not None
-    return repository.text(clean, "a.txt"), repository.merge(first, second).conflicts[0].kind
+    conflicts = {each.path: each.kind for each in repository.merge(first, second).conflicts}
+    return repository.text(clean, "a.txt"), conflicts["a.txt"]
 
 
 def test_names_of_any_bytes_are_carried(repository: Repository) -> None:
