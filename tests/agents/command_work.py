@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from role_work import Attempt, do
 
 from tests.coding.sample import command_of, make_sample
@@ -20,7 +21,9 @@ class Shop:
     """A run on the sample, in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.workspace = make_sample(folder / "shop")
+        self.workspace = folder / "shop"
+        if not self.workspace.exists():
+            make_sample(self.workspace)
         self.run = folder / "run"
         self.folder = self.run / "state" / "coding"
         self.repository = self.run / "state" / "repository"
@@ -63,6 +66,11 @@ class Shop:
         )  # fmt: skip
 
     def attempted(self, actions: str, task: Task | None = None, **more: Any) -> Attempted:
-        import msgspec
-
         return msgspec.convert(self.result(actions, task, **more)["attempted"], Attempted)
+
+
+if __name__ == "__main__":
+    # A process that a test kills: FOLDER and ACTIONS, on a shop that is there already.
+    import sys
+
+    print(Shop(Path(sys.argv[1])).attempted(sys.argv[2]).outcome)
