@@ -44,7 +44,7 @@ TESTED = [
     (Tests(0, "affected", ()), "abstain", "no test reaches what changed"),
     (Tests(3, "all", None), "approve", "all 3 tests: none is broken or lost"),
     (Tests(1, "affected", ("t.py",)), "approve",
-     "the test that the change reaches: none is broken or lost"),
+     "1 test that the change reaches: none is broken or lost"),
     (Tests(3, "all", None, known=(ODD,)), "approve",
      "all 3 tests: none is broken or lost; failing on base too: 1"),
     (Tests(3, "all", None, broken=(ODD,)), "reject", "a test is broken: test_a.py::test_b"),

@@ -15,8 +15,7 @@ from visionflow.agents.candidates.values import Integrated, Landed, Unmerged, Vi
 from visionflow.agents.roles.job import storable
 
 CODING = pytest.mark.acceptance("coding-agents")
-APPROVED = {"tests": "abstain", "findings": "approve", "accept": "approve", "scope": "approve"}
-"""Of the good one: the sample's own tests do not reach what it changes."""
+APPROVED = {"tests": "approve", "findings": "approve", "accept": "approve", "scope": "approve"}
 
 
 @CODING
@@ -30,7 +29,7 @@ def test_a_good_candidate_wins_over_one_that_breaks_a_test_and_one_that_does_not
     breaks, wrong = arena.judge("candidate-1"), arena.judge("candidate-2")
     judged = arena.judge("candidate-3")
     assert choices(judged) == APPROVED
-    assert reason(judged, "tests") == "no test reaches what changed"
+    assert reason(judged, "tests") == "1 test: none is broken or lost"
     assert judged.gate is not None and judged.gate.verdict == "clean"
     assert [(each.passed, each.on_base) for each in judged.accepted] == [(True, False)]
     assert breaks.gate is not None
@@ -42,7 +41,7 @@ def test_a_good_candidate_wins_over_one_that_breaks_a_test_and_one_that_does_not
     ranking, change = arena.rank()
     assert (ranking.winner, change.outcome, change.tip) == ("candidate-3", "changed", good.tip)
     assert ranking.why == "candidate-3 is the only one of 3 that nobody objects to."
-    assert (change.base, change.gates) == (arena.base, {"tests": None, "findings": True})
+    assert (change.base, change.gates) == (arena.base, {"tests": True, "findings": True})
     assert [each.title for each in change.commits] == ["Add a limit"]
     assert arena.git("rev-parse", f"refs/heads/{change.branch}") == good.tip
     assert "+def limited" in (arena.state / "changes.patch").read_text()
@@ -197,7 +196,7 @@ def test_whatever_the_workspace_is_kept_in_its_candidates_are_judged(
     arena = Arena(tmp_path, altered=altered)
     arena.attempt("candidate-1", "good,writes:build/out.txt=x")
     judged = arena.judge("candidate-1")
-    assert choices(judged) == {**APPROVED, "tests": "approve"}  # any test may read a data file
+    assert choices(judged) == APPROVED
     assert judged.gate is not None and judged.gate.verdict == "clean"
     ranking, change = arena.rank()
     assert (ranking.winner, change.base) == ("candidate-1", arena.base)

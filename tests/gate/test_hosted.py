@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from gates import SHOP
-from repositories import commit, git
+from repositories import commit, git, put
 
 from tests.agents.unconfined import UnconfinedSandbox
 from visionflow.agents.gate.results import GateResult
@@ -46,6 +46,14 @@ def test_it_keeps_nothing_in_the_users_home(
     assert (state / "repository.git").is_dir()
     assert cache.exists() == cached
     assert not home.exists()
+
+
+def test_where_no_test_reaches_what_changed_all_are_run(shop: Path, tmp_path: Path) -> None:
+    put(shop, {"shop/alone.py": "N = 1\n"})
+    result, _ = judged(shop, "HEAD", tmp_path / "state", tmp_path / "cache")
+    assert result.tests is not None
+    assert (result.tests.run, result.tests.selection) == (2, "all")
+    assert len(result.tests.known) == 1
 
 
 def test_a_state_within_the_workspace_is_no_part_of_it(shop: Path, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def _of_tests(tests: Tests) -> tuple[Choice, str]:
     if not tests.run:
         return "abstain", "no test reaches what changed"
     which = "" if tests.selection == "all" else " that the change reaches"
-    some = "the test" if tests.run == 1 else f"all {tests.run} tests"
+    some = "1 test" if tests.run == 1 else f"all {tests.run} tests"
     known = f"; failing on base too: {len(tests.known)}" if tests.known else ""
     return "approve", f"{some}{which}: none is broken or lost{known}"
 

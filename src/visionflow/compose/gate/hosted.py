@@ -32,6 +32,7 @@ def gate_runner(open_sandbox: Callable[[], Sandbox]) -> GateRunner:
         request = GateRequest(
             workspace,
             base,
+            all_if_none=True,
             cache=cache is not None,
             trusted=trusted,
             tests_s=tests_s,

@@ -21,6 +21,8 @@ class GateRequest(msgspec.Struct, frozen=True):
     baseline: Path | None = None
     write_baseline: Path | None = None
     tests: TestChoice = "affected"
+    all_if_none: bool = False
+    """Of `affected`: run all tests where none reaches what changed, so that something is seen."""
     fail_on: FailOn = "low"
     min_coverage: float | None = None
     """Percent of the changed lines that can run."""

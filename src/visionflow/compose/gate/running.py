@@ -228,6 +228,8 @@ class _Gate:
         if self.request.tests == "affected":
             known = await graph.get()
             selection = None if known is None else reached(known, self._no_baseline(), head.project)
+            if selection == () and self.request.all_if_none:
+                selection = None
         many = "all tests" if selection is None else f"{len(selection)} test files"
         self.on_stage(f"reading the changed files, running {many}")
         suites = Suites(
