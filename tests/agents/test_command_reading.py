@@ -212,8 +212,8 @@ def test_gemini_speaks_in_pieces() -> None:
 
 
 def test_gemini_is_refused_with_its_providers_words() -> None:
-    error = {"type": "unknown",
-             "message": '[API Error: {"error":{"code":400,"message":"API key not valid."}}]'}  # fmt: skip
+    quoted = '{"error":{"code":400,"message":"API key not valid."}}'
+    error = {"type": "unknown", "message": f"[API Error: {quoted}]"}
     reader = read("gemini", {"type": "result", "status": "error", "error": error}, code=144)
     assert reader.refusal is not None and reader.refusal.kind == PERMANENT
     assert reader.refusal.message == reader.said == "API key not valid."
