@@ -47,7 +47,8 @@ class TesterSettings(RoleSettings, frozen=True, kw_only=True):
 
     EFFECTS: ClassVar[Mapping[str, str]] = {
         "timeout": "Seconds for all tests together; 600 where it is left out. Running failures "
-        "again takes at most as long once more, and at most two minutes.",
+        "again takes at most as long once more, and at most two minutes. Of a judgement: for a run "
+        "of the tests, and for each predicate.",
         "coverage_threshold": "0 to 1: the share of lines that must run for the gate `coverage`; "
         "without it that gate cannot be told.",
         "test_types": "Which kinds of tests run: unit, integration, e2e. A test is of the kind of "
