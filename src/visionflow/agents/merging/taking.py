@@ -100,7 +100,7 @@ def _never(name: str) -> Unmerged:
 
 def _not_taken(name: str, each: Attempted) -> Unmerged:
     words = _WORDS.get(each.outcome, "It left nothing to merge")
-    why = each.reason or "; ".join(one.message for one in each.violations)
-    message = f"{words}: {why}" if why else words
+    why = each.reason or "; ".join(one.message.rstrip(".") for one in each.violations)
+    message = f"{words}: {why}".rstrip(".") if why else words
     reason = "violation" if each.outcome == "violation" or each.violations else "failed"
-    return Unmerged(name, reason, message if message.endswith(".") else f"{message}.", ref=each.ref)
+    return Unmerged(name, reason, f"{message}.", ref=each.ref)

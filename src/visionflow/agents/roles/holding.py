@@ -62,7 +62,7 @@ async def look_at_base(
     try:
         tests = await test_at(sandbox, site, commit, on_progress=on_progress)
         if not tells(tests):
-            why = tests.reason or "no test passed"
+            why = (tests.reason or "no test passed").rstrip(".")
             notes.append(f"Tests judge no merge, as none passes on the state before ({why}).")
             tests = None
     except (CommandNotStarted, ConfinementUnavailable) as error:
@@ -70,7 +70,8 @@ async def look_at_base(
     accepted = await _accepted(sandbox, site, commit, commands)
     for each in accepted:
         if each.passed is None:
-            notes.append(f"`{each.command}` judges no merge: {each.reason or 'it did not run'}.")
+            why = (each.reason or "it did not run").rstrip(".")
+            notes.append(f"`{each.command}` judges no merge: {why}.")
         elif not each.passed:
             notes.append(
                 f"`{each.command}` judges no merge, as it does not pass on the state before "
@@ -91,7 +92,7 @@ async def holds_at(
         (each,) = await _accepted(sandbox, site, commit, (command,))
         accepted.append(msgspec.structs.replace(each, on_base=True))
         if not each.passed:
-            why = each.reason or "it fails"
+            why = (each.reason or "it fails").rstrip(".")
             told = f"With it `{command}` does not pass, which passed without it: {why}."
             return Held(told, tuple(accepted))
     if base.tests is not None:
