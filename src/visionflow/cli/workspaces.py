@@ -225,7 +225,7 @@ def _lines(found: "Workspace", work: "Work") -> list[str]:
     kept = work.kept
     where = {True: "in the result", False: "not in the result", None: "no result yet"}
     attempt = "" if kept.attempt is None else f", attempt {kept.attempt}"
-    size = f"{len(kept.files)} files, +{kept.insertions} -{kept.deletions} lines"
+    size = f"{_files(len(kept.files))}, +{kept.insertions} -{kept.deletions} lines"
     names = [f"  {one_line(name, 100)}" for name in kept.files[:10]]
     more = len(kept.files) - 10
     return [
@@ -288,7 +288,7 @@ def _told(done: "Restored") -> list[str]:
     place, branch = quoted(done.workspace.source), done.brought.branch
     how = "is there already" if done.brought.already else "is new"
     return [
-        f"The branch {branch} {how} in {place}: {len(done.brought.files)} files.",
+        f"The branch {branch} {how} in {place}: {_files(len(done.brought.files))}.",
         f"Look at it:  git -C {place} log -p HEAD..{branch}",
         f"Take it:     git -C {place} merge {branch}",
         f"Drop it:     git -C {place} branch -D {branch}",
@@ -327,3 +327,7 @@ def _size(count: int) -> str:
     while value >= 1_000 and unit + 1 < len(_UNITS):
         value, unit = value / 1_000, unit + 1
     return f"{count} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def _files(count: int) -> str:
+    return f"{count} file" + ("" if count == 1 else "s")
