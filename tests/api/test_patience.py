@@ -1,4 +1,4 @@
-"""Agents that are asked for patience: in processes of their own, and over a kill -9 of the fleet."""
+"""Agents that are asked for patience, in processes of their own and over a kill -9 of the fleet."""
 
 import os
 import signal
