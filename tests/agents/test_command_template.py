@@ -51,6 +51,11 @@ def test_context_without_a_place_follows_the_goal() -> None:
     assert words("./agent {goal}", context="ours and theirs")[1] == f"{GOAL}\n\nours and theirs"
 
 
+def test_context_is_never_an_option() -> None:
+    assert words("./agent {goal} {context}", context="--delete")[2] == " --delete"
+    assert words("./agent --in={context} {goal}", context="--delete")[1] == "--in=--delete"
+
+
 def test_context_is_cut_where_a_command_line_would_not_take_it() -> None:
     made = words("./agent {goal}", context="ä" * WORD_BYTES_MAX)
     assert made[1].startswith(GOAL) and len(made[1].encode()) <= WORD_BYTES_MAX

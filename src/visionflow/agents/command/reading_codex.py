@@ -9,7 +9,14 @@ import re
 from typing import Any, cast
 
 from visionflow.agents.candidates.values import Usage
-from visionflow.agents.command.reading_lines import LineReader, count_of, part, since, text_of
+from visionflow.agents.command.reading_lines import (
+    SAID_MAX,
+    LineReader,
+    count_of,
+    part,
+    since,
+    text_of,
+)
 from visionflow.agents.command.refusals import refusal_of
 
 _AGAIN = re.compile(r"Reconnecting\.\.\. (\d+)/\d+ \((.*)\)\s*$", re.DOTALL)
@@ -66,6 +73,7 @@ class CodexReader(LineReader):
             self.tell(f"searching {text_of(part(item, 'query'))}")
 
     def _error(self, message: str) -> None:
+        message = message[:SAID_MAX]
         again = _AGAIN.match(message)
         told = _WHERE.sub("", message if again is None else again[2])
         refusal = refusal_of(told, now_ms=self.now_ms())

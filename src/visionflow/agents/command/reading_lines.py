@@ -116,13 +116,13 @@ class LineReader:
 
     def say(self, text: str) -> None:
         """Its last words so far."""
-        plain = clean(text).strip()
+        plain = clean(text[: 4 * SAID_MAX]).strip()
         if plain:
             self.said = plain if len(plain) <= SAID_MAX else plain[: SAID_MAX - 1] + "…"
 
     def tell(self, note: str) -> None:
         """What it does now."""
-        self.note = one_line(note, NOTE_MAX)
+        self.note = one_line(note[:SAID_MAX], NOTE_MAX)
 
     def refuse(self, found: Refusal | None) -> None:
         """Note a refusal; one that is permanent stays."""
@@ -139,9 +139,9 @@ class LineReader:
         if found is not None:
             self.record(stream, found)
             return
-        text = clean(line).rstrip()
+        text = clean(line[: 4 * SAID_MAX]).rstrip()[:SAID_MAX]
         if text.strip():
-            self._tails[stream].append(text[:SAID_MAX])
+            self._tails[stream].append(text)
             self.line(stream, text)
 
     def _refusal_at_end(self) -> Refusal | None:

@@ -22,14 +22,13 @@ class ScriptReader(LineReader):
     """Reads what any program prints."""
 
     def line(self, stream: str, text: str) -> None:
-        """Its last lines are its last words; an error of an API on stderr is seen at once."""
+        """Its last lines are its last words; an API's error on stderr is seen at once."""
         if stream == "stderr":
             if is_api_error(text):
                 self.refuse(refusal_of(text, now_ms=self.now_ms()))
             return
         self.moved_on()
         self.tell(text)
-        self.say("\n".join(self._tails["stdout"]))
 
     def record(self, stream: str, found: dict[str, Any]) -> None:
         """Only the last one counts, and only with `usage`."""

@@ -14,6 +14,7 @@ import msgspec
 
 from visionflow.agents.tools.text import one_line
 
+MESSAGE_MAX = 4_000
 WAIT_MS_MAX = 30 * 86_400_000
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -101,6 +102,7 @@ def refusal_of(
     `status`: the HTTP status, where the tool tells it. `wait_ms`: the wait that the tool tells
     beside the message. `now_ms`: since the epoch, for waits that are told as a date.
     """
+    message = message[:MESSAGE_MAX]
     said = one_line(words_of(message))
     wait = wait_of(message, now_ms) if wait_ms is None else _bounded(wait_ms)
     status = _status_in(message) if status is None else status

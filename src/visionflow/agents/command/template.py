@@ -150,11 +150,11 @@ def _asked(
 def _filled(word: str, values: Mapping[str, str], profile: Profile) -> str:
     # In one go: a goal that holds `{workspace}` is left as it is.
     made = _PLACES.sub(lambda found: values[found[1]], word)
-    if word.startswith(GOAL):
-        # It would be taken for an option, or, as one word, for a command of the tool.
-        lone = profile is not SCRIPT and not any(c.isspace() for c in made)
-        return " " + made if made.startswith("-") or lone else made
-    return made
+    if not word.startswith((GOAL, "{context}")):
+        return made
+    # It would be taken for an option, or, as one word, for a command of the tool.
+    lone = word == GOAL and profile is not SCRIPT and not any(c.isspace() for c in made)
+    return " " + made if made.startswith("-") or lone else made
 
 
 def _check_length(words: tuple[str, ...]) -> None:
