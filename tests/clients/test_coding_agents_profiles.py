@@ -5,6 +5,7 @@ as they say it."""
 import json
 import os
 import selectors
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,8 +52,10 @@ class Run:
         session: str | None = None,
         before: Usage | None = None,
         roles: Mapping[str, Role] | None = None,
+        until: str | None = None,
     ) -> tuple[Reader, int | None]:
-        """Run to its end, or to the first permanent refusal, where it is ended."""
+        """Run to its end, or to the first permanent refusal, or until it does what `until` says,
+        where it is ended with all its processes."""
         template = template_of(given or self.profile.name, roles or {})
         words = argv_of(
             template, goal=GOAL, workspace=str(self.workspace), context="", session=session
@@ -65,14 +68,16 @@ class Run:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         with process, selectors.DefaultSelector() as ready:
             for name in ("stdout", "stderr"):
                 ready.register(getattr(process, name), selectors.EVENT_READ, name)
             while ready.get_map():
                 found = ready.select(PATIENCE_S)
-                if not found or (reader.refusal and reader.refusal.kind == "permanent"):
-                    process.kill()
+                refused = reader.refusal is not None and reader.refusal.kind == "permanent"
+                if not found or refused or (until and until in reader.note):
+                    os.killpg(process.pid, signal.SIGKILL)
                     break
                 for key, _ in found:
                     # Small pieces: lines and characters are broken anywhere.
@@ -90,6 +95,12 @@ class Run:
         (self.home / ".codex").mkdir(exist_ok=True)
         (self.home / ".codex/config.toml").write_text(CODEX_CONFIG.format(url=model.url))
         return {"CODEX_API_KEY": "sk-fake"}
+
+    def runs(self, command: str) -> Step:
+        """The tool call that runs a command."""
+        if self.profile.name == "claude":
+            return "Bash", {"command": command, "description": "Runs it"}
+        return "exec_command", {"cmd": command}
 
     def writes(self, name: str, text: str) -> Step:
         """The tool call that makes a file."""
@@ -141,6 +152,26 @@ def test_it_goes_on_with_a_conversation_and_each_go_has_its_own_figures(
         assert costs[0] == 2 * (costs[1] or 0) > 0
     told = json.dumps(model.asked[-1])
     assert "You were interrupted" in told and SAID in told
+
+
+@tools
+@pytest.mark.acceptance("coding-agents")
+def test_killed_in_the_middle_it_goes_on_with_its_conversation(tool: str, tmp_path: Path) -> None:
+    run = Run(tool, tmp_path)
+
+    def script(results: list[str]) -> Step:
+        steps = [run.writes("new.txt", "one"), run.runs("sleep 600")]
+        return steps[len(results)] if len(results) < len(steps) else SAID
+
+    with served(script) as model:
+        first, code = run.go(model, until="sleep 600")
+        assert code is None and first.session is not None
+        second, code = run.go(model, session=first.session, before=first.usage)
+    assert code == 0 and second.said == SAID, (model.failed, second.said)
+    assert second.session == first.session
+    assert first.usage.output_tokens is None
+    told = json.dumps(model.asked[-1])
+    assert "new.txt" in told and "You were interrupted" in told
 
 
 PERMANENT = {
