@@ -67,7 +67,7 @@ def test_a_goal_that_does_not_tell_names_what_to_choose_from(goal: str) -> None:
     assert len(choice.among) > 1 and set(choice.among) <= set(PLAYBOOKS)
 
 
-@pytest.mark.parametrize("playbook", PLAYBOOKS)
+@pytest.mark.parametrize("playbook", [each for each in PLAYBOOKS if each != "code"])
 def test_the_plan_of_a_playbook_is_sound_and_survives_being_written_down(playbook: str) -> None:
     plan = plan_of("goal", playbook, "why", (Part("a", ("a",)), Part("rest", besides=("a",))))
     assert plan.faults() == []

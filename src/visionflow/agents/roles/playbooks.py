@@ -145,7 +145,7 @@ def _beyond(intent: str, word: str, words: list[str], goal: str) -> str | None:
     if intent == "make":
         return (
             f"needs_model: the goal asks to {word!r} something, and the tools backend audits, "
-            "tests, explains and makes safe mechanical fixes."
+            "tests, explains and makes safe mechanical fixes. Coding agents do that: `--agent`."
         )
     if intent == "fix":
         beyond = [each for each in words if each not in _MECHANICAL | _FILLERS]
