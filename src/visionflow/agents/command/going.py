@@ -103,11 +103,14 @@ class Going:
         while True:
             journal = journal_in(self._folder)
             last = journal.last
-            if last is not None and last.ended is not None and last.ended.refused is None:
+            given = self._wish.template.given
+            same = last is not None and last.agent == given
+            if last is not None and same and last.ended is not None and not last.ended.refused:
                 return self._adopted(journal, last)
             how: How = "started"
             if last is not None:
-                goes_on = self._wish.template.profile.resumes and last.session is not None
+                resumes = self._wish.template.profile.resumes
+                goes_on = same and resumes and last.session is not None
                 how = "resumed" if goes_on else "started_again"
                 self._enter(last)
             self._refuse_beyond_limits()
@@ -137,7 +140,7 @@ class Going:
         wish = self._wish
         number = journal.last.number + 1 if journal.last is not None else 1
         session = journal.session if how == "resumed" else None
-        go = Go(number, how, clock(), session)
+        go = Go(number, how, clock(), session, agent=wish.template.given)
         write_journal(self._folder, journal.put(go))
         env = own_environment(wish, os.environ)
         copies = self._copies()

@@ -124,14 +124,7 @@ class Governor:
     def take(self) -> Slot | Busy:
         """A slot, or why there is none now."""
         with _Locked(self._folder / "lock"):
-            pace = self._read()
-            free, held = self._look()
-            found = busy(pace, held, self._now_ms())
-            if found is None and free is not None:
-                return Slot(free, pace.refusals)
-            if free is not None:
-                os.close(free)
-            return found or Busy(held, self._most, None)
+            return self._taken()
 
     async def slot(
         self, on_wait: Callable[[Busy], None], patience: Callable[[Busy], None] | None = None
@@ -140,23 +133,21 @@ class Governor:
         the waiting."""
         pause = _POLL_S[0]
         while True:
-            found = await self._taken()
+            # In the loop, as a slot that a thread takes for somebody cancelled would be lost; so
+            # nothing may block here.
+            try:
+                with _Locked(self._folder / "lock", fcntl.LOCK_NB):
+                    found = self._taken()
+            except BlockingIOError:
+                found = None
             if isinstance(found, Slot):
                 return found
-            on_wait(found)
-            if patience is not None:
-                patience(found)
+            if found is not None:
+                on_wait(found)
+                if patience is not None:
+                    patience(found)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _POLL_S[1])
-
-    async def _taken(self) -> Slot | Busy:
-        """`take` in a thread; a slot that comes when nobody waits any more is given back."""
-        work = asyncio.ensure_future(asyncio.to_thread(self.take))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            work.add_done_callback(_give_back)
-            raise
 
     def slow_down(self, slot: Slot, wait_ms: int) -> Pace:
         """The provider asked the go in this slot for patience."""
@@ -178,6 +169,16 @@ class Governor:
             if pace != before:
                 self._write(pace)
             return pace
+
+    def _taken(self) -> Slot | Busy:
+        pace = self._read()
+        free, held = self._look()
+        found = busy(pace, held, self._now_ms())
+        if found is None and free is not None:
+            return Slot(free, pace.refusals)
+        if free is not None:
+            os.close(free)
+        return found or Busy(held, self._most, None)
 
     def _look(self) -> tuple[int | None, int]:
         """A free slot, locked and open, and how many are held. Under the lock only."""
@@ -209,24 +210,23 @@ class Governor:
         building.rename(self._folder / "pace.json")
 
 
-def _give_back(work: asyncio.Future[Slot | Busy]) -> None:
-    if not work.cancelled() and work.exception() is None:
-        found = work.result()
-        if isinstance(found, Slot):
-            found.close()
-
-
 class _Locked:
     """Alone with a tool's files, for an instant."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, how: int = 0) -> None:
+        """`how`: `LOCK_NB` to raise BlockingIOError where another process is at it."""
         self._place = place
+        self._how = how
         self._descriptor = -1
 
     def __enter__(self) -> None:
         self._place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._descriptor = os.open(self._place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | self._how)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)

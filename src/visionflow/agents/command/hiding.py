@@ -16,7 +16,7 @@ _KEY = re.compile(r"(?i)token|key|secret|passw|auth|credential|bearer")
 _PAIR = re.compile(
     r"""^\s*(?:export\s+)?["']?([\w.-]+)["']?\s*[:=]\s*["']?([^\s"',]+)""", re.MULTILINE
 )
-_LONG = re.compile(r"[A-Za-z0-9_+/=.~-]{20,}")
+_LONG = re.compile(r"[A-Za-z0-9_+/.~-]{20,}=*")
 
 
 class Hiding:

@@ -49,6 +49,8 @@ class Go(msgspec.Struct, frozen=True):
     session: str | None = None
     usage: Usage = Usage()
     ended: Ended | None = None
+    agent: str = ""
+    """The command line as it was given."""
     adopted: int = 0
     """How often a later attempt took its end over."""
 

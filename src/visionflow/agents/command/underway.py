@@ -19,6 +19,9 @@ from visionflow.ports.sandbox import Command, Completed, Sandbox
 WAIT_LONG_MS = 10_000
 """A wait that is known to be longer is not waited for with a tool running."""
 SAID_CHARS_MAX = 4_000
+STANDS_S = 60.0
+"""A tool that was asked for patience and goes on waiting is ended after this."""
+_LOOK_S = 1.0
 _MESSAGE_CHARS_MAX = 500
 _SAVE_PAUSE_S = 15.0
 
@@ -47,6 +50,8 @@ class Run:
         reader = reader_of(wish.template.profile, journal.used_in(go.session))
         self._listener = Listener(reader, hiding, self._log, show=show, on_heard=self._heard)
         self.notes: list[str] = []
+        self._refused_at: float | None = None
+        """When the refusal that stands was seen, by the clock that only goes on."""
         self.stillborn = False
         """A session that it was to go on with is not there any more."""
 
@@ -58,7 +63,11 @@ class Run:
         work = asyncio.ensure_future(sandbox.run(command, self._listener))
         refusal = asyncio.ensure_future(self._refused.wait())
         try:
-            await asyncio.wait({work, refusal}, return_when=asyncio.FIRST_COMPLETED)
+            while not work.done() and not self._refused.is_set():
+                await asyncio.wait(
+                    {work, refusal}, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                self._look()
             if self._refused.is_set():
                 await _ended(work)
                 return None
@@ -78,6 +87,15 @@ class Run:
         if refusal is not None and (
             refusal.kind == "permanent" or (refusal.wait_ms or 0) > WAIT_LONG_MS
         ):
+            self._refused.set()
+
+    def _look(self) -> None:
+        """End a go whose tool obeys a long wait by itself, without a word of how long it is."""
+        if self._listener.reader.refusal is None:
+            self._refused_at = None
+        elif self._refused_at is None:
+            self._refused_at = time.monotonic()
+        elif time.monotonic() - self._refused_at >= STANDS_S:
             self._refused.set()
 
     def _save(self) -> None:
