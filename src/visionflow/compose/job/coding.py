@@ -135,7 +135,8 @@ class TimeLimit:
         self._seen = 0.0
 
     def look(self, story: Story) -> None:
-        """Write it where it is another one by more than a little."""
+        """Write it where it is another one by more than a little. To be called soon after each new
+        thing that happened: what passes in between is taken for time in which nobody worked."""
         if self._wall_ms is None:
             return
         worked_ms = story.worked_ms + self._since(story)

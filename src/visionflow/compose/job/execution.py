@@ -191,6 +191,7 @@ class _Execution:
             self._check()
             grown = follower.catch_up()
             self._stale = self._stale or grown
+            self._time.look(story)
             if grown and self._vote(story):
                 continue
             self._show(story)
@@ -204,7 +205,6 @@ class _Execution:
 
     def _supervise(self, story: Story) -> None:
         """Give up what cannot go on, and tell how the run stands."""
-        self._time.look(story)
         for task, reason in story.stranded():
             if task not in self._given_up:
                 self._given_up[task] = None
