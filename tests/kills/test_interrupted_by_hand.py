@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminals import OnTerminal
-from tests.kills.sample import make_sample
+from tests.kills.slow_package import make_sample
 from tests.kills.watched_run import EXAMINE, GOAL, VOTES, WatchedRun
 from visionflow.domain import events as e
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.kills.sample import make_sample
+from tests.kills.slow_package import make_sample
 from tests.kills.watched_run import WatchedRun, phases_of_kills
 from visionflow.domain import events as e
 
