@@ -236,6 +236,7 @@ GEMINI_BUSY = "Attempt 1 failed: You exceeded your current quota. Please retry i
             PERMANENT,
             None,
         ),
+        ("Attempt 1 failed. Retrying... Error: exception fetch failed", THROTTLED, None),
         ("Loaded cached credentials.", None, None),
     ],
 )

@@ -39,6 +39,8 @@ class Model:
     failed: list[str] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     """The status of every answer that was an error by the script."""
+    keys: list[str] = field(default_factory=list)
+    """What let each request in: `Bearer ...`, or a key."""
 
 
 class _Refusing(Exception):
@@ -63,6 +65,8 @@ class _Answering(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])) or b"{}")
         path = self.path.partition("?")[0]
+        key = self.headers.get("authorization") or self.headers.get("x-api-key")
+        self.model.keys.append(key or "")
         try:
             if path.endswith("/messages"):
                 found = _as_anthropic(self.model, body)

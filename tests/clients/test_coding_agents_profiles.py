@@ -9,13 +9,15 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_models import Model, Refused, Step, served
 from real_clients import environment, program
 
 from visionflow.agents.candidates.values import Usage
-from visionflow.agents.command.profiles import PROFILES, SCRIPT
+from visionflow.agents.command.detect import signs_of
+from visionflow.agents.command.profiles import PROFILES, SCRIPT, credentials_of
 from visionflow.agents.command.reading import Reader, reader_of
 from visionflow.agents.command.roles import Role, roles_in
 from visionflow.agents.command.template import argv_of, template_of
@@ -266,6 +268,46 @@ def test_claude_without_any_key_says_so_at_once(tmp_path: Path) -> None:
     assert reader.refusal is not None and reader.refusal.kind == "permanent"
     assert "Not logged in" in reader.refusal.message
     assert not model.asked and code != 0
+
+
+LOGINS: dict[str, dict[str, Any]] = {
+    "claude": {
+        "claudeAiOauth": {
+            "accessToken": "sk-of-the-login",
+            "refreshToken": "sk-to-renew-it",
+            "expiresAt": 4_000_000_000_000,
+            "scopes": ["user:inference"],
+        }
+    },
+    "codex": {"OPENAI_API_KEY": "sk-of-the-login"},
+}
+
+
+@tools
+@pytest.mark.acceptance("coding-agents")
+def test_a_copy_of_the_files_that_its_profile_names_lets_it_in(tool: str, tmp_path: Path) -> None:
+    users = tmp_path / "users-home"
+    place = users / {"claude": ".claude/.credentials.json", "codex": ".codex/auth.json"}[tool]
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(LOGINS[tool]))
+    (place.parent / "history.jsonl").write_text("private")
+
+    class LoggedIn(Run):
+        def _provider(self, model: Model) -> dict[str, str]:
+            if tool == "codex":
+                config = f'openai_base_url = "{model.url}/v1"\n'
+                (users / ".codex/config.toml").write_text(config)
+            for name, source in credentials_of(self.profile, users, {}):
+                (self.home / name).parent.mkdir(exist_ok=True)
+                (self.home / name).write_bytes(source.read_bytes())
+            return {"ANTHROPIC_BASE_URL": model.url} if tool == "claude" else {}
+
+    run = LoggedIn(tool, tmp_path)
+    with served(lambda results: SAID) as model:
+        reader, code = run.go(model)
+    assert code == 0 and reader.refusal is None, reader.said
+    assert set(model.keys) == {"Bearer sk-of-the-login"}
+    assert signs_of(run.profile, users, {}) == (str(place.relative_to(users)),)
 
 
 def test_claude_is_a_role_with_its_prompt_its_tools_and_its_model(tmp_path: Path) -> None:

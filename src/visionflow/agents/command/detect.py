@@ -44,7 +44,7 @@ class Found(msgspec.Struct, frozen=True):
     resumes: bool
 
 
-class Roles(msgspec.Struct, frozen=True):
+class FoundRole(msgspec.Struct, frozen=True):
     """A role that was found, or a file that is none."""
 
     name: str
@@ -57,7 +57,7 @@ class Detected(msgspec.Struct, frozen=True):
     """All that is there."""
 
     profiles: tuple[Found, ...]
-    roles: tuple[Roles, ...]
+    roles: tuple[FoundRole, ...]
 
 
 def detect(
@@ -72,8 +72,8 @@ def detect(
     return Detected(found, tuple(_role(each) for each in roles_in(workspace, home).values()))
 
 
-def _role(role: Role) -> Roles:
-    return Roles(role.name, role.file, role.description, role.fault)
+def _role(role: Role) -> FoundRole:
+    return FoundRole(role.name, role.file, role.description, role.fault)
 
 
 def _found(profile: Profile, home: Path | None, env: Mapping[str, str], version_s: float) -> Found:

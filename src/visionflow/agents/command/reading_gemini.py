@@ -19,7 +19,7 @@ from visionflow.agents.command.reading_lines import (
 from visionflow.agents.command.refusals import Refusal, refusal_of, words_of
 from visionflow.agents.tools.text import one_line
 
-_AGAIN = re.compile(r"^Attempt (\d+) failed(?: with status (\d{3})\b|: )")
+_AGAIN = re.compile(r"^Attempt (\d+) failed(?: with status (\d{3})\b|: |\.)")
 _FAILED = "Error when talking to Gemini API"
 _EXITS = {41: "authentication"}
 """Exit codes that say more than 1: https://geminicli.com/docs/cli/headless."""
