@@ -21,6 +21,7 @@ from visionflow.adapters.memory import MemoryBlobs
 from visionflow.agents.base import AgentContext, current_attempt
 from visionflow.agents.candidates.values import Attempted
 from visionflow.agents.command.agent import CommandAgent
+from visionflow.agents.command.listening import Log
 
 pytestmark = pytest.mark.acceptance("coding-agents")
 ROOT = Path(__file__).parents[2]
@@ -194,6 +195,48 @@ def test_cancelled_it_returns_when_the_whole_tree_is_gone(shop: Shop) -> None:
     assert asyncio.run(cancelled()) == []
     done = shop.attempted("good", shop.task(attempt=2))
     assert done.goes == ("started", "started_again")
+
+
+def test_an_agent_that_somebody_killed_is_gone_on_with(shop: Shop, tmp_path: Path) -> None:
+    command, results = write_tool(tmp_path / "bin", hangs=True), list[Attempted]()
+    work = threading.Thread(target=lambda: results.append(shop.attempted(command)))
+    work.start()
+    try:
+        assert becomes_true((shop.folder / "candidate-1" / "tree" / "first.txt").exists)
+    finally:
+        for each in inside(shop):
+            os.kill(each, signal.SIGKILL)
+        work.join(120)
+    done = results[0]
+    assert (done.outcome, done.goes) == ("changed", ("started", "resumed"))
+    assert done.files == ("first.txt", "second.txt")
+
+
+def test_one_that_is_killed_again_and_again_has_failed_in_the_end(shop: Shop) -> None:
+    done = shop.attempted("/bin/sh -c 'echo part > part.txt; kill -9 $$' {goal}")
+    assert (done.outcome, done.exit_code) == ("failed", None)
+    assert "signal:SIGKILL" in str(done.reason)
+    assert done.goes == ("started", "started_again", "started_again")
+    assert done.files == ("part.txt",)
+
+
+def test_a_disk_that_is_full_ends_the_log_and_not_the_agent() -> None:
+    log = Log(Path("/dev/full"), 1_000)
+    log.begin("go 1")
+    log.add("stdout", b"a line\n")
+    log.close()
+    assert log.fault is not None
+    assert "No space left" in log.fault
+
+
+def test_the_log_holds_whole_lines_of_both_streams(tmp_path: Path) -> None:
+    log = Log(tmp_path / "output.log", 1_000)
+    log.begin("go 1")
+    log.add("stdout", b"one ")
+    log.add("stderr", b"error\n")
+    log.add("stdout", b"line\nrest")
+    log.close()
+    assert (tmp_path / "output.log").read_text() == "[visionflow] go 1\nerror\none line\nrest\n"
 
 
 def test_what_says_how_far_it_came_cannot_be_read_so_it_starts_again(shop: Shop) -> None:

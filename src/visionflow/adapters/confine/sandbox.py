@@ -84,7 +84,10 @@ def _check(command: Command) -> None:
 
 def _check_program(command: Command) -> None:
     """What the launcher would find out itself, were bubblewrap not between it and the program."""
-    found = shutil.which(command.argv[0], path=command.env.get("PATH", os.defpath))
+    program = command.argv[0]
+    if "/" in program:
+        program = os.path.join(command.cwd, program)
+    found = shutil.which(program, path=command.env.get("PATH", os.defpath))
     if found is None or not os.path.isdir(command.cwd):
         raise CommandNotStarted(
             f"{command.argv[0]!r} could not be started in {command.cwd!r}: "

@@ -47,6 +47,9 @@ from visionflow.domain.errors import (
 )
 from visionflow.ports.sandbox import Sandbox
 
+KILLED_MAX = 2
+"""So often an agent that somebody else killed is gone on with."""
+_KILLS = tuple(f"signal:SIG{name}" for name in ("KILL", "TERM", "HUP", "INT"))
 _INTERPRETERS = re.compile(
     r"(?:python|pypy|node|deno|bun|npx|uvx?|ruby|perl|env|(?:ba|z|da)?sh)[0-9.]*"
 )
@@ -105,7 +108,7 @@ class Going:
             last = journal.last
             given = self._wish.template.given
             same = last is not None and last.agent == given
-            if last is not None and same and last.ended is not None and not last.ended.refused:
+            if last is not None and same and last.ended is not None and last.ended.final:
                 return self._adopted(journal, last)
             how: How = "started"
             if last is not None:
@@ -124,7 +127,7 @@ class Going:
                 go = await self._go(journal, how, slot)
             finally:
                 slot.close()
-            if go.ended is not None:
+            if go.ended is not None and go.ended.final:
                 return self._sum(journal_in(self._folder), go.ended)
 
     def _adopted(self, journal: Journal, last: Go) -> Went:
@@ -159,6 +162,7 @@ class Going:
         finally:
             drop_copies(Path(wish.home), copies)
         self._notes += run.notes
+        go = self._gone_on_with(journal, go)
         assert go.ended is not None
         if how == "resumed" and run.stillborn and go.ended.refused is None:
             # The tool did not know its session any more: nothing was done, so it starts anew.
@@ -169,6 +173,15 @@ class Going:
         self._enter(go)
         await asyncio.to_thread(self._judge_refusal, journal.put(go), go, slot)
         return go
+
+    def _gone_on_with(self, journal: Journal, go: Go) -> Go:
+        """The same go, marked where somebody else killed it and it has not happened too often."""
+        ended = go.ended
+        before = sum(each.ended is not None and each.ended.killed for each in journal.goes)
+        if ended is None or ended.ended_by not in _KILLS or before >= KILLED_MAX:
+            return go
+        self._doing(f"was killed ({ended.ended_by}), and is gone on with")
+        return msgspec.structs.replace(go, ended=msgspec.structs.replace(ended, killed=True))
 
     def _copies(self) -> tuple[Copied, ...]:
         home = Path(self._wish.home)

@@ -36,8 +36,15 @@ class Ended(msgspec.Struct, frozen=True):
     said: str = ""
     held: tuple[str, ...] = ()
     refused: Refused | None = None
+    killed: bool = False
+    """Somebody else killed it, so it is gone on with."""
     run_over: bool = False
     """Its time was cut because the whole run had to end."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the tool came to an end of its own, or to one that we put to it."""
+        return self.refused is None and not self.killed
 
 
 class Go(msgspec.Struct, frozen=True):
