@@ -20,8 +20,8 @@ AGENTS_EXAMPLES = """\
 Examples:
   visionflow agents detect
   visionflow agents list
-  visionflow run "Add a limit to logins" --agent 'claude -p {goal}' --agent codex --candidates 2
-  visionflow run "Add a limit to logins" --agent @reviewer
+  visionflow run "Limit logins" --agent 'claude -p {goal}' --agent codex
+  visionflow run "Limit logins" --agent @reviewer
 """
 DETECT_EXAMPLES = """\
 Examples:

@@ -82,7 +82,9 @@ def _found(profile: Profile, home: Path | None, env: Mapping[str, str], version_
     credentials = signs_of(profile, home, env)
     needs: list[str] = []
     if path is None:
-        needs.append(f"Its program {profile.program} is not in PATH: {profile.install}.")
+        needs.append(
+            f"Its program {profile.program} is not in PATH; install it with: {profile.install}."
+        )
     if trouble is not None:
         needs.append(trouble)
     if not credentials:
