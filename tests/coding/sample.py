@@ -1,5 +1,6 @@
 """The package that coding agents work on in tests: small, with tests, in a git of its own."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -47,4 +48,4 @@ def run_git(folder: Path, *words: str) -> str:
 
 def command_of(actions: str) -> str:
     """A command line of the scripted agent, as `--agent` takes it."""
-    return f"{sys.executable} {AGENT} {actions} {{goal}}"
+    return f"{sys.executable} {AGENT} {shlex.quote(actions)} {{goal}}"

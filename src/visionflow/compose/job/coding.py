@@ -1,6 +1,7 @@
 """Runs with coding agents: from what was asked for to their plan, and to what they may use."""
 
 import os
+import shlex
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,7 +52,8 @@ def coding_plan(wish: CodingWish, goal: str, plan: Plan | None, workspace: str) 
     """The whole plan: of a goal, candidates side by side; of a plan file, with its merge queue.
 
     Raises:
-        UsageError: no agent does it, one cannot be understood, or there are too many candidates.
+        UsageError: no agent does it, one or a predicate cannot be understood, or there are too many
+            candidates.
         ConfigError: a role's file has a fault.
     """
     width = AT_ONCE if wish.at_once is None else wish.at_once
@@ -78,6 +80,7 @@ def coding_plan(wish: CodingWish, goal: str, plan: Plan | None, workspace: str) 
             "each task a `command`.",
         )
     check_commands(commands_of(made).values(), workspace)
+    check_accept(made.accept)
     faults = made.faults()
     if faults:
         raise UsageError(f"The plan cannot run: {faults[0]}")
@@ -118,6 +121,24 @@ def check_commands(commands: Iterable[str], workspace: str) -> None:
         why = missing_program(template_of(command, roles), Path(workspace))
         if why is not None:
             raise UsageError(why, hint="`visionflow agents detect` tells which are installed.")
+
+
+def check_accept(commands: Iterable[str]) -> None:
+    """See that each predicate can be understood, before agents work for what nobody can hold them
+    to.
+
+    Raises:
+        UsageError: one cannot.
+    """
+    hint = "Write it as in a shell, such as --accept 'pytest -k limit'."
+    for command in commands:
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            why = f"The predicate {command!r} is no command line: {error}."
+            raise UsageError(why, hint=hint) from None
+        if not words:
+            raise UsageError("A predicate needs a command line.", hint=hint)
 
 
 class TimeLimit:
