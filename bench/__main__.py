@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from bench.candidates import candidates
 from bench.density import density
 from bench.faces import mcp_reads, stdio
 from bench.failover import failover
@@ -31,6 +32,7 @@ ROWS: dict[str, Callable[[Budget], Row]] = {
     "failover": lambda budget: failover(),
     "agents-per-gib": lambda budget: density(),
     "gate": lambda budget: gate(budget.rounds),
+    "candidates": lambda budget: candidates(budget.rounds),
     "tcp-reads": tcp_reads,
     "tcp-writes": tcp_writes,
     "http-reads": http_reads,

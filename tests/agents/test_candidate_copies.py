@@ -11,7 +11,7 @@ from candidate_copies import Ground, git, sampled, work
 
 from tests.coding.sample import FILES
 from visionflow.agents.workspace.candidates import make_copy, start_again
-from visionflow.agents.workspace.fence import fence
+from visionflow.agents.workspace.fence import fence, place_of_start
 from visionflow.agents.workspace.gathering import finished_by
 from visionflow.domain.errors import WorkspaceError
 
@@ -65,6 +65,16 @@ def test_asked_for_again_a_copy_is_left_as_it_is(ground: Ground) -> None:
     work(copy, "good")
     assert ground.copy() == copy
     assert "def limited" in Path(copy.folder, "shop/limits.py").read_text()
+
+
+def test_a_folder_of_which_nothing_is_known_is_put_aside_and_not_removed(ground: Ground) -> None:
+    copy = ground.copy()
+    work(copy, "writes:mine=1")
+    place_of_start(Path(copy.folder)).unlink()
+    assert ground.copy() == copy
+    assert git(Path(copy.folder), "status", "--porcelain") == ""
+    (aside,) = Path(copy.folder).parent.glob("tree.unknown-*")
+    assert (aside / "mine").read_text() == "1\n"
 
 
 def test_a_folder_with_another_copy_is_refused(ground: Ground) -> None:

@@ -77,6 +77,46 @@ def test_the_lock_of_a_git_that_was_killed_does_not_keep_work_from_being_kept(
 
 
 @pytest.mark.acceptance("coding-agents")
+def test_work_in_a_stash_and_on_other_branches_is_kept_though_no_result_holds_it(
+    ground: Ground,
+) -> None:
+    copy = ground.copy()
+    folder = work(copy, "writes:mine=1,commits,tag:same,stash,foreign:topic")
+    git(folder, "branch", "earlier", "HEAD")
+    stash, topic = git(folder, "rev-parse", "refs/stash", "topic").split()
+    made = ground.gather(copy)
+    assert made.files == ("mine",)
+    assert made.notes == tuple(
+        f"{name} of its git is in none of its files; it is kept by "
+        f"refs/visionflow/kept/candidate-1.1-{at[:10]}."
+        for name, at in (("refs/heads/topic", topic), ("refs/stash", stash))
+    )
+    found = {each.commit: each for each in asyncio.run(kept(ground.repository))}
+    assert set(found) == {made.tip, stash, topic}
+    assert (found[stash].task, found[stash].attempt) == ("candidate-1", 1)
+    assert found[stash].files == ("README.md",)
+    assert ground.inside("cat-file", "blob", f"{stash}:README.md") == "stashed"
+    assert ground.inside("fsck", "--no-dangling") == ""
+    assert ground.gather(copy) == made
+
+
+def test_a_stray_that_git_would_not_have_is_told_of_and_does_no_harm(ground: Ground) -> None:
+    copy = ground.copy()
+    folder = work(copy, "good")
+    blob = git(folder, "rev-parse", "HEAD:README.md")
+    (folder / ".git" / "tree").write_bytes(b"40000 .git\0" + b"\1" * 20)
+    tree = git(folder, "hash-object", "-w", "-t", "tree", "--literally", ".git/tree")
+    commit = git(folder, "commit-tree", tree, "-p", "HEAD", "-m", "evil")
+    git(folder, "branch", "evil", commit)
+    git(folder, "tag", "blob", blob)
+    made = ground.gather(copy)
+    assert made.files == ("shop/limits.py",)
+    assert len(made.notes) == 1
+    assert made.notes[0].startswith(f"refs/heads/evil of its git, at {commit[:10]}, cannot be kept")
+    assert len(asyncio.run(kept(ground.repository))) == 1
+
+
+@pytest.mark.acceptance("coding-agents")
 def test_a_bundle_brings_the_work_back_where_its_base_is_known(
     ground: Ground, tmp_path: Path
 ) -> None:

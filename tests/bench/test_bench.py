@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from bench.__main__ import main
+from bench.candidates import candidates
 from bench.contenders import WrongResult, check, timed
 from bench.figures import Row, Series, percentile, ratio, text_of
 from bench.ours import VisionFlow, in_the_file
@@ -65,6 +66,13 @@ def test_the_median_and_the_extremes_of_the_rounds_are_told() -> None:
     series = Series("ours", "tasks/s", (300.0, 100.0, 200.0))
     assert (series.least, series.middle, series.most) == (100.0, 200.0, 300.0)
     assert percentile(range(100), 0.99) == 99
+
+
+def test_copies_are_made_and_seen_to_be_whole_by_each_who_makes_them() -> None:
+    row = candidates(rounds=1, files=40)
+    assert [series.unit for series in row.series] == ["s"] * 3 + ["MiB"] * 3
+    assert all(series.least and series.least > 0 for series in row.series)
+    assert len(row.ratios) == 4 and None not in row.ratios.values()
 
 
 def test_a_row_is_told_as_one_object(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -50,7 +50,8 @@ async def make_copy(
     """A copy of the commit `base` in `folder`, on a branch of its own; one that was finished there
     before is left as it is.
 
-    Beside the folder stands how it began. Killed at any point, this is simply called again.
+    Beside the folder stands how it began; a folder without that is put aside under another name.
+    Killed at any point, this is simply called again.
 
     Raises:
         WorkspaceError: the run or task cannot name a branch, `base` is no commit, the folder holds
@@ -113,7 +114,8 @@ async def _make(repository: PrivateRepository, copy: Copy) -> None:
         for rest in folder.parent.glob(pattern):
             await asyncio.to_thread(remove_tree, rest)
     if os.path.lexists(folder):
-        await asyncio.to_thread(remove_tree, folder)
+        # How it began is not known, so what it holds of an agent's work is not either.
+        os.rename(folder, folder.with_name(f"{folder.name}.unknown-{secrets.token_hex(4)}"))
     building = folder.with_name(f"{_BUILDING}{secrets.token_hex(4)}")
     try:
         start = await _built(repository, copy, building)

@@ -22,10 +22,11 @@ from .changes import Entry, altered, entries, extent, time_of
 from .fence import Copy, start_in
 from .git import git
 from .keeping import Told, drop, keep, name_in_ref, ref_of, told_of
-from .owncommits import OwnCommits, one_line, own_commits
+from .owncommits import OwnCommits, one_line, own_commits, unreadable
 from .repository import PrivateRepository
 from .scan import JUNK, Found, Notes, Walk, folders_of
 from .snapshot import asker
+from .strays import keep_strays
 from .trees import FILE_BYTES_MAX, Change, write_change
 
 _SUBMODULE = "160000"
@@ -134,7 +135,12 @@ async def _gathered(repository: PrivateRepository, copy: Copy, attempt: int, goa
         await asyncio.to_thread(_open_up, root)
     except OSError as error:
         raise WorkspaceError(f"The working copy {folder} cannot be read: {error}.") from error
-    own = await own_commits(repository.path, copy, start)
+    fault = await asyncio.to_thread(unreadable, copy, start)
+    if fault is None:
+        own = await own_commits(repository.path, copy, start)
+        strays = await keep_strays(repository, copy, start, own.head, attempt)
+    else:
+        own, strays = OwnCommits(note=f"Its own commits were not read. {fault}"), ()
     before = await entries(repository.path, copy.base)
     walk = Walk(
         root,
@@ -145,7 +151,7 @@ async def _gathered(repository: PrivateRepository, copy: Copy, attempt: int, goa
     found = await walk.files()
     form = "sha256" if len(copy.base) == 64 else "sha1"
     change = await asyncio.to_thread(_difference, root, found, before, form, notes)
-    told = (*([own.note] if own.note else []), *notes.lines(), *_unseen(root, before, own))
+    told = (*([own.note] if own.note else []), *strays, *notes.lines(), *_unseen(root, before, own))
     if not change.put and not change.gone:
         return Gathered(attempt=attempt, commits=own.count, notes=told)
     when = await time_of(repository.path, copy.base)

@@ -27,11 +27,11 @@ async def copy_history(repository: Path, foreign: ForeignGit, head: str, notes: 
         notes.append("The history is shallow: it begins where it was cut off.")
     refs = foreign.refs()
     try:
-        await _copy_objects(repository, foreign, [head, *refs.values()])
+        await copy_objects(repository, foreign, [head, *refs.values()])
     except WorkspaceError as error:
         refs = {}
         notes.append(f"Only the history of HEAD was taken: {error.message}")
-        await _copy_objects(repository, foreign, [head])
+        await copy_objects(repository, foreign, [head])
     if refs:
         await _name(repository, refs, notes)
 
@@ -44,8 +44,17 @@ async def _name(repository: Path, refs: dict[str, str], notes: list[str]) -> Non
         notes.append(f"Branches and tags were left out: {error.message}")
 
 
-async def _copy_objects(repository: Path, foreign: ForeignGit, ids: list[str]) -> None:
-    """Pack what the ids reach, and index the pack in the private repository."""
+async def copy_objects(
+    repository: Path, foreign: ForeignGit, ids: list[str], checks: tuple[str, ...] = ()
+) -> None:
+    """Pack what the ids reach, and index the pack in the private repository.
+
+    An id with `^` before it is not wanted, nor what it reaches. `checks`: further words for
+    `git index-pack`.
+
+    Raises:
+        WorkspaceError: objects are missing, are not as they should be, or git failed.
+    """
     objects = quoted(os.fsencode(foreign.objects)).decode("utf-8", "surrogateescape")
     extra = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
     out, into = os.pipe()
@@ -61,7 +70,7 @@ async def _copy_objects(repository: Path, foreign: ForeignGit, ids: list[str]) -
         os.close(into)
         into = -1
         try:
-            await _indexed(repository, pack, out, ids)
+            await _indexed(repository, pack, out, ids, checks)
         finally:
             await ended(pack)
     finally:
@@ -71,10 +80,14 @@ async def _copy_objects(repository: Path, foreign: ForeignGit, ids: list[str]) -
 
 
 async def _indexed(
-    repository: Path, pack: asyncio.subprocess.Process, out: int, ids: list[str]
+    repository: Path,
+    pack: asyncio.subprocess.Process,
+    out: int,
+    ids: list[str],
+    checks: tuple[str, ...],
 ) -> None:
     index = await asyncio.create_subprocess_exec(
-        *arguments("index-pack", "--stdin"),
+        *arguments("index-pack", "--stdin", *checks),
         env=environment(repository),
         cwd=repository,
         stdin=out,

@@ -100,10 +100,15 @@ async def keep(
         WorkspaceError: git failed, as on a full disk.
     """
     ref = ref_of(task, attempt, number)
-    # One attempt at a time has a task: a lock there is that of a git that was killed.
-    (repository.path / f"{ref}.lock").unlink(missing_ok=True)
-    await git(repository.path, "update-ref", ref, commit)
+    await keep_ref(repository.path, ref, commit)
     return ref
+
+
+async def keep_ref(repository: Path, ref: str, commit: str) -> None:
+    """Make a ref of one task's name the commit."""
+    # One attempt at a time has a task: a lock there is that of a git that was killed.
+    (repository / f"{ref}.lock").unlink(missing_ok=True)
+    await git(repository, "update-ref", ref, commit)
 
 
 async def drop(repository: PrivateRepository, ref: str) -> None:
@@ -204,10 +209,12 @@ def recovering(source: str, ref: str) -> str:
 async def _kept(repository: PrivateRepository, ref: str, told: Told) -> Kept:
     differing = await altered(repository.path, told.parent, told.commit) if told.parent else ()
     size = await extent(repository.path, told.parent, told.commit) if told.parent else None
+    name, _, attempt = ref.removeprefix(KEPT).partition(".")
+    number = attempt.partition("-")[0]
     return Kept(
         ref,
-        task=told.trailers.get("Task") or ref.removeprefix(KEPT).replace("%2E", "."),
-        attempt=told.number("Attempt"),
+        task=name.replace("%2E", "."),
+        attempt=int(number) if number.isdecimal() else told.number("Attempt"),
         commit=told.commit,
         base=told.parent,
         files=tuple(portable_path(os.fsdecode(each.path)) for each in differing),

@@ -24,20 +24,23 @@ class OwnCommits(msgspec.Struct, frozen=True):
     """The last ones, the oldest of them first, one line each."""
     paths: frozenset[bytes] = frozenset()
     """All files of the last one."""
+    head: str | None = None
+    """The last one; the base where there are none."""
     note: str | None = None
     """Why they cannot be read."""
 
 
+def unreadable(copy: Copy, start: Start) -> str | None:
+    """Why no git of ours may look at the copy's objects; `None` where it may."""
+    return fault_of(copy, start) or _odd_object(copy.git.objects)
+
+
 async def own_commits(repository: Path, copy: Copy, start: Start) -> OwnCommits:
-    """Those on the copy's HEAD that no branch or tag had when it began."""
-    fault = fault_of(copy, start) or _odd_object(copy.git.objects)
-    if fault is not None:
-        return OwnCommits(note=f"Its own commits were not read. {fault}")
+    """Those on the copy's HEAD that no branch or tag had when it began, where it is readable."""
     head = copy.git.head() or copy.git.named(f"refs/heads/{copy.branch}")
     if head is None or head == copy.base:
-        return OwnCommits()
-    place = quoted(os.fsencode(copy.git.objects)).decode("utf-8", "surrogateescape")
-    extra = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": place}
+        return OwnCommits(head=head)
+    extra = borrowing(copy)
     known = sorted({copy.base, *start.refs.values()})
     given = "".join(f"{each}\n" for each in (head, *(f"^{each}" for each in known)))
     try:
@@ -51,10 +54,16 @@ async def own_commits(repository: Path, copy: Copy, start: Start) -> OwnCommits:
         )  # fmt: skip
         names = await git(repository, "ls-tree", "-r", "-z", "--name-only", head, extra=extra)
     except WorkspaceError as error:
-        return OwnCommits(note=f"Its own commits cannot be read. {error.message}")
+        return OwnCommits(head=head, note=f"Its own commits cannot be read. {error.message}")
     subjects = [one_line(each.decode("utf-8", "replace")) for each in told.split(b"\0")]
     paths = frozenset(names.split(b"\0")) - {b""}
-    return OwnCommits(int(counted), tuple(each for each in reversed(subjects) if each), paths)
+    return OwnCommits(int(counted), tuple(each for each in reversed(subjects) if each), paths, head)
+
+
+def borrowing(copy: Copy) -> dict[str, str]:
+    """What lets our git see the objects of a readable copy."""
+    place = quoted(os.fsencode(copy.git.objects)).decode("utf-8", "surrogateescape")
+    return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": place}
 
 
 def one_line(text: str, most: int = _SUBJECT_CHARS_MAX) -> str:
