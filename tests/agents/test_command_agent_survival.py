@@ -149,6 +149,7 @@ def test_after_kill_9_one_without_sessions_starts_again_and_what_was_there_is_ke
     kept = shop.repository / "repository.git"
     names = run_git(kept, "for-each-ref", "--format=%(refname)", "refs/visionflow/kept/")
     other = next(each for each in names.splitlines() if each != done.ref)
+    assert f"what go 1 left is kept by {other}" in done.notes
     assert "part.txt" in run_git(kept, "ls-tree", "--name-only", other)
 
 

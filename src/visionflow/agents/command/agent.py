@@ -264,13 +264,13 @@ def _outcome(
     if violations:
         return "violation", " ".join(each.message for each in violations)
     if ended.ended_by == "wall_clock":
-        whose = "the time that was left of the run" if ended.run_over else "its time limit"
+        whose = "its time limit" if ended.whose == "go" else f"what was left of the {ended.whose}"
         return "timed_out", f"It was ended after {ended.wall_ms / 1000:.0f} s, {whose}.{said}"
     if ended.ended_by == "memory":
         return "out_of_memory", "It was ended because it used more memory than it may."
     if ended.ended_by == "output":
         return "flooded", (
-            f"It was ended because it wrote more than {went.output_bytes:,} bytes of output."
+            f"It was ended because it wrote more than {ended.output_bytes:,} bytes of output."
         )
     if ended.ended_by is not None:
         return "failed", f"Its program was ended by {ended.ended_by}.{said}"

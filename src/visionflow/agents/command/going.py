@@ -123,7 +123,9 @@ class Going:
                 if how == "started_again" and last is not None:
                     self._show(f"{self.tool}: keeping what an earlier go left, and starting again")
                     goal = self._wish.job.goal
-                    await start_again(repository, copy, attempt=last.number, goal=goal)
+                    left = await start_again(repository, copy, attempt=last.number, goal=goal)
+                    if left.ref is not None:
+                        self._notes.append(f"what go {last.number} left is kept by {left.ref}")
                 go = await self._go(journal, how, slot)
             finally:
                 slot.close()
@@ -147,7 +149,7 @@ class Going:
         write_journal(self._folder, journal.put(go))
         env = own_environment(wish, os.environ)
         copies = self._copies()
-        wall_ms = self._times.wall_ms(wish)
+        wall_ms, whose = self._times.wall_ms(wish)
         try:
             hiding = hiding_of(wish, env, [each.name for each in copies])
             run = Run(wish, self._folder, journal, go, hiding, self._doing)
@@ -155,7 +157,7 @@ class Going:
             locks = (self._lock, slot.descriptor)
             command = command_of(wish, env, session=session, wall_ms=wall_ms, locks=locks)
             done = await run.done(self._sandbox(), command, self.tool)
-            go = run.over(done, cut=wall_ms < self._times.usual_ms(wish))
+            go = run.over(done, whose)
         except (CommandNotStarted, ConfinementUnavailable, UsageError) as error:
             write_journal(self._folder, journal)
             raise PermanentFailure(error.message, hint=error.hint) from error

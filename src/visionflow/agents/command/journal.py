@@ -14,6 +14,8 @@ from visionflow.agents.candidates.values import Usage
 from visionflow.agents.command.ledger import together
 
 FILE = "go.json"
+Whose = Literal["go", "run", "attempt"]
+"""Whose limit of time a go was held to: its own, or what was left of the run or the attempt."""
 How = Literal["started", "resumed", "started_again", "adopted"]
 
 
@@ -38,8 +40,8 @@ class Ended(msgspec.Struct, frozen=True):
     refused: Refused | None = None
     killed: bool = False
     """Somebody else killed it, so it is gone on with."""
-    run_over: bool = False
-    """Its time was cut because the whole run had to end."""
+    whose: Whose = "go"
+    """The limit of time that it had."""
 
     @property
     def final(self) -> bool:

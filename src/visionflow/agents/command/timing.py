@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from visionflow.agents.command.confining import Wish
+from visionflow.agents.command.journal import Whose
 from visionflow.agents.task import Task
 
 ENDS_AT = "ends_at_ms"
@@ -45,16 +46,17 @@ class Times:
         own = wish.settings.timeout
         return int(own * 1000) if own is not None else wish.job.bounds.wall_ms
 
-    def wall_ms(self, wish: Wish) -> int:
-        """What a go that starts now may take."""
-        most = self.usual_ms(wish)
+    def wall_ms(self, wish: Wish) -> tuple[int, Whose]:
+        """What a go that starts now may take, and whose limit that is."""
+        limits: list[tuple[int, Whose]] = [(self.usual_ms(wish), "go")]
         ends_at = self.ends_at_ms(wish)
         if ends_at is not None:
-            most = min(most, ends_at - clock())
+            limits.append((ends_at - clock(), "run"))
         left = self._task.remaining_time
         if left is not None:
-            most = min(most, int(left * 1000) - _MARGIN_MS)
-        return max(most, _WALL_MS_MIN)
+            limits.append((int(left * 1000) - _MARGIN_MS, "attempt"))
+        most, whose = min(limits, key=lambda each: each[0])
+        return max(most, _WALL_MS_MIN), whose
 
     def is_short(self, wish: Wish) -> bool:
         """Whether a go that starts now would have less than its time."""

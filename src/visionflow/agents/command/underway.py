@@ -9,7 +9,7 @@ import msgspec
 
 from visionflow.agents.command.confining import Wish, held_by
 from visionflow.agents.command.hiding import Hiding
-from visionflow.agents.command.journal import Ended, Go, Journal, Refused, write_journal
+from visionflow.agents.command.journal import Ended, Go, Journal, Refused, Whose, write_journal
 from visionflow.agents.command.listening import Listener, Log
 from visionflow.agents.command.reading import reader_of
 from visionflow.agents.command.timing import clock
@@ -106,8 +106,8 @@ class Run:
         write_journal(self._folder, self._journal.put(self._go))
         self._saved_at = time.monotonic()
 
-    def over(self, done: Completed | None, *, cut: bool) -> Go:
-        """What is kept of it; `cut`: it had less time than is usual."""
+    def over(self, done: Completed | None, whose: Whose) -> Go:
+        """What is kept of it; `whose`: the limit of time that it had."""
         listener = self._listener
         reader = listener.reader
         listener.close(done.exit_code if done is not None else None)
@@ -132,7 +132,7 @@ class Run:
             said=self._said(done),
             held=held_by(done) if done is not None else (),
             refused=refused,
-            run_over=cut and done is not None and done.ended_by == "wall_clock",
+            whose=whose,
         )
         session = heard or self._go.session
         return msgspec.structs.replace(self._go, session=session, usage=reader.usage, ended=ended)
