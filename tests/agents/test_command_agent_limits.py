@@ -65,7 +65,7 @@ def test_a_go_is_cut_to_the_time_that_is_left_of_the_run(shop: Shop) -> None:
     bounds = CodingBounds(wall_ms=600_000, ends_at_ms=ends)
     done = shop.attempted("good,hangs", shop.task(bounds=bounds))
     assert done.outcome == "timed_out"
-    assert "what was left of the run" in str(done.reason)
+    assert "the time that was left of the run" in str(done.reason)
     assert done.tip is not None
 
 

@@ -264,7 +264,11 @@ def _outcome(
     if violations:
         return "violation", " ".join(each.message for each in violations)
     if ended.ended_by == "wall_clock":
-        whose = "its time limit" if ended.whose == "go" else f"what was left of the {ended.whose}"
+        whose = (
+            "its time limit"
+            if ended.whose == "go"
+            else f"the time that was left of the {ended.whose}"
+        )
         return "timed_out", f"It was ended after {ended.wall_ms / 1000:.0f} s, {whose}.{said}"
     if ended.ended_by == "memory":
         return "out_of_memory", "It was ended because it used more memory than it may."
