@@ -170,6 +170,19 @@ def test_it_needs_a_command_or_a_profile_and_not_both(
         shop.attempted("good", **config)
 
 
+@pytest.mark.acceptance("confine")
+def test_it_reads_what_its_settings_name_and_never_a_whole_home(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("to be read")
+    command = f"/bin/sh -c 'cat {tmp_path}/notes/*; cat {shop.workspace}/README.md' {{goal}}"
+    done = shop.attempted(command, read=[str(tmp_path / "notes")])
+    assert "to be read" in (shop.run / str(done.log)).read_text()
+    assert "# shop" not in (shop.run / str(done.log)).read_text()
+    for wrong in ("~", "/", "notes"):
+        with pytest.raises(PermanentFailure, match="may not be let read"):
+            shop.attempted("good", shop.task("candidate-2"), read=[wrong])
+
+
 def test_its_settings_are_typed(shop: Shop) -> None:
     assert settings_of(CommandAgent) is CommandSettings
     assert set(CommandSettings.EFFECTS) == set(CommandSettings.__struct_fields__)

@@ -123,7 +123,7 @@ def test_a_program_of_node_reads_its_outermost_modules_and_its_interpreter(tmp_p
     modules = tmp_path / "lib" / "node_modules"
     cli = modules / "@maker" / "tool" / "node_modules" / "inner" / "cli.js"
     cli.parent.mkdir(parents=True)
-    cli.write_text("#!/usr/bin/env node\n")
+    cli.write_text("#!/usr/bin/env -S node --no-warnings\n")
     cli.chmod(0o755)
     programs = tmp_path / "bin"
     programs.mkdir()

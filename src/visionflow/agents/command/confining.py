@@ -8,11 +8,12 @@ import msgspec
 
 from visionflow.agents.command.hiding import Hiding, values_in
 from visionflow.agents.command.home import held_in
-from visionflow.agents.command.reach import reads_of
+from visionflow.agents.command.reach import is_too_much, reads_of
 from visionflow.agents.command.settings import CommandSettings
 from visionflow.agents.command.template import Template, argv_of
 from visionflow.agents.roles.job import JobInput
 from visionflow.agents.tools.environment import choose
+from visionflow.domain.errors import UsageError
 from visionflow.ports.sandbox import Command, Completed
 
 PROCESSES_MAX = 512
@@ -82,7 +83,7 @@ def command_of(
     """
     job, settings, template = wish.job, wish.settings, wish.template
     tests = choose(job.workspace, job.virtual_env)
-    own = (wish.objects, *settings.read, *(tests.read if tests.kind != "own" else ()))
+    own = (wish.objects, *allowed(settings.read), *(tests.read if tests.kind != "own" else ()))
     limits = [each for each in (settings.memory_bytes, job.bounds.memory_bytes) if each is not None]
     network = template.profile.network if settings.network is None else settings.network
     return Command(
@@ -102,6 +103,23 @@ def command_of(
         output_total_bytes_max=job.bounds.output_bytes,
         locks=locks,
     )
+
+
+def allowed(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """What the settings let it read, with the user's home for `~`.
+
+    Raises:
+        UsageError: one is relative, or it is a home folder or has one in it.
+    """
+    found = tuple(os.path.expanduser(each) for each in paths)
+    for path in found:
+        if not os.path.isabs(path) or is_too_much(path):
+            why = "has a whole home in it" if os.path.isabs(path) else "is no absolute path"
+            raise UsageError(
+                f"A coding agent may not be let read {path!r}, which {why}.",
+                hint="Name the folders in it that it needs.",
+            )
+    return found
 
 
 def held_by(done: Completed) -> tuple[str, ...]:

@@ -6,14 +6,12 @@ name. A home folder itself, or what lies above it, is never given.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 _LINKS_MAX = 20
 _DEPTH_MAX = 4
-_FIRST_LINE = re.compile(rb"#!\s*(\S+)(?:\s+(\S+))?")
 
 
 def reads_of(words: Iterable[str], path: str, *, given: Iterable[str] = ()) -> tuple[str, ...]:
@@ -31,7 +29,7 @@ def reads_of(words: Iterable[str], path: str, *, given: Iterable[str] = ()) -> t
             _program(place, path, found, _DEPTH_MAX)
         elif number and os.path.isdir(place):
             found[os.path.normpath(place)] = None
-    return tuple(each for each in found if os.path.isabs(each) and not _too_much(each))
+    return tuple(each for each in found if os.path.isabs(each) and not is_too_much(each))
 
 
 def _program(place: str, path: str, found: dict[str, None], depth: int) -> None:
@@ -75,20 +73,21 @@ def _interpreters(real: str, path: str) -> list[str]:
     """Programs that the first line of a script names."""
     try:
         with open(real, "rb") as file:
-            line = _FIRST_LINE.match(file.readline(512))
+            line = file.readline(512)
     except OSError:
         return []
-    if line is None:
+    if not line.startswith(b"#!"):
         return []
-    words = [os.fsdecode(each) for each in line.groups() if each]
-    if os.path.basename(words[0]) == "env" and len(words) > 1:
-        name = words[1] if words[1] != "-S" else ""
-        place = shutil.which(name, path=path) if name else None
-        return [place] if place else []
-    return words[:1]
+    words = os.fsdecode(line[2:]).split()
+    found = words[:1]
+    if found and os.path.basename(found[0]) == "env":
+        named = [each for each in words[1:] if not each.startswith("-") and "=" not in each]
+        place = shutil.which(named[0], path=path) if named else None
+        found += [place] if place is not None else []
+    return found
 
 
-def _too_much(place: str) -> bool:
+def is_too_much(place: str) -> bool:
     """Whether it is a home folder or has one in it."""
     home = Path.home()
     own = {home, Path(os.path.realpath(home)), Path("/root"), Path("/home")}

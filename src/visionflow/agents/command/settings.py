@@ -40,7 +40,8 @@ class CommandSettings(RoleSettings, frozen=True, kw_only=True):
         "one of this and the run's limit holds.",
         "env": "Names of further variables of our environment that it gets; nothing else is "
         "passed but what its profile names. Their values are hidden in what is told of it.",
-        "read": "Absolute paths of folders or files that it may read beside its own.",
+        "read": "Absolute paths of folders or files, `~` being your home, that it may read beside "
+        "its own; never a whole home.",
     }
 
     @property

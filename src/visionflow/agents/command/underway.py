@@ -13,7 +13,7 @@ from visionflow.agents.command.journal import Ended, Go, Journal, Refused, Whose
 from visionflow.agents.command.listening import Listener, Log
 from visionflow.agents.command.reading import reader_of
 from visionflow.agents.command.timing import clock
-from visionflow.agents.tools.text import one_line
+from visionflow.agents.tools.text import one_line, tail
 from visionflow.ports.sandbox import Command, Completed, Sandbox
 
 WAIT_LONG_MS = 10_000
@@ -142,7 +142,7 @@ class Run:
         said = self._listener.reader.said.strip()
         if not said and done is not None:
             said = self._hiding.text(done.stderr.strip() or done.stdout.strip())
-        return said[-SAID_CHARS_MAX:]
+        return tail(said, SAID_CHARS_MAX)
 
 
 async def _ended(work: asyncio.Future[Completed]) -> None:
