@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from visionflow.domain.errors import ConfigError, UsageError
+from visionflow.domain.sizes import cpu_millis, memory_bytes
 from visionflow.settings import AgentSettings, load_agents
-from visionflow.settings.sizes import cpu_millis, memory_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 GIB = 1 << 30

@@ -40,7 +40,10 @@ class CodingFlags:
         str | None, Parameter(group=_GROUP, help="How long one may work, such as 20m; 30m.")
     ] = None
     agent_memory: Annotated[
-        str | None, Parameter(group=_GROUP, help="Memory of one with its processes, such as 2Gi.")
+        str | None,
+        Parameter(
+            group=_GROUP, help="Memory of one with its processes, such as 2Gi; 8Gi, or half."
+        ),
     ] = None
     time_limit: Annotated[
         str | None, Parameter(group=_GROUP, help="How long all of it may take, such as 2h.")

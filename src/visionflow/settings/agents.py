@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from visionflow.domain.errors import ConfigError, UsageError
+from visionflow.domain.sizes import CPU_FORMS, MEMORY_FORMS, cpu_millis, memory_bytes
 from visionflow.settings.lines import Located, parse_yaml, read_yaml
-from visionflow.settings.sizes import CPU_FORMS, MEMORY_FORMS, cpu_millis, memory_bytes
 
 _TOP = ("agent_templates",)
 _KEYS = ("class", "default_config", "resources")

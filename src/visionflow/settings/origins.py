@@ -14,9 +14,9 @@ from typing import Any, cast
 import msgspec
 
 from visionflow.domain.errors import ConfigError, UsageError
+from visionflow.domain.sizes import MEMORY_FORMS, memory_bytes
 from visionflow.settings.lines import Located, read_yaml
 from visionflow.settings.server import ServerSettings
-from visionflow.settings.sizes import MEMORY_FORMS, memory_bytes
 
 FILE_NAME = "server.yaml"
 HOME_VARIABLE = "VISIONFLOW_HOME"

@@ -1,7 +1,6 @@
 """What the configuration of a coding agent may say: `default_config` in agents.yaml, and `config`
 of one that is spawned."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
@@ -9,12 +8,8 @@ import msgspec
 
 from visionflow.agents.base import PermanentFailure
 from visionflow.agents.roles.settings import RoleSettings
+from visionflow.domain.sizes import MEMORY_FORMS, memory_bytes
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(Ki|Mi|Gi|Ti|k|M|G|T)?")
-_UNITS = {
-    None: 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40,
-    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-}  # fmt: skip
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -74,13 +69,11 @@ def size_of(written: int | str | None) -> int | None:
     Raises:
         PermanentFailure: it is no size.
     """
-    if written is None or isinstance(written, int):
-        return written
-    found = _SIZE.fullmatch(written.strip())
-    size = int(float(found[1]) * _UNITS[found[2]]) if found else 0
-    if size <= 0:
+    if written is None:
+        return None
+    size = memory_bytes(written)
+    if size is None:
         raise PermanentFailure(
-            f"The memory {written!r:.40} of a coding agent is no size.",
-            hint='Write bytes, or a number with Ki, Mi, Gi (1024) or k, M, G (1000): "2Gi".',
+            f"The memory {written!r:.40} of a coding agent is no size.", hint=MEMORY_FORMS
         )
     return size

@@ -21,10 +21,13 @@ from visionflow.compose.job.folder import CodingOrder, Order, RunFolder
 from visionflow.compose.job.story import Story
 from visionflow.compose.job.trust import home
 from visionflow.domain.errors import UsageError
+from visionflow.worker.limits import machine_bytes
 
 ENDS_AT = "ends_at_ms"
 """The file, within what the agents share."""
 GRAIN_MS = 2_000
+MEMORY_BYTES = 8 << 30
+"""Of one agent with its processes, where nobody says how much; half of a small machine's."""
 AT_ONCE = 4
 """Coding agents at work at once, where nobody says how many."""
 
@@ -177,4 +180,14 @@ class TimeLimit:
 
 def coding_order(wish: CodingWish) -> CodingOrder:
     """What the agents of a run may use."""
-    return CodingOrder(bounds=wish.bounds, wall_ms=wish.wall_ms, governor=str(home() / "governor"))
+    governor = str(home() / "governor")
+    return CodingOrder(bounds=bounded(wish.bounds), wall_ms=wish.wall_ms, governor=governor)
+
+
+def bounded(bounds: CodingBounds) -> CodingBounds:
+    """The same with a ceiling of memory where none was named: one agent must not take the
+    machine's."""
+    most = machine_bytes()
+    if bounds.memory_bytes is not None or most is None:
+        return bounds
+    return msgspec.structs.replace(bounds, memory_bytes=min(MEMORY_BYTES, most // 2))

@@ -14,6 +14,7 @@ import msgspec
 
 from visionflow.agents.candidates.planning import commands_of
 from visionflow.agents.plans import Plan
+from visionflow.compose.job.coding import bounded
 from visionflow.compose.job.creating import Planned, order_of
 from visionflow.compose.job.folder import AgentOrder, CodingOrder, RunFolder, Served, iso
 from visionflow.compose.job.folder import Order as RunOrder
@@ -95,7 +96,7 @@ def _made(
 def _coding(plan: Plan, order: Order, home: Path) -> CodingOrder | None:
     if plan.playbook != "code":
         return None
-    return CodingOrder(bounds=order.bounds, governor=str(home / "governor"))
+    return CodingOrder(bounds=bounded(order.bounds), governor=str(home / "governor"))
 
 
 def is_open(state: SwarmState, task: str) -> bool:

@@ -15,6 +15,7 @@ from visionflow.agents.roles.settings import fault_in, settings_of, warnings_of
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import CAPABILITIES_MAX, WORD_CHARS_MAX
+from visionflow.domain.sizes import memory_text
 from visionflow.domain.wording import shown
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.templates import class_of, tasks_at_once
@@ -22,7 +23,6 @@ from visionflow.interfaces.tools.arguments import Arguments, parse
 from visionflow.interfaces.tools.coders import CAPABILITY, COMMAND_AGENT, coding_template
 from visionflow.interfaces.tools.forms import FORMS, about, form
 from visionflow.settings.agents import AgentTemplate
-from visionflow.settings.sizes import memory_text
 from visionflow.worker.limits import machine_bytes, resident_bytes
 
 MEMORY_BYTES_MIN = 64 * 1024 * 1024

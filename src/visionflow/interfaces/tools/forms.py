@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import msgspec
 
+from visionflow.domain.sizes import cpu_millis, memory_bytes
 from visionflow.domain.tasks import Priority
-from visionflow.settings.sizes import cpu_millis, memory_bytes
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
 _UNITS_MS = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}

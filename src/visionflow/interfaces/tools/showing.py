@@ -5,13 +5,13 @@ from typing import Any, cast
 import msgspec
 
 from visionflow.domain.agents import AgentSpec, AgentStatus
+from visionflow.domain.sizes import memory_text
 from visionflow.domain.tasks import Payload
 from visionflow.engine.state import AgentState, SwarmState
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.casting import held_by
 from visionflow.ports.views import AgentRow
 from visionflow.runtime.swarms import LiveSwarm
-from visionflow.settings.sizes import memory_text
 
 SPAWNING = "spawning"
 
