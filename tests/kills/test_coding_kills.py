@@ -150,14 +150,6 @@ def test_kills_at_random_moments_change_nothing(
         if number == 1:
             run.program_of(SLOW)
             run.let_slow_end()
-    if not run.completed(SLOW):
-        run.until(lambda: bool(run.journal(SLOW).goes))
-        run.until(lambda: run.completed(SLOW) or _slow_is_let_go(run))
+    run.until_slow_ends()
     assert run.conclusion() == calm
     assert_done_once(run)
-
-
-def _slow_is_let_go(run: WatchedContest) -> bool:
-    """A go that started again found its copy as it was in the beginning: it waits anew."""
-    run.let_slow_end()
-    return run.completed(SLOW)

@@ -142,6 +142,17 @@ class WatchedContest(WatchedRun):
         place.mkdir(exist_ok=True)
         (place / "go").touch()
 
+    def until_slow_ends(self) -> None:
+        """Let the slow one end, whatever start of it is the last; wait for that."""
+
+        def ends() -> bool:
+            if self.journal(SLOW).goes:
+                with suppress(OSError):  # Its copy is just made anew.
+                    self.let_slow_end()
+            return self.completed(SLOW)
+
+        self.until(ends)
+
     def completed(self, task: str) -> bool:
         return any(isinstance(v, e.TaskCompleted) and v.task == task for v in self.events)
 
@@ -160,6 +171,14 @@ class WatchedContest(WatchedRun):
         with suppress(ProcessLookupError):
             os.kill(old.pid, signal.SIGKILL)
         self.until(lambda: self.program_of(name) != old)
+
+    def ended(self) -> tuple[int, str]:
+        """Wait until the foreground returns; its code, and what it said."""
+        front = self._front
+        assert front is not None
+        self.until(lambda: front.poll() is not None)
+        printed, said = front.communicate(timeout=WAIT_S_MAX)
+        return front.returncode, printed + said
 
     # The end --------------------------------------------------------------------------------
 
