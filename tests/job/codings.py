@@ -1,5 +1,6 @@
 """Runs of scripted coding agents on the sample, and what can be read off them."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,19 @@ class Shop:
 
     def without_git(self) -> None:
         shutil.rmtree(self.workspace / ".git")
+
+
+def at_work_in(folder: RunFolder) -> list[int]:
+    """Processes that stand somewhere in what the run's agents have, whoever started them."""
+    found: list[int] = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            place = os.readlink(f"/proc/{name}/cwd")
+        except OSError:
+            continue
+        if place.startswith(str(folder.coding)):
+            found.append(int(name))
+    return found
 
 
 def candidate(outcome: Outcome, name: str) -> dict[str, Any]:

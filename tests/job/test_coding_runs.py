@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from codings import GOAL, Shop, candidate, most_at_once, task
+from codings import GOAL, Shop, at_work_in, candidate, most_at_once, task
 from jobs import events_of, snapshot
 
 from tests.cli.command_line import visionflow
@@ -40,7 +40,11 @@ def contest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contest]:
     shop = Shop(tmp_path_factory.mktemp("contest"))
     before = snapshot(shop.workspace)
     folder, outcome = shop.run(
-        "hangs", "breaks", "good,report:100:20:1500", "good,foreign", "floods",
+        "forks,hangs",
+        f"outside:{shop.workspace}/README.md,breaks",
+        "forks,good,report:100:20:1500",
+        "good,foreign",
+        "floods",
         accept=(ACCEPT,), at_once=2, wall_ms=12_000, output_bytes=100_000,
     )  # fmt: skip
     yield Contest(shop, before, folder, outcome)
@@ -90,6 +94,7 @@ def test_no_process_of_a_run_is_left_when_it_is_over(contest: Contest) -> None:
     assert started
     assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
     assert processes_of(contest.folder.path) == []
+    assert at_work_in(contest.folder) == []  # Two left a process behind that ignores signals.
 
 
 @pytest.mark.acceptance("workspace", "coding-agents")
@@ -98,6 +103,8 @@ def test_tree_and_git_are_as_before_until_apply_brings_the_winner_as_a_branch(
 ) -> None:
     shop = contest.shop
     assert snapshot(shop.workspace) == contest.before
+    tried = (contest.folder.coding / BREAKS / "output.log").read_text()
+    assert f"could not write {shop.workspace}/README.md" in tried
     for refused in (HANGS, BREAKS, FOREIGN, FLOODS):
         with pytest.raises(VisionFlowError):
             apply_run(contest.folder, refused)
@@ -198,7 +205,7 @@ def test_a_key_that_is_refused_ends_the_run_with_the_providers_words(tmp_path: P
         assert "401 invalid x-api-key" in told["reason"]
         (go,) = journal_of(folder, f"candidate-{number}").goes
         assert go.ended is not None and go.ended.exit_code is None  # It was not waited for.
-    assert processes_of(folder.path) == []
+    assert at_work_in(folder) == []
 
 
 @pytest.mark.acceptance("coding-agents", "governor")
