@@ -195,15 +195,18 @@ def test_a_shallow_history_stays_shallow_in_the_copy(tmp_path: Path) -> None:
 def test_files_are_bytes_as_they_are_whatever_gitattributes_ask_for(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    (source / ".gitattributes").write_text("*.txt text eol=lf\n*.bin filter=lfs -text\n")
+    (source / ".gitattributes").write_text("*.txt text eol=crlf\n*.bin filter=lfs\n*.id ident\n")
     (source / "a.txt").write_bytes(b"one\r\ntwo\r\n")
     (source / "b.bin").write_bytes(b"\0\1")
+    (source / "c.txt").write_bytes(b"one\ntwo\n")
+    (source / "d.id").write_bytes(b"$Id$\n")
     ground = Ground.of(tmp_path, source)
     copy = ground.copy()
     folder = Path(copy.folder)
     os.utime(folder / "a.txt")
     assert git(folder, "status", "--porcelain") == ""
-    assert (folder / "a.txt").read_bytes() == b"one\r\ntwo\r\n"
+    for name in ("a.txt", "b.bin", "c.txt", "d.id"):
+        assert (folder / name).read_bytes() == (source / name).read_bytes()
     assert ground.gather(copy).tip is None
 
 

@@ -81,8 +81,8 @@ def test_work_in_a_stash_and_on_other_branches_is_kept_though_no_result_holds_it
     ground: Ground,
 ) -> None:
     copy = ground.copy()
-    folder = work(copy, "writes:mine=1,commits,tag:same,stash,foreign:topic")
-    git(folder, "branch", "earlier", "HEAD")
+    folder = work(copy, "writes:mine=1,commits,writes:mine=2,commits,tag:same,stash,foreign:topic")
+    git(folder, "branch", "earlier", "HEAD^")
     stash, topic = git(folder, "rev-parse", "refs/stash", "topic").split()
     made = ground.gather(copy)
     assert made.files == ("mine",)
