@@ -8,9 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.coding.sample import make_sample
+from tests.coding.sample import make_sample, run_git
 from tests.job.jobs import snapshot
-from tests.kills.watched_contest import QUICK, SLOW, Conclusion, WatchedContest
+from tests.kills.watched_contest import (
+    AGAIN_TWO,
+    QUICK,
+    SLOW,
+    Conclusion,
+    WatchedContest,
+    WatchedSplit,
+)
 from visionflow.domain import events as e
 
 RELEASE = os.environ.get("VISIONFLOW_RELEASE") == "1"
@@ -50,10 +57,11 @@ def assert_done_once(run: WatchedContest) -> None:
     done = Counter(v.task for v in run.events if isinstance(v, e.TaskCompleted))
     assert [key for key, times in (steps + done).items() if times > 1] == []
     assert run.alive_at_recovery == []
-    for name in (QUICK, SLOW):
+    for name in run.names:
         goes = run.journal(name).goes
-        assert run.log_of(name).count(b"[visionflow] go ") == len(goes)
-        assert len(run.programs[name]) <= len(goes)
+        # A go is on record before its program is started, and named in the log before that, too.
+        begun = run.log_of(name).count(b"[visionflow] go ")
+        assert len(run.programs[name]) <= begun <= len(goes)
         assert run.most[name] <= 1
         assert [go.number for go in goes] == list(range(1, len(goes) + 1))
 
@@ -110,6 +118,11 @@ def test_eleven_kills_in_one_run_change_nothing_and_finished_work_is_not_done_ag
     hows = run.journal(SLOW).hows
     assert (hows[0], hows[-1]) == ("started", "adopted")
     assert set(hows[1:-1]) == {"started_again"} and len(hows) >= 6
+    assert run.told(SLOW)["went"].startswith("started, then started again")
+    assert run.told(SLOW)["went"].endswith("then adopted what an earlier go had finished")
+    # What it had written in each life is kept, beside what it left at last.
+    kept = run_git(run.repository, "for-each-ref", "--format=%(refname)", "refs/visionflow/kept/")
+    assert len(kept.splitlines()) >= 3, kept
 
 
 Kill = Callable[[WatchedContest], None]
@@ -153,3 +166,27 @@ def test_kills_at_random_moments_change_nothing(
     run.until_slow_ends()
     assert run.conclusion() == calm
     assert_done_once(run)
+
+
+MERGING = ("merging", "once more", "merging again", "judging", "ranking", "ending")
+
+
+def test_work_at_odds_is_merged_the_same_when_it_is_killed_at_each_step_of_the_queue(
+    workspace: Path, tmp_path: Path
+) -> None:
+    with WatchedSplit(workspace, tmp_path / "calm") as calm:
+        calm.start()
+        reference = calm.conclusion()
+    assert (reference.code, reference.winner) == (0, "result")
+    with WatchedSplit(workspace, tmp_path / "killed") as run:
+        run.start()
+        for phase in MERGING:
+            run.reached(phase)
+            run.kill_everything()
+            run.start()
+        assert run.conclusion() == reference
+        assert_done_once(run)
+        assert run.told(AGAIN_TWO)["standing"] == "landed"
+        assert run_git(run.repository, "show", f"{run.told('result')['tip']}:README.md") == (
+            "# shop two one"
+        )

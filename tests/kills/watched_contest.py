@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from tests.coding.sample import ACCEPT, AGENT, command_of, run_git
 from tests.kills.watched_run import COMMAND, WAIT_S_MAX, WatchedRun
-from visionflow.adapters.os_processes import Identity, stat
+from visionflow.adapters.os_processes import Identity, is_alive, stat
 from visionflow.agents.command.journal import Journal, journal_in
 from visionflow.compose.job import RunFolder
 from visionflow.domain import events as e
@@ -27,15 +27,30 @@ GOAL = "Limit the calls"
 QUICK, SLOW = "candidate-1", "candidate-2"
 BETTER, WORSE = "good", "writes:notes.txt=half,waits:build/go,wordy"
 """What the two do; the second is longer, so that the first is taken."""
+ONE, TWO = "one", "two"
+AGAIN_ONE, AGAIN_TWO = "again-one", "again-two"
+PLAN = """\
+goal: Name the shop
+playbook: code
+why: It was written by hand.
+gates: []
+parts: []
+phases:
+- name: work
+  tasks:
+  - {id: one, role: coder, type: implement}
+  - {id: two, role: coder, type: implement}
+"""
+"""Both change the same line."""
 
 
-def phase_of(events: Sequence[AnyEvent]) -> str:
-    """How far a run is whose log holds these events."""
+def phases_of(events: Sequence[AnyEvent]) -> list[tuple[str, bool]]:
+    """All phases of a contest in order, each with whether it was reached by these events."""
     begun = {v.task for v in events if isinstance(v, e.TaskStarted)}
     done = {v.task for v in events if isinstance(v, e.TaskCompleted)}
     steps = {(v.task, v.name) for v in events if isinstance(v, e.StepFinished)}
     closed = any(isinstance(v, e.SwarmClosed) for v in events)
-    passed = (
+    return [
         ("nothing", True),
         ("created", any(isinstance(v, e.SwarmCreated) for v in events)),
         ("workers starting", any(isinstance(v, e.WorkerStarted) for v in events)),
@@ -47,8 +62,23 @@ def phase_of(events: Sequence[AnyEvent]) -> str:
         ("judged", {"judge-1", "judge-2"} <= done),
         ("ranked", "rank" in done),
         ("ending", closed),
-    )
-    return [name for name, reached in passed if reached][-1]
+    ]
+
+
+def phases_of_split(events: Sequence[AnyEvent]) -> list[tuple[str, bool]]:
+    """The same for the work of two agents that are at odds."""
+    begun = {v.task for v in events if isinstance(v, e.TaskStarted)}
+    done = {v.task for v in events if isinstance(v, e.TaskCompleted)}
+    return [
+        ("nothing", True),
+        ("working", bool(begun)),
+        ("merging", "integrate-work" in begun),
+        ("once more", {AGAIN_ONE, AGAIN_TWO} & begun != set()),
+        ("merging again", "integrate-again-work" in begun),
+        ("judging", "judge" in begun),
+        ("ranking", "judge" in done),
+        ("ending", any(isinstance(v, e.SwarmClosed) for v in events)),
+    ]
 
 
 class Conclusion(NamedTuple):
@@ -67,9 +97,12 @@ class Conclusion(NamedTuple):
 class WatchedContest(WatchedRun):
     """One run of two agents and all its lives."""
 
+    names = (QUICK, SLOW)
+    phases = staticmethod(phases_of)
+
     def __init__(self, workspace: Path, out: Path) -> None:
         super().__init__(workspace, out)
-        self.programs: dict[str, set[Identity]] = {QUICK: set(), SLOW: set()}
+        self.programs: dict[str, set[Identity]] = {name: set() for name in self.names}
         """Those that were seen, by the candidate whose work they did."""
         self.most: Counter[str] = Counter()
         """How many of one candidate were seen at once."""
@@ -77,9 +110,7 @@ class WatchedContest(WatchedRun):
     def start(self) -> None:
         """Begin the run, or go on with it when there is one already."""
         folder = self.folder
-        agents = ("--agent", command_of(BETTER), "--agent", command_of(WORSE))
-        what = [GOAL, "--workspace", str(self.workspace), *agents, "--accept", ACCEPT]
-        words = what if folder is None else ["--resume", folder.name]
+        words = self.words() if folder is None else ["--resume", folder.name]
         self._front = subprocess.Popen(
             [*COMMAND, *words, "--out", str(self.out), "--json"],
             stdin=subprocess.DEVNULL,
@@ -89,19 +120,34 @@ class WatchedContest(WatchedRun):
             start_new_session=True,
         )
 
+    def words(self) -> list[str]:
+        """What `visionflow run` is asked for."""
+        agents = ("--agent", command_of(BETTER), "--agent", command_of(WORSE))
+        return [GOAL, "--workspace", str(self.workspace), *agents, "--accept", ACCEPT]
+
     @property
     def phase(self) -> str:
-        return phase_of(self.events)
+        return [name for name, reached in self.phases(self.events) if reached][-1]
 
     def reached(self, phase: str) -> None:
         """Wait until the run has come so far, and freeze the orchestrator, which may have gone on
-        a little."""
-        order = phases()
-        self.until(lambda: order.index(self.phase) >= order.index(phase))
+        a little, or to the end of the run."""
+        self.until(lambda: dict(self.phases(self.events))[phase])
         self.freeze()
 
     def freeze(self) -> None:
-        self._signal_orchestrator(signal.SIGSTOP)
+        """Stop the orchestrator where it is, unless the run is over."""
+        front = self._front
+        assert front is not None
+
+        def stopped() -> bool:
+            orchestrator = self._orchestrator
+            if orchestrator is None or not is_alive(orchestrator):
+                return front.poll() is not None
+            os.kill(orchestrator.pid, signal.SIGSTOP)
+            return True
+
+        self.until(stopped)
 
     # Agents' programs -----------------------------------------------------------------------
 
@@ -131,9 +177,10 @@ class WatchedContest(WatchedRun):
         return journal_in(RunFolder(self.folder).coding / name)
 
     def log_of(self, name: str) -> bytes:
-        """All that its programs printed."""
+        """All that its programs printed; nothing where none was started."""
         assert self.folder is not None
-        return (RunFolder(self.folder).coding / name / "output.log").read_bytes()
+        place = RunFolder(self.folder).coding / name / "output.log"
+        return place.read_bytes() if place.exists() else b""
 
     def let_slow_end(self) -> None:
         """Put the file there that the slow one waits for; the project ignores it."""
@@ -152,6 +199,20 @@ class WatchedContest(WatchedRun):
             return self.completed(SLOW)
 
         self.until(ends)
+
+    def told(self, name: str) -> dict[str, Any]:
+        """What the summary tells of a candidate."""
+        assert self.folder is not None
+        summary = RunFolder(self.folder).read_summary()
+        assert summary is not None
+        found = {each["candidate"]: each for each in summary["contest"]["candidates"]}
+        return found[name]
+
+    @property
+    def repository(self) -> Path:
+        """The run's private repository."""
+        assert self.folder is not None
+        return self.folder / "state" / "repository" / "repository.git"
 
     def completed(self, task: str) -> bool:
         return any(isinstance(v, e.TaskCompleted) and v.task == task for v in self.events)
@@ -187,9 +248,6 @@ class WatchedContest(WatchedRun):
         code, summary = self.result()
         assert self.living() == []
         self.look()
-        folder = self.folder
-        assert folder is not None
-        repository = folder / "state" / "repository" / "repository.git"
         told = summary["contest"]["candidates"]
         return Conclusion(
             code,
@@ -198,18 +256,25 @@ class WatchedContest(WatchedRun):
             summary["contest"]["winner"],
             [(each["candidate"], each["standing"], each["outcome"]) for each in told],
             {
-                each["candidate"]: run_git(repository, "rev-parse", f"{each['tip']}^{{tree}}")
+                each["candidate"]: run_git(self.repository, "rev-parse", f"{each['tip']}^{{tree}}")
                 for each in told
+                if each["tip"] is not None
             },
         )
 
 
-def phases() -> list[str]:
-    """All phases, in order."""
-    return [
-        "nothing", "created", "workers starting", "attempting", "copied", "gone", "judging",
-        "judged one", "judged", "ranked", "ending",
-    ]  # fmt: skip
+class WatchedSplit(WatchedContest):
+    """One run in which two agents do parts of one work, and all its lives."""
+
+    names = (ONE, TWO, AGAIN_ONE, AGAIN_TWO)
+    phases = staticmethod(phases_of_split)
+
+    def words(self) -> list[str]:
+        plan = self.out.with_name("plan.yaml")
+        plan.write_text(PLAN)
+        parts = (f"replaces:README.md=# shop=# shop {name}" for name in (ONE, TWO))
+        agents = (word for each in parts for word in ("--agent", command_of(each)))
+        return [str(plan), "--workspace", str(self.workspace), *agents]
 
 
 def programs_in(tree: Path) -> list[Identity]:
