@@ -101,9 +101,8 @@ def _words(value: object) -> tuple[str, ...]:
 
 def _commands(value: object) -> tuple[str, ...]:
     """A command line may hold commas: only names of profiles stand in one text."""
-    if isinstance(value, str) and " " in value.strip():
-        return (value.strip(),)
-    return tuple(dict.fromkeys(each.strip() for each in _words(value)))
+    given = (_text(value),) if isinstance(value, str) and " " in value.strip() else _words(value)
+    return tuple(dict.fromkeys(map(_text, given)))
 
 
 def _file(value: object) -> str:
