@@ -1,20 +1,21 @@
 """Whole runs of coding agents side by side: the good one wins, the others are named."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from codings import GOAL, Shop, at_work_in, candidate, most_at_once, task
-from jobs import events_of, snapshot
+from jobs import carry_out, events_of, snapshot
 
 from tests.cli.command_line import visionflow
 from tests.coding.sample import ACCEPT, command_of
 from tests.kills.watched_run import processes_of
 from visionflow.agents.command.journal import Journal, journal_in
 from visionflow.compose.applying import apply_run
-from visionflow.compose.job import ExitCode, Outcome, RunFolder, read_plan
+from visionflow.compose.job import ExitCode, JobProgress, Outcome, RunFolder, read_plan
 from visionflow.domain.errors import VisionFlowError
 
 HANGS, BREAKS, GOOD, FOREIGN, FLOODS = (f"candidate-{number}" for number in range(1, 6))
@@ -216,11 +217,17 @@ def test_an_agent_that_was_asked_to_wait_waits_once_and_wins_without_git(
     shop = Shop(tmp_path)
     shop.without_git()
     before = snapshot(shop.workspace)
-    folder, outcome = shop.run("throttled:1:1,good")
+    untils: set[int | None] = set()
+
+    def see(progress: JobProgress, stop: threading.Event) -> None:
+        untils.update(each.until_ms for each in progress.tasks)
+
+    folder, outcome = shop.run("throttled:1:2,good", watch=see)
     assert outcome.exit_code == ExitCode.DONE
     waits = [each for each in events_of(folder) if each["type"] == "attempt_failed"]
     assert [each["kind"] for each in waits] == ["throttled"]
-    assert "429 rate_limit_error" in waits[0]["reason"] and waits[0]["retry_at_ms"] > 0
+    assert "429 rate_limit_error" in waits[0]["reason"]
+    assert untils == {None, waits[0]["retry_at_ms"]}
     assert task(outcome, "candidate 1")["status"] == "completed"
     assert candidate(outcome, "candidate-1")["goes"] == ["started", "started_again"]
     assert snapshot(shop.workspace) == before
@@ -230,6 +237,37 @@ def test_an_agent_that_was_asked_to_wait_waits_once_and_wins_without_git(
     changed = {name for name in after if after[name] != before.get(name)}
     assert (shop.workspace / "shop/limits.py").read_text().endswith(ADDED)
     assert {name for name in changed if name != "shop"} == {"shop/limits.py"}
+
+
+@pytest.mark.acceptance("coding-agents")
+def test_a_run_that_was_stopped_goes_on_with_what_was_not_finished(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    wait = "waits:build/go,writes:build/late.txt=late,fails:9"
+
+    def stop_then(progress: JobProgress, stop: threading.Event) -> None:
+        told = {each.name: (each.status, each.note) for each in progress.tasks}
+        if told["candidate 1"][0] == "completed" and "started" in told["candidate 2"][1]:
+            stop.set()
+
+    folder, cut = shop.run("fails", wait, watch=stop_then)
+    assert (cut.status, cut.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
+    assert at_work_in(folder) == []
+    first, go = journal_of(folder, "candidate-1"), folder.coding / "candidate-2" / "tree" / "build"
+
+    def let_go(progress: JobProgress, stop: threading.Event) -> None:
+        if len(journal_of(folder, "candidate-2").goes) > 1 and go.parent.is_dir():
+            go.mkdir(exist_ok=True)
+            (go / "go").touch()
+
+    done = carry_out(folder, let_go)
+    assert done.exit_code == ExitCode.FAILED
+    assert journal_of(folder, "candidate-1") == first
+    assert candidate(done, "candidate-1")["goes"] == ["started"]
+    late = candidate(done, "candidate-2")
+    assert (late["goes"], late["exit_code"]) == (["started", "started_again"], 9)
+    assert late["went"] == "started, then started again"
+    # What git is told to ignore is no part of what an agent left.
+    assert (late["outcome"], late["files"]) == ("failed", [])
 
 
 @pytest.mark.acceptance("coding-agents", "workspace")
