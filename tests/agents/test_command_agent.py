@@ -313,3 +313,19 @@ def _alive_with(text: str) -> list[int]:
         if text in held and int(each.name) != os.getpid():
             found.append(int(each.name))
     return found
+
+
+@pytest.mark.acceptance("coding-agents", "confine")
+def test_a_credential_that_it_was_given_and_wrote_into_its_work_puts_it_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_API_KEY", "k3y-of-mine-0123456789")
+    monkeypatch.setenv("MY_REGION", "north-west-7")
+    names = ["MY_API_KEY", "MY_REGION"]
+    leaking = "good,leaks:MY_API_KEY=shop/made.py,leaks:MY_REGION=shop/region.py"
+    made = Shop(tmp_path).attempted(leaking, env=names)
+    assert made.outcome == "violation" and made.tip is not None
+    assert [each.rule for each in made.violations] == ["credential"]
+    assert made.reason == "It wrote a credential that it was given into shop/made.py:1."
+    other = Shop(tmp_path / "other").attempted("good,leaks:MY_REGION=shop/region.py", env=names)
+    assert other.outcome == "changed"

@@ -178,6 +178,12 @@ def do_env(rest: str, goal: str) -> None:
     print(f"{rest}={os.environ.get(rest)}", flush=True)
 
 
+def do_leaks(rest: str, goal: str) -> None:
+    """`leaks:VARIABLE=FILE` writes the value of a variable into a file."""
+    name, _, file = rest.partition("=")
+    _append(file, f"GIVEN = {os.environ.get(name)!r}\n")
+
+
 def do_files(rest: str, goal: str) -> None:
     """List its home."""
     home = Path(os.environ["HOME"])

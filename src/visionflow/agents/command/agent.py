@@ -23,6 +23,7 @@ from visionflow.agents.command.confining import Wish
 from visionflow.agents.command.going import Going, Went
 from visionflow.agents.command.home import drop_home
 from visionflow.agents.command.journal import journal_in
+from visionflow.agents.command.leaking import given_to, leaked
 from visionflow.agents.command.roles import roles_in
 from visionflow.agents.command.settings import CommandSettings
 from visionflow.agents.command.template import Template, missing_program, template_of
@@ -154,6 +155,10 @@ class CommandAgent(BaseAgent):
                 await gather(repository, restored(copy, Copy), attempt=number, goal=goal)
             )
 
+        async def search(base: str, tip: str) -> Any:
+            given = await asyncio.to_thread(given_to, wish)
+            return storable(await leaked(repository.path, base, tip, given))
+
         run = job.run
         copy = await self.step("prepare copy", prepare, given, begin.base)
         try:
@@ -164,6 +169,9 @@ class CommandAgent(BaseAgent):
             raise PermanentFailure(error.message + left, hint=error.hint) from error
         violations = restored(await self.step("fence", look, copy), tuple[Violation, ...])
         kept = restored(await self.step("gather", keep, copy, job.goal, went.number), Gathered)
+        if kept.tip is not None:
+            found = await self.step("credentials", search, begin.base, kept.tip)
+            violations += restored(found, tuple[Violation, ...])
         await asyncio.to_thread(drop_home, home)
         log = os.path.relpath(folder / "output.log", Path(job.folder or "").parent.parent)
         return _told(name, template, restored(copy, Copy), went, violations, kept, log)

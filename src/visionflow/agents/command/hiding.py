@@ -34,6 +34,11 @@ class Hiding:
         raw = text.encode("utf-8", "surrogatepass")
         return self._hidden(raw).decode("utf-8", "surrogatepass")
 
+    def line_in(self, raw: bytes) -> int | None:
+        """The line, from 1, on which the first of them stands; `None` where none does."""
+        found = None if self._any is None else self._any.search(raw)
+        return None if found is None else raw.count(b"\n", 0, found.start()) + 1
+
     def feed(self, stream: str, data: bytes) -> bytes:
         """What may be told of the stream so far: all but an end that may begin a value."""
         if self._any is None:
@@ -62,6 +67,11 @@ class Hiding:
                     most = size
                     break
         return most
+
+
+def is_secret(name: str) -> bool:
+    """Whether a variable of this name holds a credential, as far as its name tells."""
+    return _KEY.search(name) is not None
 
 
 def values_in(text: str) -> set[str]:

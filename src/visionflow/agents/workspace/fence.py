@@ -27,7 +27,10 @@ _SHOWN = 10
 class Violation(msgspec.Struct, frozen=True):
     """Something that an agent did outside of what was its own."""
 
-    rule: Literal["foreign_branch", "foreign_head", "stash", "foreign_tag", "outside", "git_broken"]
+    rule: Literal[
+        "foreign_branch", "foreign_head", "stash", "foreign_tag", "outside", "git_broken",
+        "credential",
+    ]  # fmt: skip
     message: str
     """One sentence that names what was moved and from where to where."""
 
