@@ -23,17 +23,16 @@ class Shop:
         self.workspace = make_sample(folder / "shop")
         self.out = folder / "runs"
 
-    def run(
+    def order(
         self,
         *actions: str,
         accept: tuple[str, ...] = (),
         at_once: int | None = None,
         run_wall_ms: int | None = None,
         workspace: Path | None = None,
-        watch: Watch | None = None,
         **bounds: Any,
-    ) -> tuple[RunFolder, Outcome]:
-        """A whole run: one candidate for each text of actions."""
+    ) -> RunFolder:
+        """A run that has not begun: one candidate for each text of actions."""
         wish = CodingWish(
             agents=tuple(command_of(each) for each in actions),
             accept=accept,
@@ -41,7 +40,13 @@ class Shop:
             bounds=CodingBounds(**{"wall_ms": WALL_MS, **bounds}),
             wall_ms=run_wall_ms,
         )
-        folder = create_run(GOAL, workspace or self.workspace, self.out, coding=wish)
+        return create_run(GOAL, workspace or self.workspace, self.out, coding=wish)
+
+    def run(
+        self, *actions: str, watch: Watch | None = None, **asked: Any
+    ) -> tuple[RunFolder, Outcome]:
+        """A whole one; `asked` is what `order` takes."""
+        folder = self.order(*actions, **asked)
         return folder, carry_out(folder, watch)
 
     def git(self, *words: str) -> str:

@@ -15,7 +15,14 @@ from tests.coding.sample import ACCEPT, command_of
 from tests.kills.watched_run import processes_of
 from visionflow.agents.command.journal import Journal, journal_in
 from visionflow.compose.applying import apply_run
-from visionflow.compose.job import ExitCode, JobProgress, Outcome, RunFolder, read_plan
+from visionflow.compose.job import (
+    ExitCode,
+    JobProgress,
+    Outcome,
+    RunFolder,
+    execute,
+    read_plan,
+)
 from visionflow.domain.errors import VisionFlowError
 
 HANGS, BREAKS, GOOD, FOREIGN, FLOODS = (f"candidate-{number}" for number in range(1, 6))
@@ -244,12 +251,15 @@ def test_a_run_that_was_stopped_goes_on_with_what_was_not_finished(tmp_path: Pat
     shop = Shop(tmp_path)
     wait = "waits:build/go,writes:build/late.txt=late,fails:9"
 
-    def stop_then(progress: JobProgress, stop: threading.Event) -> None:
+    kill = threading.Event()
+
+    def kill_then(progress: JobProgress) -> None:
         told = {each.name: (each.status, each.note) for each in progress.tasks}
         if told["candidate 1"][0] == "completed" and "started" in told["candidate 2"][1]:
-            stop.set()
+            kill.set()
 
-    folder, cut = shop.run("fails", wait, watch=stop_then)
+    folder = shop.order("fails", wait)
+    cut = execute(folder, on_progress=kill_then, stop=threading.Event(), kill=kill)
     assert (cut.status, cut.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
     assert at_work_in(folder) == []
     first, go = journal_of(folder, "candidate-1"), folder.coding / "candidate-2" / "tree" / "build"
