@@ -6,7 +6,7 @@ Installed by `pretend` into a folder for PATH. They take any flags, and read no 
 import sys
 from pathlib import Path
 
-CLAUDE = '''#!{python}
+CLAUDE = """#!{python}
 import json, sys
 from pathlib import Path
 if "--version" in sys.argv:
@@ -31,8 +31,8 @@ for event in (
       "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}}}},
 ):
     print(json.dumps(event), flush=True)
-'''
-CODEX = '''#!{python}
+"""
+CODEX = """#!{python}
 import json, sys
 from pathlib import Path
 if "--version" in sys.argv:
@@ -54,7 +54,7 @@ for event in (
       "output_tokens": 300}}}},
 ):
     print(json.dumps(event), flush=True)
-'''
+"""
 
 
 def pretend(folder: Path) -> Path:

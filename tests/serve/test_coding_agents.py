@@ -1,0 +1,181 @@
+"""Coding agents of a server: whom its owner allowed, and goals that several of them do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desks import Desk
+from served import settings_in, with_core
+
+from tests.coding.sample import ACCEPT, command_of, make_sample
+from visionflow.compose.applying import apply_run
+from visionflow.compose.job import RunFolder
+from visionflow.domain.errors import Refused, UsageError
+
+GOOD, BREAKS = command_of("report:100:20:3000,good"), command_of("breaks")
+GOAL = "Limit the calls"
+
+
+def on_desk(folder: Path, use: Callable[[Desk], Awaitable[Any]], *agents: str, **more: Any) -> Any:
+    if not (folder / "workspace").exists():
+        (folder / "workspace").mkdir(parents=True)
+        make_sample(folder / "workspace")
+    settings = settings_in(folder, coding_agents=agents, **more)
+    return with_core(settings, lambda opened: use(Desk(opened)))
+
+
+def run_folder(folder: Path, task: str) -> RunFolder:
+    return RunFolder(folder / "home" / "server" / "runs" / task.replace("task_", "run_", 1))
+
+
+@pytest.mark.acceptance("coding-agents")
+def test_candidates_are_done_by_the_agents_that_the_owner_allowed_and_the_good_one_is_kept(
+    tmp_path: Path,
+) -> None:
+    async def use(desk: Desk) -> dict[str, Any]:
+        return await desk.call(
+            "task_orchestrate", task=GOAL, candidates=2, accept=[ACCEPT], wait=True
+        )
+
+    found = on_desk(tmp_path, use, GOOD, BREAKS)
+    assert (found["status"], found["playbook"]) == ("completed", "code")
+    contest = found["result"]["contest"]
+    # Whoever is free takes the next candidate, so which one is whose is not told beforehand.
+    standings = {each["agent"]: each["standing"] for each in contest["candidates"]}
+    assert standings == {GOOD: "taken", BREAKS: "not_good"}
+    assert found["result"]["gates"]["winner"] is True
+    applied = apply_run(run_folder(tmp_path, found["taskId"]))
+    assert applied.brought.files == ("shop/limits.py",)
+
+
+def test_an_agent_that_a_client_spawned_does_all_candidates_and_stays(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        made = await desk.call(
+            "agent_spawn", agentType="coder", config={"command": GOOD}, name="mine", wait=True
+        )
+        assert "implement" in made["capabilities"]
+        found = await desk.call("task_orchestrate", task=GOAL, candidates=2, wait=True)
+        assert found["result"]["contest"]["winner"] == "candidate-1"
+        agents = await desk.call("agent_list", swarmId=made["swarmId"])
+        assert "mine" in [each["name"] for each in agents["agents"]]
+
+    on_desk(tmp_path, use, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"command": "sh -c 'id'"}, "allowed no coding agent"),
+        ({"profile": "claude"}, "allowed no coding agent"),
+        ({"command": GOOD, "env": ["AWS_SECRET_ACCESS_KEY"]}, "owner's to say"),
+        ({"command": GOOD, "read": ["/root"]}, "owner's to say"),
+        ({"command": GOOD, "network": True}, "owner's to say"),
+        ({"command": GOOD, "profile": "claude"}, "both say"),
+    ],
+)
+@pytest.mark.acceptance("coding-agents", "confine")
+def test_what_the_owner_did_not_allow_is_refused(
+    tmp_path: Path, config: dict[str, Any], told: str
+) -> None:
+    async def use(desk: Desk) -> None:
+        with pytest.raises((Refused, UsageError), match=told):
+            await desk.call("agent_spawn", agentType="coder", config=config)
+        many = [{"agentType": "coder", "config": config}]
+        with pytest.raises((Refused, UsageError), match=told):
+            await desk.call("agents_spawn_parallel", agents=many)
+        assert desk.opened.server.swarms.agents == 0
+
+    on_desk(tmp_path, use, GOOD)
+
+
+def test_an_update_cannot_smuggle_another_command_in(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        made = await desk.call(
+            "agent_spawn", agentType="coder", config={"command": GOOD}, wait=True
+        )
+        for config in ({"command": "sh -c 'id'"}, {"read": ["/root"]}, {"env": ["X"]}):
+            with pytest.raises((Refused, UsageError)):
+                await desk.call("agent_update", agentId=made["agentId"], config=config)
+
+    on_desk(tmp_path, use, GOOD)
+
+
+def test_without_an_allowed_agent_candidates_are_refused_with_what_would_allow_one(
+    tmp_path: Path,
+) -> None:
+    async def use(desk: Desk) -> None:
+        with pytest.raises(UsageError, match="owner allowed none") as caught:
+            await desk.call("task_orchestrate", task=GOAL, candidates=2)
+        assert "--coding-agent" in (caught.value.hint or "")
+
+    on_desk(tmp_path, use)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"candidates": 0}, "candidates"),
+        ({"candidates": 51}, "candidates"),
+        ({"candidates": 1, "stages": ["code"]}, "stages"),
+        ({"candidates": 1, "playbook": "audit"}, "playbook"),
+        ({"accept": ["true"]}, "accept"),
+        ({"candidates": 1, "limits": {"maxTokens": -1}}, "maxTokens"),
+        ({"candidates": 1, "limits": {"maxToken": 5}}, "maxToken"),
+        ({"candidates": 1, "accept": [""]}, "accept"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_its_name(
+    tmp_path: Path, given: dict[str, Any], told: str
+) -> None:
+    async def use(desk: Desk) -> None:
+        with pytest.raises(UsageError, match=told):
+            await desk.call("task_orchestrate", task=GOAL, **given)
+
+    on_desk(tmp_path, use, GOOD)
+
+
+def test_cancelling_ends_the_agents_programs(tmp_path: Path) -> None:
+    mark = tmp_path / "workspace-mark"
+
+    async def use(desk: Desk) -> None:
+        started = await desk.call("task_orchestrate", task=GOAL, candidates=1)
+        log = run_folder(tmp_path, started["taskId"]).coding / "candidate-1" / "output.log"
+        async with asyncio.timeout(60):
+            while not (log.exists() and b"hanging" in log.read_bytes()):
+                await asyncio.sleep(0.05)
+        await desk.call("task_cancel", taskId=started["taskId"])
+        async with asyncio.timeout(60):
+            while _programs(mark.name):
+                await asyncio.sleep(0.05)
+        found = await desk.call("task_status", taskId=started["taskId"])
+        assert found["status"] == "cancelled"
+
+    on_desk(tmp_path, use, command_of(f"say:{mark.name},hangs"))
+
+
+def _programs(mark: str) -> list[int]:
+    found: list[int] = []
+    for each in Path("/proc").iterdir():
+        if each.name.isdigit():
+            try:
+                words = (each / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if mark.encode() in words and b"scripted_agent" in words:
+                found.append(int(each.name))
+    return found
+
+
+def test_the_limits_of_a_goal_hold_for_its_agents(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> dict[str, Any]:
+        return await desk.call(
+            "task_orchestrate", task=GOAL, candidates=3, parallelism=1, wait=True,
+            limits={"maxTokens": 100},
+        )  # fmt: skip
+
+    found = on_desk(tmp_path, use, GOOD)
+    contest = found["result"]["contest"]
+    started = [each for each in contest["candidates"] if each["tokens"] is not None]
+    assert len(started) == 1 and contest["winner"] == "candidate-1"
