@@ -147,35 +147,30 @@ def check_accept(commands: Iterable[str]) -> None:
 class TimeLimit:
     """When a run with a time limit ends, told to its agents in a file.
 
-    Time in which nobody worked on it does not count, so the moment is found anew whenever the run
-    is taken up, and after the machine slept.
+    Time in which nobody worked on it does not count, nor what the machine slept through: what the
+    log tells of earlier processes is added to what this one worked, by a clock that stands still
+    meanwhile.
     """
 
     def __init__(self, folder: RunFolder, order: Order) -> None:
         self._file = folder.coding / ENDS_AT
         self._wall_ms = None if order.coding is None else order.coding.wall_ms
         self._told_ms = 0
-        self._seq = -1
-        self._seen = 0.0
+        self._began: tuple[int, float] | None = None
+        """What had been worked when this process took the run up, and when that was."""
 
     def look(self, story: Story) -> None:
-        """Write it where it is another one by more than a little. To be called soon after each new
-        thing that happened: what passes in between is taken for time in which nobody worked."""
+        """Write it where it is another one by more than a little."""
         if self._wall_ms is None:
             return
-        worked_ms = story.worked_ms + self._since(story)
+        now = time.monotonic()
+        before_ms, began = self._began = self._began or (story.worked_ms, now)
+        worked_ms = before_ms + round((now - began) * 1000)
         ends_at_ms = round(time.time() * 1000) + self._wall_ms - worked_ms
         if abs(ends_at_ms - self._told_ms) > GRAIN_MS:
             self._told_ms = ends_at_ms
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._file, str(ends_at_ms).encode())
-
-    def _since(self, story: Story) -> int:
-        """From the last thing that happened until now, by a clock that a sleep does not move."""
-        now = time.monotonic()
-        if story.seq != self._seq:
-            self._seq, self._seen = story.seq, now
-        return round((now - self._seen) * 1000)
 
 
 def coding_order(wish: CodingWish) -> CodingOrder:

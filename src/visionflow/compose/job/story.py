@@ -78,7 +78,8 @@ class Story:
         """Workers whose process lives."""
         self.closed = False
         self.worked_ms = 0
-        """Time during which somebody worked on it: gaps before a resumption do not count."""
+        """Time during which somebody worked on it: neither gaps before a resumption count, nor what
+        the machine slept through."""
         self._last_ms: int | None = None
 
     def take(self, seq: int, record: Record) -> None:
@@ -88,6 +89,8 @@ class Story:
         if self._last_ms is not None and not resumed:
             self.worked_ms += max(0, record.at_ms - self._last_ms)
         self._last_ms = record.at_ms
+        slept_ms = sum(each.gap_ms for each in record.events if isinstance(each, e.TimeSkipped))
+        self.worked_ms = max(0, self.worked_ms - slept_ms)
         for event in record.events:
             self._take(event)
 
