@@ -238,9 +238,10 @@ def test_what_a_tool_does_not_report_is_not_a_nought() -> None:
     line = _line(contest(), "candidate-3")
     assert (line.tokens, line.cost_microdollars, line.cost) == (None, None, "not reported")
     half = contest(attempted=(attempted(1, usage=Usage(5, None)),), failed=())
-    assert (_contest(half).tokens, _line(half, "candidate-1").tokens) == (None, None)
+    # A part of a report counts for the sum, as it does for the limit; it is no figure of a line.
+    assert (_contest(half).tokens, _line(half, "candidate-1").tokens) == (5, None)
     figures = {each.key: each.text for each in _view(half).figures}
-    assert (figures["tokens"], figures["cost"]) == ("not reported", "not reported")
+    assert (figures["tokens"], figures["cost"]) == ("5 (1 told nothing or a part)", "not reported")
 
 
 def test_how_an_attempt_went_on_is_told() -> None:

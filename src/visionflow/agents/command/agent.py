@@ -77,7 +77,7 @@ class CommandAgent(BaseAgent):
                 attempted = await self._attempted(task, job, read.values, template, begin, lock)
         return {
             "attempted": storable(attempted),
-            "notes": list(attempted.notes),
+            "notes": [f"{name}: {each}" for each in attempted.notes],
             "warnings": list(read.warnings),
         }
 

@@ -143,5 +143,5 @@ class ContestView(msgspec.Struct, frozen=True):
     """Of all that report them; `None`: nobody does."""
     cost_microdollars: int | None = None
     unreported: int = 0
-    """How many agents that ran report no tokens."""
+    """How many agents that ran report no tokens, or only a part of them."""
     notes: tuple[str, ...] = ()

@@ -59,7 +59,7 @@ def contest_view(facts: RunFacts, teller: Teller) -> ContestView | None:
     lines = _Candidates(contest, facts, teller).lines()
     ranking = contest.ranking
     ran = [each for each in contest.attempted if each.outcome != "not_needed"]
-    reported = [each.usage for each in ran if _tokens(each) is not None]
+    known = [n for each in ran for n in (each.usage.input_tokens, each.usage.output_tokens)]
     costs = [each.usage.cost_microdollars for each in ran]
     return ContestView(
         split=contest.split,
@@ -80,11 +80,10 @@ def contest_view(facts: RunFacts, teller: Teller) -> ContestView | None:
             for merged in contest.integrated
             for names, held in merged.batches
         )[:_BATCHES_MAX],
-        tokens=sum(_total(each.input_tokens, each.output_tokens) for each in reported)
-        if reported else None,
+        tokens=None if all(each is None for each in known) else _total(*known),
         cost_microdollars=sum(each for each in costs if each is not None)
         if any(each is not None for each in costs) else None,
-        unreported=len(ran) - len(reported),
+        unreported=sum(_tokens(each) is None for each in ran),
         notes=teller.lines(
             note for each in (*contest.integrated, *contest.judged) for note in each.notes
         )[:_LISTED_MAX],

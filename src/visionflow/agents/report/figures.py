@@ -61,7 +61,7 @@ def _contest(contest: ContestView) -> Iterator[Figure]:
     else:
         told = f"{contest.candidates_total:,}, {contest.good:,} good enough"
         yield Figure("candidates", "Candidates", told)
-    silent = f" ({contest.unreported:,} told nothing)" if contest.unreported else ""
+    silent = f" ({contest.unreported:,} told nothing or a part)" if contest.unreported else ""
     tokens = "not reported" if contest.tokens is None else f"{contest.tokens:,}{silent}"
     yield Figure("tokens", "Tokens", tokens)
     yield Figure("cost", "Cost", money(contest.cost_microdollars))
