@@ -187,6 +187,15 @@ def test_a_broken_test_fails_and_one_that_failed_before_does_not(run: Gate, shop
     assert (result.coverage.ran, result.coverage.lines) == (1, 1)
 
 
+def test_files_of_one_name_that_keep_each_other_from_being_collected_are_known(
+    run: Gate, shop: Path
+) -> None:
+    commit(shop, {"other/test_core.py": "def test_more():\n    assert True\n"})
+    put(shop, {"notes.txt": "nothing to do with it\n"})
+    result = run(tests="all")
+    assert result.tests is not None and result.tests.broken == () and result.clean
+
+
 def test_a_test_that_became_flaky_fails(run: Gate, shop: Path) -> None:
     flaky = (
         "\n\ndef test_flaky():\n    import os\n\n"

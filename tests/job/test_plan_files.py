@@ -159,3 +159,12 @@ def test_what_an_edited_plan_leaves_out_is_told_and_passes_no_gate(tmp_path: Pat
     unseen = {each["what"] for each in outcome.summary["not_looked_at"]}
     assert "b/m.py" in unseen
     assert "every file that a tool reads was read" not in str(outcome.summary["trust"])
+
+
+def test_a_plan_of_a_place_with_a_line_break_in_its_path_is_read_back(tmp_path: Path) -> None:
+    place = tmp_path / 'odd\nplace "q"'
+    place.mkdir()
+    path = place / "plan.yaml"
+    path.write_text(plan_text(PLAN, str(place), str(path)))
+    found = read_plan(path)
+    assert (found.plan, found.workspace) == (PLAN, str(place))

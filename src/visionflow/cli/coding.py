@@ -64,6 +64,8 @@ class CodingFlags:
 
 
 NONE = CodingFlags()
+MEMORY_BYTES_MIN = 16 << 20
+"""An interpreter alone takes about this."""
 
 
 def wish_of(flags: CodingFlags) -> "CodingWish":
@@ -87,7 +89,7 @@ def wish_of(flags: CodingFlags) -> "CodingWish":
         at_once=flags.max_agents,
         bounds=CodingBounds(
             wall_ms=_duration_ms("--agent-timeout", flags.agent_timeout) or usual.wall_ms,
-            memory_bytes=_size("--agent-memory", flags.agent_memory),
+            memory_bytes=_memory(flags.agent_memory),
             tokens=flags.max_tokens,
             cost_microdollars=cost,
         ),
@@ -101,6 +103,17 @@ def _duration_ms(name: str, text: str | None) -> int | None:
 
 def _size(name: str, text: str | None) -> int | None:
     return None if text is None else _read(name, "size", text)
+
+
+def _memory(text: str | None) -> int | None:
+    size = _size("--agent-memory", text)
+    if size is not None and size < MEMORY_BYTES_MIN:
+        raise UsageError(
+            f"--agent-memory is {text!r}, which is {size} bytes; no agent can work within less "
+            "than 16Mi.",
+            hint="Write a unit, such as 2Gi.",
+        )
+    return size
 
 
 def _read(name: str, form: str, text: str) -> int:

@@ -23,7 +23,7 @@ from visionflow.compose.choosing import Chosen, NotAccepted, choose, objection
 from visionflow.compose.job.events import story_in
 from visionflow.compose.job.folder import RunFolder
 from visionflow.compose.job.outputs import facts_of
-from visionflow.domain.errors import Refused, StoreInUse, UnknownId
+from visionflow.domain.errors import Refused, StoreInUse, UnknownId, WorkspaceError
 
 __all__ = [
     "Applied",
@@ -129,6 +129,7 @@ def applying(folder: RunFolder) -> Generator[None]:
 
     Raises:
         StoreInUse: another process is.
+        WorkspaceError: a disk is full, or something cannot be written.
     """
     path = folder.state / "apply.lock"
     try:
@@ -141,7 +142,13 @@ def applying(folder: RunFolder) -> Generator[None]:
             hint="Try again when that has ended.",
         ) from error
     with lock:
-        yield
+        try:
+            yield
+        except OSError as error:
+            raise WorkspaceError(
+                f"It could not be written: {error.strerror or error}.",
+                hint="Make room, or see that you may write there; then the same call goes on.",
+            ) from error
 
 
 def _see_no_other_half(folder: RunFolder, workspace: str) -> None:

@@ -48,6 +48,13 @@ def suspects(run: TestRun) -> tuple[str, ...]:
     return tuple(sorted({path_of(each) for each in ids}))
 
 
+def uncollected(run: TestRun) -> bool:
+    """Whether some file could not be collected, for another reason than a dependency that is not
+    there."""
+    excused = _excused(run)
+    return any("::" not in each and each not in excused for each in _failing(run))
+
+
 def silent(run: TestRun, files: Iterable[str]) -> tuple[str, ...]:
     """Those of the files of which the run tells nothing."""
     told = {path_of(each) for each in run.outcomes}

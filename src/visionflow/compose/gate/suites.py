@@ -24,6 +24,7 @@ from visionflow.agents.gate.suites import (
     cut_short,
     silent,
     suspects,
+    uncollected,
     unknown,
 )
 from visionflow.agents.roles.job import storable
@@ -162,6 +163,8 @@ class Suites:
         names = _old_names(diff)
         whole = unknown(head) is not None and head.outcome != "no_tests"
         whole = whole or cut_short(head) or any(map(self._steers, diff))
+        # What keeps a file from being collected may be another one beside it: two of one name.
+        whole = whole or uncollected(head)
         whole = whole or (head.outcome == "no_tests" and bool(head.selection or selection is None))
         if whole and selection is None:
             return None

@@ -5,6 +5,7 @@ is told with file and line.
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -43,7 +44,9 @@ def plan_text(plan: Plan, workspace: str, name: str = "plan.yaml") -> str:
     """The plan as YAML, with its drawing in front."""
     import yaml
 
-    head = _HEAD.format(name=name, gates=", ".join(GATES))
+    # A line break in a path would end the comment.
+    shown = name if name.isprintable() and shlex.quote(name) == name else ascii(name)
+    head = _HEAD.format(name=shown, gates=", ".join(GATES))
     picture = "".join(f"# {line}\n" for line in drawing(plan))
     written = {"workspace": workspace, **cast("dict[str, Any]", msgspec.to_builtins(plan))}
     body = yaml.safe_dump(
