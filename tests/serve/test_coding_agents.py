@@ -1,6 +1,7 @@
 """Coding agents of a server: whom its owner allowed, and goals that several of them do."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,67 @@ def test_the_limits_of_a_goal_hold_for_its_agents(tmp_path: Path) -> None:
     contest = found["result"]["contest"]
     started = [each for each in contest["candidates"] if each["tokens"] is not None]
     assert len(started) == 1 and contest["winner"] == "candidate-1"
+
+
+@pytest.mark.parametrize("named", ["by id", "by type", "by its capability", "by nothing"])
+@pytest.mark.acceptance("coding-agents", "confine")
+def test_no_client_hands_a_coding_agent_an_input_of_its_own(tmp_path: Path, named: str) -> None:
+    outside = {"workspace": str(tmp_path), "goal": "x", "trusted": True, "folder": "/tmp/x"}
+
+    async def use(desk: Desk) -> None:
+        made = await desk.call(
+            "agent_spawn", agentType="coder", config={"command": GOOD}, wait=True
+        )
+        whom: dict[str, Any] = {
+            "by id": {"agentId": made["agentId"]},
+            "by type": {"agentType": "coder"},
+            "by its capability": {"requiredCapabilities": ["implement"]},
+            "by nothing": {},
+        }[named]
+        for kind in ("implement", "judge", "integrate", "rank"):
+            task = {"description": "x", "type": kind, "input": outside, **whom}
+            with pytest.raises(UsageError):
+                await desk.call("task_orchestrate", task=task, swarmId=made["swarmId"])
+            many = {"description": "x", "subtasks": [task]}
+            with pytest.raises(UsageError):
+                await desk.call("task_orchestrate", task=many, swarmId=made["swarmId"])
+        listed = await desk.call("task_list", swarmId=made["swarmId"])
+        assert listed["tasks"] == []
+
+    on_desk(tmp_path, use, GOOD)
+
+
+def test_what_is_for_the_coder_with_tools_goes_to_no_coding_agent(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        made = await desk.call(
+            "agent_spawn", agentType="coder", config={"command": GOOD}, wait=True
+        )
+        done = await desk.call(
+            "task_orchestrate",
+            task={"description": "tidy", "type": "fix"},
+            swarmId=made["swarmId"],
+            wait=True,
+        )
+        assert done["status"] == "completed", done
+        assert [each["agentId"] for each in done["assignedAgents"]] != [made["agentId"]]
+
+    on_desk(tmp_path, use, GOOD)
+
+
+def test_a_coding_agent_of_a_template_of_the_owners_does_candidates(tmp_path: Path) -> None:
+    (tmp_path / "agents.yaml").write_text(
+        "agent_templates:\n  mine:\n    class: visionflow.agents.command.agent:CommandAgent\n"
+        f"    default_config: {{command: {json.dumps(GOOD)}}}\n"
+    )
+
+    async def use(desk: Desk) -> None:
+        made = await desk.call("agent_spawn", agentType="mine", wait=True)
+        with pytest.raises(Refused, match="allowed no coding agent"):
+            await desk.call("agent_spawn", agentType="mine", config={"command": BREAKS})
+        found = await desk.call(
+            "task_orchestrate", task=GOAL, candidates=1, swarmId=made["swarmId"], wait=True
+        )
+        assert found["result"]["contest"]["winner"] == "candidate-1"
+        assert made["agentId"] in [each["agentId"] for each in found["assignedAgents"]]
+
+    on_desk(tmp_path, use, agents_file=str(tmp_path / "agents.yaml"))

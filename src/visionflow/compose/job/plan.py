@@ -148,6 +148,8 @@ def submission(
         return msgspec.structs.replace(
             spec,
             agent=None,
+            # Coding agents may be of any type: one of the owner's templates has its name.
+            agent_type=None if task.type in _NEEDED else task.role,
             capabilities=(*served.needs.get(task.role, ()), *_NEEDED.get(task.type, ())),
             priority=max(0, served.priority - first),
             timeout_ms=served.timeout_ms or spec.timeout_ms,

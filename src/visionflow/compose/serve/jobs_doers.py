@@ -10,9 +10,12 @@ from functools import cache
 from visionflow.agents import ROLES
 from visionflow.domain.errors import UsageError
 from visionflow.interfaces.jobs import Work
+from visionflow.interfaces.tools.coders import CAPABILITY, COMMAND_AGENT
 from visionflow.settings.agents import AgentSettings
 
 _HOME = "visionflow.agents"
+OF_RUNS = ("judge", "integrate", "rank")
+"""Types of tasks that make sense within a run with coding agents only."""
 UNSAID = "task"
 """The type of a task that says none."""
 
@@ -41,6 +44,8 @@ def role_types() -> dict[str, str]:
 def types_of(agent_type: str, templates: AgentSettings) -> tuple[str, ...] | None:
     """The types of tasks that agents of this type do; `None` where that is not known."""
     template = templates.templates.get(agent_type)
+    if template is not None and template.class_path == COMMAND_AGENT:
+        return (CAPABILITY,)
     place, _, name = ("", "", "") if template is None else template.class_path.rpartition(":")
     return roles()[name][1] if place == _HOME and name in ROLES else None
 
@@ -58,6 +63,22 @@ def check_type(work: Work, templates: AgentSettings) -> None:
             f"Agents of type {kind} do no tasks of type {work.type[:100]!r}.",
             hint=f"They do {', '.join(known)}." + _other(work.type),
         )
+
+
+def check_coding(work: Work, own: bool) -> None:
+    """See that nobody hands a coding agent, or whoever judges its work, an input of their own: it
+    says where is written, what runs and whom to trust. `own`: it is for agents of another class.
+
+    Raises:
+        UsageError: it would be handed to them.
+    """
+    if own or work.type not in (CAPABILITY, *OF_RUNS):
+        return
+    raise UsageError(
+        f"A task of type {work.type} is a part of a goal that coding agents do.",
+        hint="Say the goal in words, with candidates: 1 or more. Agents of a class of your own are "
+        "meant where agentType names theirs.",
+    )
 
 
 def doer_of(

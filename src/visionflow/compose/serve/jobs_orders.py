@@ -31,6 +31,7 @@ from visionflow.compose.serve.jobs_team import (
     NEEDS_MODEL,
     Offer,
     alive,
+    apart_from_coding,
     forming,
     kinds_of,
     offers_of,
@@ -268,6 +269,10 @@ class Planner:
         classes = await self._in_thread(lambda: _classes(roles_of(plan), templates))
         offers = [*offers_of(swarm.state), *_offers(ids, made)]
         needs, _ = shares(order.capabilities, roles_of(plan), offers, classes)
+        if plan.playbook != "code":
+            living = _living(swarm.state)[1]
+            for role in roles_of(plan):
+                needs[role] = (*needs.get(role, ()), *apart_from_coding(role, living, templates))
         served = Served(
             swarm=swarm.id,
             root=root,

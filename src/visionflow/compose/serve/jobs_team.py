@@ -10,10 +10,12 @@ from visionflow.agents.plans import Plan
 from visionflow.compose.job.coding import AT_ONCE
 from visionflow.domain.agents import AgentStatus
 from visionflow.engine.state import AgentState, SwarmState
-from visionflow.interfaces.tools.coders import CAPABILITY
+from visionflow.interfaces.tools.coders import CAPABILITY, CODER, COMMAND_AGENT
+from visionflow.settings.agents import AgentSettings
 
 _GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 
+_CODER_CLASS, _FIX = "visionflow.agents:CoderAgent", "fix"
 IMPLEMENT = CAPABILITY
 """The kind of coding agents."""
 NEEDS_MODEL = "needs_model"
@@ -70,7 +72,22 @@ def offers_of(state: SwarmState) -> list[Offer]:
 def kind_of(agent: AgentState) -> str:
     """What it counts as when a team is put together: a coding agent does what no other coder can,
     and nothing that those do."""
-    return IMPLEMENT if CAPABILITY in agent.spec.capabilities else agent.spec.type
+    return IMPLEMENT if agent.spec.class_path == COMMAND_AGENT else agent.spec.type
+
+
+def apart_from_coding(
+    role: str, offers: Iterable[tuple[str, tuple[str, ...]]], templates: AgentSettings
+) -> tuple[str, ...]:
+    """What the work of a role asks for beside its type, so that no coding agent of that type takes
+    it, now or later. `offers`: types and capabilities of the agents that live."""
+    template = templates.templates.get(role)
+    if role != CODER or template is None or template.class_path != _CODER_CLASS:
+        return ()
+    coders = [able for kind, able in offers if kind == role]
+    coding = any(CAPABILITY in able for able in coders)
+    # A client's coder may be one with other words; where it is alone with its kind, it is meant.
+    without = any(CAPABILITY not in able and _FIX not in able for able in coders)
+    return () if without and not coding else (_FIX,)
 
 
 def kinds_of(plan: Plan) -> dict[str, str]:
@@ -185,7 +202,10 @@ def _told(
     words = ", ".join(capabilities)
     if agent is not None:
         return f"{some} {verb}: {agent} cannot take it" + (f" without {words}." if words else ".")
-    if kind is None:
+    if IMPLEMENT in capabilities:
+        what = "coding agent is in this swarm"
+        mend = "agent_spawn with agentType coder and config.profile or config.command"
+    elif kind is None:
         what = f"agent of this swarm has {words}" if words else "agent is in this swarm"
         mend = f"agent_spawn an agent that has {words}" if words else "agent_spawn one"
     else:

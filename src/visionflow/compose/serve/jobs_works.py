@@ -11,10 +11,12 @@ import msgspec
 
 from visionflow.compose.job.creating import own_folders, readable
 from visionflow.compose.job.trust import trusted
-from visionflow.compose.serve.jobs_doers import check_type, doer_of, role_types
+from visionflow.compose.serve.jobs_doers import check_coding, check_type, doer_of, role_types
+from visionflow.compose.serve.jobs_team import apart_from_coding
 from visionflow.domain.errors import ConfigError, UsageError, WorkspaceError
 from visionflow.interfaces.jobs import Order, Work
 from visionflow.interfaces.templates import class_of
+from visionflow.interfaces.tools.coders import COMMAND_AGENT
 from visionflow.interfaces.tools.workspaces import under
 from visionflow.settings.agents import AgentSettings
 from visionflow.settings.server import ServerSettings
@@ -149,11 +151,18 @@ def given_to(work: Work, order: Order, ground: Ground) -> Work:
             hint=f"type: {', '.join(name for name, role in role_types().items() if role == kind)}.",
         )
     check_type(work, ground.templates)
+    check_coding(work, kind is not None and not _is_role(kind, ground))
     if work.type in role_types() and (kind is None or _is_role(kind, ground)):
         # Agents of other roles would take it and fail: nothing in its capabilities tells them.
         meant = kind if work.agent is not None else kind or role_types()[work.type]
         written = _role_input(work, ground.place(order), ground)
-        return msgspec.structs.replace(work, input=written, agent_type=meant)
+        apart = () if work.agent is not None else apart_from_coding(
+            meant or "", ground.offers, ground.templates
+        )  # fmt: skip
+        capabilities = tuple(dict.fromkeys((*work.capabilities, *apart)))
+        return msgspec.structs.replace(
+            work, input=written, agent_type=meant, capabilities=capabilities
+        )
     if work.agent is None:
         work = msgspec.structs.replace(
             work, agent_type=doer_of(work, ground.offers, ground.templates)
@@ -178,6 +187,8 @@ def _is_role(kind: str, ground: Ground) -> bool:
         return True
     import visionflow.agents as agents
 
+    if template.class_path == COMMAND_AGENT:
+        return True
     roles = tuple(getattr(agents, name) for name in agents.ROLES)
     try:
         return issubclass(class_of(template), roles)
