@@ -321,6 +321,7 @@ SERVER_INFO: Table = {
     "later.*": lambda at: at.facts["not_built"](at.place[-1]),
     "agentTypes[]": templates,
     "taskTypes.*[]": lambda at: Among(*at.facts["task_types"](at.place[-2])),
+    "codingAgents[]": lambda at: at.facts["config"]["coding_agents"]["value"][at.place[-1]],
     "topologies[]": lambda at: [*Topology][at.place[-1]].value,
     "strategies[]": lambda at: [*Strategy][at.place[-1]].value,
     "priorities.*": lambda at: Priority[at.place[-1].upper()].value,

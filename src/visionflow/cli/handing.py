@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-from visionflow.cli.coding import CodingFlags
+from visionflow.cli.coding import CodingFlags, wish_of
 from visionflow.cli.reaching import client_of
 from visionflow.cli.result import is_finished, show_result
 from visionflow.cli.showing import show
@@ -45,16 +45,41 @@ def run_on_server(
         raise UsageError(
             "A plan.yaml is run here, not by a server.", hint="Leave --server out, or give a goal."
         )
-    asked = {"task": goal, "workspace": str((workspace or Path()).resolve()), "wait": True}
+    place = str((workspace or Path()).resolve())
+    asked: dict[str, Any] = {"task": goal, "workspace": place, "wait": True}
     if playbook is not None:
         asked["playbook"] = playbook
-    if coding.given:
-        raise UsageError(
-            "Coding agents of a server are those that its owner allowed.",
-            hint="Leave --agent and its kin out, or leave --server out.",
-        )
+    asked |= _of_coding(coding)
     reply = asyncio.run(_hand_in(asked, None if server == HERE else server, progress))
     return _tell(reply, as_json)
+
+
+def _of_coding(flags: CodingFlags) -> dict[str, Any]:
+    """What a server is asked for of coding agents.
+
+    Raises:
+        UsageError: it says who they are, or a value cannot be understood.
+    """
+    if flags.agent:
+        raise UsageError(
+            "Coding agents of a server are those that its owner allowed.",
+            hint="Leave --agent out and say how many with --candidates, or leave --server out.",
+        )
+    wish_of(flags)
+    limits = {
+        "agentTimeout": flags.agent_timeout,
+        "timeLimit": flags.time_limit,
+        "agentMemory": flags.agent_memory,
+        "maxTokens": flags.max_tokens,
+        "maxCost": flags.max_cost,
+    }
+    asked = {
+        "candidates": flags.candidates,
+        "accept": flags.accept,
+        "parallelism": flags.max_agents,
+        "limits": {key: value for key, value in limits.items() if value is not None},
+    }
+    return {key: value for key, value in asked.items() if value not in (None, {}, [])}
 
 
 async def _hand_in(asked: dict[str, Any], server: str | None, progress: bool) -> dict[str, Any]:

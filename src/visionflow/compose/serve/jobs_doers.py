@@ -10,12 +10,10 @@ from functools import cache
 from visionflow.agents import ROLES
 from visionflow.domain.errors import UsageError
 from visionflow.interfaces.jobs import Work
-from visionflow.interfaces.tools.coders import CAPABILITY, COMMAND_AGENT
+from visionflow.interfaces.tools.coders import CAPABILITY, COMMAND_AGENT, OF_RUNS
 from visionflow.settings.agents import AgentSettings
 
 _HOME = "visionflow.agents"
-OF_RUNS = ("judge", "integrate", "rank")
-"""Types of tasks that make sense within a run with coding agents only."""
 UNSAID = "task"
 """The type of a task that says none."""
 
@@ -31,7 +29,8 @@ def roles() -> dict[str, tuple[str, tuple[str, ...], frozenset[str]]]:
     for home in homes:
         (name,) = (each for each in ROLES if each in vars(home))
         role = home.__name__.rpartition(".")[2]
-        found[name] = (role, home.TASK_TYPES, frozenset(vars(home)[name].capabilities))
+        kinds = tuple(kind for kind in home.TASK_TYPES if kind not in OF_RUNS)
+        found[name] = (role, kinds, frozenset(vars(home)[name].capabilities))
     return found
 
 

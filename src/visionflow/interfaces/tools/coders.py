@@ -14,6 +14,8 @@ FROM_CLIENTS = (COMMAND, PROFILE, "timeout", "memory")
 """Settings of a coding agent that a client may give; the others reach beyond its workspace."""
 CAPABILITY = "implement"
 """What coding agents have and no agent that works with tools alone."""
+OF_RUNS = ("judge", "integrate", "rank")
+"""Types of tasks that are parts of a run with coding agents, and nothing by themselves."""
 
 
 def coding_template(

@@ -21,6 +21,7 @@ from visionflow.domain.swarms import Strategy, Topology
 from visionflow.domain.tasks import Payload, Priority
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
+from visionflow.interfaces.tools.coders import OF_RUNS
 from visionflow.interfaces.tools.finding import readable_swarm
 from visionflow.interfaces.tools.forms import about, form, number_in
 from visionflow.interfaces.tools.moments import iso
@@ -87,6 +88,7 @@ class Info(Result, frozen=True, kw_only=True):
     later: Annotated[dict[str, str], about("Tools to come, and what they wait for.")]
     agent_types: list[str]
     task_types: Annotated[dict[str, list[str]], about("By the agent type that does them.")]
+    coding_agents: Annotated[list[str], about("Allowed as config.profile or config.command.")]
     topologies: list[str]
     strategies: list[str]
     priorities: dict[str, int]
@@ -156,6 +158,7 @@ class ObservingTools:
             later=dict(registry.later),
             agent_types=list(server.templates.templates),
             task_types=types,
+            coding_agents=list(settings.coding_agents),
             topologies=[word.value for word in Topology],
             strategies=[word.value for word in Strategy],
             priorities={word.name.lower(): word.value for word in Priority},
@@ -284,7 +287,8 @@ def task_types(server: Server) -> dict[str, list[str]]:
         place, _, kind = template.class_path.rpartition(":")
         if place == ROLES_PLACE and kind in ROLES:
             home = import_module(cast("type", getattr(roles, kind)).__module__)
-            found[name] = list(cast("tuple[str, ...]", home.TASK_TYPES))
+            kinds = cast("tuple[str, ...]", home.TASK_TYPES)
+            found[name] = [kind for kind in kinds if kind not in OF_RUNS]
     return found
 
 
