@@ -244,3 +244,48 @@ def test_a_coding_agent_of_a_template_of_the_owners_does_candidates(tmp_path: Pa
         assert made["agentId"] in [each["agentId"] for each in found["assignedAgents"]]
 
     on_desk(tmp_path, use, agents_file=str(tmp_path / "agents.yaml"))
+
+
+FOUND = "AKIA" + "QZ7LMN3PRSTUVWX2"
+"""Of the form of an access key; nobody's."""
+
+
+@pytest.mark.acceptance("coding-agents", "confine")
+def test_neither_what_an_agent_was_given_nor_a_secret_that_it_wrote_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = "s3cr3t-of-the-owner-4711"
+    monkeypatch.setenv("SHOP_TOKEN", given)
+    monkeypatch.setenv("SHOP_PLAIN", FOUND)
+    command = json.dumps(command_of("env:SHOP_TOKEN,good,leaks:SHOP_PLAIN=shop/keys.py"))
+    (tmp_path / "agents.yaml").write_text(
+        "agent_templates:\n  mine:\n    class: visionflow.agents.command.agent:CommandAgent\n"
+        f"    default_config: {{command: {command}, env: [SHOP_TOKEN, SHOP_PLAIN]}}\n"
+    )
+
+    async def use(desk: Desk) -> None:
+        made = await desk.call("agent_spawn", agentType="mine", wait=True)
+        swarm = made["swarmId"]
+        found = await desk.call(
+            "task_orchestrate", task=GOAL, candidates=1, swarmId=swarm, wait=True
+        )
+        name = found["taskId"]
+        told = [found, await desk.call("task_results", taskId=name)]
+        told += [
+            await desk.call("task_results", taskId=name, part=f"{name}.{part}")
+            for part in ("candidate-1", "judge-1", "rank")
+        ]
+        told.append(await desk.call("task_status", taskId=name))
+        told.append({"progress": desk.progress})
+        told.append(await desk.call("agent_status", agentId=made["agentId"]))
+        folder = run_folder(tmp_path, name)
+        log = (folder.coding / "candidate-1" / "output.log").read_text()
+        assert "SHOP_TOKEN=" in log and given not in log
+        (candidate,) = found["result"]["contest"]["candidates"]
+        assert "shop/keys.py" in candidate["diff"] and "GIVEN" in candidate["diff"]
+        for each in told:
+            assert given not in json.dumps(each) and FOUND not in json.dumps(each)
+        report = (folder.path / "report.md").read_text() + folder.summary.read_text()
+        assert given not in report and FOUND not in report
+
+    on_desk(tmp_path, use, agents_file=str(tmp_path / "agents.yaml"))
