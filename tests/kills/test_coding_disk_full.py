@@ -66,6 +66,7 @@ def test_finished_work_is_kept_when_the_disk_is_full_and_the_run_goes_on_once_it
             code, told = run.ended()
         assert code == ExitCode.INTERNAL, told
         assert "disk is full" in told and "Resume with: visionflow run --resume" in told
+        assert "should not happen" not in told
         assert run.living() == [] and not is_alive(slow)
         run.start()
         run.until_slow_ends()

@@ -17,6 +17,7 @@ from typing import NoReturn
 import msgspec
 
 from visionflow.cli.front import FAIL_STOP, HEARD, KILL, STOP, handed_over
+from visionflow.cli.telling import unexpected
 from visionflow.cli.terminal import say, say_error
 from visionflow.domain.errors import VisionFlowError
 
@@ -56,7 +57,7 @@ def main() -> NoReturn:
         say_error(error)
         code = error.status
     except Exception as error:
-        say(f"visionflow: something that should not happen did: {error!r}. The log is intact.")
+        say(unexpected(error))
         if os.environ.get("VISIONFLOW_DEBUG") == "1":
             say("".join(traceback.format_exception(error)))
     with suppress(OSError, ValueError):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from visionflow.cli.front import FAIL_STOP, HEARD, KILL, STOP, handed_over
-from visionflow.cli.telling import teller
+from visionflow.cli.telling import teller, unexpected
 from visionflow.cli.terminal import say
 from visionflow.domain.errors import VisionFlowError
 from visionflow.settings.server import ServerSettings
@@ -97,7 +97,7 @@ def main() -> NoReturn:
         tell(f"visionflow: {error}")
         code = error.status
     except Exception as error:
-        tell(f"visionflow: something that should not happen did: {error!r}. The log is intact.")
+        tell(unexpected(error))
         if os.environ.get("VISIONFLOW_DEBUG") == "1":
             tell("".join(traceback.format_exception(error)))
     for stream in (sys.stdout, sys.stderr):
