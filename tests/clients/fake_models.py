@@ -6,7 +6,7 @@ a text, which ends the conversation. What the assistant really does with that is
 
 import json
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,6 +33,8 @@ class Model:
     """A fake model that is served."""
 
     script: Script
+    scripts: Mapping[str, Script] = field(default_factory=dict)
+    """Of conversations that hold the word; `script` is for all others."""
     url: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
     """Every request's body that had tools."""
@@ -105,10 +107,23 @@ class _Answering(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+def asked_by(model: Model, word: str) -> list[dict[str, Any]]:
+    """The requests of conversations that hold this word."""
+    return [body for body in list(model.asked) if word in json.dumps(body)]
+
+
+def _script_of(model: Model, body: dict[str, Any]) -> Script:
+    text = json.dumps(body) if model.scripts else ""
+    found = [script for word, script in model.scripts.items() if word in text]
+    if len(found) > 1:
+        raise LookupError("more than one script is for this conversation")
+    return found[0] if found else model.script
+
+
 @contextmanager
-def served(script: Script) -> Generator[Model]:
-    """Serve a fake model on loopback."""
-    model = Model(script)
+def served(script: Script, scripts: Mapping[str, Script] | None = None) -> Generator[Model]:
+    """Serve a fake model on loopback; `scripts`: of conversations that hold a word."""
+    model = Model(script, scripts or {})
     handler = type("Answering", (_Answering,), {"model": model})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
@@ -130,7 +145,7 @@ def _next(
     if not known:
         return "A title."
     model.asked.append(body)
-    step = model.script(results)
+    step = _script_of(model, body)(results)
     if isinstance(step, Refused):
         raise _Refusing(step)
     if isinstance(step, str):
