@@ -35,13 +35,17 @@ def settings_in(folder: Path, **more: Any) -> ServerSettings:
     return ServerSettings(**{**given, **more})
 
 
-def with_core(settings: ServerSettings, use: Callable[[OpenServer], Awaitable[T]]) -> T:
+def with_core(
+    settings: ServerSettings,
+    use: Callable[[OpenServer], Awaitable[T]],
+    patience_s: float = PATIENCE_S,
+) -> T:
     """Open a core, use it, close it; all within bounds of time."""
 
     async def run() -> T:
         core = await open_server(settings)
         try:
-            return await asyncio.wait_for(use(core), PATIENCE_S)
+            return await asyncio.wait_for(use(core), patience_s)
         finally:
             await asyncio.wait_for(core.close(), PATIENCE_S)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from desks import Desk
-from served import settings_in, with_core
+from served import PATIENCE_S, settings_in, with_core
 
 from tests.coding.sample import ACCEPT, command_of, make_sample
 from visionflow.compose.applying import apply_run
@@ -24,7 +24,7 @@ def on_desk(folder: Path, use: Callable[[Desk], Awaitable[Any]], *agents: str, *
         (folder / "workspace").mkdir(parents=True)
         make_sample(folder / "workspace")
     settings = settings_in(folder, coding_agents=agents, **more)
-    return with_core(settings, lambda opened: use(Desk(opened)))
+    return with_core(settings, lambda opened: use(Desk(opened)), 4 * PATIENCE_S)
 
 
 def run_folder(folder: Path, task: str) -> RunFolder:

@@ -67,6 +67,21 @@ TIMEOUT_GRACE_MS = 5_000
 """A worker ends an attempt at its wall-clock limit; this much later the engine does without it."""
 
 
+class CodingLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the coding agents of a swarm may use. `None`: it holds them to nothing."""
+
+    tokens: int | None = None
+    """Of all of them together, input and output, as far as tools report them."""
+    cost_microdollars: int | None = None
+    """The same for money."""
+    ends_at_ms: int | None = None
+    """When all of them have to be done, in ms since the epoch."""
+    wall_ms: int | None = None
+    """Of one at work on a task."""
+    memory_bytes: int | None = None
+    """Of one with all its processes."""
+
+
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an operator may change. Defaults suit one machine."""
 

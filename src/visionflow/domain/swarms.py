@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from visionflow.domain.limits import Limits
+from visionflow.domain.limits import CodingLimits, Limits
 
 
 class Topology(StrEnum):
@@ -39,3 +39,4 @@ class SwarmSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     name: str = ""
     workspace: str = ""
     """The folder that its tasks work on where they name none; empty: the server's first."""
+    coding: CodingLimits = CodingLimits()

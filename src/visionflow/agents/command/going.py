@@ -37,6 +37,7 @@ from visionflow.agents.command.profiles import credentials_of
 from visionflow.agents.command.template import Template
 from visionflow.agents.command.timing import Times, backoff_ms, clock
 from visionflow.agents.command.underway import WAIT_LONG_MS, Run
+from visionflow.agents.roles.job import CodingPool
 from visionflow.agents.workspace.candidates import Copy, start_again
 from visionflow.agents.workspace.repository import PrivateRepository
 from visionflow.domain.errors import (
@@ -199,11 +200,16 @@ class Going:
     def _enter(self, go: Go) -> None:
         """Put it into the run's ledger."""
         wall_ms = go.ended.wall_ms if go.ended is not None else None
-        line = ledger.Line(self._folder.name, go.number, self.tool, go.usage, wall_ms)
+        job, name = self._wish.job, self._folder.name
+        line = ledger.Line(name, go.number, self.tool, go.usage, wall_ms)
         ledger.record(self._folder.parent, line)
-        note = ledger.unheld(self._wish.job.bounds, go.usage, self.tool)
-        if note is not None and note not in self._notes:
-            self._notes.append(note)
+        if job.pool is not None:
+            shared = msgspec.structs.replace(line, task=f"{job.run}/{name}")
+            ledger.record(Path(job.pool.folder), shared)
+        for limits in (job.bounds, job.pool):
+            note = None if limits is None else ledger.unheld(limits, go.usage, self.tool)
+            if note is not None and note not in self._notes:
+                self._notes.append(note)
 
     def _judge_refusal(self, journal: Journal, go: Go, slot: Slot) -> None:
         """Tell the governor how it went, and raise what the provider's refusal comes to."""
@@ -231,18 +237,32 @@ class Going:
         )
 
     def _refuse_beyond_limits(self) -> None:
-        bounds = self._wish.job.bounds
+        bounds, pool = self._wish.job.bounds, self._wish.job.pool
         reached = ledger.reached(bounds, ledger.spent(ledger.lines(self._folder.parent)))
         if reached is not None:
             raise PermanentFailure(
                 f"{self.tool}: {reached}", hint="Start a run with a higher limit to go on."
             )
+        if pool is not None:
+            self._refuse_beyond_pool(pool)
         ends_at = self._times.ends_at_ms(self._wish)
         if ends_at is not None and clock() >= ends_at:
             raise PermanentFailure(
                 f"{self.tool}: limit of the run's time reached: it was to be over at "
                 f"{_at(ends_at)}; not started.",
                 hint="Start a run with a higher limit to go on.",
+            )
+
+    def _refuse_beyond_pool(self, pool: CodingPool) -> None:
+        reached = ledger.reached(pool, ledger.spent(ledger.lines(Path(pool.folder))))
+        if reached is None and pool.ends_at_ms is not None and clock() >= pool.ends_at_ms:
+            reached = (
+                f"limit of time of {pool.name} reached: it was to be over at "
+                f"{_at(pool.ends_at_ms)}; not started."
+            )
+        if reached is not None:
+            raise PermanentFailure(
+                f"{self.tool}: {reached}", hint="Go on in a swarm with a higher limit."
             )
 
     def _waiting(self, busy: Busy) -> None:

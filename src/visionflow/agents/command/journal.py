@@ -14,8 +14,9 @@ from visionflow.agents.candidates.values import Usage
 from visionflow.agents.command.ledger import together
 
 FILE = "go.json"
-Whose = Literal["go", "run", "attempt"]
-"""Whose limit of time a go was held to: its own, or what was left of the run or the attempt."""
+Whose = Literal["go", "run", "swarm", "attempt"]
+"""Whose limit of time a go was held to: its own, or what was left of the run, of the swarm or of
+the attempt."""
 How = Literal["started", "resumed", "started_again", "adopted"]
 
 

@@ -1,5 +1,6 @@
 """What the goes of a run used, as far as their tools said: a file of lines that all processes of
-the run append to, and the limits that are held by it.
+the run append to, and the limits that are held by it. Runs that share limits have another one
+together, with the run before the name of each task.
 
 A line is whole and on the disk before the go counts as recorded; one that a crash cut off is
 removed by the next writer. The same go is written once, however often it is told.
@@ -13,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from visionflow.agents.candidates.values import Usage
-from visionflow.agents.roles.job import CodingBounds
+from visionflow.agents.roles.job import CodingBounds, CodingPool
 
 FILE = "usage.jsonl"
 
@@ -89,23 +90,24 @@ def spent(told: Iterable[Line]) -> Spent:
     return found
 
 
-def reached(bounds: CodingBounds, used: Spent) -> str | None:
+def reached(bounds: CodingBounds | CodingPool, used: Spent) -> str | None:
     """Which limit is reached, as a sentence; `None` when a further go may start."""
     tokens, money = bounds.tokens, bounds.cost_microdollars
+    of = f" of {bounds.name}" if isinstance(bounds, CodingPool) else ""
     if tokens is not None and used.tokens >= tokens:
         return (
-            f"limit of tokens reached: used {used.tokens:,} of {tokens:,}; not started"
+            f"limit of tokens{of} reached: used {used.tokens:,} of {tokens:,}; not started"
             f"{_untold(used.untold_tokens, used.goes)}."
         )
     if money is not None and used.cost_microdollars >= money:
         return (
-            f"limit of money reached: used {_dollars(used.cost_microdollars)} of "
+            f"limit of money{of} reached: used {_dollars(used.cost_microdollars)} of "
             f"{_dollars(money)}; not started{_untold(used.untold_cost, used.goes)}."
         )
     return None
 
 
-def unheld(bounds: CodingBounds, use: Usage, tool: str) -> str | None:
+def unheld(bounds: CodingBounds | CodingPool, use: Usage, tool: str) -> str | None:
     """That a limit cannot count this go, because its tool said nothing of it."""
     missing: list[str] = []
     if bounds.tokens is not None and use.input_tokens is None and use.output_tokens is None:

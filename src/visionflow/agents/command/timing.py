@@ -52,6 +52,9 @@ class Times:
         ends_at = self.ends_at_ms(wish)
         if ends_at is not None:
             limits.append((ends_at - clock(), "run"))
+        pool = wish.job.pool
+        if pool is not None and pool.ends_at_ms is not None:
+            limits.append((pool.ends_at_ms - clock(), "swarm"))
         left = self._task.remaining_time
         if left is not None:
             limits.append((int(left * 1000) - _MARGIN_MS, "attempt"))

@@ -14,7 +14,7 @@ from visionflow.agents.evidence import Focus, Part
 from visionflow.agents.storing import restored, storable
 from visionflow.agents.task import Task
 
-__all__ = ["CodingBounds", "JobInput", "job_input", "restored", "storable"]
+__all__ = ["CodingBounds", "CodingPool", "JobInput", "job_input", "restored", "storable"]
 
 
 class CodingBounds(msgspec.Struct, frozen=True):
@@ -34,6 +34,19 @@ class CodingBounds(msgspec.Struct, frozen=True):
     ends_at_ms: int | None = None
     """When the run as a whole has to be over, in ms since the epoch: no go starts after it, and
     none goes on."""
+
+
+class CodingPool(msgspec.Struct, frozen=True):
+    """What several runs of the playbook `code` share: a ledger, and limits; `None`: none."""
+
+    folder: str
+    """A folder of ours with the ledger."""
+    name: str
+    """Whose limits these are, such as `the swarm swarm_1`."""
+    tokens: int | None = None
+    """Of all goes of all the runs; as in `CodingBounds`."""
+    cost_microdollars: int | None = None
+    ends_at_ms: int | None = None
 
 
 class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +109,8 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kept how fast each tool may be started."""
     bounds: CodingBounds = CodingBounds()
     """Of the playbook `code`: what all its agents together may use."""
+    pool: CodingPool | None = None
+    """Of the playbook `code`: what it shares with other runs; `None`: nothing."""
 
 
 def job_input(task: Task, folder: Path) -> JobInput:

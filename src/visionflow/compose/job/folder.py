@@ -14,7 +14,7 @@ import msgspec
 from visionflow.adapters.lock import owner
 from visionflow.adapters.os_processes import Identity, identity, is_alive
 from visionflow.agents.plans import Plan
-from visionflow.agents.roles.job import CodingBounds
+from visionflow.agents.roles.job import CodingBounds, CodingPool
 from visionflow.agents.tools.text import write_whole
 from visionflow.compose.job.naming import ALONE, Names, Shared
 from visionflow.domain.errors import UnknownId
@@ -98,6 +98,8 @@ class CodingOrder(msgspec.Struct, frozen=True):
     """Of the run as a whole, the time in which nobody worked on it not counted."""
     governor: str | None = None
     """Where it is kept how fast each tool may be started."""
+    pool: CodingPool | None = None
+    """What it shares with other runs of its swarm."""
 
 
 class Order(msgspec.Struct, frozen=True):

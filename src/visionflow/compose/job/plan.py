@@ -123,6 +123,7 @@ def submission(
                 "accept": list(plan.accept),
                 "bounds": storable(order.coding.bounds),
                 "governor": order.coding.governor,
+                "pool": storable(order.coding.pool),
             }
         if task.type == "integrate":
             given["expected"] = list(expected_by(plan, task.id))

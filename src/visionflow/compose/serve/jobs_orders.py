@@ -42,10 +42,12 @@ from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
 from visionflow.domain.errors import ConfigError, Refused, UsageError
 from visionflow.domain.limits import INLINE_BYTES_MAX
+from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL, Phase, TaskSpec
 from visionflow.engine.state import SwarmState
 from visionflow.interfaces.jobs import Order, Started, Work
 from visionflow.interfaces.templates import class_of
+from visionflow.interfaces.tools.limiting import pool_of, within
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack, sound
 from visionflow.runtime.swarms import LiveSwarm
@@ -94,10 +96,14 @@ def _made(
     return {**coders_of(coders), **agents_of(roles, templates)}
 
 
-def _coding(plan: Plan, order: Order, home: Path) -> CodingOrder | None:
+def _coding(plan: Plan, order: Order, home: Path, spec: SwarmSpec) -> CodingOrder | None:
     if plan.playbook != "code":
         return None
-    return CodingOrder(bounds=bounded(order.bounds), governor=str(home / "governor"))
+    return CodingOrder(
+        bounds=bounded(within(order.bounds, spec.coding)),
+        governor=str(home / "governor"),
+        pool=pool_of(home, spec),
+    )
 
 
 def is_open(state: SwarmState, task: str) -> bool:
@@ -301,7 +307,7 @@ class Planner:
             made_up = order_of(folder, planned, templates, trust, started, (home,))
             whole = msgspec.structs.replace(
                 made_up, agents=made, cache=str(home / "cache"), served=served,
-                coding=_coding(plan, order, home),
+                coding=_coding(plan, order, home, swarm.spec),
             )  # fmt: skip
             self._store.write(folder, whole)
             return whole

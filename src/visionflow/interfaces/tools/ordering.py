@@ -9,13 +9,13 @@ from typing import Annotated, Any, ClassVar, cast
 
 import msgspec
 
-from visionflow.agents.roles.job import CodingBounds
 from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import INLINE_BYTES_MAX, WORD_CHARS_MAX
 from visionflow.domain.tasks import DEFAULT_RETRY, Backoff, Priority, RetryPolicy
 from visionflow.interfaces.jobs import Order, Work
 from visionflow.interfaces.tools.arguments import Arguments, parse
 from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.limiting import bounds_of, read_limits
 
 STRATEGIES: dict[str, bool | None] = {"adaptive": None, "sequential": True, "parallel": False}
 """Whether tasks run one after the other; `None`: as the plan has it."""
@@ -37,16 +37,6 @@ class Execution(Arguments, frozen=True, kw_only=True):
     retry_policy: str | None = None
     result_aggregation: str = "all"
     failure_threshold: float | None = None
-
-
-class Bounds(Arguments, frozen=True, kw_only=True):
-    """What coding agents may use."""
-
-    agent_timeout: Annotated[int | None, form("seconds", "Of one at work.")] = None
-    time_limit: Annotated[int | None, form("seconds", "Of all of it, from now.")] = None
-    agent_memory: Annotated[int | None, form("size", "Of one with its processes.")] = None
-    max_tokens: int | None = None
-    max_cost: float | None = None
 
 
 class Common(Arguments, frozen=True, kw_only=True):
@@ -195,7 +185,7 @@ def order_of(
         agent_type=task.agent_type,
         candidates=both.candidates,
         accept=_predicates(both.accept),
-        bounds=_bounds(both.limits, now_ms),
+        bounds=bounds_of(read_limits(both.limits, now_ms)),
         form_team=given.form_team,
         key=key,
     )
@@ -207,21 +197,6 @@ def _predicates(given: list[str]) -> tuple[str, ...]:
             f"accept are at most {ACCEPT_MAX} commands of 1 to {WORD_CHARS_MAX} characters."
         )
     return tuple(given)
-
-
-def _bounds(given: Mapping[str, Any], now_ms: int) -> CodingBounds:
-    read: Bounds = _within("limits", lambda: parse(Bounds, given))
-    usual = CodingBounds()
-    for name, value in (("maxTokens", read.max_tokens), ("maxCost", read.max_cost)):
-        if value is not None and not 0 < value < 1e15:
-            raise UsageError(f"limits.{name} is a number above zero.")
-    return CodingBounds(
-        wall_ms=read.agent_timeout or usual.wall_ms,
-        memory_bytes=read.agent_memory,
-        tokens=read.max_tokens,
-        cost_microdollars=None if read.max_cost is None else round(read.max_cost * 1_000_000),
-        ends_at_ms=None if read.time_limit is None else now_ms + read.time_limit,
-    )
 
 
 def _task(given: str | dict[str, Any]) -> TaskObject:

@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 from weakref import WeakKeyDictionary
 
 from visionflow.domain.access import READERS
 from visionflow.domain.errors import UsageError
+from visionflow.domain.limits import CodingLimits
 from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
 from visionflow.domain.tasks import Priority, TaskStatus
 from visionflow.interfaces.server import Server
@@ -14,6 +16,12 @@ from visionflow.interfaces.tools.able import crowded, nobody_can
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import readable_swarm
 from visionflow.interfaces.tools.forms import about
+from visionflow.interfaces.tools.limiting import (
+    LimitsTold,
+    UsageTold,
+    limits_told,
+    usage_told,
+)
 from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.runtime.ended import EndedSwarm
@@ -128,6 +136,8 @@ class SwarmShown(Result, frozen=True, kw_only=True):
     ended_by: str | None
     max_agents: int
     workspace: str | None
+    limits: Annotated[LimitsTold | None, about("Of its coding agents.")]
+    usage: Annotated[UsageTold | None, about("By its coding agents; null without limits.")]
     agents: list[Member]
     task_queue: Queue
     metrics: Totals
@@ -146,7 +156,9 @@ def status(server: Server) -> AnyTool:
         tally = tallies.get(swarm)
         if tally is None:
             tally = tallies[swarm] = Tally(swarm.node.control)
-        return _shown(server, swarm, tally)
+        if swarm.spec.coding == CodingLimits():
+            return _shown(server, swarm, tally, None)
+        return _with_usage(server, swarm, tally)
 
     return Tool(
         name="swarm_status",
@@ -162,7 +174,12 @@ def status(server: Server) -> AnyTool:
     )
 
 
-def _shown(server: Server, swarm: LiveSwarm, tally: Tally) -> SwarmShown:
+async def _with_usage(server: Server, swarm: LiveSwarm, tally: Tally) -> SwarmShown:
+    used = await usage_told(Path(server.settings.home), swarm.id)
+    return _shown(server, swarm, tally, used)
+
+
+def _shown(server: Server, swarm: LiveSwarm, tally: Tally, used: UsageTold | None) -> SwarmShown:
     state, spec = swarm.state, swarm.spec
     workers = state.workers
     return SwarmShown(
@@ -177,6 +194,8 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally) -> SwarmShown:
         ended_by=None,
         max_agents=spec.limits.agents_max,
         workspace=workspace_of(server, spec),
+        limits=limits_told(spec.coding),
+        usage=used,
         agents=[
             Member(
                 id=agent.spec.id,
@@ -223,6 +242,10 @@ async def _ended(server: Server, swarm: EndedSwarm) -> SwarmShown:
         ended_by=ending.by,
         max_agents=spec.limits.agents_max,
         workspace=workspace_of(server, spec),
+        limits=limits_told(spec.coding),
+        usage=None
+        if spec.coding == CodingLimits()
+        else await usage_told(Path(server.settings.home), swarm.id),
         agents=[],
         task_queue=Queue(
             **{str(each): counts.get(each, 0) for each in TaskStatus},

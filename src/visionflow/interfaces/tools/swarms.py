@@ -1,6 +1,8 @@
 """The tools of the group `swarm`: make one, change its size, end it."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
+
+import msgspec
 
 from visionflow.domain import commands as c
 from visionflow.domain.access import ADMINS, OPERATORS
@@ -17,7 +19,8 @@ from visionflow.interfaces.tools.finding import (
     open_swarm,
     remember,
 )
-from visionflow.interfaces.tools.forms import about
+from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.limiting import LimitsTold, limits_told, read_limits
 from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.swarm_reads import listing, status, unused, word_of, workspace_of
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
@@ -48,6 +51,14 @@ class SwarmInit(Arguments, frozen=True, kw_only=True):
     workspace: Annotated[
         str | None, about("A folder under one of the server's roots; absent: the first root.")
     ] = None
+    limits: Annotated[
+        dict[str, Any],
+        form(
+            "object",
+            "Of its coding agents together: maxTokens, maxCost (dollars), timeLimit; of each: "
+            "agentTimeout (seconds), agentMemory.",
+        ),
+    ] = msgspec.field(default_factory=dict[str, Any])
 
 
 class SwarmMade(Result, frozen=True, kw_only=True):
@@ -60,6 +71,7 @@ class SwarmMade(Result, frozen=True, kw_only=True):
     status: str
     max_agents: int
     workspace: str | None
+    limits: Annotated[LimitsTold | None, about("Of its coding agents.")]
     tcp_endpoint: str | None
     warnings: list[str]
 
@@ -72,6 +84,7 @@ def _init(server: Server) -> AnyTool:
         if given.workspace is not None:
             workspace = await workspace_for(server.settings.workspaces, given.workspace)
         command = command_id(call, INIT)
+        limits = read_limits(given.limits, server.now_ms())
 
         async def make() -> LiveSwarm:
             spec = SwarmSpec(
@@ -82,6 +95,7 @@ def _init(server: Server) -> AnyTool:
                 limits=limits_for(server, given.max_agents),
                 name=given.name,
                 workspace=workspace,
+                coding=limits,
             )
             return await server.swarms.create(sound(spec), call.caller.name, command)
 
@@ -98,6 +112,7 @@ def _init(server: Server) -> AnyTool:
             status=word_of(swarm),
             max_agents=made.limits.agents_max,
             workspace=workspace_of(server, made),
+            limits=limits_told(made.coding),
             tcp_endpoint=server.endpoints.get("tcp"),
             warnings=unused(made),
         )
