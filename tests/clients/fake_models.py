@@ -7,7 +7,7 @@ a text, which ends the conversation. What the assistant really does with that is
 import json
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -103,8 +103,9 @@ class _Answering(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):  # Whoever asked was ended meanwhile.
+            self.end_headers()
+            self.wfile.write(body)
 
 
 def asked_by(model: Model, word: str) -> list[dict[str, Any]]:
