@@ -289,3 +289,22 @@ def test_neither_what_an_agent_was_given_nor_a_secret_that_it_wrote_is_told(
         assert given not in report and FOUND not in report
 
     on_desk(tmp_path, use, agents_file=str(tmp_path / "agents.yaml"))
+
+
+@pytest.mark.acceptance("coding-agents", "governor")
+def test_a_candidate_that_is_asked_for_patience_is_shown_with_until_when(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        started = await desk.call("task_orchestrate", task=GOAL, candidates=1)
+        name = f"{started['taskId']}.candidate-1"
+        async with asyncio.timeout(45):
+            while (found := await desk.call("task_status", taskId=name))["retryAt"] is None:
+                assert found["status"] != "completed"
+                await asyncio.sleep(0.05)
+        assert "patience" in found["reason"]
+        assert [each["outcome"] for each in found["attempts"]] == ["throttled"]
+        whole = await desk.call("task_status", taskId=started["taskId"])
+        assert whole["status"] == "orchestrating"
+        await desk.call("task_cancel", taskId=started["taskId"])
+        assert (await desk.call("task_status", taskId=name))["status"] == "cancelled"
+
+    on_desk(tmp_path, use, command_of("throttled:1:300,good"))
