@@ -103,6 +103,39 @@ def test_an_update_cannot_smuggle_another_command_in(tmp_path: Path) -> None:
     on_desk(tmp_path, use, GOOD)
 
 
+def test_an_update_makes_it_another_that_was_allowed(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        made = await desk.call(
+            "agent_spawn", agentType="coder", config={"command": BREAKS, "timeout": 90}, wait=True
+        )
+        name = made["agentId"]
+        told = await desk.call("agent_update", agentId=name, config={"command": GOOD})
+        assert told["config"] == {"command": GOOD, "timeout": 90}
+        told = await desk.call("agent_update", agentId=name, config={"profile": "claude"})
+        assert told["config"] == {"profile": "claude", "timeout": 90}
+
+    on_desk(tmp_path, use, GOOD, BREAKS, "claude")
+
+
+@pytest.mark.acceptance("coding-agents", "confine")
+def test_what_the_owner_lets_one_agent_reach_is_for_no_other(tmp_path: Path) -> None:
+    (tmp_path / "agents.yaml").write_text(
+        "agent_templates:\n  mine:\n    class: visionflow.agents.command.agent:CommandAgent\n"
+        "    default_config: {profile: claude, env: [SHOP_TOKEN]}\n"
+    )
+
+    async def use(desk: Desk) -> None:
+        with pytest.raises(Refused, match="for the coding agent that they named"):
+            await desk.call("agent_spawn", agentType="mine", config={"command": GOOD})
+        made = await desk.call("agent_spawn", agentType="mine", wait=True)
+        with pytest.raises(Refused, match="for the coding agent that they named"):
+            await desk.call("agent_update", agentId=made["agentId"], config={"command": GOOD})
+        told = await desk.call("agent_status", agentId=made["agentId"])
+        assert told["config"] == {"profile": "claude", "env": ["SHOP_TOKEN"]}
+
+    on_desk(tmp_path, use, GOOD, agents_file=str(tmp_path / "agents.yaml"))
+
+
 def test_without_an_allowed_agent_candidates_are_refused_with_what_would_allow_one(
     tmp_path: Path,
 ) -> None:

@@ -20,7 +20,7 @@ from visionflow.domain.wording import shown
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.templates import class_of, tasks_at_once
 from visionflow.interfaces.tools.arguments import Arguments, parse
-from visionflow.interfaces.tools.coders import CAPABILITY, COMMAND_AGENT, coding_template
+from visionflow.interfaces.tools.coders import CAPABILITY, COMMAND_AGENT, besides, coding_template
 from visionflow.interfaces.tools.forms import FORMS, about, form
 from visionflow.settings.agents import AgentTemplate
 from visionflow.worker.limits import machine_bytes, resident_bytes
@@ -129,6 +129,7 @@ async def recast(
         known = template is not None and template.class_path == COMMAND_AGENT
         kept_as = AgentTemplate(spec.type, COMMAND_AGENT, dict(kept), source="its owner's")
         coding_template(kept_as, given, server.settings)
+        kept = besides(kept, given)
         template = template if known else kept_as
     if template is None or template.class_path != spec.class_path:
         config, warnings = {**kept, **given}, []

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from visionflow.domain.errors import Refused, UsageError
 from visionflow.domain.wording import shown
 from visionflow.settings.agents import AgentTemplate
@@ -10,8 +12,8 @@ from visionflow.settings.server import ServerSettings
 
 COMMAND_AGENT = "visionflow.agents.command.agent:CommandAgent"
 CODER, COMMAND, PROFILE = "coder", "command", "profile"
-FROM_CLIENTS = (COMMAND, PROFILE, "timeout", "memory")
-"""Settings of a coding agent that a client may give; the others reach beyond its workspace."""
+RESERVED = ("network", "env", "read")
+"""Settings of a coding agent that no client may give: they reach beyond its workspace."""
 CAPABILITY = "implement"
 """What coding agents have and no agent that works with tools alone."""
 OF_RUNS = ("judge", "integrate", "rank")
@@ -36,7 +38,14 @@ def coding_template(
     elif not given:
         return template  # As its owner wrote it.
     _check(template, given, settings)
-    return template
+    return msgspec.structs.replace(template, config=besides(template.config, given))
+
+
+def besides(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What stays of a coding agent's settings where it becomes another: one has a command or a
+    profile, never both."""
+    other = COMMAND in given or PROFILE in given
+    return {key: v for key, v in config.items() if not other or key not in (COMMAND, PROFILE)}
 
 
 def _check(template: AgentTemplate, given: Mapping[str, Any], settings: ServerSettings) -> None:
@@ -45,7 +54,7 @@ def _check(template: AgentTemplate, given: Mapping[str, Any], settings: ServerSe
             "config.command and config.profile both say which agent it is.",
             hint="Leave one of them out.",
         )
-    reserved = [key for key in ("network", "env", "read") if key in given]
+    reserved = [key for key in RESERVED if key in given]
     if reserved:
         raise UsageError(
             f"config.{reserved[0]} of a coding agent is its owner's to say.",
@@ -54,6 +63,15 @@ def _check(template: AgentTemplate, given: Mapping[str, Any], settings: ServerSe
     key = COMMAND if COMMAND in given else PROFILE
     if key not in given or given[key] == template.config.get(key):
         return
+    if any(each in template.config for each in RESERVED) and (
+        COMMAND in template.config or PROFILE in template.config
+    ):
+        raise Refused(
+            f"What the owner lets {shown(template.name)} reach is for the coding agent that they "
+            "named, and no other.",
+            code="not_allowed",
+            hint=f"Leave config.{key} out, or spawn a coder with it.",
+        )
     word, allowed = given[key], settings.coding_agents
     if word not in allowed:
         raise Refused(
