@@ -142,10 +142,12 @@ def test_after_kill_9_one_without_sessions_starts_again_and_what_was_there_is_ke
     assert becomes_true(lambda: "hanging" in log_of(shop))
     killed.kill()
     killed.communicate()
-    done = shop.attempted("good", shop.task(attempt=2))
+    done = shop.attempted("good,report:5:2", shop.task(attempt=2))
     assert inside(shop) == []
     assert done.goes == ("started", "started_again")
     assert done.files == ("shop/limits.py",)
+    assert done.usage.output_tokens == 2
+    assert any("go 1 was over before scripted_agent.py told" in each for each in done.notes)
     kept = shop.repository / "repository.git"
     names = run_git(kept, "for-each-ref", "--format=%(refname)", "refs/visionflow/kept/")
     other = next(each for each in names.splitlines() if each != done.ref)

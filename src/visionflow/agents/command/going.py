@@ -9,7 +9,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -297,7 +297,18 @@ class Going:
             wall_ms=sum(each.wall_ms for each in ends),
             output_bytes=sum(each.output_bytes for each in ends),
             memory_peak_bytes=max(peaks, default=None),
-            notes=tuple(self._notes),
+            notes=(*self._notes, *_unsaid(goes, self.tool)),
+        )
+
+
+def _unsaid(goes: Sequence[Go], tool: str) -> Iterator[str]:
+    """That the sum is not of all, where a go was ended before its tool told what it used."""
+    told = [each.usage.output_tokens is not None for each in goes]
+    silent = [str(go.number) for go, tells in zip(goes, told, strict=True) if not tells]
+    if silent and any(told):
+        yield (
+            f"go {', '.join(silent)} was over before {tool} told what it used; tokens and cost are "
+            "what it told in the other goes"
         )
 
 
