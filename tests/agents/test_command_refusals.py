@@ -78,6 +78,8 @@ def test_an_error_of_a_provider_is_permanent_or_asks_for_patience(
     "line",
     [
         "I fixed the 429 handling; too many requests now wait.",
+        "FileNotFoundError: [Errno 2] No such file or directory: 'shop/limits.py'",
+        "ModuleNotFoundError: No module named 'shop'",
         "The login answers 401 Unauthorized for a bad API key, as asked.",
         "FAILED tests/test_limits.py::test_rate_limit_exceeded - assert 429 == 200",
         "Error: 429 tests failed",

@@ -58,9 +58,10 @@ _THROTTLED = re.compile(
     re.IGNORECASE,
 )
 _UNREACHED = re.compile(
-    r"unable to connect|connection (?:error|refused|reset|timed out)|ECONNREFUSED|ECONNRESET"
-    r"|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|stream disconnected|error sending request|fetch failed"
-    r"|APIConnectionError",
+    r"unable to connect|connection (?:error|refused|reset|timed out)"
+    # In capitals alone: a FileNotFoundError has one of these words within it.
+    r"|(?-i:\bECONNREFUSED\b|\bECONNRESET\b|\bENOTFOUND\b|\bEAI_AGAIN\b|\bETIMEDOUT\b)"
+    r"|stream disconnected|error sending request|fetch failed|APIConnectionError",
     re.IGNORECASE,
 )
 _STATUS = re.compile(
