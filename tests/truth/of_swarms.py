@@ -1,5 +1,7 @@
 """Sources of what is told of swarms."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from tests.truth.checking import Among, At, Between, Source
@@ -18,6 +20,51 @@ def word(swarm: Any) -> str:
     return "active" if swarm.closed is None else "closed"
 
 
+def limit(name: str) -> Source:
+    """As the call that made the swarm said it, by the swarm's log."""
+    return lambda at: getattr(at.swarm.spec.coding, name)
+
+
+def asked(name: str) -> Source:
+    """As this call says it."""
+    return lambda at: at.given["limits"][name]
+
+
+def ends_by(at: At) -> Any:
+    hours = float(at.given["limits"]["timeLimit"].removesuffix("h"))
+    return Between(*(iso(round(each + hours * 3.6e6)) for each in (at.before_ms, at.after_ms)))
+
+
+def cost(at: At) -> float:
+    return at.swarm.spec.coding.cost_microdollars / 1e6
+
+
+def goes(at: At) -> list[dict[str, Any]]:
+    """What each start of a coding agent reported, from the ledger of the swarm."""
+    folder = Path(at.facts["home"], "server", "usage", f"{at.swarm.spec.id}.swarm")
+    lines = (folder / "usage.jsonl").read_text().splitlines() if folder.exists() else []
+    return [json.loads(each)["usage"] for each in lines]
+
+
+def used(*names: str) -> Source:
+    """Their sum; nothing where none of them was ever reported."""
+
+    def source(at: At) -> Any:
+        told = [each[name] for each in goes(at) for name in names if each[name] is not None]
+        return sum(told) if told or not goes(at) else None
+
+    return source
+
+
+def unsaid(name: str) -> Source:
+    return lambda at: sum(each[name] is None for each in goes(at))
+
+
+def dollars(at: At) -> float | None:
+    micro = used("cost_microdollars")(at)
+    return None if micro is None else micro / 1e6
+
+
 SWARM_INIT: Table = {
     "swarmId": swarm_id,
     "name": given("name", ""),
@@ -26,6 +73,12 @@ SWARM_INIT: Table = {
     "status": lambda at: word(at.swarm),
     "maxAgents": lambda at: at.given.get("maxAgents", at.facts["max_agents"]),
     "workspace": lambda at: at.given.get("workspace", at.facts["workspace"]),
+    "limits": lambda at: None,
+    "limits.maxTokens": asked("maxTokens"),
+    "limits.maxCost": asked("maxCost"),
+    "limits.endsAt": ends_by,
+    "limits.agentTimeout": asked("agentTimeout"),
+    "limits.agentMemory": asked("agentMemory"),
     "tcpEndpoint": lambda at: at.facts["tcp"],
     "warnings[]": words,
 }
@@ -93,6 +146,18 @@ SWARM_STATUS: Table = {
     # Of one that is over, what it was made with: only its own stream knows of changes.
     "maxAgents": lambda at: at.swarm.agents_max[0 if ended(at) else -1],
     "workspace": place_of,
+    "limits": lambda at: None,
+    "limits.maxTokens": limit("tokens"),
+    "limits.maxCost": cost,
+    "limits.endsAt": lambda at: iso(at.swarm.spec.coding.ends_at_ms),
+    "limits.agentTimeout": lambda at: at.swarm.spec.coding.wall_ms / 1e3,
+    "limits.agentMemory": limit("memory_bytes"),
+    "usage": lambda at: None,
+    "usage.tokens": used("input_tokens", "output_tokens"),
+    "usage.cost": dollars,
+    "usage.starts": lambda at: len(goes(at)),
+    "usage.withoutTokens": unsaid("input_tokens"),
+    "usage.withoutCost": unsaid("cost_microdollars"),
     **shown("agents[]"),
     **queue("pending", "queued", "assigned", "running", "blocked", "orchestrating"),
     **queue("completed", "failed", "cancelled", "dead_letter"),

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, get_args
 import psutil
 
 import visionflow.settings
+from tests.coding.sample import command_of
 from tests.faces.every_face import place, request
 from tests.serve.server_process import Served, serving
 from tests.truth.checking import At, Between, Checker
@@ -158,6 +159,11 @@ def world_of(folder: Path, number: int, checker: Checker) -> Iterator[Client]:
     templates.write_text(f"agent_templates:\n{lines}")
     flags = ["--agents", str(templates), "--max-agents", str(given.server_max)]
     flags += ["--agent-timeout", str(100 + given.server_max), "--log-level", "debug"]
+    # One that says what it used, and one that does not.
+    agent = command_of(
+        ("report:90:30:4000,writes:app/limits.py=MOST = 3", "writes:limits.py=MOST = 4")[number]
+    )
+    flags += ["--coding-agent", agent]
     with serving(folder, *flags) as served, others(served, number):
         client = Client(served, facts_of(served, given, flags, folder), checker)
         try:
@@ -321,6 +327,8 @@ def why(at: At) -> Any:
     told, goal = at.reply["why"], at.given["task"]
     if not isinstance(goal, str):
         return None
+    if (count := at.given.get("candidates")) is not None:
+        return f"{count} candidate{' was' if count == 1 else 's were'} asked for."
     return (
         told
         if told and any(w.casefold() in told.casefold() for w in goal.split())

@@ -31,6 +31,7 @@ def happen(client: Client, given: Params, folder: Path) -> None:
     breaking(client, given, folder)
     remembering(client, given)
     playbooks(client, given)
+    coding(client, given)
     ending(client, given, folder, swarm)
 
 
@@ -240,6 +241,25 @@ def playbooks(client: Client, given: Params) -> None:
     audit = ask("task_orchestrate", task=words, swarmId=f"audit-{given.name}",
                 requiredCapabilities=lacking)  # fmt: skip
     ask("task_cancel", taskId=audit["taskId"], reason=given.reason)
+
+
+def coding(client: Client, given: Params) -> None:
+    """A goal for coding agents, in a swarm that has limits."""
+    ask, count = client.ask, given.count
+    made = ask(
+        "swarm_init",
+        limits={
+            "maxTokens": 10_000 * count, "maxCost": 1.5 * count, "timeLimit": f"{count}h",
+            "agentTimeout": 100 * count, "agentMemory": (1 << 29) * count,
+        },
+    )  # fmt: skip
+    swarm = made["swarmId"]
+    ask("swarm_status", swarmId=swarm)
+    goal = f"Limit the calls, {given.note}"
+    found = ask("task_orchestrate", task=goal, swarmId=swarm, candidates=count - 1, wait=True)
+    ask("task_status", taskId=found["taskId"])
+    ask("task_results", taskId=found["taskId"])
+    ask("swarm_status", swarmId=swarm)
 
 
 def ending(client: Client, given: Params, folder: Path, swarm: str) -> None:

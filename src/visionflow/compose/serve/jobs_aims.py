@@ -153,7 +153,7 @@ def _coding(order: Order, playbook: str | None, place: str, ground: Ground) -> A
             hint="agent_spawn with agentType coder and config.profile spawns one that was allowed; "
             "`visionflow serve --coding-agent claude` allows one.",
         )
-    why = f"{count} candidate{'' if count == 1 else 's'} were asked for."
+    why = f"{count} candidate{' was' if count == 1 else 's were'} asked for."
     plan = code_plan(order.description, allowed, count, accept=order.accept, why=why)
     return Aim(workspace=place, why=why, plan=plan)
 
