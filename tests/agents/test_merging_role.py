@@ -102,7 +102,7 @@ def test_what_was_refused_lands_when_it_was_done_once_more_on_the_merged_state(
     prices = second.unmerged[0]
     assert prices.ref == "refs/visionflow/kept/again-prices"
     assert prices.message.count("test_three_cost_three_times_as_much") == 2
-    assert "Before that: " in prices.message
+    assert "The second go: " in prices.message
     text = queue.git("show", f"{second.tip}:shop/limits.py")
     assert "calls >= most" in text
     trailer = "--format=%(trailers:key=VisionFlow-Task,valueonly)"

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -285,3 +286,31 @@ def test_the_plan_of_the_documentation_becomes_what_it_says(tmp_path: Path) -> N
     ]  # fmt: skip
     place.write_text(plan_text(whole, str(tmp_path)), encoding="utf-8")
     assert read_plan(place).plan == whole
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"command": ""}, "`command` is no command line"),
+        ({"command": "agent 'x"}, "`command` is no command line"),
+        ({"goal": " "}, "a goal has 1 to"),
+        ({"goal": "x" * 10_001}, "a goal has 1 to"),
+        ({"files": ("",)}, "can match no file"),
+        ({"files": ("[abc",)}, "can match no file"),
+        ({"id": "a..b"}, "cannot be kept by this name"),
+        ({"id": "x.lock"}, "cannot be kept by this name"),
+        ({"id": "result"}, "cannot be kept by this name"),
+    ],
+)
+def test_what_a_task_of_an_agent_cannot_be_is_a_fault_that_names_it(
+    changed: dict[str, object], told: str
+) -> None:
+    task = msgspec.structs.replace(work("api"), **changed)
+    faults = plan(PlanPhase("one", (task,))).faults()
+    assert [each for each in faults if told in each and each.startswith(task.id)], faults
+
+
+@pytest.mark.parametrize("predicate", ["", "pytest 'x"])
+def test_a_predicate_that_is_no_command_line_is_a_fault(predicate: str) -> None:
+    faults = plan(PlanPhase("one", (work("api"),)), accept=("true", predicate)).faults()
+    assert faults == [f"accept: predicate 2 is no command line: {predicate!r}."]

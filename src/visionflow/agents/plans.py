@@ -7,6 +7,7 @@ the same command.
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Literal
 
@@ -28,6 +29,9 @@ GATES: tuple[Gate, ...] = (
     "tests", "syntax", "findings", "secrets", "cycles", "coverage", "patch", "winner", "accept",
     "landed",
 )  # fmt: skip
+GOAL_CHARS_MAX = 10_000
+RESULT = "result"
+"""What the work of several agents together is called."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 TASK_TYPES: dict[str, tuple[str, ...]] = {
     "coordinator": ("survey", "merge", "integrate", "rank"),
@@ -163,6 +167,9 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
 
     def _faults_of_coding(self) -> Iterator[str]:
         """Of what coding agents do, and of what is made of it."""
+        for number, each in enumerate(self.accept, 1):
+            if not _is_command(each):
+                yield f"accept: predicate {number} is no command line: {each!r}."
         earlier: set[str] = set()
         for phase in self.phases:
             for task in phase.tasks:
@@ -172,6 +179,13 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
                 if task.of is not None and task.of not in earlier:
                     yield f"{task.id}: `of` names no earlier task of a coding agent: {task.of!r}."
             earlier |= {task.id for task in phase.tasks if task.type == "implement"}
+
+
+def _is_command(text: str) -> bool:
+    try:
+        return bool(shlex.split(text))
+    except ValueError:
+        return False
 
 
 def _faults_of_work(task: PlanTask) -> Iterator[str]:
@@ -189,8 +203,19 @@ def _faults_of_work(task: PlanTask) -> Iterator[str]:
         yield f"{task.id}: a name that begins with {AGAIN!r} belongs to what does a task once more."
     if task.of is not None and task.command is not None:
         yield f"{task.id}: the agent of {task.of!r} does it; it has no `command` of its own."
-    if any(".." in each.split("/") for each in task.files):
-        yield f"{task.id}: `files` are patterns of files of the workspace, without `..`."
+    if task.command is not None and not _is_command(task.command):
+        yield f"{task.id}: `command` is no command line: {task.command!r}."
+    if task.goal is not None and not 0 < len(task.goal.strip()) <= len(task.goal) <= GOAL_CHARS_MAX:
+        yield f"{task.id}: a goal has 1 to {GOAL_CHARS_MAX} characters."
+    for each in task.files:
+        wrong = not each.strip("/") or ".." in each.split("/")
+        if wrong or each.count("[") != each.count("]"):
+            yield (
+                f"{task.id}: {each!r} can match no file: `files` are patterns of paths from the "
+                "top of the workspace, such as src/api/*.py, without `..`."
+            )
+    if ".." in task.id or task.id.endswith((".", ".lock")) or task.id == RESULT:
+        yield f"{task.id}: what an agent makes cannot be kept by this name: choose another."
 
 
 def drawing(plan: Plan) -> list[str]:

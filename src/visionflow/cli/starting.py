@@ -79,11 +79,11 @@ def write_plan(words: Words, as_json: bool) -> int:
     That is 3 where no present backend can do it.
 
     Raises:
-        UsageError: there is such a file already, and it says something else; or the goal names one.
+        UsageError: there is such a file already, and it says something else.
         VisionFlowError: what `make_plan` raises.
     """
     if _names_a_file(words.goal):
-        raise UsageError("A plan file is a plan already; it takes no --plan-only.")
+        return _print_whole(words, as_json)
     planned = _planned(words)
     if planned.plan is None:
         say(f"visionflow: There is nothing to plan. {planned.why}")
@@ -106,6 +106,30 @@ def write_plan(words: Words, as_json: bool) -> int:
     else:
         print(text, end="")
         say(f"Written to {file}; nothing was run. Run it with: visionflow run {file}")
+    return 0
+
+
+def _print_whole(words: Words, as_json: bool) -> int:
+    """Print what a plan file of coding agents comes to, with its merge queue; nothing is written.
+
+    Raises:
+        UsageError: the file is of another playbook: it says all that is done.
+    """
+    from visionflow.cli.result import print_json
+    from visionflow.compose.job.coding import coding_plan
+    from visionflow.compose.job.creating import readable
+
+    plan, goal, place = _plan_file(words)
+    if plan is None or plan.playbook != "code":
+        raise UsageError("A plan file is a plan already; it takes no --plan-only.")
+    workspace = readable(place)
+    whole = coding_plan(words.coding, goal, plan, workspace)
+    if as_json:
+        print_json({"plan": None, "digest": whole.digest, "playbook": whole.playbook,
+                    "why": whole.why, "phases": msgspec.to_builtins(whole.phases)})  # fmt: skip
+    else:
+        print(plan_text(whole, workspace, words.goal), end="")
+        say(f"Nothing was written or run. Run it with: visionflow run {words.goal}")
     return 0
 
 

@@ -108,13 +108,18 @@ def _see_a_winner(facts: RunFacts, contest: Contest) -> None:
         NotAccepted: none is good enough.
     """
     ranking, listed = contest.ranking, _all_of(facts, contest)
-    best = next(
-        (
-            each.candidate
-            for each in (() if ranking is None else ranking.order)
-            if any(made.task == each.candidate and made.tip for made in contest.attempted)
-        ),
-        next((made.task for made in contest.attempted if made.tip), None),
+    merged = bool(contest.integrated) and contest.integrated[0].base != contest.integrated[-1].tip
+    best = (
+        RESULT
+        if merged
+        else next(
+            (
+                each.candidate
+                for each in (() if ranking is None else ranking.order)
+                if any(made.task == each.candidate and made.tip for made in contest.attempted)
+            ),
+            next((made.task for made in contest.attempted if made.tip), None),
+        )
     )
     if facts.status not in FINISHED:
         own = f" A candidate that is finished can be taken by its name. So far: {listed}."
@@ -185,6 +190,9 @@ def _all_of(facts: RunFacts, contest: Contest) -> str:
 
 
 def _each_of(facts: RunFacts, contest: Contest) -> Iterator[str]:
+    parts = sum(len(each.landed) for each in contest.integrated)
+    if parts:
+        yield f"{RESULT} ({parts} part{'' if parts == 1 else 's'} merged)"
     for made in contest.attempted:
         if made.outcome != "not_needed":
             yield f"{one_line(made.task, 100)} ({_fate(made, contest)})"

@@ -69,12 +69,15 @@ def taking(
 
 
 def again(now: Unmerged, before: Unmerged | None) -> Unmerged:
-    """Why work is not on the branch, where it had been refused before."""
+    """Why work is not on the branch, where it had been refused before: what began it first. That a
+    second go brought nothing does not cover up why there had to be one."""
     if before is None:
         return now
+    empty = now.reason in ("failed", "not_attempted")
     return msgspec.structs.replace(
         now,
-        message=f"{now.message} Before that: {before.message}",
+        reason=before.reason if empty else now.reason,
+        message=f"{before.message} The second go: {now.message}",
         conflicts=now.conflicts or before.conflicts,
         ref=now.ref or before.ref,
     )

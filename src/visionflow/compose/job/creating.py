@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from visionflow.adapters.os_processes import identity
-from visionflow.agents.plans import PLAYBOOKS, Plan, Playbook
+from visionflow.agents.plans import GOAL_CHARS_MAX, PLAYBOOKS, Plan, Playbook
 from visionflow.agents.roles.playbooks import Choice, choose, plan_of, split
 from visionflow.agents.tools.project import look
 from visionflow.agents.tools.text import write_whole
@@ -27,7 +27,6 @@ from visionflow.domain.ids import make_id
 from visionflow.settings.agents import AgentSettings, load_agents
 
 DEFAULT_OUT = Path(".visionflow", "runs")
-GOAL_CHARS_MAX = 10_000
 NO_CODING = CodingWish()
 
 
