@@ -128,6 +128,13 @@ def test_three_that_are_refused_for_good_end_at_once_with_their_providers_words_
         assert 1 <= len(model.refused) <= 6
         printed = json.dumps(summary) + run.report + run.log_of(name).decode()
         assert not [key for key in KEYS.values() if key in printed]
+    # The first turn of the third counts too, though it came to no end.
+    told = summary["contest"]
+    assert told["tokens"] == sum(
+        (each["input_tokens"] or 0) + (each["output_tokens"] or 0) for each in told["candidates"]
+    )
+    assert (run.told("candidate-3")["input_tokens"], run.told("candidate-3")["turns"]) == (1, 1)
+    assert told["unreported"] >= 1
     # What it had done until its credit was gone is kept, where it is said to be.
     kept = re.search(r"refs/visionflow/kept/[^ ]+[0-9a-z]", run.told("candidate-3")["told"])
     assert kept is not None

@@ -27,7 +27,7 @@ from tests.report.contests import (
 from visionflow.agents.candidates.values import Accepted, Contest, Gated, Ranking, Usage
 from visionflow.agents.report.contest_markdown import WORDS
 from visionflow.agents.report.contest_values import CandidateLine, ContestView
-from visionflow.agents.report.facts import TaskFacts
+from visionflow.agents.report.facts import GoesFacts, TaskFacts
 from visionflow.agents.report.html import report_html
 from visionflow.agents.report.markdown import report_markdown
 from visionflow.agents.report.terminal import LINES_MAX, WIDTH, terminal_lines
@@ -242,6 +242,25 @@ def test_what_a_tool_does_not_report_is_not_a_nought() -> None:
     assert (_contest(half).tokens, _line(half, "candidate-1").tokens) == (5, None)
     figures = {each.key: each.text for each in _view(half).figures}
     assert (figures["tokens"], figures["cost"]) == ("5 (1 told nothing or a part)", "not reported")
+
+
+def test_what_those_used_that_came_to_no_end_counts_and_half_a_sum_says_so() -> None:
+    found = contest(
+        attempted=(attempted(1, usage=Usage(20, 2, 48)), attempted(2, usage=Usage(9, 1))),
+        failed=(("candidate-3", "no credit left"), ("candidate-4", "not started")),
+    )
+    goes = {
+        "candidate-1": GoesFacts(Usage(20, 2, 48), whole=True),
+        "candidate-2": GoesFacts(Usage(9, 1), whole=False),  # An earlier go of it was killed.
+        "candidate-3": GoesFacts(Usage(300, 40, 1_000, 7), whole=True),
+    }
+    view = view_of(msgspec.structs.replace(run_of(found), goes=goes)).contest
+    assert view is not None
+    assert (view.tokens, view.cost_microdollars, view.unreported) == (372, 1_048, 1)
+    lines = {each.candidate: each for each in view.candidates}
+    assert (lines["candidate-3"].tokens, lines["candidate-3"].turns) == (340, 7)
+    assert (lines["candidate-4"].tokens, lines["candidate-4"].cost) == (None, "not reported")
+    assert [lines[f"candidate-{n}"].cost for n in (1, 3)] == ["under $0.0001", "$0.0010"]
 
 
 def test_how_an_attempt_went_on_is_told() -> None:

@@ -21,10 +21,18 @@ from tests.report.contests import (
     split,
 )
 from visionflow.adapters.memory import MemoryBlobs
-from visionflow.agents.candidates.values import DIFF_CHARS_MAX, Attempted, Contest, Gated, Ranking
+from visionflow.agents.candidates.values import (
+    DIFF_CHARS_MAX,
+    Attempted,
+    Contest,
+    Gated,
+    Ranking,
+    Usage,
+)
+from visionflow.agents.command.ledger import Line, record
 from visionflow.agents.findings import Finding
 from visionflow.agents.plans import Plan, PlanPhase, PlanTask
-from visionflow.agents.report.facts import RunFacts
+from visionflow.agents.report.facts import GoesFacts, RunFacts
 from visionflow.agents.report.view import as_json, view_of
 from visionflow.agents.roles.job import storable
 from visionflow.agents.workspace.changes import commit
@@ -124,6 +132,22 @@ def test_a_result_that_is_kept_as_a_blob_is_read(tmp_path: Path) -> None:
     assert run.story.parts["candidate-1"].result.blob is not None
     contest = run.facts().contest
     assert contest is not None and contest.attempted[0].task == "candidate-1"
+
+
+def test_what_each_agent_used_is_that_of_all_its_goes_by_the_ledger(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.facts().goes == {}
+    run.ends("candidate-1", TaskStatus.FAILED, "claude: no credit left")
+    for task, number, usage in (
+        ("candidate-1", 1, Usage(100, None)),
+        ("candidate-2", 1, Usage(7, 1)),
+        ("candidate-1", 2, Usage(20, 5, 40)),
+    ):
+        record(run.folder.coding, Line(task, number, "claude", usage))
+    assert run.facts().goes == {
+        "candidate-1": GoesFacts(Usage(120, 5, 40), whole=False),
+        "candidate-2": GoesFacts(Usage(7, 1), whole=True),
+    }
 
 
 # How it ends -----------------------------------------------------------------------------------

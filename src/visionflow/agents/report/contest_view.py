@@ -17,6 +17,7 @@ from visionflow.agents.candidates.values import (
     Judged,
     Ranked,
     Unmerged,
+    Usage,
 )
 from visionflow.agents.report.commands import candidate_command, recover_command
 from visionflow.agents.report.contest_gates import judged_of, unmerged_of
@@ -59,8 +60,12 @@ def contest_view(facts: RunFacts, teller: Teller) -> ContestView | None:
     lines = _Candidates(contest, facts, teller).lines()
     ranking = contest.ranking
     ran = [each for each in contest.attempted if each.outcome != "not_needed"]
-    known = [n for each in ran for n in (each.usage.input_tokens, each.usage.output_tokens)]
-    costs = [each.usage.cost_microdollars for each in ran]
+    failed = [facts.goes[name] for name, _ in contest.failed if name in facts.goes]
+    used = [*(each.usage for each in ran), *(each.usage for each in failed)]
+    known = [n for each in used for n in (each.input_tokens, each.output_tokens)]
+    costs = [each.cost_microdollars for each in used]
+    # Where one go of several told nothing, neither is the sum of them all of it.
+    parts = [each.task in facts.goes and not facts.goes[each.task].whole for each in ran]
     return ContestView(
         split=contest.split,
         winner=None if ranking is None else teller.maybe(ranking.winner, _NAME_MAX),
@@ -83,7 +88,10 @@ def contest_view(facts: RunFacts, teller: Teller) -> ContestView | None:
         tokens=None if all(each is None for each in known) else _total(*known),
         cost_microdollars=sum(each for each in costs if each is not None)
         if any(each is not None for each in costs) else None,
-        unreported=sum(_tokens(each) is None for each in ran),
+        unreported=sum(
+            part or _tokens(each.usage) is None for each, part in zip(ran, parts, strict=True)
+        )
+        + sum(not each.whole for each in failed),
         notes=teller.lines(
             note for each in (*contest.integrated, *contest.judged) for note in each.notes
         )[:_LISTED_MAX],
@@ -177,7 +185,7 @@ class _Candidates:
             commits=made.commits,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
-            tokens=_tokens(made),
+            tokens=_tokens(usage),
             cost_microdollars=usage.cost_microdollars,
             cost=money(usage.cost_microdollars),
             turns=usage.turns,
@@ -205,9 +213,17 @@ class _Candidates:
         left = self._first.get(name, name) in self._unmerged
         standing: Standing = "unmerged" if left else "out"
         status = "failed" if task is None else task.status
+        goes = self._facts.goes.get(name)
+        usage = Usage() if goes is None else goes.usage
         return CandidateLine(
             self._teller.line(name, _NAME_MAX), agent, standing, self._place(name), status, told,
             reasons=self._reasons(name),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            tokens=_tokens(usage),
+            cost_microdollars=usage.cost_microdollars,
+            cost=money(usage.cost_microdollars),
+            turns=usage.turns,
         )  # fmt: skip
 
     def _open(self, task: TaskFacts) -> CandidateLine:
@@ -339,8 +355,8 @@ def _went(goes: tuple[str, ...]) -> str:
     return ", then ".join(_GONE.get(each, each) for each in goes)
 
 
-def _tokens(made: Attempted) -> int | None:
-    told = (made.usage.input_tokens, made.usage.output_tokens)
+def _tokens(usage: Usage) -> int | None:
+    told = (usage.input_tokens, usage.output_tokens)
     return None if None in told else _total(*told)
 
 

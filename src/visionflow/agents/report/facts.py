@@ -2,7 +2,7 @@
 
 import msgspec
 
-from visionflow.agents.candidates.values import Contest
+from visionflow.agents.candidates.values import Contest, Usage
 from visionflow.agents.evidence import Architecture, Change, Research, Survey, Vote
 from visionflow.agents.findings import ToolRun
 from visionflow.agents.tools.results import TestRun
@@ -28,6 +28,15 @@ class TaskFacts(msgspec.Struct, frozen=True):
     """When it goes on by itself, ms since the epoch, where it waits."""
     command: str | None = None
     """Of a coding agent: its command line, or the name of a profile."""
+
+
+class GoesFacts(msgspec.Struct, frozen=True):
+    """All starts of one coding agent's program together, as the run's ledger has them."""
+
+    usage: Usage
+    """What they used, as far as it was told."""
+    whole: bool
+    """Whether each of them told all its tokens."""
 
 
 class RunFacts(msgspec.Struct, frozen=True):
@@ -72,3 +81,5 @@ class RunFacts(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     contest: Contest | None = None
     """Of the playbook `code`: what its agents did and how that was judged."""
+    goes: dict[str, GoesFacts] = {}
+    """Of each task of it whose agent was started; also of those that came to no end."""

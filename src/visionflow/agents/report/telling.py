@@ -115,6 +115,8 @@ def money(microdollars: int | None) -> str:
     """Millionths of a dollar as dollars."""
     if microdollars is None:
         return "not reported"
+    if 0 < microdollars < 50:
+        return "under $0.0001"  # It would be printed as nothing.
     return f"${microdollars / 1_000_000:,.{2 if microdollars >= 1_000_000 else 4}f}"
 
 

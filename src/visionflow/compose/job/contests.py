@@ -10,8 +10,10 @@ from pathlib import Path
 import msgspec
 
 from visionflow.agents.candidates.ranking import RESULT, in_order
-from visionflow.agents.candidates.values import DIFF_CHARS_MAX, Contest
+from visionflow.agents.candidates.values import DIFF_CHARS_MAX, Contest, Usage
+from visionflow.agents.command import ledger
 from visionflow.agents.plans import Plan
+from visionflow.agents.report.facts import GoesFacts
 from visionflow.agents.workspace.git import arguments, environment
 from visionflow.agents.workspace.repository import PrivateRepository
 from visionflow.compose.job.folder import RunFolder
@@ -62,6 +64,24 @@ def came_to_nothing(contest: Contest, story: Story) -> bool:
         else story.parts[name].ended
         for name in first
     )
+
+
+def goes_of(folder: RunFolder) -> dict[str, GoesFacts]:
+    """What all starts for each task used together, by the run's ledger; empty where it has none.
+
+    Raises:
+        OSError: the ledger is there and cannot be read.
+    """
+    used: dict[str, list[Usage]] = {}
+    for line in ledger.lines(folder.coding):
+        used.setdefault(line.task, []).append(line.usage)
+    return {
+        name: GoesFacts(
+            ledger.together(goes),
+            all(None not in (each.input_tokens, each.output_tokens) for each in goes),
+        )
+        for name, goes in used.items()
+    }
 
 
 def with_diffs(contest: Contest, folder: RunFolder) -> Contest:

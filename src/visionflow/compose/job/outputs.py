@@ -18,7 +18,7 @@ from visionflow.agents.tools.review import tools_for
 from visionflow.agents.tools.sarif import sarif
 from visionflow.agents.tools.text import write_whole
 from visionflow.agents.workspace.repository import PrivateRepository
-from visionflow.compose.job.contests import came_to_nothing, contest_of, with_diffs
+from visionflow.compose.job.contests import came_to_nothing, contest_of, goes_of, with_diffs
 from visionflow.compose.job.exits import ExitCode
 from visionflow.compose.job.folder import Order, RunFolder
 from visionflow.compose.job.secrecy import Secrecy
@@ -108,6 +108,7 @@ def facts_of(folder: RunFolder, order: Order, story: Story, status: str, blobs: 
         # Each candidate has a vote of its own, which its judgement tells.
         vote=None if contest is not None else vote_of(story.vote, blobs) or found.vote,
         contest=contest,
+        goes={} if contest is None else goes_of(folder),
         warnings=(*order.warnings, *found.warnings),
         own_warnings=(
             *order.warnings,
