@@ -60,8 +60,9 @@ def test_nothing_of_the_judgement_is_left_but_what_base_says_of_the_predicate(
     coding = arena.state / "coding"
     assert [each.name for each in coding.iterdir()] == ["on-base"]
     kept = [each for each in (coding / "on-base").iterdir() if each.suffix == ".json"]
-    assert [json.loads(each.read_text()) for each in kept] == [False]
-    kept[0].write_text("true")
+    found = json.loads(kept[0].read_text())
+    assert (len(kept), found["passed"], found["counted"]["passed"]) == (1, False, 0)
+    kept[0].write_text(json.dumps({**found, "passed": True}))
     judged = arena.judge("candidate-2")
     assert judged.accepted[0].on_base is True
     assert choices(judged)["accept"] == "abstain"
@@ -147,7 +148,10 @@ def test_who_edits_what_the_predicate_names_is_told_of_and_comes_after_who_did_n
     arena.judge("candidate-2")
     ranking, _ = arena.rank()
     assert ranking.winner == "candidate-2"
-    assert ranking.why.endswith("candidate-1 changed 1 file that a predicate names.")
+    assert ranking.why.endswith(
+        f"candidate-1 has no proof by `{ACCEPT}`: it passes only with accepted/test_limits.py as "
+        "this candidate changed it."
+    )
 
 
 @CODING

@@ -108,7 +108,7 @@ def test_one_that_changed_the_file_of_a_predicate_comes_after_one_that_did_not()
     own = msgspec.structs.replace(own, ballots=(*own.ballots[:3], scope))
     found = rank([made(1, insertions=1), made(2)], [own, verdict(2)])
     assert found.winner == "candidate-2"
-    assert found.why.endswith("good ones: candidate-1 changed 1 file that a predicate names.")
+    assert found.why.endswith("good ones: candidate-1 changed 1 file that a predicate depends on.")
 
 
 def with_tests(judged: Judged, ran: int, selection: str) -> Judged:

@@ -6,7 +6,7 @@ task's predicates; `scope`: whether it kept to what was its own. Who has no evid
 
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from visionflow.agents.candidates.ranking import (
     ACCEPT,
@@ -83,9 +83,8 @@ def _of_tests(tests: Tests) -> tuple[Choice, str]:
 
 
 def _named(some: Sequence[BrokenTest], one: str, many: str) -> str:
-    names = ", ".join(each.id for each in some[:_NAMED_MAX])
-    more = f" and {len(some) - _NAMED_MAX} more" if len(some) > _NAMED_MAX else ""
-    return f"{one if len(some) == 1 else f'{len(some)} {many}'}: {names}{more}"
+    names = _some([each.id for each in some])
+    return f"{one if len(some) == 1 else f'{len(some)} {many}'}: {names}"
 
 
 def of_findings(result: GateResult) -> Ballot:
@@ -117,13 +116,16 @@ def of_findings(result: GateResult) -> Ballot:
 
 
 def of_predicates(accepted: Sequence[Accepted]) -> Ballot:
-    """Reject where one does not pass, or cannot be run; abstain where they pass without the
-    change too."""
+    """Reject where one does not pass, or cannot be run; abstain where the passing of one is no
+    proof, and where they pass without the change too."""
     if not accepted:
         return Ballot(ACCEPT, "abstain", ACCEPT, "no predicate was given")
     passed = [each for each in accepted if each.passed]
-    proved = sum(each.on_base is False for each in passed)
-    facts: Facts = {"asked": len(accepted), "passed": len(passed), "proved": proved}
+    proved = sum(each.proved for each in passed)
+    doubted = [each for each in passed if each.doubt is not None]
+    facts: Facts = {
+        "asked": len(accepted), "passed": len(passed), "proved": proved, "doubted": len(doubted),
+    }  # fmt: skip
     for each in accepted:
         if each.passed is None:
             why = f"`{each.command}` cannot be run: {each.reason}"
@@ -134,6 +136,10 @@ def of_predicates(accepted: Sequence[Accepted]) -> Ballot:
         before = ", and passes on base" if failed.on_base else before
         why = f"`{failed.command}` does not pass: {failed.reason}{before}"
         return Ballot(ACCEPT, "reject", ACCEPT, why, facts)
+    if doubted:
+        more = f"; so are {len(doubted) - 1} more" if len(doubted) > 1 else ""
+        why = f"no proof: `{doubted[0].command}` {doubted[0].doubt}{more}"
+        return Ballot(ACCEPT, "abstain", ACCEPT, why, facts)
     if all(each.on_base for each in accepted):
         why = "what was asked for passes on base too, so it proves nothing"
         return Ballot(ACCEPT, "abstain", ACCEPT, why, facts)
@@ -142,19 +148,23 @@ def of_predicates(accepted: Sequence[Accepted]) -> Ballot:
     return Ballot(ACCEPT, "approve", ACCEPT, why, facts)
 
 
-def of_scope(made: Attempted | None, files: int, own: Sequence[str]) -> Ballot:
-    """Abstain where nothing held the agent, or where it wrote a predicate's own files.
+def of_scope(
+    made: Attempted | None, files: int, own: Sequence[str], harmless: Collection[str] = ()
+) -> Ballot:
+    """Abstain where nothing held the agent, or where it wrote its own judge.
 
-    `made`: what the agent did; `None` for the work of several. `own`: files of base that a
-    predicate names and that the change has otherwise.
+    `made`: what the agent did; `None` for the work of several. `own`: files that decide how a
+    predicate goes and that the change has otherwise. `harmless`: those with which it was tried as
+    base has them, and passes.
     """
-    facts: Facts = {"files": files, OWN_JUDGE: len(own)}
+    open_ = [each for each in own if each not in harmless]
+    facts: Facts = {"files": files, OWN_JUDGE: len(open_)}
     changed = "1 file" if files == 1 else f"{files} files"
-    if own:
-        names = ", ".join(own[:_NAMED_MAX])
-        more = f" and {len(own) - _NAMED_MAX} more" if len(own) > _NAMED_MAX else ""
-        why = f"it changed what a predicate names, so look at that: {names}{more}"
+    if open_:
+        why = f"it changed what a predicate depends on, so look at that: {_some(open_)}"
         return Ballot(SCOPE, "abstain", SCOPE, why, facts)
+    if own:
+        changed += f" (the predicates pass with {_some(own)} as base has that, too)"
     if made is None:
         why = f"{changed}; every commit that landed is an ancestor of the result"
         return Ballot(SCOPE, "approve", SCOPE, why, facts)
@@ -163,6 +173,11 @@ def of_scope(made: Attempted | None, files: int, own: Sequence[str]) -> Ballot:
         return Ballot(SCOPE, "abstain", SCOPE, why, facts)
     why = f"{changed}, and no branch, tag or stash but its own; held by {', '.join(made.held)}"
     return Ballot(SCOPE, "approve", SCOPE, why, facts)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
+    return ", ".join(names[:_NAMED_MAX]) + more
 
 
 def named_by(commands: Iterable[str], files: Iterable[str]) -> tuple[str, ...]:

@@ -4,6 +4,11 @@ Each runs confined and without a network in a fresh copy of its own, so that non
 left. What the tester offers to a project's tests is offered here: the project's interpreter first
 in PATH, pytest lent where it lacks one, the project's folders on the import path. No shell takes
 part unless the words name one.
+
+Pytest is asked for its results beside, in a file for each call. Whatever a change holds runs in the
+same process as the tests do and can write there too; but pytest writes its file over at the very
+end, so that text which a test prints, or a process that ends itself before, leaves no results of
+its own making. `proofs` says what follows from them.
 """
 
 import asyncio
@@ -13,10 +18,12 @@ from pathlib import Path
 
 import msgspec
 
+from visionflow.agents.candidates.counting import counted_in
 from visionflow.agents.candidates.values import Accepted
 from visionflow.agents.tools.environment import Environment, choose
 from visionflow.agents.tools.lending import lay_out as lend
 from visionflow.agents.tools.project import Project, look
+from visionflow.agents.tools.text import read_plain
 from visionflow.agents.workspace.copies import lay_out
 from visionflow.agents.workspace.files import remove_tree
 from visionflow.domain.errors import CommandNotStarted, ConfinementUnavailable
@@ -27,6 +34,9 @@ MEMORY_BYTES_MAX = 4 * 1024 * 1024 * 1024
 TAIL_CHARS_MAX = 2_000
 _NO_TESTS = 5
 """Pytest's exit code where it found nothing to run."""
+_NO_RESULTS = "no:junitxml"
+"""Who says that has a pytest that cannot be asked for results."""
+_CONFIG_BYTES_MAX = 1_000_000
 _CANNOT_RUN = (126, 127)
 """What a shell says of a program that it cannot start."""
 
@@ -82,6 +92,7 @@ async def _tried(
     made = await asyncio.to_thread(_command, words, scratch, folder, trial, environment)
     try:
         done = await sandbox.run(made)
+        counted = await asyncio.to_thread(counted_in, _results(scratch))
     except (CommandNotStarted, ConfinementUnavailable) as error:
         return Accepted(command, None, reason=error.message)
     finally:
@@ -93,7 +104,13 @@ async def _tried(
         _reason(words, done, trial),
         _tail(done, str(folder)),
         done.wall_ms,
+        counted=counted,
     )
+
+
+def _results(scratch: Path) -> Path:
+    """Where pytest writes its results."""
+    return scratch / "theirs" / "results"
 
 
 def _command(
@@ -103,16 +120,23 @@ def _command(
     ours, theirs = scratch / "ours", scratch / "theirs"
     for each in (ours, theirs):
         remove_tree(each)
-    for each in (ours / "bin", theirs / "home", theirs / "tmp"):
+    for each in (ours / "bin", theirs / "home", theirs / "tmp", _results(scratch)):
         each.mkdir(parents=True)
     lend(ours / "lent", environment, project)
     # A search for settings that goes up from the copy ends here, and not in the user's folders.
     (scratch / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    _programs(ours / "bin", environment.python)
+    asked = not any(_NO_RESULTS in each for each in (*words, _configuration(folder, project)))
+    _programs(ours / "bin", environment.python, _results(scratch) if asked else None)
+    variables = _variables(folder, ours, theirs, project, environment)
+    if asked:
+        # Of calls that do not go through our programs.
+        option = f"--junitxml={_results(scratch) / 'results.xml'}"
+        given = variables.get("PYTEST_ADDOPTS", "")
+        variables["PYTEST_ADDOPTS"] = f"{given} {shlex.quote(option)}".lstrip()
     return Command(
         argv=words,
         cwd=str(folder),
-        env=_variables(folder, ours, theirs, project, environment),
+        env=variables,
         read=(str(ours), str(scratch / "pytest.ini"), *environment.read),
         write=(str(folder), str(theirs)),
         wall_ms=trial.wall_ms,
@@ -121,14 +145,27 @@ def _command(
     )
 
 
-def _programs(folder: Path, python: str) -> None:
+def _configuration(folder: Path, project: Project) -> str:
+    """The text that configures its pytest."""
+    if project.pytest_config is None:
+        return ""
+    content = read_plain(str(folder / project.pytest_config), _CONFIG_BYTES_MAX, linked=False)
+    return (content or b"").decode("utf-8", "replace")
+
+
+def _programs(folder: Path, python: str, results: Path | None) -> None:
     """`python`, `python3` and `pytest`, whatever the environment calls its own.
 
     Scripts and no links: an interpreter finds its environment by the path that it is started by.
+    Each call that is `python` or `pytest` writes its results to a file of its own, if to any.
     """
+    asks = ""
+    if results is not None:
+        place = shlex.quote(shlex.quote(f"--junitxml={results}/"))
+        asks = f'export PYTEST_ADDOPTS="${{PYTEST_ADDOPTS-}} "{place}$$.xml\n'
     for name, words in (("python", ""), ("python3", ""), ("pytest", " -m pytest")):
         place = folder / name
-        text = f'#!/bin/sh\nexec {shlex.quote(python)}{words} "$@"\n'
+        text = f'#!/bin/sh\n{asks}exec {shlex.quote(python)}{words} "$@"\n'
         place.write_text(text, encoding="utf-8", errors="surrogateescape")
         place.chmod(0o755)
 

@@ -4,8 +4,10 @@ All begin as one group. Each criterion parts each group, the weightiest first; o
 of everybody in a group parts nothing there, so that what a tool does not report helps nobody and
 harms nobody. Those that stay together are tied, whatever order they came in. The criteria:
 
-    good: judged, nobody objects      the gate: clean, incomplete, not run, failed
-    objections, the fewer             predicates that failed on base and pass now, the more
+    good: judged, nobody objects      objections, the fewer
+    predicates whose passing is no proof, the fewer
+    the gate: clean, incomplete, not run, failed
+    predicates that failed on base and pass now, the more
     files of a predicate untouched    new findings that fail nothing, the fewer
     tests, where all were run         changed lines, the fewer
     cost
@@ -17,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from visionflow.agents.candidates.values import (
+    Accepted,
     Attempted,
     Integrated,
     Judged,
@@ -166,6 +169,23 @@ def _soundness(entry: _Entry) -> _Value:
     return int(not entry.good), int(not judged), len(entry.objections)
 
 
+def _doubted(entry: _Entry) -> list[Accepted]:
+    accepted = entry.judged.accepted if entry.judged is not None else ()
+    return [each for each in accepted if each.passed and each.doubt is not None]
+
+
+def _doubts(entry: _Entry) -> _Value:
+    return (len(_doubted(entry)),)
+
+
+def _doubts_told(entry: _Entry) -> str | None:
+    doubted = _doubted(entry)
+    if not doubted:
+        return None
+    more = f", and {_many(len(doubted) - 1, 'more such predicate')}" if len(doubted) > 1 else ""
+    return f"has no proof by `{doubted[0].command}`: it {doubted[0].doubt}{more}"
+
+
 def _gate(entry: _Entry) -> _Value:
     gate = entry.judged.gate if entry.judged is not None else None
     return (_GATE[gate.verdict if gate is not None else "not_run"],)
@@ -186,7 +206,7 @@ def _gate_told(entry: _Entry) -> str | None:
 
 def _proved(entry: _Entry) -> int:
     accepted = entry.judged.accepted if entry.judged is not None else ()
-    return sum(bool(each.passed) and each.on_base is False for each in accepted)
+    return sum(each.proved for each in accepted)
 
 
 def _proofs(entry: _Entry) -> _Value:
@@ -209,7 +229,7 @@ def _own_judge(entry: _Entry) -> _Value:
 
 def _own_judge_told(entry: _Entry) -> str | None:
     number = _fact(entry, SCOPE, OWN_JUDGE)
-    return f"changed {_many(number, 'file')} that a predicate names" if number else None
+    return f"changed {_many(number, 'file')} that a predicate depends on" if number else None
 
 
 def _findings(entry: _Entry) -> _Value:
@@ -264,6 +284,7 @@ def _sound_told(entry: _Entry) -> str | None:
 
 CRITERIA = (
     _Criterion(_soundness, _sound_told),
+    _Criterion(_doubts, _doubts_told),
     _Criterion(_gate, _gate_told),
     _Criterion(_proofs, _proofs_told),
     _Criterion(_own_judge, _own_judge_told),

@@ -78,6 +78,16 @@ class Attempted(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class Counted(msgspec.Struct, frozen=True):
+    """How the tests of a predicate went, by the results that pytest wrote."""
+
+    passed: int = 0
+    skipped: int = 0
+    """Skipped, or expected to fail."""
+    total: int = 0
+    """Those that failed included; a file that could not be collected counts as one."""
+
+
 class Accepted(msgspec.Struct, frozen=True):
     """A predicate of the task, run by us on a result in a fresh copy."""
 
@@ -92,6 +102,21 @@ class Accepted(msgspec.Struct, frozen=True):
     wall_ms: int | None = None
     on_base: bool | None = None
     """Whether it passes without the change too, and so proves nothing."""
+    counted: Counted | None = None
+    """`None`: no call of pytest left results."""
+    touched: tuple[str, ...] = ()
+    """Tests and files that steer them, or that the predicate runs, which the change altered or
+    added."""
+    with_base_tests: bool | None = None
+    """Whether it passes with those as base has them; `None`: none was touched, it did not pass at
+    all, or that could not be told."""
+    doubt: str | None = None
+    """Why its passing is no proof, as a phrase whose subject is the predicate."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether it passes, did not without the change, and nothing speaks against that."""
+        return self.passed is True and self.on_base is False and self.doubt is None
 
 
 class Gated(msgspec.Struct, frozen=True):

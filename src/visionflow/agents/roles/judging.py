@@ -9,7 +9,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,10 @@ from visionflow.agents.candidates.ballots import (
     of_tests,
 )
 from visionflow.agents.candidates.predicates import Trial, accepted_at
+from visionflow.agents.candidates.proofs import CANDIDATE, TOGETHER, OnBase, WithBase, proof_of
 from visionflow.agents.candidates.ranking import RESULT, in_order
 from visionflow.agents.candidates.results import values_in
+from visionflow.agents.candidates.steering import Change, Touched, touched_by
 from visionflow.agents.candidates.values import Accepted, Attempted, Gated, Integrated, Judged
 from visionflow.agents.evidence import Ballot
 from visionflow.agents.findings import portable_path
@@ -38,7 +40,7 @@ from visionflow.agents.roles.job import JobInput, job_input, restored, storable
 from visionflow.agents.task import Task
 from visionflow.agents.tools.environment import choose
 from visionflow.agents.tools.text import read_plain, write_whole
-from visionflow.agents.workspace.changes import altered
+from visionflow.agents.workspace.changes import Altered, altered, graft, time_of
 from visionflow.agents.workspace.copies import lay_out, make_readable
 from visionflow.agents.workspace.files import remove_tree
 from visionflow.agents.workspace.git import git
@@ -70,6 +72,16 @@ class _Looked(msgspec.Struct, frozen=True):
     tests: Ballot
     findings: Ballot
     notes: tuple[str, ...] = ()
+
+
+class _Touches(msgspec.Struct, frozen=True):
+    """What a change has of the files that decide how predicates go."""
+
+    files: int
+    """All that changed."""
+    named: tuple[str, ...] = ()
+    """Files of base that a word of a predicate names, or that lie below a folder that it names."""
+    by_command: tuple[Touched, ...] = ()
 
 
 def subject_of(results: Mapping[str, object], of: str | None) -> Subject:
@@ -143,45 +155,58 @@ class _Judging:
     async def judged(self) -> Judged:
         subject, step = self.subject, self.agent.step
         self.agent.progress(0.0, f"laying out {subject.candidate}")
-        touched = await step(
+        value = await step(
             "look at the change", self._touched_step, self.given, subject.base, self.tip,
             list(subject.landed),
         )  # fmt: skip
+        touched = restored(value, _Touches)
         looked = restored(
             await step("gate", self._gate_step, self.given, subject.base, self.tip), _Looked
         )
         accepted: list[Accepted] = []
         for number, command in enumerate(self.accept):
             self.agent.progress(0.6 + 0.4 * number / len(self.accept), f"running {command}")
-            accepted.append(await self._accepted(command))
-        files, own = touched["files"], tuple(touched["own"])
+            accepted.append(await self._accepted(command, touched.by_command[number]))
+        own, harmless = _rested_on(touched, accepted)
         ballots = (
             looked.tests, looked.findings, of_predicates(accepted),
-            of_scope(subject.made, files, own),
+            of_scope(subject.made, touched.files, own, harmless),
         )  # fmt: skip
         await asyncio.to_thread(remove_tree, self.place)
         return Judged(
             subject.candidate, self.tip, None, looked.gated, tuple(accepted), ballots, looked.notes
         )
 
-    async def _accepted(self, command: str) -> Accepted:
-        step, base = self.agent.step, self.subject.base
-        value = await step("run a predicate", self._accept_step, self.given, self.tip, command)
-        on_base = await step("run it on base", self._base_step, self.given, base, command)
-        return msgspec.structs.replace(restored(value, Accepted), on_base=on_base)
+    async def _accepted(self, command: str, touched: Touched) -> Accepted:
+        step, base, tip = self.agent.step, self.subject.base, self.tip
+        value = await step("run a predicate", self._accept_step, self.given, tip, command)
+        own = restored(value, Accepted)
+        value = await step("run it on base", self._base_step, self.given, base, command)
+        on_base, again = restored(value, OnBase), None
+        # Where base has no test for it, those that the change adds are all that there can be.
+        left_out = not (on_base.counted is not None and on_base.counted.total == 0)
+        if own.passed and (touched.judges or (touched.tests and left_out)):
+            value = await step(
+                "run it with base's tests", self._again_step, self.given, base, tip, command,
+                left_out,
+            )  # fmt: skip
+            again = WithBase(restored(value, Accepted), touched.tests if left_out else ())
+        who = TOGETHER if self.subject.made is None else CANDIDATE
+        return proof_of(own, on_base, touched, again, who)
 
     # Steps ---------------------------------------------------------------------------------
 
     async def _touched_step(
         self, given: dict[str, Any], base: str, tip: str, landed: list[str]
     ) -> Any:
-        """How many files changed, and which of base's a predicate names."""
+        """How many files changed, and which of them decide how a predicate goes."""
         repository = (await repository_of(given)).path
         for commit in (base, *landed):
             await _holds(repository, commit, tip)
         changed = await altered(repository, base, tip)
         there = [portable_path(os.fsdecode(each.path)) for each in changed if each.before]
-        return {"files": len(changed), "own": list(named_by(self.accept, there))}
+        touched = tuple(touched_by(_changes(changed), command) for command in self.accept)
+        return storable(_Touches(len(changed), named_by(self.accept, there), touched))
 
     async def _gate_step(self, given: dict[str, Any], base: str, tip: str) -> Any:
         job = msgspec.convert(given, JobInput)
@@ -215,24 +240,73 @@ class _Judging:
         sandbox = self.agent.context.sandbox
         return storable((await accepted_at(sandbox, repository, commit, (command,), trial))[0])
 
+    async def _again_step(
+        self, given: dict[str, Any], base: str, commit: str, command: str, left_out: bool
+    ) -> Any:
+        """How it goes with the files that decide that as base has them, and without added ones.
+
+        `left_out`: added tests too.
+        """
+        job = msgspec.convert(given, JobInput)
+        repository = (await repository_of(given)).path
+        changed = await altered(repository, base, commit)
+        touched = touched_by(_changes(changed), command)
+        back = touched.every if left_out else touched.judges
+        laid = await graft(
+            repository,
+            (commit,),
+            {each.path: each.before for each in changed if os.fsdecode(each.path) in back},
+            b"As base has its tests\n",
+            await time_of(repository, commit),
+        )
+        trial = self._trial(job, self.place / "again")
+        sandbox = self.agent.context.sandbox
+        return storable((await accepted_at(sandbox, repository, laid, (command,), trial))[0])
+
     async def _base_step(self, given: dict[str, Any], base: str, command: str) -> Any:
-        """Whether it passes there; found out once for all who judge."""
+        """How it goes there; found out once for all who judge."""
         job = msgspec.convert(given, JobInput)
         repository = (await repository_of(given)).path
         name = hashlib.sha256(f"{base}\0{command}".encode()).hexdigest()[:24]
-        kept = self.on_base / f"{name}.json"
+        kept = self.on_base / f"{name}.found.json"
         async with _alone(self.on_base / f"{name}.lock"):
             known = await asyncio.to_thread(read_plain, kept, _KEPT_BYTES_MAX)
             if known is not None:
-                return msgspec.json.decode(known, type=bool | None)
+                return storable(msgspec.json.decode(known, type=OnBase))
             trial = self._trial(job, self.on_base / name)
             sandbox = self.agent.context.sandbox
-            found = (await accepted_at(sandbox, repository, base, (command,), trial))[0].passed
+            (tried,) = await accepted_at(sandbox, repository, base, (command,), trial)
+            found = OnBase(tried.passed, tried.counted)
             await asyncio.to_thread(write_whole, kept, msgspec.json.encode(found))
-        return found
+        return storable(found)
 
     def _trial(self, job: JobInput, scratch: Path) -> Trial:
         return Trial(job.workspace, str(scratch), job.virtual_env, job.trusted, self.wall_ms)
+
+
+def _changes(changed: Iterable[Altered]) -> list[tuple[str, Change]]:
+    """What was done to each file."""
+    return [
+        (
+            os.fsdecode(each.path),
+            "added" if each.before is None else "deleted" if each.after is None else "changed",
+        )
+        for each in changed
+    ]
+
+
+def _rested_on(
+    touched: _Touches, accepted: Sequence[Accepted]
+) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The changed files that predicates depend on, and those of them without which all of these
+    pass as well."""
+    pairs = list(zip(touched.by_command, accepted, strict=True))
+    own = {*touched.named, *(path for each, _ in pairs for path in each.judges)}
+    tried = {path for each, _ in pairs for path in each.judges}
+    needed = {
+        path for each, one in pairs if one.with_base_tests is not True for path in each.judges
+    }
+    return tuple(sorted(own)), frozenset(tried - needed)
 
 
 async def _holds(repository: Path, commit: str, tip: str) -> None:
