@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.coding.sample import command_of
 from tests.faces.every_face import Face, Mcp, Program, Python, Said, differences, every_face
 from tests.serve.server_process import Served, serving
 from visionflow.domain.access import Role
@@ -60,6 +61,15 @@ def waits(known: Known) -> Given:
     files = {"trace": f"{known['home']}/trace", "go": f"{known['home']}/go"}
     task = {"description": "waits", "agentType": "waiter", "input": files}
     return {"task": task, "swarmId": "swarm-1"}
+
+
+def coded(known: Known) -> Given:
+    """A goal for the server's coding agents."""
+    return {
+        "task": "Limit the calls", "swarmId": known["limited"]["swarmId"], "candidates": 1,
+        "accept": ["test -e limits.py"], "limits": {"agentTimeout": "5m", "maxCost": 1},
+        "wait": True,
+    }  # fmt: skip
 
 
 STEPS = [
@@ -123,6 +133,15 @@ STEPS = [
     Step("swarm_status", {"swarmId": "nowhere"}, "unknown_swarm"),
     example("swarm_destroy"),
     Step("swarm_destroy", {"swarmId": "swarm-1"}, "already_ended"),
+    Step(
+        "swarm_init",
+        {"name": "limited", "limits": {"maxTokens": 1000, "timeLimit": "1h"}}, name="limited",
+    ),
+    Step("task_orchestrate", coded, name="coded"),
+    Step("task_results", lambda known: {"taskId": known["coded"]["taskId"]}),
+    Step("task_status", lambda known: {"taskId": known["coded"]["taskId"]}),
+    Step("swarm_status", lambda known: {"swarmId": known["limited"]["swarmId"]}, settle=True),
+    Step("agent_spawn", {"agentType": "coder", "config": {"command": "id"}}, "not_allowed"),
     Step("swarm_list", {}),
 ]  # fmt: skip
 
@@ -137,7 +156,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     git = ["git", "-c", "user.email=a@example.org", "-c", "user.name=a"]
     for words in (["init", "-q", "."], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *words], cwd=workspace, check=True, timeout=60)
-    with serving(folder) as found:
+    agent = command_of("report:90:30:4000,writes:limits.py=MOST = 3")
+    with serving(folder, "--coding-agent", agent) as found:
         yield found
 
 
@@ -206,6 +226,7 @@ FORMS = {
     "unknown_agent": ("-32001", "404", "isError", "UnknownAgent", "69"),
     "unknown_task": ("-32000", "404", "isError", "UnknownTask", "69"),
     "limit_reached": ("-32003", "409", "isError", "LimitReached", "69"),
+    "not_allowed": ("-32001", "409", "isError", "Refused", "69"),
     "forbidden": ("-32000", "403", "isError", "Forbidden", "77"),
     "unknown_tool": ("-32601", "404", "-32601", "UnknownTool", "2"),
     "not_built": ("-32601", "501", "-32601", "NotBuilt", "69"),
@@ -218,6 +239,7 @@ REFUSALS: list[tuple[str, Given, str]] = [
     ("agent_status", {"agentId": "nobody"}, "unknown_agent"),
     ("task_results", {"taskId": "task_1_a"}, "unknown_task"),
     ("swarm_init", {"maxAgents": 10_000}, "limit_reached"),
+    ("agent_spawn", {"agentType": "coder", "config": {"profile": "codex"}}, "not_allowed"),
     ("task_statu", {}, "unknown_tool"),
     (next(iter(LATER)), {}, "not_built"),
 ]
