@@ -72,6 +72,12 @@ def test_the_tighter_of_the_goals_and_the_swarms_time_for_one_agent_holds(tmp_pa
             desk, made["swarmId"], candidates=1, limits={"agentTimeout": 3_000}
         )
         assert found["outcome"] == "timed_out" and "its time limit" in found["told"]
+        own = {"command": command_of("hangs"), "timeout": 3_000}
+        await desk.call(
+            "agent_spawn", agentType="coder", config=own, swarmId=made["swarmId"], wait=True
+        )
+        (found,) = await candidates(desk, made["swarmId"], candidates=1)
+        assert found["outcome"] == "timed_out" and "its time limit" in found["told"]
 
     on_desk(tmp_path, use, command_of("hangs"))
 

@@ -43,8 +43,9 @@ class Times:
 
     def usual_ms(self, wish: Wish) -> int:
         """What one go may take where nothing cuts it."""
-        own = wish.settings.timeout
-        return int(own * 1000) if own is not None else wish.job.bounds.wall_ms
+        own, pool = wish.settings.timeout, wish.job.pool
+        usual = int(own * 1000) if own is not None else wish.job.bounds.wall_ms
+        return usual if pool is None or pool.wall_ms is None else min(usual, pool.wall_ms)
 
     def wall_ms(self, wish: Wish) -> tuple[int, Whose]:
         """What a go that starts now may take, and whose limit that is."""

@@ -47,6 +47,8 @@ class CodingPool(msgspec.Struct, frozen=True):
     """Of all goes of all the runs; as in `CodingBounds`."""
     cost_microdollars: int | None = None
     ends_at_ms: int | None = None
+    wall_ms: int | None = None
+    """Of one go, whatever its agent's own limit says."""
 
 
 class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

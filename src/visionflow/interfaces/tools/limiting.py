@@ -121,6 +121,7 @@ def pool_of(home: Path, spec: SwarmSpec) -> CodingPool:
         tokens=limits.tokens,
         cost_microdollars=limits.cost_microdollars,
         ends_at_ms=limits.ends_at_ms,
+        wall_ms=limits.wall_ms,
     )
 
 
