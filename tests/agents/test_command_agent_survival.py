@@ -112,6 +112,14 @@ def test_after_kill_9_it_goes_on_with_the_tools_own_session(shop: Shop, tmp_path
     assert not (shop.folder / "candidate-1" / "home").exists()
 
 
+def test_one_that_only_reported_to_machines_said_nothing(shop: Shop, tmp_path: Path) -> None:
+    done = shop.attempted(write_tool(tmp_path / "bin", hangs=True), timeout=8)
+    assert (done.outcome, done.files) == ("timed_out", ("first.txt",))
+    assert done.session == "11111111-2222-3333-4444-555555555555"
+    assert done.reason is not None and done.reason.endswith("It said nothing.")
+    assert done.summary == ""
+
+
 def test_a_session_that_its_tool_forgot_is_started_again_and_what_was_there_is_kept(
     shop: Shop, tmp_path: Path
 ) -> None:

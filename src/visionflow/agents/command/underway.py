@@ -47,6 +47,7 @@ class Run:
         self._saved_at = time.monotonic()
         self._hiding = hiding
         self._log = Log(folder / "output.log", wish.job.bounds.output_bytes)
+        self._reports = bool(wish.template.profile.program)
         reader = reader_of(wish.template.profile, journal.used_in(go.session))
         self._listener = Listener(reader, hiding, self._log, show=show, on_heard=self._heard)
         self.notes: list[str] = []
@@ -138,9 +139,10 @@ class Run:
         return msgspec.structs.replace(self._go, session=session, usage=reader.usage, ended=ended)
 
     def _said(self, done: Completed | None) -> str:
-        """The tool's last words; where it has none, the end of what it printed."""
+        """The tool's last words; where it has none, the end of what it printed. Records of a tool
+        that we know are no words."""
         said = self._listener.reader.said.strip()
-        if not said and done is not None:
+        if not said and done is not None and not self._reports:
             said = self._hiding.text(done.stderr.strip() or done.stdout.strip())
         return tail(said, SAID_CHARS_MAX)
 
