@@ -85,51 +85,10 @@ def submission(
     folder: RunFolder, order: Order, plan: Plan, now_ms: int, blobs: Blobs
 ) -> c.SubmitPlan:
     """The command that hands the plan in. A part that fails does not take the others with it."""
-    parts = {part.name: part for part in plan.parts}
     names, served = order.names, order.served
 
     def work(task: PlanTask, phase: str) -> TaskSpec:
-        given: dict[str, object] = {
-            "workspace": order.workspace,
-            "repository": str(folder.state / "repository"),
-            "scratch": str(folder.state / "scratch" / task.id),
-            "junit": str(folder.junit),
-            "coverage": str(folder.coverage),
-            "patch": str(folder.patch),
-            "exclude": list(order.exclude),
-            "trusted": order.trusted,
-            "virtual_env": order.virtual_env,
-            "cache": order.cache,
-            "goal": order.goal,
-            "run": order.run,
-        }
-        if task.focus is not None:
-            given["focus"] = task.focus
-        if task.part is not None:
-            given["part"] = storable(parts[task.part])
-        if task.role == "coordinator":
-            given |= {
-                "parts": storable(plan.parts),
-                "reviewed": storable(_reviewed(plan)),
-                "veil": not _looks_for_secrets(plan),
-                "gates": list(plan.gates),
-            }
-        if order.coding is not None:
-            given |= {
-                "plan_task": task.id,
-                "of": task.of,
-                "goal": task.goal or order.goal,
-                "folder": str(folder.coding),
-                "accept": list(plan.accept),
-                "bounds": storable(order.coding.bounds),
-                "governor": order.coding.governor,
-                "pool": storable(order.coding.pool),
-            }
-        if task.type == "integrate":
-            given["expected"] = list(expected_by(plan, task.id))
-        if task.type == "vote":
-            change = next((t.id for _, t in plan.tasks() if t.type == "fix"), None)
-            given |= {"change": change and names.task(change), "member": task.agent}
+        given = _input_of(folder, order, plan, task)
         first = Priority.MEDIUM - Priority.HIGH if task.type in _FIRST else 0
         spec = TaskSpec(
             id=names.task(task.id),
@@ -180,6 +139,52 @@ def submission(
         ),
         failure_threshold_bp=10_000 if threshold is None else round(10_000 * threshold),
     )
+
+
+def _input_of(folder: RunFolder, order: Order, plan: Plan, task: PlanTask) -> dict[str, object]:
+    """What a task of the plan is told, as `JobInput` has it."""
+    given: dict[str, object] = {
+        "workspace": order.workspace,
+        "repository": str(folder.state / "repository"),
+        "scratch": str(folder.state / "scratch" / task.id),
+        "junit": str(folder.junit),
+        "coverage": str(folder.coverage),
+        "patch": str(folder.patch),
+        "exclude": list(order.exclude),
+        "trusted": order.trusted,
+        "virtual_env": order.virtual_env,
+        "cache": order.cache,
+        "goal": order.goal,
+        "run": order.run,
+    }
+    if task.focus is not None:
+        given["focus"] = task.focus
+    if task.part is not None:
+        given["part"] = storable(next(each for each in plan.parts if each.name == task.part))
+    if task.role == "coordinator":
+        given |= {
+            "parts": storable(plan.parts),
+            "reviewed": storable(_reviewed(plan)),
+            "veil": not _looks_for_secrets(plan),
+            "gates": list(plan.gates),
+        }
+    if order.coding is not None:
+        given |= {
+            "plan_task": task.id,
+            "of": task.of,
+            "goal": task.goal or order.goal,
+            "folder": str(folder.coding),
+            "accept": list(plan.accept),
+            "bounds": storable(order.coding.bounds),
+            "governor": order.coding.governor,
+            "pool": storable(order.coding.pool),
+        }
+    if task.type == "integrate":
+        given["expected"] = list(expected_by(plan, task.id))
+    if task.type == "vote":
+        change = next((t.id for _, t in plan.tasks() if t.type == "fix"), None)
+        given |= {"change": change and order.names.task(change), "member": task.agent}
+    return given
 
 
 def _timeout_ms(order: Order, task: PlanTask) -> int:
