@@ -13,6 +13,7 @@ from tests.report.contests import (
     CONFLICT,
     DIFF,
     HELD,
+    PREDICATE,
     attempted,
     ballots,
     contest,
@@ -24,7 +25,7 @@ from tests.report.contests import (
     split,
     tied,
 )
-from visionflow.agents.candidates.values import Accepted, Contest, Gated, Ranking, Usage
+from visionflow.agents.candidates.values import Accepted, Contest, Counted, Gated, Ranking, Usage
 from visionflow.agents.report.contest_markdown import WORDS
 from visionflow.agents.report.contest_values import CandidateLine, ContestView
 from visionflow.agents.report.facts import GoesFacts, TaskFacts
@@ -171,11 +172,46 @@ def test_what_was_run_on_the_winner_is_what_is_trusted() -> None:
     [
         (Accepted("c", True, on_base=True), "c passes without the change too, so it proves"),
         (Accepted("c", None, reason="no such program"), "c could not be run (no such program)"),
+        (Accepted("c", True, on_base=False, doubt="passes only with t.py as it changed it"),
+         "c passes only with t.py as it changed it, so look at that: it is no proof"),
     ],
-)
+)  # fmt: skip
 def test_a_predicate_that_proves_nothing_is_a_doubt(accepted: Accepted, doubt: str) -> None:
     told = contest(judged=(judged(1, accepted=(accepted,)),))
     assert any(each.startswith(doubt) for each in _view(told).trust.doubts)
+
+
+OWN_TESTS = Accepted(
+    PREDICATE, True, 0, on_base=False, counted=Counted(1, 0, 1), touched=("tests/test_a.py",),
+    with_base_tests=False, doubt="passes only with tests/test_a.py as this candidate changed it",
+)  # fmt: skip
+
+
+def test_a_winner_by_its_own_tests_is_taken_and_told_as_one_without_proof() -> None:
+    told = contest(judged=(judged(1, accepted=(OWN_TESTS,)),))
+    view = _view(told)
+    assert ((view.gates or {})["accept"], view.tone) == (None, "unsure")
+    assert (
+        f"Look at it: {PREDICATE} passes only with tests/test_a.py as this candidate changed it, "
+        "which is no proof."
+    ) in view.headline
+    line = _line(told, "candidate-1").predicates[0]
+    assert (line.passed, line.with_base_tests, line.tests_passed) == (True, False, 1)
+    assert line.told == (
+        "passes only with tests/test_a.py as this candidate changed it; that is no proof"
+    )
+    assert "| 1 of 1, 1 no proof |" in report_markdown(view)
+    assert "1 of 1, 1 no proof" in report_html(view)
+    assert any("Look at it: " in each for each in _terminal(view))
+
+
+def test_a_predicate_that_passes_with_the_tests_of_base_says_so() -> None:
+    own = msgspec.structs.replace(OWN_TESTS, with_base_tests=True, doubt=None)
+    line = _line(contest(judged=(judged(1, accepted=(own,)),)), "candidate-1").predicates[0]
+    assert line.told == "passed; without the change it does not; and with the tests of base, too"
+    added = msgspec.structs.replace(own, with_base_tests=None)
+    line = _line(contest(judged=(judged(1, accepted=(added,)),)), "candidate-1").predicates[0]
+    assert line.told.endswith("its tests were added by the change: tests/test_a.py")
 
 
 def test_a_winner_whose_tests_nobody_ran_is_a_doubt() -> None:

@@ -28,6 +28,8 @@ _STEERING_NAMES = (
     "jest.config.*", "jest.setup.*", "vitest.config.*", "vitest.workspace.*", "vite.config.*",
     ".mocharc*", "karma.conf.*", "babel.config.*", ".babelrc*", ".npmrc",
 )  # fmt: skip
+_METADATA = (".egg-info", ".dist-info")
+"""Ends of folders that announce plugins to a runner."""
 _RUNNERS = frozenset(
     ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments", "exceptiongroup",
      "tomli", "unittest", "doctest", "coverage", "pytest_cov", "xdist", "site", "runpy")
@@ -62,6 +64,8 @@ def kind_of(path: str) -> Kind | None:
     """Whether a file is a test or steers tests, by the names that runners know; else `None`."""
     *folders, name = path.split("/")
     if any(fnmatch(name, pattern) for pattern in _STEERING_NAMES) or _shadows(folders, name):
+        return "steers"
+    if any(folder.endswith(_METADATA) for folder in folders):
         return "steers"
     if any(folder.lower() in _TEST_FOLDERS for folder in folders):
         return "test"

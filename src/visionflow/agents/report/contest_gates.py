@@ -3,7 +3,8 @@
 - `winner`: True when a result was good enough and is taken; False when none was; None as long as
   nothing was ranked.
 - `accept`: True when every predicate held on that result; False when one did not; None when none
-  was asked for, one could not be run, or nothing is taken.
+  was asked for, one could not be run, the passing of one is no proof (it passes only with the
+  result's own tests, or no test in it passed), or nothing is taken.
 - `tests`: False when a test of base fails or is gone with it; True when tests were run on it and
   the tests' ballot does not say that nothing can be told; else None.
 - `findings`: False when the findings' ballot is against it; True when that ballot is for it; where
@@ -62,7 +63,8 @@ def _accept(contest: Contest) -> bool | None:
     passed = [each.passed for each in accepted_of(contest)]
     if False in passed:
         return False
-    return True if passed and None not in passed else None
+    doubted = any(each.doubt is not None for each in accepted_of(contest))
+    return True if passed and None not in passed and not doubted else None
 
 
 def _tests(contest: Contest) -> bool | None:

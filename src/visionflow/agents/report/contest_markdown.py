@@ -62,13 +62,15 @@ def contest_markdown(contest: ContestView) -> Iterator[str]:
 
 def _row(each: CandidateLine) -> tuple[str, ...]:
     held = sum(one.passed is True for one in each.predicates)
+    doubted = sum(one.doubt is not None for one in each.predicates)
+    proof = f", {doubted} no proof" if doubted else ""
     return (
         "" if each.place is None else str(each.place),
         markdown(each.candidate),
         code(each.agent) if each.agent else "",
         f"**{WORDS[each.standing]}**: {markdown(each.told)}",
         "not judged" if each.gate is None else named(each.gate),
-        f"{held} of {len(each.predicates)}" if each.predicates else "none",
+        f"{held} of {len(each.predicates)}{proof}" if each.predicates else "none",
         "" if each.gate is None else _count(each.new_total),
         "" if each.gate is None else _count(each.broken_total),
         "" if each.insertions is None else f"+{each.insertions:,} -{each.deletions or 0:,}",

@@ -33,6 +33,16 @@ class PredicateLine(msgspec.Struct, frozen=True):
     tail: str
     """The end of what it printed, where it did not pass."""
     on_base: bool | None
+    touched: tuple[str, ...] = ()
+    """Tests and files that steer them, or that it runs, which the change altered or added;
+    bounded."""
+    with_base_tests: bool | None = None
+    """Whether it passes with those as base has them; `None`: that was not asked or not found."""
+    doubt: str | None = None
+    """Why its passing is no proof; `None`: nothing speaks against it."""
+    tests_passed: int | None = None
+    tests_skipped: int | None = None
+    """By pytest's results; `None`: there are none."""
 
 
 class CandidateLine(msgspec.Struct, frozen=True):

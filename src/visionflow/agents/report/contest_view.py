@@ -36,6 +36,7 @@ CANDIDATES_MAX = 60
 DIFFS_CHARS_MAX = 480_000
 """Of all diffs together."""
 _LISTED_MAX = 20
+_FEW_MAX = 3
 _BATCHES_MAX = 60
 _NAME_MAX = 100
 _OUTCOME = {
@@ -338,14 +339,33 @@ def _nothing_judged(judged: Judged | None) -> bool:
 def _predicate(each: Accepted, teller: Teller) -> PredicateLine:
     if each.passed is None:
         told = f"could not be run: {teller.line(each.reason or 'nobody said why')}"
+    elif each.doubt is not None:
+        told = f"{teller.line(each.doubt, 400)}; that is no proof"
     elif each.passed:
         proves = {True: "passed, and without the change too, so it proves nothing",
                   False: "passed; without the change it does not"}  # fmt: skip
         told = "passed" if each.on_base is None else proves[each.on_base]
+        if each.with_base_tests:
+            told += "; and with the tests of base, too"
+        elif each.touched:
+            told += f"; its tests were added by the change: {_few(each.touched)}"
     else:
         told = "did not pass" + ("" if each.reason is None else f": {teller.line(each.reason)}")
     tail = "" if each.passed else teller.block(each.tail)
-    return PredicateLine(teller.line(each.command), each.passed, told, tail, each.on_base)
+    counted = each.counted
+    return PredicateLine(
+        teller.line(each.command), each.passed, told, tail, each.on_base,
+        touched=tuple(path(name) for name in each.touched[:_LISTED_MAX]),
+        with_base_tests=each.with_base_tests,
+        doubt=teller.maybe(each.doubt, 400),
+        tests_passed=None if counted is None else counted.passed,
+        tests_skipped=None if counted is None else counted.skipped,
+    )  # fmt: skip
+
+
+def _few(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _FEW_MAX} more" if len(names) > _FEW_MAX else ""
+    return ", ".join(path(name) for name in names[:_FEW_MAX]) + more
 
 
 def _went(goes: tuple[str, ...]) -> str:

@@ -44,6 +44,7 @@ def contest_headline(
         none = "None is good enough." if ranking.order else "Nothing is taken."
         return (why if "good enough" in why else f"{none} {why}"), "bad"
     told = _taken(ranking, _missing(facts, contest, teller), teller)
+    told = " ".join((told, *_unproved(contest, teller)))
     against = [name for name, value in gates.items() if value is False]
     if against and against != ["landed"]:
         return f"Failed: {', '.join(against)}. {told}", "bad"
@@ -70,6 +71,15 @@ def _taken(ranking: Ranking, missing: str, teller: Teller) -> str:
         others = _names(ranking.tied, teller)
         return f"{winner} is taken, but nothing told it apart from {others}."
     return "All of the work is in the result." if winner == RESULT else f"{winner} is taken."
+
+
+def _unproved(contest: Contest, teller: Teller) -> Iterator[str]:
+    """What is no proof that it does what was asked for."""
+    for each in accepted_of(contest):
+        if each.doubt is not None:
+            command, why = teller.line(each.command, 100), teller.line(each.doubt, 300)
+            yield f"Look at it: {command} {why}, which is no proof."
+            return
 
 
 def _missing(facts: RunFacts, contest: Contest, teller: Teller) -> str:
@@ -173,6 +183,9 @@ def _of_the_result(judged: Judged, teller: Teller) -> Iterator[tuple[str, Mark]]
             yield f"{command} could not be run ({why})", "doubt"
         elif not each.passed:
             yield f"{command} did not pass", "bad"
+        elif each.doubt is not None:
+            told = teller.line(each.doubt, 300)
+            yield f"{command} {told}, so look at that: it is no proof", "doubt"
         elif each.on_base:
             yield f"{command} passes without the change too, so it proves nothing", "doubt"
         elif each.on_base is None:

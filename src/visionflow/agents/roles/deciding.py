@@ -64,7 +64,10 @@ async def decide(given: dict[str, Any], results: Mapping[str, object]) -> Any:
             base = next(each.base for each in attempted if each.task == found.winner)
         verdict = next(each for each in judged if each.candidate == found.winner)
         change = await _taken(repository, job, verdict, base, landed)
-        change = msgspec.structs.replace(change, notes=(found.why,))
+        doubts = (
+            f"No proof: `{each.command}` {each.doubt}." for each in verdict.accepted if each.doubt
+        )
+        change = msgspec.structs.replace(change, notes=(found.why, *doubts))
     return {
         "ranking": storable(found),
         "change": storable(change),
