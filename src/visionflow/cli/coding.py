@@ -97,6 +97,23 @@ def wish_of(flags: CodingFlags) -> "CodingWish":
     )
 
 
+def limits_of(wish: "CodingWish") -> str:
+    """The limits as they are typed, each with a blank before it: a plan does not hold them."""
+    bounds, usual = wish.bounds, type(wish.bounds)()
+    seconds = {
+        "--agent-timeout": bounds.wall_ms if bounds.wall_ms != usual.wall_ms else None,
+        "--time-limit": wish.wall_ms,
+    }
+    words = {name: f"{ms / 1000:g}s" for name, ms in seconds.items() if ms is not None}
+    if bounds.memory_bytes is not None:
+        words["--agent-memory"] = str(bounds.memory_bytes)
+    if bounds.tokens is not None:
+        words["--max-tokens"] = str(bounds.tokens)
+    if bounds.cost_microdollars is not None:
+        words["--max-cost"] = f"{bounds.cost_microdollars / 1_000_000:g}"
+    return "".join(f" {name} {value}" for name, value in words.items())
+
+
 def _duration_ms(name: str, text: str | None) -> int | None:
     return None if text is None else _read(name, "seconds", text)
 

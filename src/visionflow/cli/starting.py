@@ -11,6 +11,7 @@ import msgspec
 
 from visionflow.agents.plans import Plan
 from visionflow.agents.tools.text import write_whole
+from visionflow.cli.coding import limits_of
 from visionflow.cli.terminal import is_terminal, say
 from visionflow.compose.job import (
     CodingWish,
@@ -105,7 +106,8 @@ def write_plan(words: Words, as_json: bool) -> int:
                     "playbook": planned.plan.playbook, "why": planned.why})  # fmt: skip
     else:
         print(text, end="")
-        say(f"Written to {file}; nothing was run. Run it with: visionflow run {file}")
+        again = f"visionflow run {file}{limits_of(words.coding)}"
+        say(f"Written to {file}; nothing was run. Run it with: {again}")
     return 0
 
 
@@ -129,7 +131,8 @@ def _print_whole(words: Words, as_json: bool) -> int:
                     "why": whole.why, "phases": msgspec.to_builtins(whole.phases)})  # fmt: skip
     else:
         print(plan_text(whole, workspace, words.goal), end="")
-        say(f"Nothing was written or run. Run it with: visionflow run {words.goal}")
+        again = f"visionflow run {words.goal}{limits_of(words.coding)}"
+        say(f"Nothing was written or run. Run it with: {again}")
     return 0
 
 

@@ -93,10 +93,14 @@ def _taken(facts: RunFacts) -> Chosen:
     if ranking.tied:
         names = ", ".join(one_line(each, 100) for each in ranking.tied)
         notes.append(f"Nothing told {ranking.winner} apart from {names}; it was the first of them.")
-    missing = ", ".join(dict.fromkeys(one_line(each.task, 100) for each in unmerged_of(contest)))
+    left = unmerged_of(contest)
+    missing = ", ".join(dict.fromkeys(one_line(each.task, 100) for each in left))
     if missing:
-        command = run_command("workspace show", facts)
-        notes.append(f"Not in it: the work of {missing}. It is kept: {command}")
+        kept = [one_line(each.task, 100) for each in left if each.ref is not None]
+        told = f"Not in it: the work of {missing}."
+        if kept:
+            told += f" Kept of {', '.join(kept)}: {run_command('workspace show', facts)}"
+        notes.append(told)
     return Chosen(change.base, change.tip, ranking.winner, against=against, notes=tuple(notes))
 
 

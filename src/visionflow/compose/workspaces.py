@@ -206,6 +206,8 @@ async def _write_out(repository: PrivateRepository, work: Work, to: Path) -> tup
     place = Path(os.path.abspath(to))
     if os.path.lexists(place):
         raise Refused(f"{place} is there already.", hint="Name a folder that is not.")
+    if any(part.lower() == ".git" for part in place.parts):
+        raise Refused(f"{place} lies in a repository's own folder.", hint="Name another one.")
     outward = await outward_links(repository.path, _base_of(work), work.kept.commit)
     half = place.with_name(f".{place.name}-{secrets.token_hex(4)}")
     try:

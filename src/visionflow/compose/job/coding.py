@@ -25,6 +25,7 @@ from visionflow.worker.limits import machine_bytes
 
 ENDS_AT = "ends_at_ms"
 """The file, within what the agents share."""
+_OF_A_SHELL = frozenset(("&&", "||", "|", ";", ">", ">>", "<", "&"))
 GRAIN_MS = 2_000
 MEMORY_BYTES = 8 << 30
 """Of one agent with its processes, where nobody says how much; half of a small machine's."""
@@ -142,6 +143,12 @@ def check_accept(commands: Iterable[str]) -> None:
             raise UsageError(why, hint=hint) from None
         if not words:
             raise UsageError("A predicate needs a command line.", hint=hint)
+        shell = next((word for word in words if word in _OF_A_SHELL), None)
+        if shell is not None:
+            raise UsageError(
+                f"The predicate {command!r} has {shell!r}, and no shell reads it.",
+                hint=f"Write --accept {shlex.quote('sh -c ' + shlex.quote(command))}.",
+            )
 
 
 class TimeLimit:
