@@ -8,7 +8,7 @@ from contest import SANDBOX, Arena
 from unconfined import RefusingSandbox
 
 from visionflow.agents.candidates.predicates import Trial, accepted_at
-from visionflow.agents.candidates.values import Accepted
+from visionflow.agents.candidates.values import Accepted, Counted
 from visionflow.ports.sandbox import Sandbox
 
 CODING = pytest.mark.acceptance("coding-agents")
@@ -115,3 +115,25 @@ def test_settings_of_folders_above_the_copy_are_not_read(arena: Arena) -> None:
     finally:
         above.unlink()
     assert (found.passed, found.reason) == (True, None)
+
+
+@CODING
+def test_what_pytest_counted_is_read_from_each_of_its_calls(arena: Arena) -> None:
+    found = tried(
+        arena,
+        ("pytest -q accepted/test_limits.py", "sh -c 'pytest -q; python -m pytest -q accepted'",
+         "pytest -q -p no:junitxml tests", "pytest --co -q tests", "true"),
+    )  # fmt: skip
+    assert [each.passed for each in found] == [True] * 5
+    assert [each.counted for each in found] == [
+        Counted(1, 0, 1), Counted(2, 0, 2), None, Counted(), None,
+    ]  # fmt: skip
+
+
+@CODING
+def test_it_is_read_wherever_the_copy_lies(tmp_path: Path) -> None:
+    odd = tmp_path / "an 'odd' \"place\" $HOME"
+    odd.mkdir()
+    arena = Arena(odd)
+    (found,) = tried(arena, ("pytest -q tests",), commit=arena.base)
+    assert (found.passed, found.counted) == (True, Counted(1, 0, 1))

@@ -36,6 +36,8 @@ _NO_TESTS = 5
 """Pytest's exit code where it found nothing to run."""
 _NO_RESULTS = "no:junitxml"
 """Who says that has a pytest that cannot be asked for results."""
+_RESULTS = "VISIONFLOW_RESULTS"
+"""The variable that names the folder of results; pytest puts it into the path that it is given."""
 _CONFIG_BYTES_MAX = 1_000_000
 _CANNOT_RUN = (126, 127)
 """What a shell says of a program that it cannot start."""
@@ -126,13 +128,13 @@ def _command(
     # A search for settings that goes up from the copy ends here, and not in the user's folders.
     (scratch / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     asked = not any(_NO_RESULTS in each for each in (*words, _configuration(folder, project)))
-    _programs(ours / "bin", environment.python, _results(scratch) if asked else None)
+    _programs(ours / "bin", environment.python, asked)
     variables = _variables(folder, ours, theirs, project, environment)
     if asked:
         # Of calls that do not go through our programs.
-        option = f"--junitxml={_results(scratch) / 'results.xml'}"
         given = variables.get("PYTEST_ADDOPTS", "")
-        variables["PYTEST_ADDOPTS"] = f"{given} {shlex.quote(option)}".lstrip()
+        variables["PYTEST_ADDOPTS"] = f"{given} --junitxml=${_RESULTS}/results.xml".lstrip()
+        variables[_RESULTS] = str(_results(scratch))
     return Command(
         argv=words,
         cwd=str(folder),
@@ -153,16 +155,16 @@ def _configuration(folder: Path, project: Project) -> str:
     return (content or b"").decode("utf-8", "replace")
 
 
-def _programs(folder: Path, python: str, results: Path | None) -> None:
+def _programs(folder: Path, python: str, asked: bool) -> None:
     """`python`, `python3` and `pytest`, whatever the environment calls its own.
 
     Scripts and no links: an interpreter finds its environment by the path that it is started by.
     Each call that is `python` or `pytest` writes its results to a file of its own, if to any.
     """
     asks = ""
-    if results is not None:
-        place = shlex.quote(shlex.quote(f"--junitxml={results}/"))
-        asks = f'export PYTEST_ADDOPTS="${{PYTEST_ADDOPTS-}} "{place}$$.xml\n'
+    if asked:
+        option = f"--junitxml=\\${_RESULTS}/$$.xml"
+        asks = f'export PYTEST_ADDOPTS="${{PYTEST_ADDOPTS-}} {option}"\n'
     for name, words in (("python", ""), ("python3", ""), ("pytest", " -m pytest")):
         place = folder / name
         text = f'#!/bin/sh\n{asks}exec {shlex.quote(python)}{words} "$@"\n'
