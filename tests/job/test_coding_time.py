@@ -6,10 +6,16 @@ from types import SimpleNamespace
 import pytest
 from codings import Shop
 
-from visionflow.compose.job import RunFolder, coding
+from tests.coding.sample import make_sample
+from visionflow.adapters.memory import MemoryBlobs
+from visionflow.agents.plans import Plan, PlanPhase, PlanTask
+from visionflow.agents.roles.job import CodingBounds
+from visionflow.compose.job import RunFolder, coding, create_run
 from visionflow.compose.job.coding import TimeLimit
+from visionflow.compose.job.plan import CODING_SLACK_MS, submission
 from visionflow.compose.job.story import Story
 from visionflow.domain.events import AnyEvent, Record, Recovered, TimeSkipped
+from visionflow.runtime.intake import unpack
 
 LIMIT_MS = 3_600_000
 BEGAN_MS = 1_800_000_000_000
@@ -83,3 +89,18 @@ def test_time_in_which_nobody_worked_on_the_run_does_not_count(
     limit = TimeLimit(folder, folder.read_order())
     limit.look(recorded(story, machine.wall_ms, Recovered(boot=2)))
     assert told(folder) == machine.wall_ms + LIMIT_MS - 600_000
+
+
+def test_the_time_that_a_plan_gives_an_agent_is_that_of_one_go(tmp_path: Path) -> None:
+    work = PlanTask("api", "coder", "implement", command="sh {goal}", goal="x", timeout_s=12)
+    other = PlanTask("cli", "coder", "implement", command="sh {goal}", goal="y")
+    plan = Plan("both", "code", "by hand", (), (), (PlanPhase("one", (work, other)),))
+    folder = create_run("both", make_sample(tmp_path / "shop"), tmp_path / "out", plan=plan)
+    order = folder.read_order()
+    assert order.plan is not None
+    command = submission(folder, order, order.plan, 0, MemoryBlobs())
+    tasks = {task.id: task for phase in command.phases for task in phase.tasks}
+    for name, wall_ms in (("api", 12_000), ("cli", CodingBounds().wall_ms)):
+        given = unpack(tasks[name].input, MemoryBlobs())
+        assert given["bounds"]["wall_ms"] == wall_ms
+        assert tasks[name].timeout_ms == wall_ms + CODING_SLACK_MS

@@ -8,7 +8,7 @@ import msgspec
 from visionflow.agents.candidates.splitting import expected_by
 from visionflow.agents.evidence import Part
 from visionflow.agents.plans import Plan, PlanTask
-from visionflow.agents.roles.job import storable
+from visionflow.agents.roles.job import CodingBounds, storable
 from visionflow.compose.job.folder import AgentOrder, Order, RunFolder, Served
 from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
@@ -175,7 +175,7 @@ def _input_of(folder: RunFolder, order: Order, plan: Plan, task: PlanTask) -> di
             "goal": task.goal or order.goal,
             "folder": str(folder.coding),
             "accept": list(plan.accept),
-            "bounds": storable(order.coding.bounds),
+            "bounds": storable(_bounds(order.coding.bounds, task)),
             "governor": order.coding.governor,
             "pool": storable(order.coding.pool),
         }
@@ -187,10 +187,17 @@ def _input_of(folder: RunFolder, order: Order, plan: Plan, task: PlanTask) -> di
     return given
 
 
+def _bounds(bounds: CodingBounds, task: PlanTask) -> CodingBounds:
+    """What the agent of a task may use: the time that the plan gives it is that of one go."""
+    if task.type != "implement" or task.timeout_s is None:
+        return bounds
+    return msgspec.structs.replace(bounds, wall_ms=1_000 * task.timeout_s)
+
+
 def _timeout_ms(order: Order, task: PlanTask) -> int:
     """Of one attempt."""
-    if task.timeout_s is None and order.coding is not None and task.type == "implement":
-        return order.coding.bounds.wall_ms + CODING_SLACK_MS
+    if order.coding is not None and task.type == "implement":
+        return _bounds(order.coding.bounds, task).wall_ms + CODING_SLACK_MS
     return 1_000 * (task.timeout_s or USUAL_S)
 
 
