@@ -89,4 +89,16 @@ def test_the_page_lists_every_gate_and_no_other() -> None:
 def test_a_plan_file_is_not_taken_for_a_goal_to_plan(tmp_path: Path) -> None:
     ran = visionflow("run", "plan.yaml", "--plan-only", cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert "a plan already" in ran.stderr
+    assert "There is no plan file" in ran.stderr
+    for playbook, type_, told in (("audit", "run_tests", 2), ("code", "implement", 0)):
+        role = "tester" if playbook == "audit" else "coder"
+        own = "" if playbook == "audit" else ", command: 'sh {goal}'"
+        (tmp_path / "plan.yaml").write_text(
+            f"goal: g\nplaybook: {playbook}\nwhy: w\ngates: []\nparts: []\nphases:\n"
+            f"- name: p\n  tasks: [{{id: t, role: {role}, type: {type_}{own}}}]\n"
+        )
+        ran = visionflow("run", "plan.yaml", "--plan-only", cwd=tmp_path)
+        assert ran.returncode == told, ran.stderr
+        assert ("a plan already" in ran.stderr) is (told == 2)
+        assert ("type: integrate" in ran.stdout) is (told == 0)
+    assert [each.name for each in tmp_path.iterdir()] == ["plan.yaml"]
