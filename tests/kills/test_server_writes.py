@@ -28,10 +28,20 @@ ONCE = (
 IDS = ("swarmId", "taskId", "agentId")
 
 
+class NotReached(Exception):
+    """A life had fewer writes than the calm one: records that come together are one write."""
+
+
 def lives(folder: Path, at: int, when: str) -> dict[str, Any]:
-    """What the second life found."""
+    """What the second life found.
+
+    Raises:
+        NotReached: the first life was over before it had so many writes.
+    """
     words = [sys.executable, str(PROGRAM), str(folder), str(at), when]
     done = subprocess.run(words, capture_output=True, text=True, timeout=150, check=False)
+    if at and "was not killed but ended with 0" in done.stderr:
+        raise NotReached
     assert done.returncode == 0, f"write {at}, {when}: {done.stderr}"
     return json.loads((folder / "found-2").read_text())
 
@@ -96,10 +106,16 @@ def test_a_server_killed_at_any_durable_write_ends_up_where_a_calm_one_does(tmp_
         for when in (("BEFORE", "AFTER") if STRIDE == 1 else (("BEFORE", "AFTER")[number % 2],))
     ]
 
+    beyond: list[int] = []
+
     def strike(point: tuple[int, str]) -> list[str]:
         at, when = point
         folder = tmp_path / f"{at}-{when}"
-        found = lives(folder, at, when)
+        try:
+            found = lives(folder, at, when)
+        except NotReached:
+            beyond.append(at)
+            return []
         faults = lost(folder, found)
         if counted(found) != counted(calm):
             faults.append(f"events: {counted(found) - counted(calm)} more, "
@@ -110,3 +126,5 @@ def test_a_server_killed_at_any_durable_write_ends_up_where_a_calm_one_does(tmp_
     with ThreadPoolExecutor(2) as pool:
         faults = [fault for faults in pool.map(strike, points) for fault in faults]
     assert not faults, "\n".join(faults)
+    # How many writes there are is the disk's to say; that nearly all were struck is ours.
+    assert all(at > writes * 3 // 4 for at in beyond), beyond
