@@ -147,7 +147,7 @@ def patient(tool: str, busy: Refused) -> Script:
     return lambda results: left.pop() if left else once(tool, GOOD)(results)
 
 
-@pytest.mark.parametrize("tool", TOOLS[: 1 + RELEASE])
+@pytest.mark.parametrize("tool", TOOLS[1 - RELEASE :])
 def test_one_that_is_asked_for_patience_waits_once_until_then_goes_on_and_wins(
     tool: str, run: WatchedAgents, contestants: Contestants
 ) -> None:
