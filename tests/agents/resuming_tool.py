@@ -14,7 +14,12 @@ home, words = Path(os.environ["HOME"]), sys.argv[1:]
 sessions = home / ".claude" / "sessions"
 session = words[words.index("--resume") + 1] if "--resume" in words else None
 if session is not None and not (sessions / session).exists():
-    print("No conversation found with session ID: " + session, file=sys.stderr)
+    told = "No conversation found with session ID: " + session
+    print(told, file=sys.stderr)
+    if {names!r}:  # as 2.1 does
+        tell(type="result", subtype="error_during_execution", is_error=True, num_turns=0,
+             session_id=session, total_cost_usd=0, modelUsage={{}}, errors=[told],
+             usage=dict(input_tokens=0, output_tokens=0))
     sys.exit(1)
 begun = session is None
 session = session or "11111111-2222-3333-4444-555555555555"
@@ -39,10 +44,10 @@ tell(type="result", subtype="success", is_error=False, session_id=session, num_t
 """
 
 
-def write_tool(folder: Path, *, hangs: bool = False, say: bool = False) -> str:
-    """The command line that runs it."""
+def write_tool(folder: Path, *, hangs: bool = False, say: bool = False, names: bool = True) -> str:
+    """The command line that runs it. `names`: it tells the session that it does not know."""
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / "claude"
-    place.write_text(TOOL.format(python=sys.executable, hangs=hangs, say=say))
+    place.write_text(TOOL.format(python=sys.executable, hangs=hangs, say=say, names=names))
     place.chmod(0o755)
     return f"{place} -p {{goal}}"

@@ -120,8 +120,9 @@ def test_one_that_only_reported_to_machines_said_nothing(shop: Shop, tmp_path: P
     assert done.summary == ""
 
 
+@pytest.mark.parametrize("names", [True, False])
 def test_a_session_that_its_tool_forgot_is_started_again_and_what_was_there_is_kept(
-    shop: Shop, tmp_path: Path
+    shop: Shop, tmp_path: Path, names: bool
 ) -> None:
     command = write_tool(tmp_path / "bin", hangs=True)
     killed = worker(tmp_path, command)
@@ -134,7 +135,7 @@ def test_a_session_that_its_tool_forgot_is_started_again_and_what_was_there_is_k
     assert becomes_true(lambda: not inside(shop))
     for each in (task / "home" / ".claude" / "sessions").iterdir():
         each.unlink()
-    write_tool(tmp_path / "bin")
+    write_tool(tmp_path / "bin", names=names)
     done = shop.attempted(command, shop.task(attempt=2))
     assert done.goes == ("started", "resumed", "started_again")
     assert done.files == ("first.txt",)

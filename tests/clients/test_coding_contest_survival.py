@@ -147,7 +147,7 @@ def patient(tool: str, busy: Refused) -> Script:
     return lambda results: left.pop() if left else once(tool, GOOD)(results)
 
 
-@pytest.mark.parametrize("tool", TOOLS[1 - RELEASE :])
+@pytest.mark.parametrize("tool", TOOLS[: 1 + RELEASE])
 def test_one_that_is_asked_for_patience_waits_once_until_then_goes_on_and_wins(
     tool: str, run: WatchedAgents, contestants: Contestants
 ) -> None:
@@ -166,15 +166,20 @@ def test_one_that_is_asked_for_patience_waits_once_until_then_goes_on_and_wins(
     (wait,) = run.failed("candidate-1")
     assert wait.kind == "throttled" and "429" in wait.reason
     assert "was asked for patience by its provider" in wait.reason
-    first, second = run.journal("candidate-1").goes
+    first, second, *anew = run.journal("candidate-1").goes
     assert (first.how, second.how) == ("started", "resumed")
-    assert first.session == second.session is not None
+    # Whether a tool keeps a conversation that had no answer yet is its own affair; one that it
+    # does not find any more is begun anew.
+    assert [each.how for each in anew] in ([], ["started_again"])
+    assert anew or first.session == second.session is not None
     # Codex does not tell how long; then the wait is ours.
     asked_ms = 12_000 if tool == "claude" else 30_000
     assert wait.retry_at_ms is not None
     assert first.began_ms + asked_ms <= wait.retry_at_ms <= second.began_ms
     assert model.refused == [429]
-    assert run.told("candidate-1")["went"] == "started, then resumed its session"
+    went = "started, then resumed its session"
+    assert run.told("candidate-1")["went"].startswith(went)
+    assert (run.told("candidate-1")["went"] == went) is not bool(anew)
 
 
 class Stalling:

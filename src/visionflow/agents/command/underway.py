@@ -123,7 +123,9 @@ class Run:
         if refusal is not None:
             message = one_line(refusal.message)[:_MESSAGE_CHARS_MAX]
             refused = Refused(refusal.kind == "permanent", message, refusal.wait_ms)
-        self.stillborn = exit_code not in (0, None) and heard is None
+        # A tool may name the session that it does not have; then it says that it took no turn.
+        nothing = heard is None or reader.usage.turns == 0
+        self.stillborn = exit_code not in (0, None) and nothing
         ended = Ended(
             exit_code=exit_code,
             ended_by=done.ended_by if done is not None else None,
