@@ -151,7 +151,10 @@ def looking(client: Client, given: Params, swarm: str, tasks: dict[str, str]) ->
     for form in ("json", "detailed", "summary"):
         ask("performance_report", swarmId=swarm, format=form)
     ask("performance_report", swarmId=f"adopted-{given.name}")
-    ask("events", swarmId=swarm, limit=1_000)
+    page: dict[str, str] = {}
+    while page is not None:  # Page by page: how many bytes fit into one line is timing's to say.
+        told = ask("events", swarmId=swarm, limit=40, **page)["nextCursor"]
+        page = {"cursor": told} if told else None
     ask("events", swarmId=swarm, limit=given.count, types=["task_completed", "agent_ready"])
     ask("swarm_list")
     ask("swarm_list", limit=1)
