@@ -49,6 +49,8 @@ def test_the_edges_of_an_agent_are_those_of_the_guide_and_the_few_that_were_adde
     added = {("initialising", "error"), ("ready", "error"), ("error", "failed")}
     # To a process of its own with another memory ceiling, which builds it again.
     added.add(("ready", "recovering"))
+    # Restarted by somebody, after it was given up.
+    added.add(("failed", "recovering"))
     ending = {
         (a.value, "terminating")
         for a in AgentStatus

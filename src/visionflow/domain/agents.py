@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from visionflow.domain.supervision import RecoverySpec, RecyclingSpec
 from visionflow.domain.tasks import NOTHING, Payload
 
 
@@ -54,3 +55,5 @@ class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     limits: ResourceLimits = ResourceLimits()
     formed: bool = False
     """It was spawned for a plan, not by a client: a later plan adds the roles that it lacks."""
+    recovery: RecoverySpec = RecoverySpec()
+    recycling: RecyclingSpec = RecyclingSpec()

@@ -4,19 +4,12 @@ Intake stamps each with the time, fresh ids and entropy; `decide` reads nothing 
 with a `command` id that was seen before gets its first answer again.
 """
 
-import msgspec
-
 from visionflow.domain.agents import AgentSpec
+from visionflow.domain.command import Command
+from visionflow.domain.supervision_commands import SupervisionCommand
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, Phase, TaskSpec
 from visionflow.domain.votes import Choice, VoteSpec
-
-
-class Command(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
-    """Base of all commands."""
-
-    now_ms: int
-    command: str | None = None
 
 
 class CreateSwarm(Command, frozen=True, tag="create_swarm"):
@@ -32,7 +25,11 @@ class CloseSwarm(Command, frozen=True, tag="close_swarm"):
 
 
 class Recover(Command, frozen=True, tag="recover"):
-    """Take up a log whose processes are all gone (the caller has seen to that)."""
+    """Take up a log. Processes of workers that are not `kept` are all gone (the caller has seen to
+    that); those kept live on, and may say hello until `kept_until_ms`."""
+
+    kept: tuple[str, ...] = ()
+    kept_until_ms: int = 0
 
 
 class SpawnAgent(Command, frozen=True, tag="spawn_agent"):
@@ -149,6 +146,7 @@ class ReportWorkerStarted(Command, frozen=True, tag="report_worker_started"):
     incarnation: int
     pid: int
     started: str
+    secret_hash: str = ""
 
 
 class ReportWorkerJoined(Command, frozen=True, tag="report_worker_joined"):
@@ -165,6 +163,7 @@ class ReportWorkerLost(Command, frozen=True, tag="report_worker_lost"):
     incarnation: int
     kind: FailureKind
     reason: str
+    probes: tuple[tuple[str, bool], ...] = ()
 
 
 class ReportWorkerStopped(Command, frozen=True, tag="report_worker_stopped"):
@@ -283,4 +282,5 @@ AnyCommand = (
     | ReportFailure
     | ExpireLease
     | Tick
+    | SupervisionCommand
 )

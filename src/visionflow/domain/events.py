@@ -9,13 +9,11 @@ the time of an event is its record's.
 import msgspec
 
 from visionflow.domain.agents import AgentSpec
+from visionflow.domain.event import Event
+from visionflow.domain.supervision_events import SupervisionEvent
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
 from visionflow.domain.votes import Choice, Decision, Tally, VoteSpec
-
-
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="t", kw_only=True):
-    """Base of all events."""
 
 
 class SwarmCreated(Event, frozen=True, tag="swarm_created"):
@@ -43,6 +41,10 @@ class Recovered(Event, frozen=True, tag="recovered"):
     """An orchestrator took up this log again; every attempt that was open is fenced."""
 
     boot: int
+    kept: tuple[str, ...] = ()
+    """Workers whose processes live on: until `kept_until_ms` they may say hello, and what was open
+    in them is theirs still."""
+    kept_until_ms: int = 0
 
 
 class TimeSkipped(Event, frozen=True, tag="time_skipped"):
@@ -59,6 +61,8 @@ class WorkerStarted(Event, frozen=True, tag="worker_started"):
     pid: int
     started: str
     """What tells this process from a later one with the same pid (the kernel's start time)."""
+    secret_hash: str = ""
+    """SHA-256 of the secret it was given, where it may have to show it to a later orchestrator."""
 
 
 class WorkerJoined(Event, frozen=True, tag="worker_joined"):
@@ -79,6 +83,8 @@ class WorkerLost(Event, frozen=True, tag="worker_lost"):
     """When the next process may start; `None`: not any more."""
     busy: bool = False
     """Attempts were open in it: they are judged by its end, and it is not."""
+    probes: tuple[tuple[str, bool], ...] = ()
+    """Of one that was given up: each probe by name, and whether it was answered."""
 
 
 class WorkerStopped(Event, frozen=True, tag="worker_stopped"):
@@ -137,6 +143,8 @@ class AgentUpdated(Event, frozen=True, tag="agent_updated"):
     """Which version of it this is."""
     moves: bool = False
     """It needs a process of its own with another memory ceiling, and moves once it is idle."""
+    reason: str = ""
+    """Why, where nobody asked for another configuration: a restart, a fault that was mended."""
     command: str | None = None
 
     @property
@@ -200,9 +208,9 @@ class PlanSubmitted(Event, frozen=True, tag="plan_submitted"):
     spec: TaskSpec
     phases: tuple[tuple[str, tuple[str, ...], bool], ...]
     """Of each phase, in order: its name, its tasks, and whether those run one by one."""
-    uses: dict[str, tuple[int, ...]] = {}
+    uses: dict[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
     """Of a phase, the places of earlier ones whose results its tasks get."""
-    widths: dict[str, int] = {}
+    widths: dict[str, int] = msgspec.field(default_factory=dict)
     """Of a phase, how many of its tasks may be under way at once, where that is bounded."""
     failure_threshold_bp: int = 0
     command: str | None = None
@@ -278,6 +286,8 @@ class AttemptFailed(Event, frozen=True, tag="attempt_failed"):
     kind: FailureKind
     reason: str
     retry_at_ms: int | None = None
+    timeout_ms: int | None = None
+    """The wall-clock limit of the next attempts, where this one changes it."""
 
 
 class TaskFailed(Event, frozen=True, tag="task_failed"):
@@ -418,6 +428,7 @@ AnyEvent = (
     | BallotRefused
     | VoteDecided
     | CommandRefused
+    | SupervisionEvent
 )
 
 

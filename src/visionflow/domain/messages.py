@@ -8,7 +8,7 @@ orchestrator acknowledges its number, which it does once the log holds what the 
 import msgspec
 
 from visionflow.domain.agents import AgentSpec
-from visionflow.domain.tasks import NOTHING, FailureKind, Payload
+from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="message"):
@@ -123,6 +123,57 @@ class Begin(Message, frozen=True, tag=9):
     attempt: int
 
 
+class RecallAttempt(Message, frozen=True, tag=10):
+    """Give this attempt back if it has not begun; answered by Failed with `recalled`, or by
+    Started."""
+
+    task: str
+    attempt: int
+    reason: str
+
+
+class LockAnswer(Message, frozen=True, tag=11):
+    """The attempt holds the lock, or will not: it is stale."""
+
+    task: str
+    attempt: int
+    lock: str
+    granted: bool
+
+
+class WaitAnswer(Message, frozen=True, tag=12):
+    """The task that the attempt waits for has ended, with this result or for this reason."""
+
+    task: str
+    attempt: int
+    on: str
+    status: str
+    result: Payload = NOTHING
+    reason: str = ""
+
+
+class CircuitAnswer(Message, frozen=True, tag=13):
+    """Whether what stands behind a circuit may be called now, or when."""
+
+    number: int
+    allowed: bool
+    retry_after_ms: int = 0
+    reason: str = ""
+
+
+class Debug(Message, frozen=True, tag=14):
+    """Keep lines of level debug of this agent for so long from now; 0: no more."""
+
+    agent: str
+    for_ms: int
+
+
+class Ping(Message, frozen=True, tag=15):
+    """Answer with a Pong of this number, at once."""
+
+    number: int
+
+
 # From a worker -----------------------------------------------------------------------------
 
 
@@ -207,6 +258,8 @@ class Heartbeat(Message, frozen=True, tag=28):
     worker: str
     incarnation: int
     attempts: tuple[tuple[str, int], ...] = ()
+    resident_bytes: int | None = None
+    """Of the process; `None` where the system does not tell."""
 
 
 class LogLine(Message, frozen=True, tag=29):
@@ -215,6 +268,67 @@ class LogLine(Message, frozen=True, tag=29):
     agent: str | None
     level: str
     text: str
+
+
+class Pong(Message, frozen=True, tag=30):
+    """The answer to a Ping."""
+
+    number: int
+
+
+class LockAsked(Message, frozen=True, tag=31):
+    """An attempt wants a lock of the swarm; answered by a LockAnswer."""
+
+    task: str
+    attempt: int
+    lock: str
+
+
+class LockDropped(Message, frozen=True, tag=32):
+    """It gives it back, or waits for it no more."""
+
+    task: str
+    attempt: int
+    lock: str
+
+
+class WaitAsked(Message, frozen=True, tag=33):
+    """An attempt waits for the end of a task; answered by a WaitAnswer."""
+
+    task: str
+    attempt: int
+    on: str
+
+
+class WaitDropped(Message, frozen=True, tag=34):
+    """It waits no more."""
+
+    task: str
+    attempt: int
+    on: str
+
+
+class Delegated(Message, frozen=True, tag=35):
+    """An attempt has a task of its own making done by the swarm. Repeating it changes nothing."""
+
+    task: str
+    attempt: int
+    spec: TaskSpec
+
+
+class CircuitAsked(Message, frozen=True, tag=36):
+    """May what stands behind this circuit be called? Answered by a CircuitAnswer."""
+
+    number: int
+    circuit: str
+
+
+class Outcome(Message, frozen=True, tag=37):
+    """How a call of it went."""
+
+    circuit: str
+    succeeded: bool
+    reason: str = ""
 
 
 class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -232,6 +346,14 @@ class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | Progress
         | Heartbeat
         | LogLine
+        | Pong
+        | LockAsked
+        | LockDropped
+        | WaitAsked
+        | WaitDropped
+        | Delegated
+        | CircuitAsked
+        | Outcome
     ]
 
 
@@ -249,4 +371,10 @@ class OrchestratorFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | Begin
         | FrameAck
         | Stop
+        | RecallAttempt
+        | LockAnswer
+        | WaitAnswer
+        | CircuitAnswer
+        | Debug
+        | Ping
     ]

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from visionflow.domain.limits import CodingLimits, Limits
+from visionflow.domain.supervision import SupervisionSpec
 
 
 class Topology(StrEnum):
@@ -40,3 +41,4 @@ class SwarmSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     workspace: str = ""
     """The folder that its tasks work on where they name none; empty: the server's first."""
     coding: CodingLimits = CodingLimits()
+    supervision: SupervisionSpec = SupervisionSpec()

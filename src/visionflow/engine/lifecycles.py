@@ -8,8 +8,9 @@ ready and processing follows from its first and its last open attempt, under the
 """
 
 from visionflow.domain import events as e
+from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentStatus as A
-from visionflow.domain.events import Event
+from visionflow.domain.event import Event
 from visionflow.domain.tasks import TaskStatus as T
 from visionflow.domain.votes import VoteStatus as V
 
@@ -37,12 +38,14 @@ TASK: dict[T, dict[type[Event], T]] = {
         e.TaskCompleted: T.COMPLETED,
         e.AttemptFailed: T.PENDING,
         e.TaskCancelling: T.ASSIGNED,
+        s.AttemptRecalling: T.ASSIGNED,
     },
     T.RUNNING: {
         e.StepFinished: T.RUNNING,
         e.TaskCompleted: T.COMPLETED,
         e.AttemptFailed: T.PENDING,
         e.TaskCancelling: T.RUNNING,
+        s.AttemptStalled: T.RUNNING,
     },
     T.BLOCKED: {
         e.TaskQueued: T.QUEUED,
@@ -92,6 +95,7 @@ AGENT: dict[A, dict[type[Event] | str, A]] = {
         e.AgentTerminating: A.TERMINATING,
     },
     A.ERROR: {
+        e.AgentUpdated: A.ERROR,
         e.AgentRecovering: A.RECOVERING,
         e.AgentFailed: A.FAILED,
         e.AgentTerminating: A.TERMINATING,
@@ -102,7 +106,7 @@ AGENT: dict[A, dict[type[Event] | str, A]] = {
         e.AgentFailed: A.FAILED,
         e.AgentTerminating: A.TERMINATING,
     },
-    A.FAILED: {e.AgentTerminating: A.TERMINATING},
+    A.FAILED: {e.AgentRecovering: A.RECOVERING, e.AgentTerminating: A.TERMINATING},
     A.TERMINATING: {e.AgentTerminated: A.TERMINATED},
     A.TERMINATED: {},
 }

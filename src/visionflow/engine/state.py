@@ -14,6 +14,7 @@ from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec, TaskStatus
 from visionflow.domain.votes import Choice, Decision, VoteSpec
 from visionflow.engine.matching import Matching
+from visionflow.engine.supervised import Supervised
 from visionflow.engine.timing import Alarm
 
 
@@ -237,6 +238,7 @@ class SwarmState:
         the log that decides nothing, so it is no part of the hash."""
         self.revived: dict[TaskStatus, int] = {}
         """How many ended tasks were queued again, by what they had ended as."""
+        self.supervised = Supervised()
         self.matching = Matching()
         self.retries = Alarm()
         self.deadlines = Alarm()
@@ -269,4 +271,6 @@ class SwarmState:
             facts = (*facts, ("throttles", *self.throttles.items()))
         if self.draining:
             facts = (*facts, ("draining", *self.draining))
+        if self.supervised != Supervised():
+            facts = (*facts, ("supervised", self.supervised))
         return sha256(msgspec.msgpack.encode(facts)).hexdigest()

@@ -6,12 +6,14 @@ from typing import TypeVar, cast
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import ANSWER_AGE_MS_MAX, ANSWERS_MAX
+from visionflow.domain.supervision import CircuitStatus
 from visionflow.engine.scoring import level_of, score_bp, slots
 from visionflow.engine.state import AgentState, Answer, SwarmState
 
 E = TypeVar("E", bound=Event)
 # Looking an enum's member up costs 0.1 us on 3.11, as much as all else that some folds do.
 ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
+CLOSED, OPEN = CircuitStatus.CLOSED, CircuitStatus.OPEN
 TABLE: dict[type[Event], Callable[[SwarmState, Event], None]] = {}
 
 
@@ -36,8 +38,29 @@ def answer(state: SwarmState, command: str | None, first: Answer) -> None:
 
 
 def is_held(state: SwarmState, agent: str) -> bool:
-    """Whether an agent gets no task now: it is to end, or an update has yet to take effect."""
-    return agent in state.draining or agent in state.updating or agent in state.moving
+    """Whether an agent gets no task now: it is to end, an update has yet to take effect, its worker
+    is in doubt or to be replaced, or its circuit is open."""
+    if agent in state.draining or agent in state.updating or agent in state.moving:
+        return True
+    sup = state.supervised
+    worker = state.agents[agent].worker
+    if worker in sup.suspects or worker in sup.awaited:
+        return True
+    if worker in sup.recycling or worker in sup.restarting:
+        return True
+    circuit = sup.circuits.get(f"agent:{agent}") if sup.circuits else None
+    if circuit is None or circuit.status is CLOSED:
+        return False
+    return circuit.status is OPEN or bool(state.agents[agent].open)
+
+
+def refresh_worker(state: SwarmState, worker: str) -> None:
+    """`refresh` for all agents of a worker."""
+    found = state.workers.get(worker)
+    if found is not None:
+        for agent in found.agents:
+            if state.matching.room(agent) is not None:
+                refresh(state, state.agents[agent])
 
 
 def refresh(state: SwarmState, agent: AgentState) -> None:
