@@ -189,13 +189,17 @@ def test_a_task_that_had_not_begun_is_less_suspect_when_its_worker_crashes() -> 
     assert world.state.tasks[task].kills == CRASHES_PER_TASK_MAX + 1
 
 
-def test_workers_that_are_killed_under_a_task_count_too_in_the_end() -> None:
+@pytest.mark.parametrize("kind", [FailureKind.KILLED, FailureKind.NETWORK])
+def test_workers_that_go_away_under_a_task_by_no_fault_of_its_own_count_too_in_the_end(
+    kind: FailureKind,
+) -> None:
     world = World()
     world.team(1)
     task = world.submit()
-    for _ in range(KILLS_PER_TASK_MAX):
+    for attempt in range(1, KILLS_PER_TASK_MAX + 1):
         assert world.status(task) is TaskStatus.ASSIGNED
-        world.lose("w1", FailureKind.KILLED)
+        world.send(c.ReportStarted(now_ms=world.now_ms, task=task, attempt=attempt))
+        world.lose("w1", kind)
         world.now_ms += 100_000
         world.settle()
     assert world.status(task) is TaskStatus.DEAD_LETTER

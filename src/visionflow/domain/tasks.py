@@ -131,3 +131,12 @@ class FailureKind(StrEnum):
     """It was given back before it began, so that another agent takes it; no failure."""
     THROTTLED = "throttled"
     """Somebody outside asks for patience: tried again when they said, and no failure."""
+
+
+WENT_AWAY = (
+    FailureKind.KILLED,
+    FailureKind.LOST,
+    FailureKind.AGENT_GONE,
+    FailureKind.NETWORK,
+)
+"""What took the worker from under an attempt, which says little against its task."""

@@ -6,7 +6,7 @@ from visionflow.domain.limits import (
     KILLS_PER_TASK_MAX,
     THROTTLE_MS_MAX,
 )
-from visionflow.domain.tasks import Backoff, FailureKind, RetryPolicy
+from visionflow.domain.tasks import WENT_AWAY, Backoff, FailureKind, RetryPolicy
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.state import TaskState
 
@@ -83,7 +83,7 @@ def _verdict(
         if task.crashes + 1 >= CRASHES_PER_TASK_MAX:
             return f"its worker crashed {CRASHES_PER_TASK_MAX} times under it", None
         return None, now_ms
-    if kind in (FailureKind.KILLED, FailureKind.LOST, FailureKind.AGENT_GONE):
+    if kind in WENT_AWAY:
         if task.kills + 1 >= KILLS_PER_TASK_MAX:
             return f"its worker went away {KILLS_PER_TASK_MAX} times under it", None
         return None, now_ms

@@ -4,7 +4,7 @@ from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import FINISHED_IDS_MAX, TERMINAL_TASKS_MAX
-from visionflow.domain.tasks import TERMINAL, FailureKind, TaskStatus
+from visionflow.domain.tasks import TERMINAL, WENT_AWAY, FailureKind, TaskStatus
 from visionflow.engine.evolve.table import ABLE, answer, folds, refresh
 from visionflow.engine.lifecycles import next_agent_status, next_task_status
 from visionflow.engine.matching import order_of
@@ -281,7 +281,7 @@ def _count(task: TaskState, agent: AgentState | None, kind: FailureKind) -> None
     """An attempt failed: it counts against the task, and against its agent where that did it."""
     if kind is FailureKind.CRASH:
         task.crashes += 1
-    elif kind in (FailureKind.KILLED, FailureKind.LOST, FailureKind.AGENT_GONE):
+    elif kind in WENT_AWAY:
         task.kills += 1
     else:
         task.failures += 1

@@ -10,7 +10,7 @@ from visionflow.testing.workload import Script, Workload
 
 CRASHES_MAX = 3
 KILLS_MAX = 16
-KILLS = ("killed", "lost", "agent_gone")
+KILLS = ("killed", "lost", "agent_gone", "network_failure")
 
 
 class Verdict:
