@@ -10,10 +10,11 @@ from visionflow.domain import events as e
 from visionflow.domain import fleet as f
 from visionflow.domain.events import AnyEvent, Event
 from visionflow.domain.swarms import SwarmSpec
-from visionflow.domain.tasks import TERMINAL, TaskSpec
+from visionflow.domain.tasks import TERMINAL, FailureKind, TaskSpec
 from visionflow.engine.state import SwarmState
 from visionflow.ports.host import Host, Timer
 from visionflow.ports.telemetry import Telemetry
+from visionflow.runtime import chronicle_supervision
 from visionflow.runtime.chronicle_words import ROWS, Known, Row, Told, told_of_fleet
 from visionflow.runtime.node import Node
 
@@ -21,6 +22,8 @@ LINES_MAX = {"task": 50, "agent": 100, "fault": 50}
 """A second, of each subject in each swarm."""
 FLEET_LINES_MAX = 50
 WINDOW_MS = 1_000
+_WORDS_FROM = (chronicle_supervision.__name__,)
+"""Modules that fill the table when they are imported."""
 _LEVELS = ("debug", "info", "warning", "error")
 _ENDINGS = (e.TaskCompleted, e.TaskFailed, e.TaskDeadLettered, e.TaskCancelled)
 
@@ -67,7 +70,9 @@ class Chronicle:
             return  # What follows in the same record says so, and that it was the last.
         if self._shares[row.subject].take():
             told: Told = row.words(event, self._known)
-            self._telemetry.log(row.level, told.agent, told.code, told.message)
+            recalled = isinstance(event, e.AttemptFailed) and event.kind is FailureKind.RECALLED
+            level = "info" if recalled else row.level  # It is no failure.
+            self._telemetry.log(level, told.agent, told.code, told.message)
 
     def _place(self, event: Event) -> None:
         known = self._known

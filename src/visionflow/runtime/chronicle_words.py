@@ -78,7 +78,7 @@ def one_line(text: str, most: int) -> str:
     return words if len(words) <= most else f"{words[:most]}..."
 
 
-def _tells(
+def tells(
     level: str, subject: str, kind: type[E]
 ) -> Callable[[Callable[[E, Known], Told]], Callable[[E, Known], Told]]:
     def register(words: Callable[[E, Known], Told]) -> Callable[[E, Known], Told]:
@@ -91,46 +91,51 @@ def _tells(
 # The swarm and its workers ---------------------------------------------------------------------
 
 
-@_tells("info", "agent", e.SwarmCreated)
+@tells("info", "agent", e.SwarmCreated)
 def _(event: e.SwarmCreated, known: Known) -> Told:
     spec = event.spec
     told = f'{spec.id} "{one_line(spec.name, TEXT_CHARS_MAX)}", {spec.topology}, {spec.strategy}'
     return Told(None, "swarm_made", f"{told}, at most {spec.limits.agents_max} agents")
 
 
-@_tells("info", "agent", e.Recovered)
+@tells("info", "agent", e.Recovered)
 def _(event: e.Recovered, known: Known) -> Told:
-    return Told(None, "swarm_recovered", f"{known.swarm} goes on, start {event.boot}")
+    count = len(event.kept)
+    live = f", {count} of its workers may live on" if count else ""
+    return Told(None, "swarm_recovered", f"{known.swarm} goes on, start {event.boot}{live}")
 
 
-@_tells("info", "agent", e.SwarmClosed)
+@tells("info", "agent", e.SwarmClosed)
 def _(event: e.SwarmClosed, known: Known) -> Told:
     return Told(None, "swarm_closed", f"{known.swarm}: {one_line(event.reason, REASON_CHARS_MAX)}")
 
 
-@_tells("info", "agent", e.LimitsChanged)
+@tells("info", "agent", e.LimitsChanged)
 def _(event: e.LimitsChanged, known: Known) -> Told:
     return Told(None, "limits_changed", f"{known.swarm} may have {event.agents_max} agents")
 
 
-@_tells("warning", "agent", e.TimeSkipped)
+@tells("warning", "agent", e.TimeSkipped)
 def _(event: e.TimeSkipped, known: Known) -> Told:
     return Told(None, "time_skipped", f"{known.swarm} stood still for {event.gap_ms} ms")
 
 
-@_tells("info", "agent", e.WorkerStarted)
+@tells("info", "agent", e.WorkerStarted)
 def _(event: e.WorkerStarted, known: Known) -> Told:
     return Told(None, "worker_started", f"{_worker(event, known)} is process {event.pid}")
 
 
-@_tells("warning", "agent", e.WorkerLost)
+@tells("warning", "agent", e.WorkerLost)
 def _(event: e.WorkerLost, known: Known) -> Told:
     then = "is started again" if event.restart_at_ms is not None else "is not started again"
     why = one_line(event.reason, REASON_CHARS_MAX)
+    if event.probes:
+        heard = (f"{name} {'answered' if ok else 'failed'}" for name, ok in event.probes)
+        why = f"{why} (probes: {', '.join(heard)})"
     return Told(None, "worker_lost", f"{_worker(event, known)}, {event.kind}: {why}; {then}")
 
 
-@_tells("info", "agent", e.WorkerStopped)
+@tells("info", "agent", e.WorkerStopped)
 def _(event: e.WorkerStopped, known: Known) -> Told:
     return Told(None, "worker_stopped", f"{_worker(event, known)}: nothing needs it")
 
@@ -139,7 +144,7 @@ def _worker(event: e.WorkerStarted | e.WorkerLost | e.WorkerStopped, known: Know
     return f"{event.worker}.{event.incarnation} of {known.swarm}"
 
 
-@_tells("info", "agent", e.VoteDecided)
+@tells("info", "agent", e.VoteDecided)
 def _(event: e.VoteDecided, known: Known) -> Told:
     tally = event.tally
     counts = f"{tally.approve} approve, {tally.reject} reject, {tally.abstain} abstain"
@@ -150,7 +155,7 @@ def _(event: e.VoteDecided, known: Known) -> Told:
 # Agents ----------------------------------------------------------------------------------------
 
 
-@_tells("info", "agent", e.AgentSpawned)
+@tells("info", "agent", e.AgentSpawned)
 def _(event: e.AgentSpawned, known: Known) -> Told:
     spec = event.spec
     name = "" if spec.name == spec.id else f' "{one_line(spec.name, TEXT_CHARS_MAX)}"'
@@ -158,12 +163,12 @@ def _(event: e.AgentSpawned, known: Known) -> Told:
     return Told(spec.id, "agent_spawned", f"{told}, on worker {event.worker}")
 
 
-@_tells("debug", "agent", e.AgentInitialising)
+@tells("debug", "agent", e.AgentInitialising)
 def _(event: e.AgentInitialising, known: Known) -> Told:
     return Told(event.agent, "agent_initialising", "its worker builds it")
 
 
-@_tells("info", "agent", e.AgentReady)
+@tells("info", "agent", e.AgentReady)
 def _(event: e.AgentReady, known: Known) -> Told:
     worker = known.workers.get(event.agent, "")
     pid = known.pids.get(worker)
@@ -171,50 +176,51 @@ def _(event: e.AgentReady, known: Known) -> Told:
     return Told(event.agent, "agent_ready", f"takes tasks{where}")
 
 
-@_tells("error", "fault", e.AgentErrored)
+@tells("error", "fault", e.AgentErrored)
 def _(event: e.AgentErrored, known: Known) -> Told:
     why = one_line(event.reason, REASON_CHARS_MAX)
     return Told(event.agent, event.kind, f"the agent cannot go on: {why}")
 
 
-@_tells("info", "agent", e.AgentRecovering)
+@tells("info", "agent", e.AgentRecovering)
 def _(event: e.AgentRecovering, known: Known) -> Told:
     return Told(event.agent, "agent_recovering", "it is built again, under the same id")
 
 
-@_tells("error", "fault", e.AgentFailed)
+@tells("error", "fault", e.AgentFailed)
 def _(event: e.AgentFailed, known: Known) -> Told:
     why = one_line(event.reason, REASON_CHARS_MAX)
     return Told(event.agent, "agent_failed", f"it is not built again: {why}")
 
 
-@_tells("info", "agent", e.AgentUpdated)
+@tells("info", "agent", e.AgentUpdated)
 def _(event: e.AgentUpdated, known: Known) -> Told:
     then = ", on a worker of its own" if event.moves else ""
-    return Told(event.agent, "agent_updated", f"revision {event.revision}{then}")
+    why = f": {one_line(event.reason, REASON_CHARS_MAX)}" if event.reason else ""
+    return Told(event.agent, "agent_updated", f"revision {event.revision}{then}{why}")
 
 
-@_tells("info", "agent", e.AgentRebuilt)
+@tells("info", "agent", e.AgentRebuilt)
 def _(event: e.AgentRebuilt, known: Known) -> Told:
     return Told(event.agent, "agent_rebuilt", f"it is revision {event.revision} now")
 
 
-@_tells("info", "agent", e.AgentMoved)
+@tells("info", "agent", e.AgentMoved)
 def _(event: e.AgentMoved, known: Known) -> Told:
     return Told(event.agent, "agent_moved", f"it is on worker {event.worker} now")
 
 
-@_tells("info", "agent", e.AgentDraining)
+@tells("info", "agent", e.AgentDraining)
 def _(event: e.AgentDraining, known: Known) -> Told:
     return Told(event.agent, "agent_draining", "it ends once it has no task left")
 
 
-@_tells("info", "agent", e.AgentTerminating)
+@tells("info", "agent", e.AgentTerminating)
 def _(event: e.AgentTerminating, known: Known) -> Told:
     return Told(event.agent, "agent_terminating", "it takes no more tasks")
 
 
-@_tells("info", "agent", e.AgentTerminated)
+@tells("info", "agent", e.AgentTerminated)
 def _(event: e.AgentTerminated, known: Known) -> Told:
     return Told(event.agent, "agent_terminated", "it is gone")
 
@@ -222,13 +228,13 @@ def _(event: e.AgentTerminated, known: Known) -> Told:
 # Tasks -----------------------------------------------------------------------------------------
 
 
-@_tells("info", "task", e.TaskSubmitted)
+@tells("info", "task", e.TaskSubmitted)
 def _(event: e.TaskSubmitted, known: Known) -> Told:
     spec = event.spec
     return Told(None, "task_submitted", f"{spec.id} {spec.type} {known.asked(spec)}")
 
 
-@_tells("info", "task", e.PlanSubmitted)
+@tells("info", "task", e.PlanSubmitted)
 def _(event: e.PlanSubmitted, known: Known) -> Told:
     phases = ", ".join(name for name, _, _ in event.phases)
     count = sum(len(tasks) for _, tasks, _ in event.phases)
@@ -236,40 +242,40 @@ def _(event: e.PlanSubmitted, known: Known) -> Told:
     return Told(None, "plan_submitted", told)
 
 
-@_tells("debug", "task", e.TaskQueued)
+@tells("debug", "task", e.TaskQueued)
 def _(event: e.TaskQueued, known: Known) -> Told:
     return Told(None, "task_queued", known.task(event.task))
 
 
-@_tells("warning", "fault", e.TaskBlocked)
+@tells("warning", "fault", e.TaskBlocked)
 def _(event: e.TaskBlocked, known: Known) -> Told:
     missing = known.reason(event.task, event.missing)
     return Told(None, "task_blocked", f"{known.task(event.task)} waits: {missing}")
 
 
-@_tells("info", "task", e.PlanUnblocked)
+@tells("info", "task", e.PlanUnblocked)
 def _(event: e.PlanUnblocked, known: Known) -> Told:
     return Told(None, "task_unblocked", f"{known.task(event.task)} goes on")
 
 
-@_tells("info", "task", e.TaskAssigned)
+@tells("info", "task", e.TaskAssigned)
 def _(event: e.TaskAssigned, known: Known) -> Told:
     told = f"{known.task(event.task)}, attempt {event.attempt}"
     return Told(event.agent, "task_assigned", told)
 
 
-@_tells("debug", "task", e.TaskStarted)
+@tells("debug", "task", e.TaskStarted)
 def _(event: e.TaskStarted, known: Known) -> Told:
     return Told(known.holders.get(event.task), "task_started", known.task(event.task))
 
 
-@_tells("debug", "task", e.StepFinished)
+@tells("debug", "task", e.StepFinished)
 def _(event: e.StepFinished, known: Known) -> Told:
     told = f"{known.task(event.task)}, {one_line(event.name, TEXT_CHARS_MAX)}"
     return Told(known.holders.get(event.task), "step_finished", told)
 
 
-@_tells("info", "task", e.TaskCompleted)
+@tells("info", "task", e.TaskCompleted)
 def _(event: e.TaskCompleted, known: Known) -> Told:
     took = f" in {event.duration_us / 1_000_000:.3f} s" if event.attempt else ""
     without = f", without {len(event.failed_parts)} of its parts" if event.failed_parts else ""
@@ -277,23 +283,25 @@ def _(event: e.TaskCompleted, known: Known) -> Told:
     return Told(known.holders.get(event.task), "task_completed", told)
 
 
-@_tells("warning", "fault", e.AttemptFailed)
+@tells("warning", "fault", e.AttemptFailed)
 def _(event: e.AttemptFailed, known: Known) -> Told:
     why = known.reason(event.task, event.reason)
     told = f"{known.task(event.task)}, attempt {event.attempt}: {why}"
     then = "" if event.retry_at_ms is None else "; it is tried again"
+    if event.timeout_ms is not None:
+        then = f"{then}, with {event.timeout_ms / 1_000:g} s"
     if event.retry_at_ms is not None and event.kind is FailureKind.THROTTLED:
         at = datetime.fromtimestamp(event.retry_at_ms / 1_000, UTC)
         then = f"{then} at {at:%Y-%m-%dT%H:%M:%SZ}"
     return Told(known.holders.get(event.task), event.kind, f"{told}{then}")
 
 
-@_tells("error", "fault", e.TaskFailed)
+@tells("error", "fault", e.TaskFailed)
 def _(event: e.TaskFailed, known: Known) -> Told:
     return _over(event, known, "failed")
 
 
-@_tells("error", "fault", e.TaskDeadLettered)
+@tells("error", "fault", e.TaskDeadLettered)
 def _(event: e.TaskDeadLettered, known: Known) -> Told:
     return _over(event, known, "was dead-lettered")
 
@@ -303,18 +311,18 @@ def _over(event: e.TaskFailed | e.TaskDeadLettered, known: Known, how: str) -> T
     return Told(known.holders.get(event.task), event.kind or "task_failed", told)
 
 
-@_tells("debug", "task", e.TaskCancelling)
+@tells("debug", "task", e.TaskCancelling)
 def _(event: e.TaskCancelling, known: Known) -> Told:
     return Told(known.holders.get(event.task), "task_cancelling", known.task(event.task))
 
 
-@_tells("info", "task", e.TaskCancelled)
+@tells("info", "task", e.TaskCancelled)
 def _(event: e.TaskCancelled, known: Known) -> Told:
     why = known.reason(event.task, event.reason)
     return Told(known.holders.get(event.task), "task_cancelled", f"{known.task(event.task)}: {why}")
 
 
-@_tells("warning", "fault", e.LateResultRefused)
+@tells("warning", "fault", e.LateResultRefused)
 def _(event: e.LateResultRefused, known: Known) -> Told:
     told = f"a result of attempt {event.attempt} came late: it is at {event.current}"
     return Told(None, "late_result", f"{known.task(event.task)}: {told}")
