@@ -71,8 +71,17 @@ class Cancel(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
+class Debug(msgspec.Struct, frozen=True, gc=False):
+    """Have a worker keep an agent's lines of level debug until then."""
+
+    worker: str
+    incarnation: int
+    agent: str
+    until_ms: int
+
+
 ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
-Effect = StartWorker | StopWorker | Host | Drop | Deliver | Cancel
+Effect = StartWorker | StopWorker | Host | Drop | Deliver | Cancel | Debug
 
 
 def outstanding(state: SwarmState) -> Iterator[Effect]:
@@ -124,6 +133,9 @@ def _of_agent(state: SwarmState, worker: WorkerState, agent: AgentState) -> Iter
             yield Host(worker.id, worker.incarnation, name, state.revisions[name])
     elif agent.status is AgentStatus.TERMINATING:
         yield Drop(worker.id, worker.incarnation, name)
+    until_ms = state.supervised.debugging.get(name)
+    if until_ms is not None:
+        yield Debug(worker.id, worker.incarnation, name, until_ms)
     for task, attempt in agent.open.items():
         found = state.tasks[task]
         if found.cancelling is not None:

@@ -8,6 +8,7 @@ read off `outstanding` for the workers concerned, less what was issued already.
 from collections.abc import Callable
 
 from visionflow.domain import events as e
+from visionflow.domain import supervision_events as s
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine import effects as f
@@ -24,6 +25,7 @@ _AGENT_EVENTS = (
     e.AgentTerminating,
     e.AgentTerminated,
     e.AgentFailed,
+    s.DebugEnabled,
 )
 _FREQUENT = (e.TaskCompleted, e.TaskSubmitted)
 _STALE = (FailureKind.TIMEOUT, FailureKind.LOST, FailureKind.AGENT_GONE)
@@ -149,5 +151,7 @@ class Effects:
                 self._sessions.drop(effect)
             case f.Cancel():
                 self._sessions.cancel(effect)
+            case f.Debug():
+                self._sessions.debug(effect)
             case f.Host() | f.Deliver():
                 pass

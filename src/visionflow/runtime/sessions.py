@@ -13,7 +13,7 @@ from visionflow.domain import messages as m
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import BusClosed
 from visionflow.domain.limits import FRAME_BYTES_MAX
-from visionflow.engine.effects import Cancel, Drop, Host, dispatch
+from visionflow.engine.effects import Cancel, Debug, Drop, Host, dispatch
 from visionflow.engine.state import Answer, SwarmState
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.bus import Bus, Delivery
@@ -32,6 +32,7 @@ ToWorker = (
     | m.CancelAttempt
     | m.StepAnswer
     | m.Begin
+    | m.Debug
     | m.FrameAck
     | m.Stop
 )
@@ -122,6 +123,11 @@ class Sessions:
     def cancel(self, effect: Cancel) -> None:
         """Have an attempt stopped."""
         self._send(effect.worker, [m.CancelAttempt(effect.task, effect.attempt, effect.reason)])
+
+    def debug(self, effect: Debug) -> None:
+        """Have an agent's lines of level debug kept, for as long as is left."""
+        for_ms = max(0, effect.until_ms - self._host.now_ms())
+        self._send(effect.worker, [m.Debug(effect.agent, for_ms)])
 
     def stop(self, worker: str) -> None:
         """Have a worker end."""

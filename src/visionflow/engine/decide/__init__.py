@@ -7,17 +7,24 @@ too, so that the audit has it; but nothing was done, so the same command is deci
 
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
+from visionflow.domain import supervision_commands as sc
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import Refused
 from visionflow.domain.events import AnyEvent
-from visionflow.engine.decide import fleet, tasks, updating, votes
+from visionflow.engine.decide import debugging, fleet, tasks, updating, votes
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
 from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import Answer, Denial, SwarmState
 
 __all__ = ["ACCEPTED", "handle", "next_assignment", "next_event"]
 ACCEPTED = Answer()
-_REGISTERED = (fleet.__name__, tasks.__name__, updating.__name__, votes.__name__)
+_REGISTERED = (
+    debugging.__name__,
+    fleet.__name__,
+    tasks.__name__,
+    updating.__name__,
+    votes.__name__,
+)
 
 
 def handle(state: SwarmState, command: AnyCommand) -> tuple[list[AnyEvent], Answer]:
@@ -44,7 +51,7 @@ def _subject(command: AnyCommand) -> Answer:
             return Answer(command.now_ms, command.spec.id)
         case c.CancelTask() | c.RetryTask() | c.BlockTask() | c.UnblockTask():
             return Answer(command.now_ms, command.task)
-        case c.TerminateAgent() | c.UpdateAgent():
+        case c.TerminateAgent() | c.UpdateAgent() | sc.EnableDebug():
             return Answer(command.now_ms, command.agent)
         case c.CastBallot() | c.CloseVote():
             return Answer(command.now_ms, command.vote)

@@ -227,6 +227,7 @@ def _(state: SwarmState, event: e.AgentTerminated) -> None:
     agent = _move_agent(state, event.agent, e.AgentTerminated)
     del state.agents[event.agent]
     state.revisions.pop(event.agent, None)
+    state.supervised.debugging.pop(event.agent, None)
     worker = state.workers[agent.worker]
     del worker.agents[event.agent]
     _forget_unused(state, worker)
