@@ -31,6 +31,7 @@ from visionflow.domain.tasks import FailureKind
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.host import Host, Timer
 from visionflow.worker.attempt import RunningAttempt, Stop
+from visionflow.worker.debugging import Debugging
 from visionflow.worker.hosting import Hosting
 from visionflow.worker.telling import sendable
 from visionflow.worker.threads import Threads, end_if_forked, offload
@@ -90,6 +91,7 @@ class Executor:
         self._sweep: tuple[float, Timer] | None = None
         self._draining: str | None = None
         self._pid = os.getpid()
+        self.debugging = Debugging(host, self.write_log)
         self.given_up = 0
         """Attempts whose code did not end when it was told to; it may still run."""
 
@@ -139,6 +141,7 @@ class Executor:
         agent, lane = found
         attempt = RunningAttempt(dispatch, agent, self)
         self._attempts[dispatch.task] = attempt
+        self.debugging.taken(attempt)
         lane.offer(attempt)
         if not attempt.ended:
             self._running[attempt] = None
@@ -221,6 +224,7 @@ class Executor:
         """Its code starts running now."""
         if attempt.started_at is None:
             attempt.started_at = self.loop.time()
+            self.debugging.began(attempt)
         if attempt.dispatch.announce and not (attempt.ended or attempt.dispatch.suspect):
             self._announce(attempt)
 
@@ -230,6 +234,7 @@ class Executor:
         if attempt.ended:
             return
         attempt.ended = True
+        self.debugging.ended(attempt, message)
         dispatch = attempt.dispatch
         if self._attempts.get(dispatch.task) is attempt:
             del self._attempts[dispatch.task]
@@ -321,6 +326,7 @@ class Executor:
     def _stop(self, attempt: RunningAttempt, kind: FailureKind, reason: str) -> None:
         if attempt.stop is not None or attempt.ended:
             return
+        self.debugging.stopping(attempt, reason)
         attempt.tell_to_stop(Stop(kind, reason))
         if attempt.started_at is None:
             self.ended(attempt, attempt.failure(asyncio.CancelledError()))

@@ -19,6 +19,7 @@ from visionflow.domain.errors import BusClosed, Refused
 from visionflow.domain.messages import (
     Begin,
     CancelAttempt,
+    Debug,
     Dispatch,
     DropAgent,
     Failed,
@@ -137,6 +138,7 @@ class WorkerSession:
             CancelAttempt: executor.cancel,
             StepAnswer: executor.step_answered,
             Begin: executor.begin,
+            Debug: self._debug,
             FrameAck: self._frame_acked,
             Stop: self._told_to_stop,
         }
@@ -337,6 +339,9 @@ class WorkerSession:
 
     def _drop_agent(self, message: DropAgent) -> None:
         self._executor.drop_agent(message.agent)
+
+    def _debug(self, message: Debug) -> None:
+        self._executor.debugging.keep(message.agent, message.for_ms)
 
     def _frame_acked(self, message: FrameAck) -> None:
         self._acknowledged(message.number)
