@@ -15,9 +15,9 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from visionflow.adapters.os_processes import Identity, end_family, identity
+from visionflow.adapters.os_processes import Identity, end_family, identity, state_of
 from visionflow.domain.errors import CommandNotStarted
-from visionflow.ports.host import Exit
+from visionflow.ports.host import Exit, ProcessState
 
 PARENT_FD = "VISIONFLOW_PARENT_FD"
 SECRET_BYTES_MAX = 4_096
@@ -181,6 +181,10 @@ class OsHost:
         finally:
             os.close(inherited)
         return OsProcess(loop, child, lifeline)
+
+    def process_state(self, pid: int, started: str) -> ProcessState:
+        """See `visionflow.ports.host.Host.process_state`."""
+        return state_of(Identity(pid, started))
 
     def end_leftover(self, pid: int, started: str) -> bool:
         """See `visionflow.ports.host.Host.end_leftover`. It blocks until they are dead.

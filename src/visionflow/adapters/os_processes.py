@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visionflow.domain.errors import VisionFlowError
+from visionflow.ports.host import ProcessState
 
 PROC = Path("/proc")
 POLL_S = 0.005
@@ -29,7 +30,8 @@ class Identity(NamedTuple):
 
 
 class Stat(NamedTuple):
-    """A line of the process table. `alive` is false for a zombie."""
+    """A line of the process table. `alive` is false for a zombie; `stopped` is as by SIGSTOP, or
+    by a debugger."""
 
     pid: int
     parent: int
@@ -37,6 +39,7 @@ class Stat(NamedTuple):
     session: int
     started: str
     alive: bool
+    stopped: bool = False
 
 
 @cache
@@ -62,6 +65,7 @@ def stat(pid: int) -> Stat | None:
         session=int(fields[3]),
         started=f"{_boot()}-{fields[19]}",
         alive=fields[0] not in "ZX",
+        stopped=fields[0] in "Tt",
     )
 
 
@@ -72,13 +76,15 @@ def _stat_elsewhere(pid: int) -> Stat | None:
     try:
         process = psutil.Process(pid)
         with process.oneshot():
+            status = process.status()
             return Stat(
                 pid,
                 parent=process.ppid(),
                 group=os.getpgid(pid),
                 session=os.getsid(pid),
                 started=f"{process.create_time():.3f}",
-                alive=process.status() != psutil.STATUS_ZOMBIE,
+                alive=status != psutil.STATUS_ZOMBIE,
+                stopped=status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP),
             )
     except (psutil.NoSuchProcess, ProcessLookupError):
         return None
@@ -97,6 +103,16 @@ def is_alive(who: Identity) -> bool:
     """Whether this very process still runs; a zombie does not."""
     found = stat(who.pid)
     return found is not None and found.alive and found.started == who.started
+
+
+def state_of(who: Identity) -> ProcessState:
+    """How this very process is now."""
+    found = stat(who.pid)
+    if found is None or found.started != who.started:
+        return ProcessState.GONE
+    if not found.alive:
+        return ProcessState.ZOMBIE
+    return ProcessState.STOPPED if found.stopped else ProcessState.RUNNING
 
 
 def _everyone() -> Iterator[Stat]:

@@ -1,6 +1,7 @@
 """Port: the machine: time, randomness, processes."""
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 
@@ -9,6 +10,19 @@ class Exit(NamedTuple):
 
     code: int | None
     signal: str | None
+
+
+class ProcessState(StrEnum):
+    """What the operating system says of a process."""
+
+    RUNNING = "running"
+    """It runs, or waits for something."""
+    STOPPED = "stopped"
+    """Somebody stopped it (SIGSTOP, a debugger): it does nothing until it is woken."""
+    ZOMBIE = "zombie"
+    """It has ended, and its parent has not taken note of that."""
+    GONE = "gone"
+    """There is none of this pid and start time (any more)."""
 
 
 class Process(Protocol):
@@ -81,6 +95,10 @@ class Host(Protocol):
         Raises:
             CommandNotStarted: the operating system refused.
         """
+        ...
+
+    def process_state(self, pid: int, started: str) -> ProcessState:
+        """How this very process is now. It does not wait."""
         ...
 
     def end_leftover(self, pid: int, started: str) -> bool:

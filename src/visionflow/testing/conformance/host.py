@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from visionflow.domain.errors import CommandNotStarted
-from visionflow.ports.host import Exit, Host, Process
+from visionflow.ports.host import Exit, Host, Process, ProcessState
 from visionflow.testing.conformance.case import Case, Nonconformance, require, within
 
 # Reports what it inherited, then lives until the pipe of its parent ends.
@@ -185,6 +185,25 @@ async def a_stranger_with_the_same_pid_is_left_alone(subject: HostSubject) -> No
     await _ended(child)
 
 
+async def the_state_of_a_process_is_told(subject: HostSubject) -> None:
+    """It runs, is stopped, runs again, and is gone; one of another start time never was."""
+    host = subject.open()
+    child = host.spawn(_python("import time; time.sleep(600)"), {}, b"x")
+    pid, started = child.pid, child.started
+    try:
+        await _is(host, pid, started, ProcessState.RUNNING)
+        os.kill(pid, signal.SIGSTOP)
+        await _is(host, pid, started, ProcessState.STOPPED)
+        os.kill(pid, signal.SIGCONT)
+        await _is(host, pid, started, ProcessState.RUNNING)
+        other = host.process_state(pid, "0" + started)
+        require(other is ProcessState.GONE, f"a process of another start time is {other}")
+    finally:
+        child.kill()
+        await _ended(child)
+    await _is(host, pid, started, ProcessState.GONE)
+
+
 async def what_cannot_start_says_so(subject: HostSubject) -> None:
     """No such program, no right to execute it, no place for its output, no words."""
     host = subject.open()
@@ -210,6 +229,7 @@ PROCESS_CASES: tuple[Case[HostSubject], ...] = (
     what_a_child_started_ends_with_it,
     a_leftover_is_ended_with_all_it_started,
     a_stranger_with_the_same_pid_is_left_alone,
+    the_state_of_a_process_is_told,
     what_cannot_start_says_so,
 )
 """Real child processes."""
@@ -252,6 +272,14 @@ async def _family(host: Host) -> tuple[Process, list[int]]:
         child = host.spawn(_python(PARENT), {}, b"x", str(output))
         lines = await _printed(output, 1)
     return child, [int(word) for word in lines[0].split()]
+
+
+async def _is(host: Host, pid: int, started: str, state: ProcessState) -> None:
+    async def look() -> None:
+        while host.process_state(pid, started) is not state:
+            await _pause(host, 5)
+
+    await within(look(), f"a process that is {state}")
 
 
 async def _gone(host: Host, pids: list[int]) -> None:

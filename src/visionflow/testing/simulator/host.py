@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from visionflow.domain.errors import CommandNotStarted
-from visionflow.ports.host import Exit
+from visionflow.ports.host import Exit, ProcessState
 from visionflow.testing.simulator.kernel import Kernel, Process
 
 EXIT_TOLD_US_MAX = 20_000
@@ -22,6 +22,10 @@ class Machine(Protocol):
 
     def launch(self, parent: "SimHost", env: Mapping[str, str], secret: str) -> "Child | None":
         """Start a worker process; `None`: the machine refuses."""
+        ...
+
+    def process_state(self, pid: int, started: str) -> ProcessState:
+        """How this process is."""
         ...
 
     def end_leftover(self, pid: int, started: str) -> bool:
@@ -127,6 +131,10 @@ class SimHost:
         if child is None:
             raise CommandNotStarted("The simulated machine has no process left.")
         return child
+
+    def process_state(self, pid: int, started: str) -> ProcessState:
+        """See `visionflow.ports.host.Host`."""
+        return self._machine.process_state(pid, started)
 
     def end_leftover(self, pid: int, started: str) -> bool:
         """See `visionflow.ports.host.Host`."""

@@ -6,7 +6,7 @@ import msgspec
 
 from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import SwarmSpec
-from visionflow.ports.host import Exit
+from visionflow.ports.host import Exit, ProcessState
 from visionflow.testing.simulator.client import Client
 from visionflow.testing.simulator.disk import Disk
 from visionflow.testing.simulator.host import Child, CountingTelemetry, SimHost
@@ -92,6 +92,14 @@ class World:
         self.workers.append(node)
         process.start(node.main())
         return node.child
+
+    def process_state(self, pid: int, started: str) -> ProcessState:
+        """See `host.Machine`."""
+        for node in self.workers:
+            process = node.process
+            if process.alive and (process.pid, process.started) == (pid, started):
+                return ProcessState.STOPPED if process.stopped else ProcessState.RUNNING
+        return ProcessState.GONE
 
     def end_leftover(self, pid: int, started: str) -> bool:
         """See `host.Machine`."""
