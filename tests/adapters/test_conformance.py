@@ -15,7 +15,7 @@ from visionflow.adapters.host_os import OsHost, OsProcess
 from visionflow.adapters.memory import MemoryBlobs, MemoryLog, Records, _Pending
 from visionflow.domain.errors import VisionFlowError
 from visionflow.ports.blobs import Blobs
-from visionflow.ports.host import Exit, Host
+from visionflow.ports.host import Exit, Host, ProcessState
 from visionflow.ports.log import Entry, Head, Log
 from visionflow.testing.conformance import (
     BLOB_CASES,
@@ -276,6 +276,11 @@ class KillsAnyPid(OsHost):
         return super().end_leftover(pid, started.lstrip("0"))
 
 
+class LooksAtAnyPid(OsHost):
+    def process_state(self, pid: int, started: str) -> ProcessState:
+        return super().process_state(pid, started.lstrip("0"))
+
+
 class KillsOnlyTheChild(OsHost):
     def spawn(self, *words: Any, **more: Any) -> OsProcess:
         child = super().spawn(*words, **more)
@@ -300,6 +305,7 @@ class TellsNoSignal(OsHost):
         (SmallEntropy, "entropy_is_64_bits_without_pattern"),
         (TimersAllCome, "timers_come_in_order_or_not_at_all"),
         (KillsAnyPid, "a_stranger_with_the_same_pid_is_left_alone"),
+        (LooksAtAnyPid, "the_state_of_a_process_is_told"),
         (KillsOnlyTheChild, "what_a_child_started_ends_with_it"),
         (TellsNoSignal, "an_exit_is_told_once_with_its_code"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 from visionflow.adapters.files import FileBlobs
 from visionflow.adapters.sqlite.fleet_views import SqliteFleetViews
 from visionflow.adapters.sqlite.log import SqliteLog
-from visionflow.ports.host import Process
+from visionflow.ports.host import Process, ProcessState
 from visionflow.ports.log import Log
 from visionflow.runtime.fleet import FleetLog
 
@@ -56,6 +56,9 @@ class HandHost:
         stderr_path: str | None = None,
     ) -> Process:
         raise AssertionError("nothing is started here")
+
+    def process_state(self, pid: int, started: str) -> ProcessState:
+        raise AssertionError("nothing runs here")
 
     def end_leftover(self, pid: int, started: str) -> bool:
         raise AssertionError("nothing is left over here")
