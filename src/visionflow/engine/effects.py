@@ -104,7 +104,8 @@ def of_worker(state: SwarmState, worker: WorkerState) -> Iterator[Effect]:
         return
     if not needed:
         yield StopWorker(worker.id, worker.incarnation)
-    if worker.status is WorkerStatus.JOINED:
+    # One that lives on from before a recovery hears nothing until it says hello.
+    if worker.status is WorkerStatus.JOINED and worker.id not in state.supervised.awaited:
         for name in worker.agents:
             yield from _of_agent(state, worker, state.agents[name])
         for name, place in state.departing.items():

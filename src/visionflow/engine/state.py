@@ -5,6 +5,7 @@ index, alarms, open clocks) that can be rebuilt from the facts at any time and a
 hash. Only `evolve` changes any of it.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 import msgspec
@@ -177,6 +178,13 @@ class Clocks:
         clock = self.by_length.get(length_ms)
         if clock is not None:
             clock.pop(task, None)
+
+    def restart(self, tasks: Iterable[str], now_ms: int) -> None:
+        """Of these tasks, those whose attempt counts begin to count anew."""
+        for clock in self.by_length.values():
+            for task in tasks:
+                if clock.pop(task, None) is not None:
+                    clock[task] = now_ms
 
     def shift(self, gap_ms: int, now_ms: int) -> None:
         """The last `gap_ms` do not count."""

@@ -11,7 +11,7 @@ from visionflow.domain import supervision_commands as sc
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import Refused
 from visionflow.domain.events import AnyEvent
-from visionflow.engine.decide import debugging, fleet, tasks, updating, votes
+from visionflow.engine.decide import adopting, debugging, fleet, tasks, updating, votes
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
 from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import Answer, Denial, SwarmState
@@ -19,6 +19,7 @@ from visionflow.engine.state import Answer, Denial, SwarmState
 __all__ = ["ACCEPTED", "handle", "next_assignment", "next_event"]
 ACCEPTED = Answer()
 _REGISTERED = (
+    adopting.__name__,
     debugging.__name__,
     fleet.__name__,
     tasks.__name__,

@@ -13,6 +13,7 @@ from visionflow.domain.limits import (
     WORD_CHARS_MAX,
 )
 from visionflow.domain.tasks import FailureKind, TaskStatus
+from visionflow.engine.decide.adopting import recovered
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
@@ -44,9 +45,10 @@ def _(state: SwarmState, command: c.CloseSwarm) -> Events:
 @decides(c.Recover)
 def _(state: SwarmState, command: c.Recover) -> Events:
     closing = Closing(state)
-    closing.events.append(e.Recovered(boot=state.boot + 1))
+    taken_up = recovered(state, command.kept, command.kept_until_ms)
+    closing.events.append(taken_up)
     for worker in state.workers.values():
-        if worker.status in LIVE:
+        if worker.status in LIVE and worker.id not in taken_up.kept:
             _lose(state, closing, worker, FailureKind.KILLED, "its orchestrator ended", command)
     return closing.events
 
@@ -207,6 +209,7 @@ def _(state: SwarmState, command: c.ReportWorkerStarted) -> Events:
             incarnation=command.incarnation,
             pid=command.pid,
             started=command.started,
+            secret_hash=command.secret_hash,
         )
     ]
     for name in worker.agents:
@@ -220,7 +223,7 @@ def _(state: SwarmState, command: c.ReportWorkerJoined) -> Events:
     worker = state.workers.get(command.worker)
     if worker is None or worker.incarnation != command.incarnation:
         return []
-    if worker.status is not WorkerStatus.STARTING:
+    if worker.status is not WorkerStatus.STARTING or worker.id in state.supervised.awaited:
         return []
     return [e.WorkerJoined(worker=command.worker, incarnation=command.incarnation)]
 

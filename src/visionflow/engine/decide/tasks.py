@@ -24,6 +24,7 @@ from visionflow.domain.tasks import (
     TaskSpec,
     TaskStatus,
 )
+from visionflow.engine.decide.adopting import is_awaited
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import RUNNING, Closing
 from visionflow.engine.decide.draining import end_drained
@@ -407,7 +408,9 @@ def _(state: SwarmState, command: c.Tick) -> Events:
         else:
             closing.fail(name, "its deadline passed", FailureKind.TIMEOUT)
     for name in state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS + command.gap_ms):
-        if not closing.has_ended(name) and not closing.is_released(name):
+        if closing.has_ended(name) or closing.is_released(name):
+            continue
+        if not is_awaited(state, name):
             reason = "its wall-clock limit passed and its worker did not end it"
             task = state.tasks[name]
             end_attempt(closing, task, now_ms, FailureKind.TIMEOUT, reason, command.entropy)

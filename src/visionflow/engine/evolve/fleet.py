@@ -7,6 +7,7 @@ from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import RESTART_PERIOD_MS
 from visionflow.domain.tasks import FailureKind
+from visionflow.engine.evolve.adopting import forget_process
 from visionflow.engine.evolve.table import answer, folds, refresh
 from visionflow.engine.lifecycles import next_agent_status
 from visionflow.engine.matching import offers
@@ -33,11 +34,6 @@ def _(state: SwarmState, event: e.LimitsChanged) -> None:
     answer(state, event.command, Answer(state.now_ms))
 
 
-@folds(e.Recovered)
-def _(state: SwarmState, event: e.Recovered) -> None:
-    state.boot = event.boot
-
-
 @folds(e.TimeSkipped)
 def _(state: SwarmState, event: e.TimeSkipped) -> None:
     state.clocks.shift(event.gap_ms, state.now_ms)
@@ -59,6 +55,8 @@ def _(state: SwarmState, event: e.WorkerStarted) -> None:
     worker.incarnation = event.incarnation
     worker.pid = event.pid
     worker.started = event.started
+    if event.secret_hash:
+        state.supervised.secrets[event.worker] = event.secret_hash
 
 
 @folds(e.WorkerJoined)
@@ -94,6 +92,7 @@ def _(state: SwarmState, event: e.WorkerStopped) -> None:
 
 def _departed(state: SwarmState, worker: str) -> None:
     """Its process is gone, and with it what was to be ended in it."""
+    forget_process(state, worker)
     if state.departing:
         for agent in [name for name, place in state.departing.items() if place == worker]:
             del state.departing[agent]
