@@ -85,13 +85,18 @@ class WorkerLost(Event, frozen=True, tag="worker_lost"):
     """Attempts were open in it: they are judged by its end, and it is not."""
     probes: tuple[tuple[str, bool], ...] = ()
     """Of one that was given up: each probe by name, and whether it was answered."""
+    judged: FailureKind | None = None
+    """What it counts as for the restart intensity, where that is not `kind`, or `killed` for one
+    that was busy."""
 
 
 class WorkerStopped(Event, frozen=True, tag="worker_stopped"):
-    """The process ended because nothing needs it."""
+    """The process ended because it was told to."""
 
     worker: str
     incarnation: int
+    reason: str = ""
+    """Why; empty: nothing needs it."""
 
 
 class AgentSpawned(Event, frozen=True, tag="agent_spawned"):
@@ -126,6 +131,7 @@ class AgentRecovering(Event, frozen=True, tag="agent_recovering"):
     """It will be built again, under the same id."""
 
     agent: str
+    command: str | None = None
 
 
 class AgentFailed(Event, frozen=True, tag="agent_failed"):
@@ -288,6 +294,8 @@ class AttemptFailed(Event, frozen=True, tag="attempt_failed"):
     retry_at_ms: int | None = None
     timeout_ms: int | None = None
     """The wall-clock limit of the next attempts, where this one changes it."""
+    excused: bool = False
+    """Supervision ended it, or mended what it failed of: it counts against nothing."""
 
 
 class TaskFailed(Event, frozen=True, tag="task_failed"):

@@ -35,6 +35,7 @@ class WorkerRecycling(Event, frozen=True, tag="worker_recycling"):
     worker: str
     incarnation: int
     reason: str
+    command: str | None = None
 
 
 class WorkerRestarting(Event, frozen=True, tag="worker_restarting"):
@@ -43,6 +44,7 @@ class WorkerRestarting(Event, frozen=True, tag="worker_restarting"):
     worker: str
     incarnation: int
     reason: str
+    command: str | None = None
 
 
 class AttemptStalled(Event, frozen=True, tag="attempt_stalled"):
@@ -70,12 +72,17 @@ class CeilingRaised(Event, frozen=True, tag="ceiling_raised"):
     agent: str
     memory_bytes: int
     before_bytes: int
+    worker: str = ""
+    incarnation: int = 0
+    """Of the process that reached the ceiling of before."""
 
 
 class SwarmDegraded(Event, frozen=True, tag="swarm_degraded"):
     """More died than its supervision bears: something of it does not come back by itself."""
 
     reason: str
+    agents: tuple[str, ...] = ()
+    """Those that do not, since this."""
 
 
 class SwarmRestored(Event, frozen=True, tag="swarm_restored"):
@@ -180,6 +187,24 @@ class DebugEnabled(Event, frozen=True, tag="debug_enabled"):
     command: str | None = None
 
 
+class BatchesLearned(Event, frozen=True, tag="batches_learned"):
+    """Its worker says of which types of tasks an agent takes several at once, as of this version
+    of it. None any more: it is empty."""
+
+    agent: str
+    types: tuple[str, ...]
+
+
+class ScaleDecided(Event, frozen=True, tag="scale_decided"):
+    """There shall be more or fewer agents of a type, by how long tasks wait and how busy its
+    agents are."""
+
+    type: str
+    before: int
+    after: int
+    evidence: str
+
+
 SupervisionEvent = (
     WorkerSuspected
     | WorkerTrusted
@@ -203,4 +228,6 @@ SupervisionEvent = (
     | WaitEnded
     | DeadlockFound
     | DebugEnabled
+    | BatchesLearned
+    | ScaleDecided
 )

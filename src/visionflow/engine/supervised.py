@@ -52,10 +52,16 @@ class Supervised(msgspec.Struct, gc=False, omit_defaults=True):
     restarting: dict[str, str] = {}
     """Workers whose process was told to end so that another takes its place, with why."""
     lives: dict[str, LifeState] = {}
+    exhausted: dict[str, int] = {}
+    """Workers whose process of this incarnation reached its memory ceiling with a task at work."""
+    raised: dict[str, int] = {}
+    """Workers that get another ceiling because the process of this incarnation reached it."""
     deaths: list[int] = []
     """When workers died by themselves within the supervision period."""
     degraded: str | None = None
     """Why something of the swarm does not come back by itself."""
+    given_up: dict[str, None] = {}
+    """Agents that do not, while it is degraded."""
     circuits: dict[str, CircuitState] = {}
     """By name: `agent:ID`, `provider:NAME`, `tool:NAME`."""
     locks: dict[str, LockState] = {}
@@ -65,3 +71,7 @@ class Supervised(msgspec.Struct, gc=False, omit_defaults=True):
     """Tasks whose attempt of this number was asked back."""
     debugging: dict[str, int] = {}
     """Agents whose lines of level debug are kept, with until when in ms."""
+    batches: dict[str, tuple[str, ...]] = {}
+    """Agents that take several tasks of these types at once."""
+    scaled: dict[str, int] = {}
+    """Types of agents whose number was decided on, with when that was last, in ms."""
