@@ -19,7 +19,8 @@ from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import Backoff, RetryPolicy, TaskStatus
 from visionflow.ports.log import Head
-from visionflow.runtime.chronicle import LINES_MAX, Share
+from visionflow.runtime.chronicle import LINES_MAX
+from visionflow.runtime.shares import Share
 from visionflow.runtime.swarms import LiveSwarm
 
 QUICK = RetryPolicy(backoff=Backoff.LINEAR, attempts_max=2, base_ms=1, jitter_bp=0)

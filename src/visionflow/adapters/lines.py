@@ -10,7 +10,7 @@ import queue
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -82,21 +82,24 @@ class LineLog:
         echo: TextIO | None = None,
         bytes_max: int = FILE_BYTES_MAX,
         kept: int = FILES_KEPT,
+        debugged: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """Lines below `level` are left out. `form` is text or json; `echo` gets each line too."""
+        """Lines below `level` are left out, but for agents that are `debugged`. `form` is text or
+        json; `echo` gets each line too."""
         self._path = path
         self._level = _rank(level)
         self._form = form
         self._echo = None if echo is None else Echo(echo)
         self._bytes_max = bytes_max
         self._kept = kept
+        self._debugged = debugged
         self._lock = threading.Lock()
         self._file = _open(path)
         self._bytes = path.stat().st_size
 
     def log(self, level: str, agent: str | None, code: str, message: str) -> None:
         """See `Telemetry`. Control characters in the message are written out."""
-        if _rank(level) < self._level:
+        if _rank(level) < self._level and not (agent and self._debugged(agent)):
             return
         line = formed(self._form, level, agent, code, message)
         with self._lock, suppress(OSError, ValueError):

@@ -8,20 +8,22 @@ from collections.abc import Callable, Iterable
 
 from visionflow.domain import events as e
 from visionflow.domain import fleet as f
+from visionflow.domain import supervision_events as s
 from visionflow.domain.events import AnyEvent, Event
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL, FailureKind, TaskSpec
 from visionflow.engine.state import SwarmState
-from visionflow.ports.host import Host, Timer
+from visionflow.ports.host import Host
 from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime import chronicle_supervision
 from visionflow.runtime.chronicle_words import ROWS, Known, Row, Told, told_of_fleet
+from visionflow.runtime.debugging import Debugged
 from visionflow.runtime.node import Node
+from visionflow.runtime.shares import WINDOW_MS, Share
 
 LINES_MAX = {"task": 50, "agent": 100, "fault": 50}
 """A second, of each subject in each swarm."""
 FLEET_LINES_MAX = 50
-WINDOW_MS = 1_000
 _WORDS_FROM = (chronicle_supervision.__name__,)
 """Modules that fill the table when they are imported."""
 _LEVELS = ("debug", "info", "warning", "error")
@@ -39,11 +41,15 @@ class Chronicle:
         telemetry: Telemetry,
         level: str,
         cover: Callable[[str, str], str],
+        debugged: Debugged,
     ) -> None:
-        """Made before the node starts. Lines below `level` are not made. `cover`: see `Known`."""
+        """Made before the node starts. Lines below `level` are not made, but for those of agents
+        that are `debugged`. `cover`: see `Known`."""
         self._known = _known(spec, node.control.state, cover)
         self._rows = {kind: row for kind, row in ROWS.items() if _wanted(row, level)}
         self._telemetry = telemetry
+        self._debugged = debugged
+        debugged.keep(node.control.state.supervised.debugging)
         self._shares = {
             subject: Share(host, most, self._left_out(spec.id, subject))
             for subject, most in LINES_MAX.items()
@@ -60,14 +66,20 @@ class Chronicle:
             row = rows.get(kind)
             if row is not None:
                 self._tell(row, event)
+            elif self._debugged and kind in ROWS:
+                self._tell(ROWS[kind], event, debugging=True)
             if isinstance(event, _ENDINGS):
                 known.holders.pop(event.task, None)
             elif kind in _PLACES:
                 self._place(event)
 
-    def _tell(self, row: Row, event: Event) -> None:
+    def _tell(self, row: Row, event: Event, debugging: bool = False) -> None:
         if isinstance(event, e.AttemptFailed) and event.retry_at_ms is None:
             return  # What follows in the same record says so, and that it was the last.
+        if debugging:
+            agent = row.words(event, self._known).agent
+            if agent is None or not self._debugged.is_on(agent):
+                return
         if self._shares[row.subject].take():
             told: Told = row.words(event, self._known)
             recalled = isinstance(event, e.AttemptFailed) and event.kind is FailureKind.RECALLED
@@ -83,6 +95,9 @@ class Chronicle:
                 known.workers[event.agent] = event.worker
             case e.AgentTerminated():
                 known.workers.pop(event.agent, None)
+                self._debugged.forget(event.agent)
+            case s.DebugEnabled():
+                self._debugged.keep({event.agent: event.until_ms})
             case e.WorkerStarted():
                 known.pids[event.worker] = event.pid
             case e.WorkerLost() | e.WorkerStopped():
@@ -129,40 +144,6 @@ class FleetChronicle:
         self._telemetry.log("info", None, "lines_left_out", told)
 
 
-class Share:
-    """So many lines in each second; those beyond are counted and told together."""
-
-    def __init__(self, host: Host, most: int, left_out: Callable[[int], None]) -> None:
-        self._host = host
-        self._most = most
-        self._left_out = left_out
-        self._room = most
-        self._over = 0
-        self._timer: Timer | None = None
-
-    def take(self) -> bool:
-        """Whether a line may be written; else it is counted."""
-        if self._timer is None:
-            self._timer = self._host.call_later(WINDOW_MS, self._turn)
-        if self._room:
-            self._room -= 1
-            return True
-        self._over += 1
-        return False
-
-    def close(self) -> None:
-        """Tell what was left out by now."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._turn()
-
-    def _turn(self) -> None:
-        self._timer = None
-        over, self._over, self._room = self._over, 0, self._most
-        if over:
-            self._left_out(over)
-
-
 _PLACES = frozenset(
     (
         e.AgentSpawned,
@@ -171,6 +152,7 @@ _PLACES = frozenset(
         e.WorkerStarted,
         e.WorkerLost,
         e.WorkerStopped,
+        s.DebugEnabled,
     )
 )
 

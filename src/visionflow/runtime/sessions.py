@@ -22,6 +22,7 @@ from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
+from visionflow.runtime.shares import AgentLines
 
 ToWorker = (
     m.Welcome
@@ -69,6 +70,7 @@ class Sessions:
         self._liveness = liveness
         self._telemetry = telemetry
         self._blobs = blobs
+        self._lines = AgentLines(host, telemetry, control.state)
         self._joined: dict[str, int] = {}
         self._acked: dict[str, tuple[int, int]] = {}
         """By worker: its incarnation, and the last of its frames that is in the log."""
@@ -83,6 +85,7 @@ class Sessions:
         """Hear nothing more."""
         for subscription in self._subscriptions:
             subscription.cancel()
+        self._lines.close()
 
     # To workers ----------------------------------------------------------------------------
 
@@ -279,7 +282,7 @@ class Sessions:
                 for call in self.on_progress:
                     call(message.task, message.attempt, message.fraction, message.note)
             case m.LogLine():
-                self._telemetry.log(message.level, message.agent, "agent", message.text)
+                self._lines.write(worker, message.agent, message.level, message.text)
             case _:
                 self._take_agent(worker, incarnation, message, now_ms)
 

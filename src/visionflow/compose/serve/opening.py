@@ -7,6 +7,7 @@ answer nothing more: `OpenServer.failure` tells, and whoever opened it closes it
 import asyncio
 import os
 import sys
+import time
 from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import TextIO
@@ -28,6 +29,7 @@ from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.interfaces.server import Server
 from visionflow.runtime.chronicle import Chronicle, FleetChronicle
+from visionflow.runtime.debugging import Debugged
 from visionflow.runtime.ended import EndedSwarms, Reads
 from visionflow.runtime.fleet import FleetLog
 from visionflow.runtime.node import Node
@@ -144,7 +146,10 @@ async def _core(
     store = ServerStore.of(settings.home)
     opening.enter_context(_owned(store))
     form, level = settings.log_format, settings.log_level
-    lines = opening.enter_context(closing(LineLog(store.lines, level=level, form=form, echo=echo)))
+    debugged = Debugged(lambda: time.time_ns() // 1_000_000)
+    lines = opening.enter_context(
+        closing(LineLog(store.lines, level=level, form=form, echo=echo, debugged=debugged.is_on))
+    )
 
     def failed(error: BaseException) -> None:
         lines.log("error", None, "failed", f"nothing more is answered: {error}")
@@ -158,7 +163,7 @@ async def _core(
     places = Places(store.folder, store.blobs, store.workers)
 
     def chronicle(spec: SwarmSpec, node: Node) -> None:
-        Chronicle(spec, node, host, lines, level, cover)
+        Chronicle(spec, node, host, lines, level, cover, debugged)
 
     paths = _import_paths(settings)
     ground = Ground(places, log, blobs, host, lines, failed, paths, chronicle)
