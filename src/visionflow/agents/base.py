@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from visionflow.agents.task import Task
+from visionflow.domain.errors import TryLater as TryLater
 from visionflow.domain.errors import UsageError, VisionFlowError
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.sandbox import Sandbox
@@ -22,20 +23,6 @@ class PermanentFailure(VisionFlowError):
     """Raised by an agent: no further attempt can help, so none is made."""
 
     code = "permanent_failure"
-
-
-class TryLater(VisionFlowError):
-    """Raised by an agent: something outside asks for patience, so another attempt begins later.
-
-    It is no failure and does not count as one. The wait is in the log with its reason.
-    """
-
-    code = "try_later"
-
-    def __init__(self, message: str, *, wait_ms: int) -> None:
-        """`wait_ms`: how long to wait, counted from now; bounded by `THROTTLE_MS_MAX`."""
-        super().__init__(message)
-        self.wait_ms = wait_ms
 
 
 class GateRunner(Protocol):

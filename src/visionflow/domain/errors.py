@@ -237,6 +237,35 @@ class StaleAttempt(VisionFlowError):
     code: ClassVar[str] = "stale_attempt"
 
 
+class TryLater(VisionFlowError):
+    """Raised by an agent: something outside asks for patience, so another attempt begins later.
+
+    It is no failure and does not count as one. The wait is in the log with its reason.
+    """
+
+    code: ClassVar[str] = "try_later"
+
+    def __init__(self, message: str, *, wait_ms: int, hint: str | None = None) -> None:
+        """`wait_ms`: how long to wait, counted from now; bounded by `THROTTLE_MS_MAX`."""
+        super().__init__(message, hint=hint)
+        self.wait_ms = wait_ms
+
+
+class CircuitOpenError(TryLater):
+    """What is behind this circuit failed too often in a row, so it was not called.
+
+    Uncaught in an agent it is a wait, as any `TryLater`.
+    """
+
+    code: ClassVar[str] = "circuit_open"
+    status: ClassVar[int] = 75
+
+    def __init__(self, message: str, *, circuit: str, wait_ms: int) -> None:
+        """`wait_ms`: after this long one call may try it again."""
+        super().__init__(message, wait_ms=wait_ms)
+        self.circuit = circuit
+
+
 class TaskFailed(VisionFlowError):
     """A task ended without a result; `reason` is the recorded one."""
 

@@ -63,6 +63,22 @@ MEMORY_EXPIRED_MAX = 1_000
 """Keys that leave at one tick."""
 AUDIT_CHARS_MAX = 1_000
 """Of one text in the audit."""
+CIRCUIT_FAILURES = 5
+"""Failures in a row that open a circuit."""
+CIRCUIT_OPEN_MS = 60_000
+"""How long it stays open before one call may try."""
+CIRCUITS_MAX = 10_000
+"""Of one swarm that have counted a failure."""
+CIRCUIT_NAME_CHARS_MAX = 200
+LOCKS_MAX = 100_000
+"""Of one swarm that somebody holds."""
+LOCK_NAME_CHARS_MAX = 1_000
+WAITS_PER_ATTEMPT_MAX = 10_000
+"""Locks and tasks that one attempt holds or waits for."""
+DEADLOCK_BACKOFF_MS = 500
+"""An attempt that was ended to break a deadlock is followed by another after this, doubled each
+time, and up to as much again, so that the same tasks do not meet in the same way."""
+DEADLOCK_BACKOFF_MS_MAX = 60_000
 TIMEOUT_GRACE_MS = 5_000
 """A worker ends an attempt at its wall-clock limit; this much later the engine does without it."""
 
@@ -97,3 +113,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     """Workers are silent for three of these before they are declared lost."""
     workers_max: int = 2
     """Processes that agents without limits of their own share."""
+    circuit_failures: int = CIRCUIT_FAILURES
+    """Failures in a row of an agent, a provider or a tool that open its circuit."""
+    circuit_open_ms: int = CIRCUIT_OPEN_MS
+    """How long nothing more is tried with it then."""

@@ -138,6 +138,7 @@ class LockAnswer(Message, frozen=True, tag=11):
     task: str
     attempt: int
     lock: str
+    number: int
     granted: bool
 
 
@@ -172,6 +173,16 @@ class Ping(Message, frozen=True, tag=15):
     """Answer with a Pong of this number, at once."""
 
     number: int
+
+
+class DelegateAnswer(Message, frozen=True, tag=16):
+    """The task that an attempt delegated is in the log, or why it is not."""
+
+    task: str
+    attempt: int
+    delegated: str
+    code: str = ""
+    reason: str = ""
 
 
 # From a worker -----------------------------------------------------------------------------
@@ -282,6 +293,7 @@ class LockAsked(Message, frozen=True, tag=31):
     task: str
     attempt: int
     lock: str
+    number: int
 
 
 class LockDropped(Message, frozen=True, tag=32):
@@ -290,6 +302,7 @@ class LockDropped(Message, frozen=True, tag=32):
     task: str
     attempt: int
     lock: str
+    number: int
 
 
 class WaitAsked(Message, frozen=True, tag=33):
@@ -327,7 +340,7 @@ class Outcome(Message, frozen=True, tag=37):
     """How a call of it went."""
 
     circuit: str
-    succeeded: bool
+    succeeded: bool | None
     reason: str = ""
 
 
@@ -377,4 +390,5 @@ class OrchestratorFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | CircuitAnswer
         | Debug
         | Ping
+        | DelegateAnswer
     ]

@@ -1,6 +1,7 @@
 """Commands of supervision."""
 
 from visionflow.domain.command import Command
+from visionflow.domain.tasks import TaskSpec
 
 
 class ReportSuspicion(Command, frozen=True, tag="report_suspicion"):
@@ -59,7 +60,8 @@ class ReportOutcome(Command, frozen=True, tag="report_outcome"):
     """A call of something that has a circuit succeeded or failed."""
 
     circuit: str
-    succeeded: bool
+    succeeded: bool | None
+    """`None`: it ended without telling whether what was called works."""
     reason: str = ""
 
 
@@ -89,6 +91,8 @@ class AcquireLock(Command, frozen=True, tag="acquire_lock"):
     lock: str
     task: str
     attempt: int
+    number: int = 0
+    """Which of the attempt's requests this is; it is quoted when the lock is given back."""
     entropy: int = 0
 
 
@@ -98,6 +102,8 @@ class ReleaseLock(Command, frozen=True, tag="release_lock"):
     lock: str
     task: str
     attempt: int
+    number: int = 0
+    """As in the request; another one is not given back by it."""
 
 
 class BeginWait(Command, frozen=True, tag="begin_wait"):
@@ -117,6 +123,14 @@ class EndWait(Command, frozen=True, tag="end_wait"):
     on: str
 
 
+class DelegateTask(Command, frozen=True, tag="delegate_task"):
+    """An attempt has a task of its own making done by the swarm; again it changes nothing."""
+
+    task: str
+    attempt: int
+    spec: TaskSpec
+
+
 class EnableDebug(Command, frozen=True, tag="enable_debug"):
     """Keep an agent's lines of level debug until then."""
 
@@ -133,6 +147,7 @@ SupervisionCommand = (
     | RecycleWorker
     | ReportOutcome
     | TryCircuit
+    | DelegateTask
     | ResetCircuit
     | RecallAttempt
     | AcquireLock

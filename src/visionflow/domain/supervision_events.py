@@ -111,6 +111,8 @@ class CircuitHalfOpened(Event, frozen=True, tag="circuit_half_opened"):
     """One call may try it."""
 
     circuit: str
+    probing: bool = False
+    """That call is under way."""
 
 
 class CircuitClosed(Event, frozen=True, tag="circuit_closed"):
@@ -134,6 +136,8 @@ class LockQueued(Event, frozen=True, tag="lock_queued"):
     lock: str
     task: str
     attempt: int
+    number: int = 0
+    """Which of the attempt's requests."""
 
 
 class LockGranted(Event, frozen=True, tag="lock_granted"):
@@ -142,6 +146,8 @@ class LockGranted(Event, frozen=True, tag="lock_granted"):
     lock: str
     task: str
     attempt: int
+    number: int = 0
+    """Which of the attempt's requests."""
 
 
 class LockReleased(Event, frozen=True, tag="lock_released"):
@@ -150,6 +156,8 @@ class LockReleased(Event, frozen=True, tag="lock_released"):
     lock: str
     task: str
     attempt: int
+    number: int = 0
+    """Which of the attempt's requests."""
 
 
 class WaitBegan(Event, frozen=True, tag="wait_began"):
@@ -199,7 +207,7 @@ class ScaleDecided(Event, frozen=True, tag="scale_decided"):
     """There shall be more or fewer agents of a type, by how long tasks wait and how busy its
     agents are."""
 
-    type: str
+    agent_type: str
     before: int
     after: int
     evidence: str

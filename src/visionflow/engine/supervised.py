@@ -21,9 +21,9 @@ class CircuitState(msgspec.Struct, gc=False):
 class LockState(msgspec.Struct, gc=False):
     """A lock that somebody holds or waits for."""
 
-    holder: tuple[str, int] | None = None
-    """(task, attempt)."""
-    queue: list[tuple[str, int]] = []
+    holder: tuple[str, int, int] | None = None
+    """(task, attempt, number of its request)."""
+    queue: list[tuple[str, int, int]] = []
 
 
 class LifeState(msgspec.Struct, gc=False):
