@@ -14,6 +14,7 @@ from visionflow.cli.auditing import audit_app
 from visionflow.cli.coding import NONE, CodingFlags, wish_of
 from visionflow.cli.configuring import CONFIG_EXAMPLES, config
 from visionflow.cli.demo import DEMO_EXAMPLES, demo
+from visionflow.cli.doctor import DOCTOR_EXAMPLES, doctor
 from visionflow.cli.gating import GATE_EXAMPLES, gate
 from visionflow.cli.serving import SERVE_EXAMPLES, serve
 from visionflow.cli.tokens import token_app
@@ -86,6 +87,7 @@ def make_app() -> App:
     app.command(serve, help_epilogue=SERVE_EXAMPLES)
     app.command(mcp, help_epilogue=MCP_EXAMPLES)
     app.command(config, help_epilogue=CONFIG_EXAMPLES)
+    app.command(doctor, help_epilogue=DOCTOR_EXAMPLES)
     app.command(token_app())
     app.command(audit_app())
     app.command(agents_app())

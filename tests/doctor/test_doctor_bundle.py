@@ -1,0 +1,93 @@
+"""The bundle: all that a maintainer needs, and none of the secrets that were planted."""
+
+import json
+import stat
+import subprocess
+import tarfile
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.doctor.examining import BIN, environment, place
+from tests.doctor.test_doctor_keeping import written_log
+from visionflow.compose.doctor import Examined
+from visionflow.compose.doctor.bundling import bundle
+from visionflow.compose.job.exits import OutputError
+from visionflow.domain import events as e
+from visionflow.domain.tasks import Payload, TaskSpec
+
+SECRETS = {
+    "environment": "correct-horse-battery-staple",
+    "line": "ghp_0123456789abcdefghijklmnopqrstuvwxyzAB",
+    "address": "s3cr3t-in-an-address",
+    "input": "a-secret-in-the-input-of-a-task",
+    "reason": "AKIAIOSFODNN7EXAMPLE",
+}
+
+
+def unpacked(path: Path) -> dict[str, str]:
+    with tarfile.open(path) as archive:
+        return {
+            member.name: file.read().decode()
+            for member in archive.getmembers()
+            if (file := archive.extractfile(member)) is not None
+        }
+
+
+@pytest.mark.acceptance("doctor")
+def test_no_secret_that_was_planted_is_in_the_bundle(tmp_path: Path) -> None:
+    where = place(tmp_path, ACME_API_KEY=SECRETS["environment"], MCP_LOG_LEVEL="debug")
+    server = where.home / "server"
+    server.mkdir(mode=0o700)
+    (server / "visionflow.log").write_text(
+        f"2026-01-01 00:00:00 ERROR - E1 it said {SECRETS['environment']} aloud\n"
+        f"2026-01-01 00:00:00 ERROR - E1 token={SECRETS['line']}\n"
+        f"2026-01-01 00:00:00 INFO - E2 dialled https://me:{SECRETS['address']}@example.org/x\n"
+        "2026-01-01 00:00:00 INFO - E3 a line without any\n"
+    )
+    spec = TaskSpec(id="t", input=Payload(inline=msgspec.msgpack.encode(SECRETS["input"])))
+    written_log(
+        server / "log.db",
+        e.TaskSubmitted(spec=spec),
+        e.TaskFailed(task="t", reason=f"refused: api_key={SECRETS['reason']}"),
+    )
+    done = bundle(where, Examined(checks=()), tmp_path / "out.tar.gz")
+    files = unpacked(Path(done.path))
+    whole = "\n".join(files.values())
+    for name, secret in SECRETS.items():
+        assert secret not in whole, name
+    assert "a line without any" in whole
+    assert stat.S_IMODE(Path(done.path).stat().st_mode) == 0o600
+    manifest = json.loads(files["visionflow-doctor/manifest.json"])
+    assert manifest["lines masked"] >= 4
+    told = [
+        json.loads(line) for line in files["visionflow-doctor/server/events.jsonl"].splitlines()
+    ]
+    assert told[-1]["counted"] == {"swarm_created": 1, "task_submitted": 1, "task_failed": 1}
+    assert {f"visionflow-doctor/{name}" for name in manifest["files"]} <= files.keys()
+    settings = json.loads(files["visionflow-doctor/settings.json"])
+    assert settings["log_level"] == {"value": "debug", "origin": "environment MCP_LOG_LEVEL"}
+
+
+def test_where_it_cannot_be_written_nothing_is_left(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    (tmp_path / "is-a-folder").mkdir()
+    with pytest.raises(OutputError, match="cannot be written"):
+        bundle(where, Examined(checks=()), tmp_path / "is-a-folder")
+    assert list(tmp_path.glob(".*partial")) == []
+
+
+@pytest.mark.acceptance("doctor")
+def test_the_command_writes_it_and_says_where(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(BIN / "visionflow"), "doctor", "--only", "python", "--bundle", "b.tar.gz", "--json"],
+        env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["bundle"] == str(tmp_path / "b.tar.gz")
+    assert "Look through it before you send it" in done.stderr
+    files = unpacked(tmp_path / "b.tar.gz")
+    checks = json.loads(files["visionflow-doctor/doctor.json"])["checks"]
+    assert [each["check"] for each in checks] == ["python"]

@@ -1,0 +1,106 @@
+"""Faults of a server: a real one, with an agent that failed and tasks that fail."""
+
+import json
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doctor.examining import BIN, environment, findings, place
+from tests.guide.serving import Served, serving
+
+AGENTS = """\
+agent_templates:
+  needy:
+    class: {file}:Needy
+    default_config: {{file: {needed}}}
+"""
+
+
+def doctor(served: Served, *words: str) -> tuple[int, dict[str, Any]]:
+    """Its exit code and what it tells of this server."""
+    done = subprocess.run(
+        [str(BIN / "visionflow"), "doctor", "--json", *words],
+        env=served.env, cwd=served.home, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def found(told: dict[str, Any], check: str) -> list[dict[str, Any]]:
+    (made,) = [each for each in told["checks"] if each["check"] == check]
+    return made["findings"]
+
+
+def run(served: Served, command: str) -> dict[str, Any]:
+    """A command of the user's on this server."""
+    done = subprocess.run(
+        ["bash", "-c", command], env=served.env, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return json.loads(done.stdout)
+
+
+@pytest.mark.acceptance("doctor")
+def test_a_failed_agent_is_found_and_restarted_by_the_command(tmp_path: Path) -> None:
+    needed = tmp_path / "needed"
+    agents = tmp_path / "agents.yaml"
+    agents.write_text(
+        AGENTS.format(file=Path(__file__).with_name("doctor_agents.py"), needed=needed)
+    )
+    (tmp_path / "workspace").mkdir()
+    only = ("--only", "server", "--only", "agents", "--only", "errors", "--only", "queue")
+    with serving(tmp_path / "home", tmp_path / "workspace", "--agents", str(agents)) as served:
+        code, told = doctor(served, *only)
+        assert (code, told["well"]) == (0, True)
+        refused = subprocess.run(
+            [str(BIN / "visionflow"), "call", "agent_spawn", "needy", "--wait"],
+            env=served.env, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert "what it needs is not there" in refused.stderr + refused.stdout
+        code, told = doctor(served, *only)
+        (finding,) = found(told, "agents")
+        assert (code, finding["level"]) == (1, "error")
+        needed.touch()
+        run(served, f"{finding['mend']} --wait")
+        assert found(doctor(served, *only)[1], "agents") == []
+
+        run(served, "visionflow call task_orchestrate --task='{\"type\": \"need\"}' "
+            "--requiredCapabilities=needing --wait || true")  # fmt: skip
+        code, told = doctor(served, *only)
+        (finding,) = found(told, "errors")
+        assert "permanent 1" in finding["what"]
+        assert run(served, finding["mend"])["errorMetrics"]["total"] == 1
+
+
+def test_a_port_that_somebody_else_has_is_found(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        where = place(tmp_path, MCP_TCP_PORT=str(taken), VISIONFLOW_WEB_PORT="1")
+        (finding,) = findings(where, "server")
+    assert str(taken) in finding.what
+    assert finding.mend == "visionflow serve --port 0"
+
+
+def test_a_server_that_was_named_and_is_silent_is_an_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        free = other.getsockname()[1]
+    done = subprocess.run(
+        [str(BIN / "visionflow"), "doctor", "--server", f"127.0.0.1:{free}", "--only", "server",
+         "--only", "agents"],
+        env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"127.0.0.1:{free} does not answer" in done.stdout
+    assert "no server answers" in done.stdout
+
+
+def test_a_check_that_there_is_not_is_a_wrong_word(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(BIN / "visionflow"), "doctor", "--only", "dsk"],
+        env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "'dsk'" in done.stderr and "disk" in done.stderr
