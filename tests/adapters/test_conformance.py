@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from visionflow.adapters.attached import AttachedProcess
 from visionflow.adapters.chain import chained
 from visionflow.adapters.files import FileBlobs
 from visionflow.adapters.host_os import OsHost, OsProcess
@@ -276,6 +277,18 @@ class KillsAnyPid(OsHost):
         return super().end_leftover(pid, started.lstrip("0"))
 
 
+class AttachesToAnyPid(OsHost):
+    def attach(self, pid: int, started: str) -> AttachedProcess | None:
+        return super().attach(pid, started.lstrip("0"))
+
+
+class LeavesNobody(OsHost):
+    def spawn(self, *words: Any, **more: Any) -> OsProcess:
+        child = super().spawn(*words, **more)
+        child.leave = child.kill  # type: ignore[method-assign]
+        return child
+
+
 class LooksAtAnyPid(OsHost):
     def process_state(self, pid: int, started: str) -> ProcessState:
         return super().process_state(pid, started.lstrip("0"))
@@ -305,6 +318,8 @@ class TellsNoSignal(OsHost):
         (SmallEntropy, "entropy_is_64_bits_without_pattern"),
         (TimersAllCome, "timers_come_in_order_or_not_at_all"),
         (KillsAnyPid, "a_stranger_with_the_same_pid_is_left_alone"),
+        (AttachesToAnyPid, "a_process_of_before_is_watched_and_ended"),
+        (LeavesNobody, "a_process_of_before_is_watched_and_ended"),
         (LooksAtAnyPid, "the_state_of_a_process_is_told"),
         (KillsOnlyTheChild, "what_a_child_started_ends_with_it"),
         (TellsNoSignal, "an_exit_is_told_once_with_its_code"),

@@ -57,6 +57,9 @@ class HandHost:
     ) -> Process:
         raise AssertionError("nothing is started here")
 
+    def attach(self, pid: int, started: str) -> Process | None:
+        raise AssertionError("nothing runs here")
+
     def process_state(self, pid: int, started: str) -> ProcessState:
         raise AssertionError("nothing runs here")
 

@@ -15,6 +15,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from visionflow.adapters.attached import AttachedProcess, attach
 from visionflow.adapters.os_processes import Identity, end_family, identity, state_of
 from visionflow.domain.errors import CommandNotStarted
 from visionflow.ports.host import Exit, ProcessState
@@ -51,6 +52,8 @@ class OsProcess:
         _lifelines.add(lifeline)
         self._exit: Exit | None = None
         self._calls: list[Callable[[Exit], None]] = []
+        self._descriptor: int | None = None
+        self._left = False
         # It cannot have been reaped yet, so the pid is still its own.
         who = identity(child.pid)
         self._started = "" if who is None else who.started
@@ -75,7 +78,7 @@ class OsProcess:
 
     def terminate(self) -> None:
         """See `visionflow.ports.host.Process.terminate`."""
-        if self._exit is None:
+        if self._exit is None and not self._left:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
 
@@ -83,8 +86,22 @@ class OsProcess:
         """See `visionflow.ports.host.Process.kill`."""
         # Until it is reaped, its pid and group are nobody else's; when it was, the group is
         # already dead.
-        if self._exit is None:
+        if self._exit is None and not self._left:
             self._kill_group()
+
+    def leave(self) -> None:
+        """See `visionflow.ports.host.Process.leave`."""
+        if self._exit is not None or self._left:
+            return
+        self._calls.clear()
+        self._left = True
+        if self._descriptor is not None:
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+        self._close_lifeline()
+        # Whoever outlives us reaps it; the object must not try.
+        self._child.returncode = 0
 
     def _kill_group(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
@@ -92,31 +109,37 @@ class OsProcess:
 
     def _watch(self) -> None:
         if hasattr(os, "pidfd_open"):
-            descriptor = os.pidfd_open(self.pid)
-            self._loop.add_reader(descriptor, self._ended, descriptor)
+            self._descriptor = os.pidfd_open(self.pid)
+            self._loop.add_reader(self._descriptor, self._ended)
             return
         threading.Thread(target=self._wait, name=f"wait-{self.pid}", daemon=True).start()
 
     def _wait(self) -> None:
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._ended, None)
+            self._loop.call_soon_threadsafe(self._ended)
 
-    def _ended(self, descriptor: int | None) -> None:
-        if descriptor is not None:
-            self._loop.remove_reader(descriptor)
-            os.close(descriptor)
+    def _ended(self) -> None:
+        if self._left:
+            return
+        if self._descriptor is not None:
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
         # It is dead but not reaped: the last moment at which its group is certainly its own.
         # Nothing that it started in there may live on.
         self._kill_group()
         code = self._child.wait()
-        if self._lifeline in _lifelines:
-            _lifelines.remove(self._lifeline)
-            os.close(self._lifeline)
+        self._close_lifeline()
         self._exit = Exit(code, None) if code >= 0 else Exit(None, _signal_name(-code))
         calls, self._calls = self._calls, []
         for call in calls:
             call(self._exit)
+
+    def _close_lifeline(self) -> None:
+        if self._lifeline in _lifelines:
+            _lifelines.remove(self._lifeline)
+            os.close(self._lifeline)
 
 
 class OsHost:
@@ -181,6 +204,10 @@ class OsHost:
         finally:
             os.close(inherited)
         return OsProcess(loop, child, lifeline)
+
+    def attach(self, pid: int, started: str) -> AttachedProcess | None:
+        """See `visionflow.ports.host.Host.attach`."""
+        return attach(self._running_loop(), Identity(pid, started))
 
     def process_state(self, pid: int, started: str) -> ProcessState:
         """See `visionflow.ports.host.Host.process_state`."""

@@ -6,10 +6,15 @@ from typing import NamedTuple, Protocol
 
 
 class Exit(NamedTuple):
-    """How a process ended: a code of its own, or the name of the signal that ended it."""
+    """How a process ended: a code of its own, or the name of the signal that ended it; with
+    neither it is not known, for it was another process's child."""
 
     code: int | None
     signal: str | None
+
+
+UNKNOWN = Exit(None, None)
+"""It has ended; how, only whoever started it was told."""
 
 
 class ProcessState(StrEnum):
@@ -26,7 +31,7 @@ class ProcessState(StrEnum):
 
 
 class Process(Protocol):
-    """A child process that was started through the Host."""
+    """A worker process that was started through the Host, by this process or one before it."""
 
     @property
     def pid(self) -> int:
@@ -48,6 +53,10 @@ class Process(Protocol):
 
     def kill(self) -> None:
         """End its whole process group now. Harmless when it is gone."""
+        ...
+
+    def leave(self) -> None:
+        """Watch it no more: it lives on, and nothing more of it is told."""
         ...
 
 
@@ -94,6 +103,14 @@ class Host(Protocol):
 
         Raises:
             CommandNotStarted: the operating system refused.
+        """
+        ...
+
+    def attach(self, pid: int, started: str) -> Process | None:
+        """A process of an earlier life that still runs, to watch and to end as if it were a child.
+
+        How it ends is not known then, but that it did; what is left of its session is killed.
+        `None` when there is none of this pid and start time (any more).
         """
         ...
 

@@ -5,12 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from visionflow.domain.errors import CommandNotStarted
-from visionflow.ports.host import Exit, Host, Process, ProcessState
+from visionflow.ports.host import UNKNOWN, Exit, Host, Process, ProcessState
 from visionflow.testing.conformance.case import Case, Nonconformance, require, within
 
 # Reports what it inherited, then lives until the pipe of its parent ends.
@@ -204,6 +205,49 @@ async def the_state_of_a_process_is_told(subject: HostSubject) -> None:
     await _is(host, pid, started, ProcessState.GONE)
 
 
+async def a_process_of_before_is_watched_and_ended(subject: HostSubject) -> None:
+    """One that its host left lives on; another host watches it, and ends it with its group."""
+    host = subject.open()
+    child, (inside, outside) = await _family(host)
+    told: list[Exit] = []
+    try:
+        child.on_exit(told.append)
+        child.leave()
+        child.kill()
+        other = subject.open()
+        require(other.attach(child.pid, "0" + child.started) is None, "a stranger was attached")
+        found = other.attach(child.pid, child.started)
+        if found is None:
+            raise Nonconformance("a process that was left is not there")
+        require((found.pid, found.started) == (child.pid, child.started), "it is another one")
+        require(_runs(child.pid) and _runs(inside), "a process that was left was ended")
+        found.kill()
+        require(await _ended(found) == UNKNOWN, "how a stranger's child ended was made up")
+        require(not _runs(child.pid) and not _runs(inside), "its end was told too early")
+        require(other.attach(child.pid, child.started) is None, "a dead process was attached")
+        require(not told, "whoever left it was told of its end")
+        found.terminate()
+        found.kill()
+    finally:
+        _end(child.pid, inside, outside)
+        with suppress(ChildProcessError):
+            os.waitpid(child.pid, 0)
+
+
+async def a_process_of_before_is_asked_to_end(subject: HostSubject) -> None:
+    """It gets the request, and its own end is told as well."""
+    host = subject.open()
+    child = host.spawn(_python("import time; time.sleep(600)"), {}, b"x")
+    child.leave()
+    found = subject.open().attach(child.pid, child.started)
+    if found is None:
+        raise Nonconformance("a process that was left is not there")
+    found.terminate()
+    require(await _ended(found) == UNKNOWN, "how a stranger's child ended was made up")
+    with suppress(ChildProcessError):
+        os.waitpid(child.pid, 0)
+
+
 async def what_cannot_start_says_so(subject: HostSubject) -> None:
     """No such program, no right to execute it, no place for its output, no words."""
     host = subject.open()
@@ -230,6 +274,8 @@ PROCESS_CASES: tuple[Case[HostSubject], ...] = (
     a_leftover_is_ended_with_all_it_started,
     a_stranger_with_the_same_pid_is_left_alone,
     the_state_of_a_process_is_told,
+    a_process_of_before_is_watched_and_ended,
+    a_process_of_before_is_asked_to_end,
     what_cannot_start_says_so,
 )
 """Real child processes."""

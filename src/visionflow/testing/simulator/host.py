@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from visionflow.domain.errors import CommandNotStarted
-from visionflow.ports.host import Exit, ProcessState
+from visionflow.ports.host import UNKNOWN, Exit, ProcessState
 from visionflow.testing.simulator.kernel import Kernel, Process
 
 EXIT_TOLD_US_MAX = 20_000
@@ -24,6 +24,10 @@ class Machine(Protocol):
         """Start a worker process; `None`: the machine refuses."""
         ...
 
+    def attach(self, watcher: "SimHost", pid: int, started: str) -> "Child | None":
+        """Watch a worker process that another started; `None`: it does not live."""
+        ...
+
     def process_state(self, pid: int, started: str) -> ProcessState:
         """How this process is."""
         ...
@@ -34,10 +38,17 @@ class Machine(Protocol):
 
 
 class Child:
-    """A worker process, as its parent sees it."""
+    """A worker process, as its parent sees it, or another that watches it: `attached`."""
 
-    def __init__(self, process: Process, parent: Process, terminate: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        process: Process,
+        parent: Process,
+        terminate: Callable[[], None],
+        attached: bool = False,
+    ) -> None:
         self.process = process
+        self._attached = attached
         self._parent = parent
         self._terminate = terminate
         self._how = Exit(None, "SIGKILL")
@@ -72,6 +83,10 @@ class Child:
         if self._parent.touch():
             self.end(Exit(None, "SIGKILL"))
 
+    def leave(self) -> None:
+        """See `visionflow.ports.host.Process`."""
+        self._calls.clear()
+
     def end(self, how: Exit) -> None:
         """It ends like this, whoever did it. The first end counts."""
         if self.process.alive:
@@ -84,10 +99,10 @@ class Child:
         kernel.after(kernel.between(100, EXIT_TOLD_US_MAX), self._told)
 
     def _told(self) -> None:
-        self._exit = self._how
+        how = self._exit = UNKNOWN if self._attached else self._how
         calls, self._calls = self._calls, []
         for call in calls:
-            self._parent.call(call, self._how)
+            self._parent.call(call, how)
 
 
 class SimHost:
@@ -131,6 +146,10 @@ class SimHost:
         if child is None:
             raise CommandNotStarted("The simulated machine has no process left.")
         return child
+
+    def attach(self, pid: int, started: str) -> Child | None:
+        """See `visionflow.ports.host.Host`."""
+        return self._machine.attach(self, pid, started) if self.process.touch() else None
 
     def process_state(self, pid: int, started: str) -> ProcessState:
         """See `visionflow.ports.host.Host`."""

@@ -93,6 +93,14 @@ class World:
         process.start(node.main())
         return node.child
 
+    def attach(self, watcher: SimHost, pid: int, started: str) -> Child | None:
+        """See `host.Machine`."""
+        for node in self.workers:
+            process = node.process
+            if process.alive and (process.pid, process.started) == (pid, started):
+                return Child(process, watcher.process, node.terminate, attached=True)
+        return None
+
     def process_state(self, pid: int, started: str) -> ProcessState:
         """See `host.Machine`."""
         for node in self.workers:
