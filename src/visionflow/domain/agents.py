@@ -57,3 +57,5 @@ class AgentSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """It was spawned for a plan, not by a client: a later plan adds the roles that it lacks."""
     recovery: RecoverySpec = RecoverySpec()
     recycling: RecyclingSpec = RecyclingSpec()
+    scaled: bool = False
+    """It was spawned so that there are enough of its type, and may go when there are too many."""

@@ -8,6 +8,7 @@ orchestrator acknowledges its number, which it does once the log holds what the 
 import msgspec
 
 from visionflow.domain.agents import AgentSpec
+from visionflow.domain.outside import EffectClass, EffectOutcome, Verdict
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
 
 
@@ -78,6 +79,8 @@ class Dispatch(Message, frozen=True, tag=4):
     suspect: bool = False
     """A worker went away under an earlier attempt: this one begins once the log says so, for
     otherwise nobody could tell which of a worker's tasks ends it in an instant."""
+    alone: bool = False
+    """It is not to share a batch: an earlier attempt failed, or it has only this one."""
 
 
 class Parcel(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -252,6 +255,8 @@ class Failed(Message, frozen=True, tag=26):
     reason: str
     wait_ms: int = 0
     """Of one that was throttled: how long to wait."""
+    effect: str = ""
+    """Of one that ended because an outside effect is in doubt: its key."""
 
 
 class Progress(Message, frozen=True, tag=27):
@@ -344,6 +349,55 @@ class Outcome(Message, frozen=True, tag=37):
     reason: str = ""
 
 
+class Batches(Message, frozen=True, tag=38):
+    """Of these types of tasks an agent takes several at once."""
+
+    agent: str
+    types: tuple[str, ...]
+
+
+class EffectAsked(Message, frozen=True, tag=40):
+    """May the attempt carry out this outside effect? Answered by an EffectAnswer."""
+
+    number: int
+    """Of the question, within its attempt."""
+    task: str
+    attempt: int
+    key: str
+    name: str
+    kind: EffectClass
+    place: str = ""
+    request: str = ""
+    digest: str = ""
+    again: bool = False
+    """This attempt began it before."""
+
+
+class EffectDone(Message, frozen=True, tag=41):
+    """How it went; answered by an EffectAnswer once that is in the log."""
+
+    number: int
+    task: str
+    attempt: int
+    key: str
+    outcome: EffectOutcome
+    result: Payload = NOTHING
+    reason: str = ""
+
+
+class EffectAnswer(Message, frozen=True, tag=42):
+    """To a worker: what the ledger of outside effects says to the question of this number."""
+
+    number: int
+    task: str
+    attempt: int
+    verdict: Verdict
+    key: str = ""
+    """Of the effect in doubt that stands in the way, where that is another one."""
+    result: Payload = NOTHING
+    reason: str = ""
+
+
 class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a worker sends. Number 0 is for signals, which are neither kept nor acknowledged."""
 
@@ -359,6 +413,8 @@ class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | Progress
         | Heartbeat
         | LogLine
+        | EffectAsked
+        | EffectDone
         | Pong
         | LockAsked
         | LockDropped
@@ -367,6 +423,7 @@ class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | Delegated
         | CircuitAsked
         | Outcome
+        | Batches
     ]
 
 
@@ -390,5 +447,6 @@ class OrchestratorFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | CircuitAnswer
         | Debug
         | Ping
+        | EffectAnswer
         | DelegateAnswer
     ]

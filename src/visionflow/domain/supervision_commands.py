@@ -138,6 +138,24 @@ class EnableDebug(Command, frozen=True, tag="enable_debug"):
     until_ms: int
 
 
+class ReportBatches(Command, frozen=True, tag="report_batches"):
+    """A worker says of which types of tasks an agent takes several at once."""
+
+    agent: str
+    worker: str
+    incarnation: int
+    types: tuple[str, ...]
+
+
+class RecordScale(Command, frozen=True, tag="record_scale"):
+    """The autoscaler has decided how many agents of a type there shall be."""
+
+    agent_type: str
+    before: int
+    after: int
+    evidence: str
+
+
 SupervisionCommand = (
     ReportSuspicion
     | ReportTrust
@@ -155,4 +173,6 @@ SupervisionCommand = (
     | BeginWait
     | EndWait
     | EnableDebug
+    | ReportBatches
+    | RecordScale
 )

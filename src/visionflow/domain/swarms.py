@@ -42,3 +42,5 @@ class SwarmSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The folder that its tasks work on where they name none; empty: the server's first."""
     coding: CodingLimits = CodingLimits()
     supervision: SupervisionSpec = SupervisionSpec()
+    autoscale: bool | None = None
+    """Whether the numbers of its agents follow the load; `None`: as its server says."""

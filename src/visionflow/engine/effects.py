@@ -80,8 +80,17 @@ class Debug(msgspec.Struct, frozen=True, gc=False):
     until_ms: int
 
 
+class Recall(msgspec.Struct, frozen=True, gc=False):
+    """Ask a worker to give an attempt back unless it has begun."""
+
+    worker: str
+    incarnation: int
+    task: str
+    attempt: int
+
+
 ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
-Effect = StartWorker | StopWorker | Host | Drop | Deliver | Cancel | Debug
+Effect = StartWorker | StopWorker | Host | Drop | Deliver | Cancel | Debug | Recall
 
 
 def outstanding(state: SwarmState) -> Iterator[Effect]:
@@ -102,7 +111,7 @@ def of_worker(state: SwarmState, worker: WorkerState) -> Iterator[Effect]:
         )
     if worker.status not in (WorkerStatus.STARTING, WorkerStatus.JOINED):
         return
-    if not needed:
+    if not needed or worker.id in state.supervised.restarting:
         yield StopWorker(worker.id, worker.incarnation)
     # One that lives on from before a recovery hears nothing until it says hello.
     if worker.status is WorkerStatus.JOINED and worker.id not in state.supervised.awaited:
@@ -142,7 +151,10 @@ def _of_agent(state: SwarmState, worker: WorkerState, agent: AgentState) -> Iter
         if found.cancelling is not None:
             yield Cancel(worker.id, worker.incarnation, task, attempt, found.cancelling)
         elif found.status is TaskStatus.ASSIGNED:
-            yield Deliver(worker.id, worker.incarnation, task, attempt)
+            # One that was asked back is not given out again: a worker that does not know it says
+            # so, and that is an answer too.
+            kind = Recall if state.supervised.recalling.get(task) == attempt else Deliver
+            yield kind(worker.id, worker.incarnation, task, attempt)
 
 
 def dispatch(state: SwarmState, task: TaskState) -> Dispatch:
@@ -165,7 +177,7 @@ def dispatch(state: SwarmState, task: TaskState) -> Dispatch:
         capabilities=spec.capabilities,
         priority=spec.priority,
         deadline_ms=spec.deadline_ms,
-        timeout_ms=spec.timeout_ms or default_ms,
+        timeout_ms=state.supervised.timeouts.get(spec.id) or spec.timeout_ms or default_ms,
         steps=steps,
         dependencies=_dependencies(state, task),
         suspect=task.kills > 0 or task.crashes > 0,

@@ -17,6 +17,7 @@ All of this is an index: it can be rebuilt from tasks and agents.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, heapreplace
 
 from visionflow.domain.limits import AGING_MS_PER_POINT, SCORE_LEVELS
@@ -332,6 +333,26 @@ class Matching:
             seat = self._seats.get(agent)
             return seat is not None and wanted <= seat.member.offers
         return any(wanted <= seat.member.offers for seat in self._seats.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether any agent has room."""
+        return any(member.total for member in self._classes) if self._stale else bool(self._free)
+
+    def takers(self, key: GroupKey) -> Iterator[tuple[str, int]]:
+        """The agents with room that could do such a task, and the level of each, in the order in
+        which they would be given one."""
+        wanted = needs(key)
+        able = sorted(
+            (member for member in self._classes if member.total and wanted <= member.offers),
+            key=lambda member: len(member.offers),
+        )
+        for level in range(SCORE_LEVELS - 1, -1, -1):
+            for member in able:
+                if member.counts[level]:
+                    for entry in member.queues[level]:
+                        if self._holds(entry, level):
+                            yield entry[1], level
 
     def room(self, agent: str) -> int | None:
         """The level at which an agent waits; -1 without room, `None` if it takes no part."""

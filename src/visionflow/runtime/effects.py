@@ -67,6 +67,8 @@ class Effects:
         for event in events:
             if type(event) is e.TaskAssigned:
                 sessions.deliver(state, event.task, event.attempt)
+            elif type(event) is s.AttemptRecalling:
+                sessions.recall(state, event.task, event.attempt)
             elif type(event) not in _FREQUENT:
                 self._note(state, event)
         for worker in self._dirty:
@@ -136,6 +138,8 @@ class Effects:
             self._issued[effect] = None
             if isinstance(effect, f.Deliver):
                 self._sessions.deliver(state, effect.task, effect.attempt)
+            elif isinstance(effect, f.Recall):
+                self._sessions.recall(state, effect.task, effect.attempt)
             elif isinstance(effect, f.Host):
                 self._sessions.host(effect, state.agents[effect.agent].spec)
             else:
@@ -153,5 +157,5 @@ class Effects:
                 self._sessions.cancel(effect)
             case f.Debug():
                 self._sessions.debug(effect)
-            case f.Host() | f.Deliver():
+            case f.Host() | f.Deliver() | f.Recall():
                 pass

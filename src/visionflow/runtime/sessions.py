@@ -34,6 +34,7 @@ ToWorker = (
     | m.StepAnswer
     | m.Begin
     | m.Debug
+    | m.RecallAttempt
     | m.FrameAck
     | m.Stop
 )
@@ -100,6 +101,15 @@ class Sessions:
             message = self._parcelled(message)
         self._pack(worker, message)
         self._holder[name] = (worker, attempt)
+
+    def recall(self, state: SwarmState, name: str, attempt: int) -> None:
+        """Pack the question whether an attempt has begun, and its recall if not; after its
+        delivery, where both leave together."""
+        task = state.tasks.get(name)
+        if task is None or task.attempt != attempt or task.agent is None:
+            return
+        why = "it was asked back"
+        self._pack(state.agents[task.agent].worker, m.RecallAttempt(name, attempt, why))
 
     def _parcelled(self, message: m.Dispatch) -> m.Dispatch:
         payloads = [step.value for step in message.steps]

@@ -10,7 +10,9 @@ from visionflow.domain import commands as c
 from visionflow.domain.limits import TIMEOUT_GRACE_MS
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.audit import audit
+from visionflow.engine.balancing import may_steal, steals
 from visionflow.engine.decide.draining import drained
+from visionflow.engine.decide.recycling import replacements_due
 from visionflow.engine.state import SwarmState
 from visionflow.ports.host import Host, Timer
 from visionflow.ports.telemetry import Telemetry
@@ -34,6 +36,8 @@ def is_due(state: SwarmState, now_ms: int) -> bool:
         or (deadline_ms is not None and deadline_ms <= now_ms)
         or bool(state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS))
         or bool(state.draining and drained(state))
+        or replacements_due(state, now_ms)
+        or bool(may_steal(state) and steals(state, now_ms))
     )
 
 

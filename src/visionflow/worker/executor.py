@@ -22,6 +22,7 @@ from visionflow.domain.messages import (
     LogLine,
     Message,
     Progress,
+    RecallAttempt,
     Result,
     Started,
     StepAnswer,
@@ -157,6 +158,23 @@ class Executor:
             return
         self._stop(attempt, FailureKind.KILLED, cancel.reason)
 
+    def recall(self, recall: RecallAttempt) -> None:
+        """Give an attempt back that has not begun, also one that is not here; say of one that has
+        that it began."""
+        task, number = recall.task, recall.attempt
+        attempt = self._attempts.get(task)
+        if attempt is None or attempt.dispatch.attempt < number:
+            if self._finished.get(task, 0) < number:
+                # Should it come now, it runs no more.
+                self._remember(task, number)
+                self.send(Failed(task, number, FailureKind.RECALLED, recall.reason))
+        elif attempt.dispatch.attempt == number:
+            found = self._hosting.find(attempt.dispatch.agent)
+            if found is not None and found[1].withdraw(attempt):
+                self.ended(attempt, Failed(task, number, FailureKind.RECALLED, recall.reason))
+            else:
+                self._announce(attempt)
+
     def step_answered(self, answer: StepAnswer) -> None:
         """A step is in the log, or its attempt is stale."""
         attempt = self._attempts.get(answer.task)
@@ -240,9 +258,7 @@ class Executor:
             del self._attempts[dispatch.task]
         self._running.pop(attempt, None)
         if not attempt.silent:
-            self._finished[dispatch.task] = dispatch.attempt
-            if len(self._finished) > FINISHED_MAX:
-                self._forget_finished()
+            self._remember(dispatch.task, dispatch.attempt)
             self.send(message)
         if self._hosting.outdated:
             self._hosting.renew(dispatch.agent)
@@ -355,9 +371,12 @@ class Executor:
         if self.given_up == GIVEN_UP_MAX and self._on_worn_out is not None:
             self._on_worn_out()
 
-    def _forget_finished(self) -> None:
-        for task in list(self._finished)[: FINISHED_MAX // 2]:
-            del self._finished[task]
+    def _remember(self, task: str, attempt: int) -> None:
+        """This attempt is over here, whenever its Dispatch is repeated."""
+        self._finished[task] = attempt
+        if len(self._finished) > FINISHED_MAX:
+            for name in list(self._finished)[: FINISHED_MAX // 2]:
+                del self._finished[name]
 
     def _signal(self, message: Message) -> None:
         if self._reporter is not None:

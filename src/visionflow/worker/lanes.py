@@ -31,6 +31,10 @@ class Lane(Protocol):
         """It does not end: go on without it. Harmless when it has ended."""
         ...
 
+    def withdraw(self, attempt: RunningAttempt) -> bool:
+        """Take it out again if it has not begun, and will not; whether that is so."""
+        ...
+
 
 class Desk(Protocol):
     """What a lane needs of the executor."""
@@ -61,6 +65,15 @@ def lane_for(agent: BaseAgent, tasks_max: int, desk: Desk) -> Lane:
     return ThreadLane(agent, tasks_max, desk) if agent.blocking else LoopLane(agent, desk)
 
 
+def taken_out(attempt: RunningAttempt, waiting: deque[RunningAttempt]) -> bool:
+    """Take an attempt out of a line, in one step as threads see it; whether it stood there."""
+    try:
+        waiting.remove(attempt)
+    except ValueError:
+        return False
+    return True
+
+
 def _result(attempt: RunningAttempt, payload: Payload, began: float, now: float) -> Result:
     dispatch = attempt.dispatch
     return Result(dispatch.task, dispatch.attempt, payload, int((now - began) * 1e6))
@@ -85,6 +98,10 @@ class CoroutineLane:
         """See `Lane`."""
         if self._running.pop(attempt, 0) is None:
             self._start_next()
+
+    def withdraw(self, attempt: RunningAttempt) -> bool:
+        """See `Lane`."""
+        return taken_out(attempt, self._waiting)
 
     def _start_next(self) -> None:
         while self._waiting and len(self._running) < self._tasks_max:
@@ -149,6 +166,10 @@ class LoopLane:
 
     def give_up(self, attempt: RunningAttempt) -> None:
         """See `Lane`. There is nothing to go on without."""
+
+    def withdraw(self, attempt: RunningAttempt) -> bool:
+        """See `Lane`."""
+        return taken_out(attempt, self._waiting)
 
     def _turn(self) -> None:
         clock = self._desk.loop.time
@@ -231,6 +252,10 @@ class ThreadLane:
                 server.given_up = True
                 del self._servers[server]
         self._serve()
+
+    def withdraw(self, attempt: RunningAttempt) -> bool:
+        """See `Lane`. A thread that takes from the same line gets it, or this does."""
+        return taken_out(attempt, self.waiting)
 
     def left(self, server: "_Server") -> None:
         """A thread found nothing more to do."""

@@ -7,11 +7,12 @@ too, so that the audit has it; but nothing was done, so the same command is deci
 
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
+from visionflow.domain import outside_commands as oc
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import Refused
 from visionflow.domain.events import AnyEvent
-from visionflow.engine.decide import adopting, debugging, fleet, tasks, updating, votes
+from visionflow.engine.decide import adopting, balancing, debugging, fleet, outside, tasks, updating, votes
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
 from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import Answer, Denial, SwarmState
@@ -20,8 +21,10 @@ __all__ = ["ACCEPTED", "handle", "next_assignment", "next_event"]
 ACCEPTED = Answer()
 _REGISTERED = (
     adopting.__name__,
+    balancing.__name__,
     debugging.__name__,
     fleet.__name__,
+    outside.__name__,
     tasks.__name__,
     updating.__name__,
     votes.__name__,
@@ -43,7 +46,10 @@ def handle(state: SwarmState, command: AnyCommand) -> tuple[list[AnyEvent], Answ
         told = str(refusal)
         recorded = e.CommandRefused(code=refusal.reason, message=told, asked=command.command)
         return [recorded], Denial(command.now_ms, None, refusal.reason, told, refusal.hint)
-    return events, ACCEPTED if command.command is None else _subject(command)
+    if command.command is None:
+        asks = outside.RULINGS.get(type(command))
+        return events, ACCEPTED if asks is None else asks(state, command)
+    return events, _subject(command)
 
 
 def _subject(command: AnyCommand) -> Answer:
@@ -54,6 +60,8 @@ def _subject(command: AnyCommand) -> Answer:
             return Answer(command.now_ms, command.task)
         case c.TerminateAgent() | c.UpdateAgent() | sc.EnableDebug():
             return Answer(command.now_ms, command.agent)
+        case oc.ResolveEffect():
+            return Answer(command.now_ms, command.key)
         case c.CastBallot() | c.CloseVote():
             return Answer(command.now_ms, command.vote)
         case _:
@@ -62,6 +70,10 @@ def _subject(command: AnyCommand) -> Answer:
 
 def next_event(state: SwarmState) -> AnyEvent | None:
     """What follows from the state alone, if anything more does. Fold it before asking again."""
+    if state.outside.orphans or (state.closed is not None and state.outside.tasks):
+        doubted = outside.next_doubt(state)
+        if doubted is not None:
+            return doubted
     if state.moving:
         moved = updating.next_move(state)
         if moved is not None:

@@ -8,6 +8,7 @@ from visionflow.domain.limits import (
 )
 from visionflow.domain.tasks import WENT_AWAY, Backoff, FailureKind, RetryPolicy
 from visionflow.engine.decide.closing import Closing
+from visionflow.engine.decide.recovering import longer_ms, timeout_recovery
 from visionflow.engine.state import TaskState
 
 
@@ -36,26 +37,44 @@ def end_attempt(
     reason: str,
     entropy: int,
     asked_ms: int = 0,
+    *,
+    excused: bool = False,
 ) -> None:
     """The open attempt of a task has ended without a result: try again, or end the task.
 
-    `asked_ms`: of one that was throttled, how long to wait.
+    `asked_ms`: of one that was throttled, how long to wait. `excused`: it counts against nothing,
+    and is tried again at once.
     """
-    name, attempt = task.spec.id, task.attempt
+    name, attempt, more_ms = task.spec.id, task.attempt, None
+    late = kind is FailureKind.TIMEOUT and not excused
 
     def record(retry_at_ms: int | None) -> None:
+        again = late and retry_at_ms is not None
         closing.release(
             e.AttemptFailed(
-                task=name, attempt=attempt, kind=kind, reason=reason, retry_at_ms=retry_at_ms
+                task=name,
+                attempt=attempt,
+                kind=kind,
+                reason=reason,
+                retry_at_ms=retry_at_ms,
+                timeout_ms=more_ms if again else None,
+                excused=excused,
             )
         )
+        if again:
+            closing.events.append(timeout_recovery(closing.state, task, more_ms))
 
     cancelling = closing.cancelling(task)
     if cancelling is not None:
         record(None)
         closing.stopped(name, cancelling)
         return
-    verdict, retry_at_ms = _verdict(task, now_ms, kind, entropy, asked_ms)
+    if excused:
+        verdict, retry_at_ms = None, now_ms
+    else:
+        verdict, retry_at_ms = _verdict(task, now_ms, kind, entropy, asked_ms)
+    if late:
+        more_ms = longer_ms(closing.state, task)
     deadline_ms = task.spec.deadline_ms
     if retry_at_ms is not None and deadline_ms is not None and retry_at_ms >= deadline_ms:
         record(None)
@@ -79,6 +98,8 @@ def _verdict(
     policy = task.spec.retry
     if kind is FailureKind.THROTTLED:
         return None, now_ms + throttle_ms(asked_ms, entropy)
+    if kind is FailureKind.RECALLED:
+        return None, now_ms
     if kind is FailureKind.CRASH:
         if task.crashes + 1 >= CRASHES_PER_TASK_MAX:
             return f"its worker crashed {CRASHES_PER_TASK_MAX} times under it", None

@@ -26,8 +26,11 @@ from visionflow.domain.tasks import (
 )
 from visionflow.engine.decide.adopting import is_awaited
 from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.balancing import steal
 from visionflow.engine.decide.closing import RUNNING, Closing
 from visionflow.engine.decide.draining import end_drained
+from visionflow.engine.decide.exhausting import end_exhausted
+from visionflow.engine.decide.recycling import replace_due
 from visionflow.engine.decide.table import decides
 from visionflow.engine.state import SwarmState, TaskState
 
@@ -292,10 +295,18 @@ def _(state: SwarmState, command: c.ReportFailure) -> Events:
     if late is not None:
         return late
     task, kind, reason = state.tasks[command.task], command.kind, command.reason
+    if kind is FailureKind.IN_DOUBT:
+        return outside.park(state, task, command)
     throttled = state.throttles.get(command.task, 0)
     if kind is FailureKind.THROTTLED and throttled >= THROTTLES_PER_TASK_MAX:
         kind = FailureKind.ERROR
         reason = f"it was asked to wait {throttled} times without a step in between: {reason}"
+    if kind is FailureKind.RECALLED and command.task not in state.supervised.recalling:
+        kind, reason = FailureKind.KILLED, f"its worker gave it back unasked: {reason}"
+    if kind is FailureKind.RESOURCES:
+        closing = Closing(state)
+        end_exhausted(state, closing, task, command)
+        return closing.events
     return _attempt_failed(state, task, command, kind, reason, command.entropy, command.wait_ms)
 
 
@@ -397,6 +408,7 @@ def _(state: SwarmState, command: c.Tick) -> Events:
     if command.gap_ms:
         closing.events.append(e.TimeSkipped(gap_ms=command.gap_ms))
     closing.events.extend(end_drained(state))
+    closing.events.extend(replace_due(state, now_ms))
     for at_ms, name in state.deadlines.due(now_ms):
         task = state.tasks.get(name)
         if task is None or closing.has_ended(name) or task.spec.deadline_ms != at_ms:
@@ -419,4 +431,5 @@ def _(state: SwarmState, command: c.Tick) -> Events:
             task = state.tasks.get(name)
             if task is not None and task.retry_at_ms == at_ms and not closing.has_ended(name):
                 closing.events.append(e.TaskQueued(task=name))
+        steal(state, now_ms, closing)
     return closing.events

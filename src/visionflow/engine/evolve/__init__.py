@@ -5,15 +5,17 @@ time and rounds nothing. It owns the state and changes it in place.
 """
 
 from visionflow.domain.events import AnyEvent, Record
-from visionflow.engine.evolve import adopting, debugging, fleet, tasks, votes
+from visionflow.engine.evolve import adopting, balancing, debugging, fleet, outside, tasks, votes
 from visionflow.engine.evolve.table import TABLE
 from visionflow.engine.state import SwarmState
 
 __all__ = ["evolve", "fold", "open_record"]
 _REGISTERED = (
     adopting.__name__,
+    balancing.__name__,
     debugging.__name__,
     fleet.__name__,
+    outside.__name__,
     tasks.__name__,
     votes.__name__,
 )

@@ -36,6 +36,9 @@ def _enqueue(state: SwarmState, task: TaskState) -> None:
 
 
 def _limit_ms(state: SwarmState, task: TaskState) -> int:
+    grown = state.supervised.timeouts
+    if grown and task.spec.id in grown:
+        return grown[task.spec.id]
     own = task.spec.timeout_ms
     if own is not None or state.spec is None:
         return own or 0
@@ -157,6 +160,8 @@ def _(state: SwarmState, event: e.TaskAssigned) -> None:
 @folds(e.TaskStarted)
 def _(state: SwarmState, event: e.TaskStarted) -> None:
     task = _move(state, event.task, e.TaskStarted)
+    if state.supervised.recalling:
+        state.supervised.recalling.pop(event.task, None)
     state.clocks.start(event.task, _limit_ms(state, task), state.now_ms)
 
 
@@ -174,6 +179,8 @@ def _(state: SwarmState, event: e.StepFinished) -> None:
 def _release(state: SwarmState, task: TaskState) -> AgentState | None:
     """The open attempt of a task has ended; its agent has room again."""
     state.clocks.stop(task.spec.id, _limit_ms(state, task))
+    if state.supervised.recalling:
+        state.supervised.recalling.pop(task.spec.id, None)
     agent = None if task.agent is None else state.agents.get(task.agent)
     task.agent = None
     if agent is None:
@@ -190,6 +197,7 @@ def _end(state: SwarmState, task: TaskState) -> None:
     state.live -= 1
     task.steps = task.cancelling = task.retry_at_ms = None
     state.throttles.pop(name, None)
+    state.supervised.timeouts.pop(name, None)
     if task.dependents is not None:
         for dependent in task.dependents:
             waiting = state.tasks.get(dependent)
@@ -265,11 +273,14 @@ def _(state: SwarmState, event: e.AttemptFailed) -> None:
     task = _move(state, event.task, e.AttemptFailed)
     task.reason = event.reason
     agent = _release(state, task)
+    if event.timeout_ms is not None:
+        state.supervised.timeouts[event.task] = event.timeout_ms
     if event.kind is FailureKind.THROTTLED:
         state.throttles[event.task] = state.throttles.get(event.task, 0) + 1
-    else:
+    elif event.kind is not FailureKind.RECALLED:
         state.counters.attempts_failed += 1
-        _count(task, agent, event.kind)
+        if not event.excused:
+            _count(task, agent, event.kind)
     if event.retry_at_ms is not None:
         task.retry_at_ms = event.retry_at_ms
         state.retries.set(event.retry_at_ms, event.task)
