@@ -6,6 +6,7 @@ with a `command` id that was seen before gets its first answer again.
 
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.command import Command
+from visionflow.domain.outside_commands import OutsideCommand
 from visionflow.domain.supervision_commands import SupervisionCommand
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, Phase, TaskSpec
@@ -238,6 +239,10 @@ class ReportFailure(Command, frozen=True, tag="report_failure"):
 
 class ExpireLease(Command, frozen=True, tag="expire_lease"):
     """Nobody has vouched for an attempt for its lease time."""
+    machine_bytes: int | None = None
+    """Memory that the machine has, where that is known."""
+    effect: str = ""
+    """Of one that ended because an outside effect is in doubt: its key."""
 
     task: str
     attempt: int
@@ -284,3 +289,4 @@ AnyCommand = (
     | Tick
     | SupervisionCommand
 )
+    | OutsideCommand

@@ -10,6 +10,7 @@ import msgspec
 
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.event import Event
+from visionflow.domain.outside_events import OutsideEvent
 from visionflow.domain.supervision_events import SupervisionEvent
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
@@ -437,6 +438,7 @@ AnyEvent = (
     | VoteDecided
     | CommandRefused
     | SupervisionEvent
+    | OutsideEvent
 )
 
 

@@ -25,6 +25,13 @@ WORD_CHARS_MAX = 1_000
 CAPABILITIES_MAX = 256
 """Of one agent, or asked for by one task."""
 STEPS_PER_TASK_MAX = 10_000
+EFFECTS_PER_TASK_MAX = 10_000
+EFFECTS_KEPT_MAX = 4_096
+"""Outside effects of tasks that have ended, and whose outcome is known, that are remembered."""
+EFFECT_DOUBTS_MAX = 10_000
+"""So many may be in doubt until nothing more is begun in their swarm."""
+EFFECT_INLINE_BYTES_MAX = 4_096
+"""The result of an outside effect above this travels by blob: many are remembered."""
 VOTES_OPEN_MAX = 1_000
 ELECTORATE_MAX = 10_000
 """Members of one vote."""
@@ -37,6 +44,8 @@ RESPONSE_MS_FULL_SCALE = 300_000
 PREFETCH_MAX = 64
 PREFETCH_WINDOW_US = 20_000
 """An agent is given about this much work ahead, when its tasks are shorter than that."""
+BATCH_MAX = 5
+"""Tasks that an agent takes at once where it takes several of their type."""
 CRASHES_PER_TASK_MAX = 3
 """Crashes of a worker under one task, without a finished step in between, until it is poison."""
 KILLS_PER_TASK_MAX = 16

@@ -133,6 +133,8 @@ class FailureKind(StrEnum):
     """It was given back before it began, so that another agent takes it; no failure."""
     THROTTLED = "throttled"
     """Somebody outside asks for patience: tried again when they said, and no failure."""
+    IN_DOUBT = "in_doubt"
+    """Whether an outside effect of it happened is for a person to say; no failure."""
 
 
 WENT_AWAY = (

@@ -15,6 +15,7 @@ from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec, TaskStatus
 from visionflow.domain.votes import Choice, Decision, VoteSpec
 from visionflow.engine.matching import Matching
+from visionflow.engine.outside import Outside
 from visionflow.engine.supervised import Supervised
 from visionflow.engine.timing import Alarm
 
@@ -247,6 +248,7 @@ class SwarmState:
         self.revived: dict[TaskStatus, int] = {}
         """How many ended tasks were queued again, by what they had ended as."""
         self.supervised = Supervised()
+        self.outside = Outside()
         self.matching = Matching()
         self.retries = Alarm()
         self.deadlines = Alarm()
@@ -281,4 +283,6 @@ class SwarmState:
             facts = (*facts, ("draining", *self.draining))
         if self.supervised != Supervised():
             facts = (*facts, ("supervised", self.supervised))
+        if self.outside != Outside():
+            facts = (*facts, ("outside", self.outside))
         return sha256(msgspec.msgpack.encode(facts)).hexdigest()

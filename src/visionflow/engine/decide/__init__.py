@@ -12,7 +12,16 @@ from visionflow.domain import supervision_commands as sc
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import Refused
 from visionflow.domain.events import AnyEvent
-from visionflow.engine.decide import adopting, balancing, debugging, fleet, outside, tasks, updating, votes
+from visionflow.engine.decide import (
+    adopting,
+    balancing,
+    debugging,
+    fleet,
+    outside,
+    tasks,
+    updating,
+    votes,
+)
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
 from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import Answer, Denial, SwarmState

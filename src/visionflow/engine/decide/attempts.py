@@ -98,7 +98,7 @@ def _verdict(
     policy = task.spec.retry
     if kind is FailureKind.THROTTLED:
         return None, now_ms + throttle_ms(asked_ms, entropy)
-    if kind is FailureKind.RECALLED:
+    if kind in (FailureKind.RECALLED, FailureKind.IN_DOUBT):
         return None, now_ms
     if kind is FailureKind.CRASH:
         if task.crashes + 1 >= CRASHES_PER_TASK_MAX:

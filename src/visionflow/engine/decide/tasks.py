@@ -30,6 +30,7 @@ from visionflow.engine.decide.balancing import steal
 from visionflow.engine.decide.closing import RUNNING, Closing
 from visionflow.engine.decide.draining import end_drained
 from visionflow.engine.decide.exhausting import end_exhausted
+from visionflow.engine.decide.outside import park
 from visionflow.engine.decide.recycling import replace_due
 from visionflow.engine.decide.table import decides
 from visionflow.engine.state import SwarmState, TaskState

@@ -5,6 +5,7 @@ from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import FINISHED_IDS_MAX, TERMINAL_TASKS_MAX
 from visionflow.domain.tasks import TERMINAL, WENT_AWAY, FailureKind, TaskStatus
+from visionflow.engine.evolve.outside import task_ended
 from visionflow.engine.evolve.table import ABLE, answer, folds, refresh
 from visionflow.engine.lifecycles import next_agent_status, next_task_status
 from visionflow.engine.matching import order_of
@@ -219,6 +220,8 @@ def _end(state: SwarmState, task: TaskState) -> None:
         _release_parts(state, task.plan)
     if state.deadlines:
         state.deadlines.trim(lambda _, other: _alive(state, other))
+    if state.outside.tasks:
+        task_ended(state, name)
     if len(state.ended) > 2 * TERMINAL_TASKS_MAX:
         _forget(state)
 
@@ -277,7 +280,7 @@ def _(state: SwarmState, event: e.AttemptFailed) -> None:
         state.supervised.timeouts[event.task] = event.timeout_ms
     if event.kind is FailureKind.THROTTLED:
         state.throttles[event.task] = state.throttles.get(event.task, 0) + 1
-    elif event.kind is not FailureKind.RECALLED:
+    elif event.kind not in (FailureKind.RECALLED, FailureKind.IN_DOUBT):
         state.counters.attempts_failed += 1
         if not event.excused:
             _count(task, agent, event.kind)
