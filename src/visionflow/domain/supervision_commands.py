@@ -37,6 +37,14 @@ class ReportStall(Command, frozen=True, tag="report_stall"):
     evidence: str
 
 
+class ReportProgress(Command, frozen=True, tag="report_progress"):
+    """An attempt that seemed to make no progress made some."""
+
+    task: str
+    attempt: int
+    evidence: str
+
+
 class RestartAgent(Command, frozen=True, tag="restart_agent"):
     """Build an agent anew under its id, in a fresh process where it has one of its own.
 
@@ -161,6 +169,7 @@ SupervisionCommand = (
     | ReportTrust
     | ReportWorkerAdopted
     | ReportStall
+    | ReportProgress
     | RestartAgent
     | RecycleWorker
     | ReportOutcome

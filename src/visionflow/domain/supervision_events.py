@@ -55,6 +55,14 @@ class AttemptStalled(Event, frozen=True, tag="attempt_stalled"):
     evidence: str
 
 
+class AttemptProgressed(Event, frozen=True, tag="attempt_progressed"):
+    """One that seemed to make no progress made some."""
+
+    task: str
+    attempt: int
+    evidence: str
+
+
 class RecoveryChosen(Event, frozen=True, tag="recovery_chosen"):
     """What is done about a failure, by which strategy."""
 
@@ -220,6 +228,7 @@ SupervisionEvent = (
     | WorkerRecycling
     | WorkerRestarting
     | AttemptStalled
+    | AttemptProgressed
     | RecoveryChosen
     | CeilingRaised
     | SwarmDegraded

@@ -46,6 +46,7 @@ TASK: dict[T, dict[type[Event], T]] = {
         e.AttemptFailed: T.PENDING,
         e.TaskCancelling: T.RUNNING,
         s.AttemptStalled: T.RUNNING,
+        s.AttemptProgressed: T.RUNNING,
     },
     T.BLOCKED: {
         e.TaskQueued: T.QUEUED,

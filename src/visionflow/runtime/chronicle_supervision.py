@@ -97,6 +97,13 @@ def _(event: s.AttemptStalled, known: Known) -> Told:
     return Told(known.holders.get(event.task), "attempt_stalled", told)
 
 
+@tells("info", "task", s.AttemptProgressed)
+def _(event: s.AttemptProgressed, known: Known) -> Told:
+    why = known.reason(event.task, event.evidence)
+    told = f"{known.task(event.task)}, attempt {event.attempt} makes progress again: {why}"
+    return Told(known.holders.get(event.task), "attempt_progressed", told)
+
+
 @tells("info", "task", s.AttemptRecalling)
 def _(event: s.AttemptRecalling, known: Known) -> Told:
     why = known.reason(event.task, event.reason)

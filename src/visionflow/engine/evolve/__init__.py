@@ -5,7 +5,16 @@ time and rounds nothing. It owns the state and changes it in place.
 """
 
 from visionflow.domain.events import AnyEvent, Record
-from visionflow.engine.evolve import adopting, balancing, debugging, fleet, outside, tasks, votes
+from visionflow.engine.evolve import (
+    adopting,
+    balancing,
+    debugging,
+    detecting,
+    fleet,
+    outside,
+    tasks,
+    votes,
+)
 from visionflow.engine.evolve.table import TABLE
 from visionflow.engine.state import SwarmState
 
@@ -14,6 +23,7 @@ _REGISTERED = (
     adopting.__name__,
     balancing.__name__,
     debugging.__name__,
+    detecting.__name__,
     fleet.__name__,
     outside.__name__,
     tasks.__name__,

@@ -173,6 +173,8 @@ def _(state: SwarmState, event: e.StepFinished) -> None:
     if task.steps is None:
         task.steps = {}
     task.steps[event.key] = StepState(event.name, event.value, event.tree)
+    if state.supervised.stalled:
+        state.supervised.stalled.pop(event.task, None)
     state.throttles.pop(event.task, None)
     task.crashes = task.kills = 0
 
@@ -180,6 +182,8 @@ def _(state: SwarmState, event: e.StepFinished) -> None:
 def _release(state: SwarmState, task: TaskState) -> AgentState | None:
     """The open attempt of a task has ended; its agent has room again."""
     state.clocks.stop(task.spec.id, _limit_ms(state, task))
+    if state.supervised.stalled:
+        state.supervised.stalled.pop(task.spec.id, None)
     if state.supervised.recalling:
         state.supervised.recalling.pop(task.spec.id, None)
     agent = None if task.agent is None else state.agents.get(task.agent)
