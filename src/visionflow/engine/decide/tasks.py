@@ -297,7 +297,7 @@ def _(state: SwarmState, command: c.ReportFailure) -> Events:
         return late
     task, kind, reason = state.tasks[command.task], command.kind, command.reason
     if kind is FailureKind.IN_DOUBT:
-        return outside.park(state, task, command)
+        return park(state, task, command)
     throttled = state.throttles.get(command.task, 0)
     if kind is FailureKind.THROTTLED and throttled >= THROTTLES_PER_TASK_MAX:
         kind = FailureKind.ERROR
