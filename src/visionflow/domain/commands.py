@@ -165,6 +165,10 @@ class ReportWorkerLost(Command, frozen=True, tag="report_worker_lost"):
     kind: FailureKind
     reason: str
     probes: tuple[tuple[str, bool], ...] = ()
+    machine_bytes: int | None = None
+    """Memory that the machine has, where that is known."""
+    last_words: str = ""
+    """The end of what the process wrote to its standard error."""
 
 
 class ReportWorkerStopped(Command, frozen=True, tag="report_worker_stopped"):
@@ -235,14 +239,14 @@ class ReportFailure(Command, frozen=True, tag="report_failure"):
     """The source of the retry's jitter."""
     wait_ms: int = 0
     """Of one that was throttled: how long to wait."""
-
-
-class ExpireLease(Command, frozen=True, tag="expire_lease"):
-    """Nobody has vouched for an attempt for its lease time."""
     machine_bytes: int | None = None
     """Memory that the machine has, where that is known."""
     effect: str = ""
     """Of one that ended because an outside effect is in doubt: its key."""
+
+
+class ExpireLease(Command, frozen=True, tag="expire_lease"):
+    """Nobody has vouched for an attempt for its lease time."""
 
     task: str
     attempt: int
@@ -288,5 +292,5 @@ AnyCommand = (
     | ExpireLease
     | Tick
     | SupervisionCommand
-)
     | OutsideCommand
+)

@@ -87,8 +87,7 @@ class WorkerLost(Event, frozen=True, tag="worker_lost"):
     probes: tuple[tuple[str, bool], ...] = ()
     """Of one that was given up: each probe by name, and whether it was answered."""
     judged: FailureKind | None = None
-    """What it counts as for the restart intensity, where that is not `kind`, or `killed` for one
-    that was busy."""
+    """What it counts as for restart intensities, where that is another kind."""
 
 
 class WorkerStopped(Event, frozen=True, tag="worker_stopped"):

@@ -76,6 +76,7 @@ AGENT: dict[A, dict[type[Event] | str, A]] = {
         e.AgentUpdated: A.INITIALISING,
         e.AgentReady: A.READY,
         e.AgentErrored: A.ERROR,
+        e.AgentRecovering: A.RECOVERING,
         e.AgentTerminating: A.TERMINATING,
     },
     A.READY: {
@@ -84,6 +85,7 @@ AGENT: dict[A, dict[type[Event] | str, A]] = {
         e.AgentRebuilt: A.READY,
         e.AgentMoved: A.RECOVERING,
         e.AgentErrored: A.ERROR,
+        e.AgentRecovering: A.RECOVERING,
         e.AgentTerminating: A.TERMINATING,
     },
     A.PROCESSING: {
@@ -93,6 +95,7 @@ AGENT: dict[A, dict[type[Event] | str, A]] = {
         e.AgentRebuilt: A.PROCESSING,
         e.AgentDraining: A.PROCESSING,
         e.AgentErrored: A.ERROR,
+        e.AgentRecovering: A.RECOVERING,
         e.AgentTerminating: A.TERMINATING,
     },
     A.ERROR: {

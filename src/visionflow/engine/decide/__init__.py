@@ -24,6 +24,7 @@ from visionflow.engine.decide import (
     tasks,
     updating,
     votes,
+    workers,
 )
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
 from visionflow.engine.scoring import score_bp
@@ -43,6 +44,7 @@ _REGISTERED = (
     tasks.__name__,
     updating.__name__,
     votes.__name__,
+    workers.__name__,
 )
 
 
@@ -73,7 +75,7 @@ def _subject(command: AnyCommand) -> Answer:
             return Answer(command.now_ms, command.spec.id)
         case c.CancelTask() | c.RetryTask() | c.BlockTask() | c.UnblockTask():
             return Answer(command.now_ms, command.task)
-        case c.TerminateAgent() | c.UpdateAgent() | sc.EnableDebug():
+        case c.TerminateAgent() | c.UpdateAgent() | sc.EnableDebug() | sc.RestartAgent():
             return Answer(command.now_ms, command.agent)
         case oc.ResolveEffect():
             return Answer(command.now_ms, command.key)
@@ -89,6 +91,10 @@ def next_event(state: SwarmState) -> AnyEvent | None:
         doubted = outside.next_doubt(state)
         if doubted is not None:
             return doubted
+    if state.supervised.degraded is not None:
+        whole = supervising.restored(state)
+        if whole is not None:
+            return whole
     if state.moving:
         moved = updating.next_move(state)
         if moved is not None:

@@ -19,7 +19,7 @@ class Closing:
 
     def __init__(self, state: SwarmState) -> None:
         self.events: list[AnyEvent] = []
-        self._state = state
+        self.state = state
         self._ended: dict[str, bool] = {}
         self._queued: dict[str, None] = {}
         self._released: dict[str, None] = {}
@@ -30,23 +30,23 @@ class Closing:
         """Whether the task has ended, before this decision or in it."""
         if name in self._ended:
             return True
-        task = self._state.tasks.get(name)
+        task = self.state.tasks.get(name)
         return task is None or task.status in TERMINAL
 
     def complete(self, event: e.TaskCompleted) -> None:
         """A task completes."""
         self.events.append(event)
-        self._follow(self._state.tasks[event.task], True)
+        self._follow(self.state.tasks[event.task], True)
 
     def fail(self, name: str, reason: str, kind: FailureKind | None = None) -> None:
         """A task ends as failed."""
         self.events.append(e.TaskFailed(task=name, reason=reason, kind=kind))
-        self._follow(self._state.tasks[name], False)
+        self._follow(self.state.tasks[name], False)
 
     def dead_letter(self, name: str, reason: str, kind: FailureKind) -> None:
         """A task ends in the dead letter."""
         self.events.append(e.TaskDeadLettered(task=name, reason=reason, kind=kind))
-        self._follow(self._state.tasks[name], False)
+        self._follow(self.state.tasks[name], False)
 
     def release(self, event: e.AttemptFailed) -> None:
         """The open attempt of a task ended in this decision."""
@@ -63,7 +63,7 @@ class Closing:
 
     def cancel(self, name: str, reason: str, command: str | None = None) -> None:
         """A task is cancelled: at once, or by telling its open attempt to stop."""
-        task = self._state.tasks[name]
+        task = self.state.tasks[name]
         if task.status in RUNNING and name not in self._released:
             if self.cancelling(task) is None:
                 self._cancelling[name] = reason
@@ -77,7 +77,7 @@ class Closing:
     def stopped(self, name: str, reason: str) -> None:
         """The open attempt of a task that was being cancelled has ended."""
         self.events.append(e.TaskCancelled(task=name, reason=reason))
-        self._follow(self._state.tasks[name], False)
+        self._follow(self.state.tasks[name], False)
 
     def unblock(self, root: TaskState, plan: PlanState, command: str | None) -> None:
         """A plan that was blocked goes on: what may run of its parts is queued."""
@@ -99,7 +99,7 @@ class Closing:
                 self._depend(dependent, name, ok)
 
     def _depend(self, name: str, on: str, ok: bool) -> None:
-        task = self._state.tasks.get(name)
+        task = self.state.tasks.get(name)
         if task is None or self.has_ended(name) or task.status is not TaskStatus.PENDING:
             return
         if not ok:
@@ -119,7 +119,7 @@ class Closing:
 
     def _is_open(self, task: TaskState) -> bool:
         """Whether the phase of a part is under way; always so for a task without a plan."""
-        root = None if task.spec.parent is None else self._state.tasks.get(task.spec.parent)
+        root = None if task.spec.parent is None else self.state.tasks.get(task.spec.parent)
         if root is None or root.plan is None:
             return True
         phase = self._current(root.spec.id, root.plan)
@@ -131,7 +131,7 @@ class Closing:
         return root.status is TaskStatus.BLOCKED and root.spec.id != self._unblocked
 
     def _settle(self, root_name: str, part: TaskState) -> None:
-        root = self._state.tasks.get(root_name)
+        root = self.state.tasks.get(root_name)
         if root is None or root.plan is None or self.has_ended(root_name):
             return
         plan = root.plan
@@ -166,7 +166,7 @@ class Closing:
 
     def _own(self, root: str, phase: PhaseState) -> list[str]:
         """Tasks of a phase that end in this decision."""
-        tasks = self._state.tasks
+        tasks = self.state.tasks
         return [
             name
             for name in self._ended
@@ -176,7 +176,7 @@ class Closing:
     def _open(self, phase: PhaseState) -> None:
         """Queue what may run of this phase and does not yet."""
         for name in self._in_turn(phase) if phase.turns else phase.tasks:
-            self._queue(self._state.tasks[name])
+            self._queue(self.state.tasks[name])
 
     def _failed(self, root: str, phase: PhaseState) -> list[str]:
         return [*phase.failed, *(n for n in self._own(root, phase) if not self._ended[n])]

@@ -7,18 +7,16 @@ from visionflow.domain.errors import LimitReached, Refused, UnknownAgent
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import (
     CAPABILITIES_MAX,
-    RESTART_BACKOFF_MS,
-    RESTART_PERIOD_MS,
-    RESTARTS_MAX,
     WORD_CHARS_MAX,
 )
-from visionflow.domain.tasks import FailureKind, TaskStatus
+from visionflow.domain.tasks import FailureKind
 from visionflow.engine.decide.adopting import recovered
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
 from visionflow.engine.decide.table import decides
-from visionflow.engine.state import SwarmState, WorkerState
+from visionflow.engine.decide.workers import is_current, lose_to_recovery
+from visionflow.engine.state import SwarmState
 
 Events = list[AnyEvent]
 ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
@@ -49,7 +47,7 @@ def _(state: SwarmState, command: c.Recover) -> Events:
     closing.events.append(taken_up)
     for worker in state.workers.values():
         if worker.status in LIVE and worker.id not in taken_up.kept:
-            _lose(state, closing, worker, FailureKind.KILLED, "its orchestrator ended", command)
+            lose_to_recovery(state, closing, worker, command.now_ms)
     return closing.events
 
 
@@ -138,7 +136,7 @@ def _end_agent(
 @decides(c.ReportAgentUp)
 def _(state: SwarmState, command: c.ReportAgentUp) -> Events:
     name, agent = command.agent, state.agents.get(command.agent)
-    if agent is None or not _current(state, command.worker, command.incarnation):
+    if agent is None or not is_current(state, command.worker, command.incarnation):
         return []
     # What came from the worker before, or of a version before, says nothing of it now.
     if agent.worker != command.worker or command.revision != state.revisions.get(name, 0):
@@ -153,7 +151,7 @@ def _(state: SwarmState, command: c.ReportAgentUp) -> Events:
 @decides(c.ReportAgentDown)
 def _(state: SwarmState, command: c.ReportAgentDown) -> Events:
     name, agent = command.agent, state.agents.get(command.agent)
-    if not _current(state, command.worker, command.incarnation):
+    if not is_current(state, command.worker, command.incarnation):
         return []
     if state.departing.get(name) == command.worker:
         if not command.ended:
@@ -188,147 +186,3 @@ def _(state: SwarmState, command: c.ReportAgentDown) -> Events:
             0,
         )
     return closing.events
-
-
-# Workers -------------------------------------------------------------------------------------
-
-
-def _current(state: SwarmState, worker: str, incarnation: int) -> bool:
-    found = state.workers.get(worker)
-    return found is not None and found.incarnation == incarnation and found.status in LIVE
-
-
-@decides(c.ReportWorkerStarted)
-def _(state: SwarmState, command: c.ReportWorkerStarted) -> Events:
-    worker = state.workers.get(command.worker)
-    if worker is None or worker.status in LIVE or command.incarnation <= worker.incarnation:
-        return []
-    events: Events = [
-        e.WorkerStarted(
-            worker=command.worker,
-            incarnation=command.incarnation,
-            pid=command.pid,
-            started=command.started,
-            secret_hash=command.secret_hash,
-        )
-    ]
-    for name in worker.agents:
-        if state.agents[name].status is AgentStatus.CREATED:
-            events.append(e.AgentInitialising(agent=name))
-    return events
-
-
-@decides(c.ReportWorkerJoined)
-def _(state: SwarmState, command: c.ReportWorkerJoined) -> Events:
-    worker = state.workers.get(command.worker)
-    if worker is None or worker.incarnation != command.incarnation:
-        return []
-    if worker.status is not WorkerStatus.STARTING or worker.id in state.supervised.awaited:
-        return []
-    return [e.WorkerJoined(worker=command.worker, incarnation=command.incarnation)]
-
-
-@decides(c.ReportWorkerLost)
-def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
-    worker = state.workers.get(command.worker)
-    if worker is None or worker.status is WorkerStatus.FAILED:
-        return []
-    never_started = worker.status is WorkerStatus.WANTED
-    if command.incarnation != worker.incarnation + never_started:
-        return []
-    closing = Closing(state)
-    _lose(state, closing, worker, command.kind, command.reason, command)
-    return closing.events
-
-
-@decides(c.ReportWorkerStopped)
-def _(state: SwarmState, command: c.ReportWorkerStopped) -> Events:
-    worker = state.workers.get(command.worker)
-    if worker is None or not _current(state, command.worker, command.incarnation):
-        return []
-    closing = Closing(state)
-    closing.events.append(e.WorkerStopped(worker=command.worker, incarnation=command.incarnation))
-    # An agent may have been placed on it after it was told to end.
-    reason = "its process was told to end"
-    _lose_agents(state, closing, worker, FailureKind.KILLED, reason, command.now_ms, True)
-    return closing.events
-
-
-def restart_at(worker: WorkerState, kind: FailureKind, now_ms: int) -> int | None:
-    """When a worker may start again: at once, then after 1 s, doubled each time; `None` when it
-    died by itself, with no attempt to blame, more often than the restart intensity allows."""
-    recent = [death for death in worker.deaths if death[0] > now_ms - RESTART_PERIOD_MS]
-    by_itself = sum(1 for death in recent if death[1] is not FailureKind.KILLED)
-    if kind is not FailureKind.KILLED and by_itself >= RESTARTS_MAX:
-        return None
-    if not recent:
-        return now_ms
-    return now_ms + (RESTART_BACKOFF_MS << min(len(recent) - 1, RESTARTS_MAX))
-
-
-def _lose(
-    state: SwarmState,
-    closing: Closing,
-    worker: WorkerState,
-    kind: FailureKind,
-    reason: str,
-    command: c.Recover | c.ReportWorkerLost,
-) -> None:
-    recovering = isinstance(command, c.Recover)
-    now_ms = command.now_ms
-    # Each attempt that is open now counts this against its task, which ends after a few. Where
-    # the worker were given up too, one bad task would take every other's agents with it.
-    busy = any(state.agents[name].open for name in worker.agents)
-    judged = FailureKind.KILLED if busy else kind
-    restart_at_ms = now_ms if recovering else restart_at(worker, judged, now_ms)
-    closing.events.append(
-        e.WorkerLost(
-            worker=worker.id,
-            incarnation=worker.incarnation + (worker.status is WorkerStatus.WANTED),
-            kind=kind,
-            reason=reason,
-            restart_at_ms=restart_at_ms,
-            busy=busy,
-        )
-    )
-    again = restart_at_ms is not None
-    _lose_agents(state, closing, worker, kind, reason, now_ms, again)
-
-
-def _lose_agents(
-    state: SwarmState,
-    closing: Closing,
-    worker: WorkerState,
-    kind: FailureKind,
-    reason: str,
-    now_ms: int,
-    again: bool,
-) -> None:
-    for name in worker.agents:
-        _lose_agent(state, closing, name, kind, reason, again)
-    for name in worker.agents:
-        for task in state.agents[name].open:
-            found = state.tasks[task]
-            began = found.status is TaskStatus.RUNNING
-            suspect = kind if began else FailureKind.KILLED
-            end_attempt(closing, found, now_ms, suspect, f"worker {worker.id}: {reason}", 0)
-
-
-def _lose_agent(
-    state: SwarmState, closing: Closing, name: str, kind: FailureKind, reason: str, again: bool
-) -> None:
-    status = state.agents[name].status
-    if status is AgentStatus.TERMINATING:
-        closing.events.append(e.AgentTerminated(agent=name))
-        return
-    if status is AgentStatus.CREATED and not again:
-        closing.events.append(e.AgentInitialising(agent=name))
-        status = AgentStatus.INITIALISING
-    if status in (AgentStatus.INITIALISING, AgentStatus.READY, AgentStatus.PROCESSING):
-        closing.events.append(e.AgentErrored(agent=name, kind=kind, reason=reason))
-        status = AgentStatus.ERROR
-        if again:
-            closing.events.append(e.AgentRecovering(agent=name))
-            return
-    if not again and status in (AgentStatus.ERROR, AgentStatus.RECOVERING):
-        closing.events.append(e.AgentFailed(agent=name, reason=reason))

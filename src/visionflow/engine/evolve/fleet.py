@@ -8,6 +8,12 @@ from visionflow.domain.events import Event
 from visionflow.domain.limits import RESTART_PERIOD_MS
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.evolve.adopting import forget_process
+from visionflow.engine.evolve.supervising import (
+    count_death,
+    life_begins,
+    process_ended,
+    worker_left,
+)
 from visionflow.engine.evolve.table import answer, folds, refresh
 from visionflow.engine.lifecycles import next_agent_status
 from visionflow.engine.matching import offers
@@ -61,7 +67,9 @@ def _(state: SwarmState, event: e.WorkerStarted) -> None:
 
 @folds(e.WorkerJoined)
 def _(state: SwarmState, event: e.WorkerJoined) -> None:
-    state.workers[event.worker].status = WorkerStatus.JOINED
+    worker = state.workers[event.worker]
+    worker.status = WorkerStatus.JOINED
+    life_begins(state, worker)
 
 
 @folds(e.WorkerLost)
@@ -71,7 +79,9 @@ def _(state: SwarmState, event: e.WorkerLost) -> None:
     worker.pid = worker.started = None
     since = state.now_ms - RESTART_PERIOD_MS
     worker.deaths = [death for death in worker.deaths if death[0] > since]
-    worker.deaths.append((state.now_ms, FailureKind.KILLED if event.busy else event.kind))
+    judged = event.judged or (FailureKind.KILLED if event.busy else event.kind)
+    worker.deaths.append((state.now_ms, judged))
+    count_death(state, event.judged or event.kind)
     if event.restart_at_ms is None:
         worker.status = WorkerStatus.FAILED
     else:
@@ -93,6 +103,7 @@ def _(state: SwarmState, event: e.WorkerStopped) -> None:
 def _departed(state: SwarmState, worker: str) -> None:
     """Its process is gone, and with it what was to be ended in it."""
     forget_process(state, worker)
+    process_ended(state, worker)
     if state.departing:
         for agent in [name for name, place in state.departing.items() if place == worker]:
             del state.departing[agent]
@@ -103,6 +114,7 @@ def _forget_unused(state: SwarmState, worker: WorkerState) -> None:
     if not worker.agents and worker.status in (WorkerStatus.WANTED, WorkerStatus.FAILED):
         state.retired = max(state.retired, worker.incarnation)
         del state.workers[worker.id]
+        worker_left(state, worker.id)
 
 
 # Agents --------------------------------------------------------------------------------------
@@ -124,6 +136,7 @@ def _(state: SwarmState, event: e.AgentSpawned) -> None:
         worker = WorkerState(event.worker, WorkerStatus.WANTED, dedicated, {}, state.retired)
         state.workers[event.worker] = worker
     worker.agents[spec.id] = None
+    life_begins(state, worker)
     state.matching.join(spec.id, offers(spec.capabilities, spec.type))
     answer(state, event.command, Answer(state.now_ms, spec.id))
 
@@ -136,6 +149,7 @@ def _(state: SwarmState, event: e.AgentInitialising) -> None:
 @folds(e.AgentReady)
 def _(state: SwarmState, event: e.AgentReady) -> None:
     state.updating.pop(event.agent, None)
+    state.supervised.batches.pop(event.agent, None)
     refresh(state, _move_agent(state, event.agent, e.AgentReady))
 
 
@@ -148,7 +162,18 @@ def _(state: SwarmState, event: e.AgentErrored) -> None:
 
 @folds(e.AgentRecovering)
 def _(state: SwarmState, event: e.AgentRecovering) -> None:
-    _move_agent(state, event.agent, e.AgentRecovering)
+    had_failed = state.agents[event.agent].status is AgentStatus.FAILED
+    agent = _move_agent(state, event.agent, e.AgentRecovering)
+    if had_failed:
+        state.matching.join(event.agent, offers(agent.spec.capabilities, agent.spec.type))
+        state.supervised.given_up.pop(event.agent, None)
+        worker = state.workers[agent.worker]
+        if worker.status is WorkerStatus.FAILED:
+            worker.status = WorkerStatus.WANTED
+            worker.restart_at_ms = 0
+            worker.deaths = []
+    refresh(state, agent)
+    answer(state, event.command, Answer(state.now_ms, event.agent))
 
 
 @folds(e.AgentFailed)
@@ -170,6 +195,7 @@ def _(state: SwarmState, event: e.AgentDraining) -> None:
 def _forget_update(state: SwarmState, agent: str) -> None:
     state.updating.pop(agent, None)
     state.moving.pop(agent, None)
+    state.supervised.batches.pop(agent, None)
 
 
 @folds(e.AgentUpdated)
@@ -188,6 +214,7 @@ def _(state: SwarmState, event: e.AgentUpdated) -> None:
 @folds(e.AgentRebuilt)
 def _(state: SwarmState, event: e.AgentRebuilt) -> None:
     state.updating.pop(event.agent, None)
+    state.supervised.batches.pop(event.agent, None)
     refresh(state, _move_agent(state, event.agent, e.AgentRebuilt))
 
 
@@ -215,6 +242,7 @@ def _(state: SwarmState, event: e.AgentTerminating) -> None:
     was_failed = agent.status is AgentStatus.FAILED
     state.draining.pop(event.agent, None)
     _move_agent(state, event.agent, e.AgentTerminating)
+    state.supervised.given_up.pop(event.agent, None)
     if not was_failed:
         state.matching.leave(event.agent)
     _forget_update(state, event.agent)

@@ -1,0 +1,234 @@
+"""Decisions about the processes of workers: their starts and ends, and what follows for agents.
+
+A death is answered by the strategy of the agent whose process it was, and by the swarm's
+supervision; an end that was wanted by neither.
+"""
+
+from visionflow.domain import commands as c
+from visionflow.domain import events as e
+from visionflow.domain import supervision_events as s
+from visionflow.domain.agents import AgentStatus, WorkerStatus
+from visionflow.domain.events import AnyEvent
+from visionflow.domain.tasks import FailureKind, TaskStatus
+from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.closing import Closing
+from visionflow.engine.decide.draining import LIVE
+from visionflow.engine.decide.recovering import (
+    exhausted_before,
+    higher_ceiling,
+    restart_at,
+    strategy_of,
+    was_raised,
+    worker_recovery,
+)
+from visionflow.engine.decide.supervising import bears_no_more, degrade, restart_siblings
+from visionflow.engine.decide.table import decides
+from visionflow.engine.state import SwarmState, WorkerState
+
+Events = list[AnyEvent]
+
+
+def is_current(state: SwarmState, worker: str, incarnation: int) -> bool:
+    """Whether this is the process that a worker has now."""
+    found = state.workers.get(worker)
+    return found is not None and found.incarnation == incarnation and found.status in LIVE
+
+
+@decides(c.ReportWorkerStarted)
+def _(state: SwarmState, command: c.ReportWorkerStarted) -> Events:
+    worker = state.workers.get(command.worker)
+    if worker is None or worker.status in LIVE or command.incarnation <= worker.incarnation:
+        return []
+    events: Events = [
+        e.WorkerStarted(
+            worker=command.worker,
+            incarnation=command.incarnation,
+            pid=command.pid,
+            started=command.started,
+            secret_hash=command.secret_hash,
+        )
+    ]
+    for name in worker.agents:
+        if state.agents[name].status is AgentStatus.CREATED:
+            events.append(e.AgentInitialising(agent=name))
+    return events
+
+
+@decides(c.ReportWorkerJoined)
+def _(state: SwarmState, command: c.ReportWorkerJoined) -> Events:
+    worker = state.workers.get(command.worker)
+    if worker is None or worker.incarnation != command.incarnation:
+        return []
+    if worker.status is not WorkerStatus.STARTING or worker.id in state.supervised.awaited:
+        return []
+    return [e.WorkerJoined(worker=command.worker, incarnation=command.incarnation)]
+
+
+@decides(c.ReportWorkerLost)
+def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
+    worker = state.workers.get(command.worker)
+    if worker is None or worker.status is WorkerStatus.FAILED:
+        return []
+    never_started = worker.status is WorkerStatus.WANTED
+    if command.incarnation != worker.incarnation + never_started:
+        return []
+    closing, now_ms = Closing(state), command.now_ms
+    ceiling, busy = _new_ceiling(state, worker, command), _is_busy(state, worker)
+    judged = _judged(state, worker, command.kind, ceiling)
+    too_many = bears_no_more(state, judged or command.kind, now_ms)
+    restart_at_ms = None
+    if too_many is None:
+        # Each attempt that is open now counts this against its task, which ends after a few. Where
+        # the worker were given up too, one bad task would take every other's agents with it.
+        counts_as = FailureKind.KILLED if busy else judged or command.kind
+        restart_at_ms = restart_at(worker, counts_as, now_ms, strategy_of(state, worker))
+    again = restart_at_ms is not None
+    closing.events.append(
+        e.WorkerLost(
+            worker=worker.id,
+            incarnation=worker.incarnation + never_started,
+            kind=command.kind,
+            reason=command.reason,
+            restart_at_ms=restart_at_ms,
+            busy=busy,
+            probes=command.probes,
+            judged=judged,
+        )
+    )
+    excused = ceiling is not None or was_raised(state, worker)
+    _lose_agents(state, closing, worker, command.kind, command.reason, now_ms, again, excused)
+    if state.closed is not None:
+        return closing.events
+    wait_ms = None if restart_at_ms is None else restart_at_ms - now_ms
+    closing.events.append(worker_recovery(state, worker, command.kind, wait_ms, ceiling))
+    if ceiling is not None:
+        closing.events.append(ceiling)
+    if again:
+        restart_siblings(state, closing, worker)
+    else:
+        given_up = [n for n in worker.agents if _is_wanted(state, n)]
+        degrade(
+            closing, too_many or f"worker {worker.id} died too often: {command.reason}", given_up
+        )
+    return closing.events
+
+
+def _is_busy(state: SwarmState, worker: WorkerState) -> bool:
+    return any(state.agents[name].open for name in worker.agents)
+
+
+def _is_wanted(state: SwarmState, agent: str) -> bool:
+    status = state.agents[agent].status
+    return status not in (AgentStatus.TERMINATING, AgentStatus.FAILED)
+
+
+def _new_ceiling(
+    state: SwarmState, worker: WorkerState, command: c.ReportWorkerLost
+) -> s.CeilingRaised | None:
+    if command.kind is not FailureKind.RESOURCES or exhausted_before(state, worker):
+        return None
+    return higher_ceiling(state, worker, command.machine_bytes)
+
+
+def _judged(
+    state: SwarmState, worker: WorkerState, kind: FailureKind, ceiling: s.CeilingRaised | None
+) -> FailureKind | None:
+    """What a death counts as for restart intensities, where that is another kind: nothing, where
+    memory ran out and that was mended, or its attempts have been judged for it already."""
+    exhausted = kind is FailureKind.RESOURCES and exhausted_before(state, worker)
+    return FailureKind.KILLED if exhausted or ceiling is not None else None
+
+
+@decides(c.ReportWorkerStopped)
+def _(state: SwarmState, command: c.ReportWorkerStopped) -> Events:
+    worker = state.workers.get(command.worker)
+    if worker is None or not is_current(state, command.worker, command.incarnation):
+        return []
+    closing, now_ms = Closing(state), command.now_ms
+    wanted = state.supervised.restarting.get(command.worker)
+    closing.events.append(
+        e.WorkerStopped(worker=command.worker, incarnation=command.incarnation, reason=wanted or "")
+    )
+    if wanted is not None:
+        _restart_agents(state, closing, worker, wanted, now_ms)
+        return closing.events
+    # An agent may have been placed on it after it was told to end.
+    reason = "its process was told to end"
+    _lose_agents(state, closing, worker, FailureKind.KILLED, reason, now_ms, True)
+    return closing.events
+
+
+def _restart_agents(
+    state: SwarmState, closing: Closing, worker: WorkerState, reason: str, now_ms: int
+) -> None:
+    """The process ended so that another takes its place: its agents are built there, and what was
+    open is no failure."""
+    for name in worker.agents:
+        status = state.agents[name].status
+        if status is AgentStatus.TERMINATING:
+            closing.events.append(e.AgentTerminated(agent=name))
+        elif status in (AgentStatus.INITIALISING, AgentStatus.READY, AgentStatus.PROCESSING):
+            closing.events.append(e.AgentRecovering(agent=name))
+    for name in worker.agents:
+        for task in state.agents[name].open:
+            told = f"worker {worker.id} is restarted: {reason}"
+            end_attempt(
+                closing, state.tasks[task], now_ms, FailureKind.KILLED, told, 0, excused=True
+            )
+
+
+def lose_to_recovery(state: SwarmState, closing: Closing, worker: WorkerState, now_ms: int) -> None:
+    """A process ended with its orchestrator: another takes its place at once."""
+    kind, reason = FailureKind.KILLED, "its orchestrator ended"
+    closing.events.append(
+        e.WorkerLost(
+            worker=worker.id,
+            incarnation=worker.incarnation,
+            kind=kind,
+            reason=reason,
+            restart_at_ms=now_ms,
+            busy=_is_busy(state, worker),
+        )
+    )
+    _lose_agents(state, closing, worker, kind, reason, now_ms, True)
+
+
+def _lose_agents(
+    state: SwarmState,
+    closing: Closing,
+    worker: WorkerState,
+    kind: FailureKind,
+    reason: str,
+    now_ms: int,
+    again: bool,
+    excused: bool = False,
+) -> None:
+    for name in worker.agents:
+        _lose_agent(state, closing, name, kind, reason, again)
+    for name in worker.agents:
+        for task in state.agents[name].open:
+            found = state.tasks[task]
+            began = found.status is TaskStatus.RUNNING
+            suspect = kind if began else FailureKind.KILLED
+            told = f"worker {worker.id}: {reason}"
+            end_attempt(closing, found, now_ms, suspect, told, 0, excused=excused)
+
+
+def _lose_agent(
+    state: SwarmState, closing: Closing, name: str, kind: FailureKind, reason: str, again: bool
+) -> None:
+    status = state.agents[name].status
+    if status is AgentStatus.TERMINATING:
+        closing.events.append(e.AgentTerminated(agent=name))
+        return
+    if status is AgentStatus.CREATED and not again:
+        closing.events.append(e.AgentInitialising(agent=name))
+        status = AgentStatus.INITIALISING
+    if status in (AgentStatus.INITIALISING, AgentStatus.READY, AgentStatus.PROCESSING):
+        closing.events.append(e.AgentErrored(agent=name, kind=kind, reason=reason))
+        status = AgentStatus.ERROR
+        if again:
+            closing.events.append(e.AgentRecovering(agent=name))
+            return
+    if not again and status in (AgentStatus.ERROR, AgentStatus.RECOVERING):
+        closing.events.append(e.AgentFailed(agent=name, reason=reason))
