@@ -19,6 +19,9 @@ from visionflow.runtime.control_plane import ControlPlane
 
 STOP_GRACE_MS = 8_000
 """After this long a worker that was told to end is killed."""
+KILLED_MS = 2_000
+"""After this long one that was killed counts as gone although its end was not told: the kernel
+lets it do nothing more, whatever holds it up."""
 JOIN_MS = 60_000
 """A process that has not said hello after this long is killed."""
 _CODES = {
@@ -56,6 +59,8 @@ class Child:
         self.stopping = False
         self.given_up: tuple[FailureKind, str] | None = None
         """Why it was killed by us, which is then what is reported."""
+        self.probes: tuple[tuple[str, bool], ...] = ()
+        """Of one that was given up: what it did not answer."""
 
 
 class Children:
@@ -173,16 +178,41 @@ class Children:
             child.process.terminate()
         self._host.call_later(STOP_GRACE_MS, child.process.kill)
 
-    def give_up(self, worker: str, incarnation: int, kind: FailureKind, reason: str) -> None:
-        """Kill a process that does not answer; its end is reported with this reason."""
+    def expects_end(self, worker: str) -> bool:
+        """Whether the process of a worker was told to end, or killed: its silence is no news."""
+        child = self._children.get(worker)
+        return self._closed or child is None or child.stopping or child.given_up is not None
+
+    def give_up(
+        self,
+        worker: str,
+        incarnation: int,
+        kind: FailureKind,
+        reason: str,
+        probes: tuple[tuple[str, bool], ...] = (),
+    ) -> None:
+        """Kill a process that does not answer; its end is reported with this reason, and with each
+        probe of it and whether it was answered."""
         child = self._children.get(worker)
         if child is not None and child.incarnation == incarnation and child.given_up is None:
             child.given_up = (kind, reason)
+            child.probes = probes
             child.process.kill()
+            self._host.call_later(KILLED_MS, lambda: self._outlived(child))
+
+    def _outlived(self, child: Child) -> None:
+        if self._children.get(child.worker) is not child or child.given_up is None or self._closed:
+            return
+        del self._children[child.worker]
+        kind, reason = child.given_up
+        reason = f"{reason}; it was killed and has not ended within {KILLED_MS} ms"
+        self._lost(child.worker, child.incarnation, kind, reason, child.probes)
 
     def _ended(self, child: Child, how: Exit) -> None:
         if self._children.get(child.worker) is child:
             del self._children[child.worker]
+        elif child.given_up is not None:
+            return  # It was reported without waiting for its end.
         if self._closed:
             if not self._children:
                 for call in self._idle:
@@ -199,9 +229,16 @@ class Children:
             )
             return
         kind, reason = child.given_up or _cause(child, how)
-        self._lost(child.worker, child.incarnation, kind, reason)
+        self._lost(child.worker, child.incarnation, kind, reason, child.probes)
 
-    def _lost(self, worker: str, incarnation: int, kind: FailureKind, reason: str) -> None:
+    def _lost(
+        self,
+        worker: str,
+        incarnation: int,
+        kind: FailureKind,
+        reason: str,
+        probes: tuple[tuple[str, bool], ...] = (),
+    ) -> None:
         self._telemetry.log("debug", None, "worker_gone", f"{worker}.{incarnation}: {reason}")
         self._control.offer(
             c.ReportWorkerLost(
@@ -210,6 +247,7 @@ class Children:
                 incarnation=incarnation,
                 kind=kind,
                 reason=reason,
+                probes=probes,
             ),
             bounded=False,
         )
