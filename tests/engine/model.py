@@ -7,9 +7,12 @@ that the tests can hold `outstanding` against it for every prefix.
 from dataclasses import dataclass, field
 
 from visionflow.domain import events as e
+from visionflow.domain import supervision_events as s
 from visionflow.domain.events import AnyEvent
 
 Wanted = tuple[str, ...]
+PROCESS = e.WorkerStarted | e.WorkerJoined | e.WorkerLost | e.WorkerStopped
+"""What tells of the life of a process."""
 
 
 @dataclass
@@ -21,6 +24,8 @@ class Place:
     alive: bool = False
     joined: bool = False
     for_good: bool = False
+    ending: bool = False
+    """Its process is told to end so that another takes its place."""
     not_before_ms: int = 0
 
 
@@ -32,6 +37,7 @@ class Attempt:
     agent: str
     begun: bool = False
     stop: str | None = None
+    asked_back: bool = False
 
 
 class Ledger:
@@ -57,6 +63,8 @@ class Ledger:
         """Take one event into account."""
         if isinstance(event, e.SwarmClosed):
             self.closed = True
+        elif isinstance(event, s.CeilingRaised):
+            self.memory[event.agent] = event.memory_bytes
         elif type(event).__name__.startswith("Worker"):
             self._worker(event)
         elif isinstance(event, e.AgentSpawned):
@@ -68,6 +76,11 @@ class Ledger:
 
     def _worker(self, event: AnyEvent) -> None:
         place = self.places[event.worker]
+        if isinstance(event, s.WorkerRestarting):
+            place.ending = True
+        if not isinstance(event, PROCESS):
+            return
+        place.ending = False
         place.incarnation = max(place.incarnation, event.incarnation)
         place.alive = isinstance(event, e.WorkerStarted | e.WorkerJoined)
         place.joined = isinstance(event, e.WorkerJoined)
@@ -119,6 +132,10 @@ class Ledger:
             return
         if not isinstance(event, e.AgentDraining):
             self.unbuilt.discard(event.agent)
+        if isinstance(event, e.AgentRecovering) and self.life[event.agent] == "failed":
+            place = self.places[self.home[event.agent]]
+            if place.for_good:
+                place.for_good, place.not_before_ms = False, 0
         self.life[event.agent] = type(event).__name__.removeprefix("Agent").lower()
         if isinstance(event, e.AgentTerminated):
             worker = self.home.pop(event.agent)
@@ -132,6 +149,8 @@ class Ledger:
             self.attempts[event.task].begun = True
         elif isinstance(event, e.TaskCancelling):
             self.attempts[event.task].stop = event.reason
+        elif isinstance(event, s.AttemptRecalling):
+            self.attempts[event.task].asked_back = True
         elif isinstance(event, e.TaskCompleted | e.AttemptFailed):
             self.attempts.pop(event.task, None)
 
@@ -149,7 +168,7 @@ class Ledger:
             if attempt.stop is not None:
                 found.add(("Cancel", *name, attempt.stop))
             elif not attempt.begun:
-                found.add(("Deliver", *name))
+                found.add(("Recall" if attempt.asked_back else "Deliver", *name))
         return found
 
     def _of_place(self, worker: str, place: Place) -> set[Wanted]:
@@ -160,7 +179,7 @@ class Ledger:
             limit = next((self.memory[a] for a in place.agents if self.memory[a]), None)
             after = (str(place.incarnation + 1), str(place.not_before_ms), str(limit))
             found.add(("StartWorker", worker, *after))
-        if place.alive and not needed:
+        if place.alive and (place.ending or not needed):
             found.add(("StopWorker", worker, str(place.incarnation)))
         for agent in place.agents if place.joined else ():
             host = ("Host", worker, str(place.incarnation), agent, str(self.version.get(agent, 0)))

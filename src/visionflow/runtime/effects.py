@@ -19,6 +19,7 @@ from visionflow.runtime.sessions import Sessions
 
 _AGENT_EVENTS = (
     e.AgentReady,
+    e.AgentRecovering,
     e.AgentUpdated,
     e.AgentRebuilt,
     e.AgentDeparted,
@@ -95,7 +96,9 @@ class Effects:
     def _note(self, state: SwarmState, event: AnyEvent) -> None:
         if isinstance(event, e.AgentSpawned):
             self._dirty[event.worker] = None
-        elif isinstance(event, (e.WorkerStarted, e.WorkerJoined)):
+        elif isinstance(
+            event, (e.WorkerStarted, e.WorkerJoined, s.WorkerAdopted, s.WorkerRestarting)
+        ):
             self._dirty[event.worker] = None
         elif isinstance(event, (e.WorkerLost, e.WorkerStopped)):
             self._dirty[event.worker] = None

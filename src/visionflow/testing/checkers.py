@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from visionflow.testing.ballots import VoteCheck
+from visionflow.testing.workerlines import WorkerLine, recovered, worker_event
 
 Fact = dict[str, Any]
 
@@ -36,6 +37,7 @@ TASK_TABLE: dict[str, dict[str, str]] = {
         "task_started": "running",
         "step_finished": "assigned",
         "task_cancelling": "assigned",
+        "attempt_recalling": "assigned",
     },
     "running": {**_HELD, "step_finished": "running", "task_cancelling": "running"},
     "blocked": {**_STOP, **_AGAIN, "plan_unblocked": "orchestrating"},
@@ -53,6 +55,7 @@ AGENT_TABLE: dict[str, dict[str, str]] = {
     },
     "initialising": {
         "agent_updated": "initialising",
+        "agent_recovering": "recovering",
         "agent_ready": "ready",
         "agent_errored": "error",
         "agent_terminating": "terminating",
@@ -62,6 +65,7 @@ AGENT_TABLE: dict[str, dict[str, str]] = {
         "agent_updated": "ready",
         "agent_rebuilt": "ready",
         "agent_moved": "recovering",
+        "agent_recovering": "recovering",
         "agent_errored": "error",
         "agent_terminating": "terminating",
     },
@@ -70,6 +74,7 @@ AGENT_TABLE: dict[str, dict[str, str]] = {
         "idle": "ready",
         "agent_updated": "processing",
         "agent_rebuilt": "processing",
+        "agent_recovering": "recovering",
         "agent_draining": "processing",
         "agent_errored": "error",
         "agent_terminating": "terminating",
@@ -85,7 +90,7 @@ AGENT_TABLE: dict[str, dict[str, str]] = {
         "agent_failed": "failed",
         "agent_terminating": "terminating",
     },
-    "failed": {"agent_terminating": "terminating"},
+    "failed": {"agent_recovering": "recovering", "agent_terminating": "terminating"},
     "terminating": {"agent_terminated": "terminated"},
 }
 
@@ -133,6 +138,8 @@ class TaskLine:
         """By attempt that was throttled: how long after that the next may begin, in ms."""
         self.retry_at_ms: int | None = None
         self.cancelling = False
+        self.recalled = 0
+        """The attempt that was asked back last."""
         self.phases: list[tuple[str, list[str], int]] = []
         """Name, tasks, and how many of those may be under way at once; 0: all."""
         self.is_held = False
@@ -150,16 +157,6 @@ class TaskLine:
         """Kinds of failed attempts since it was submitted, or queued again after its end."""
         self.excused = ""
         """Why it failed through no attempt of its own: `dependency` or `deadline`."""
-
-
-class WorkerLine:
-    """What the log says of one worker."""
-
-    def __init__(self) -> None:
-        self.incarnation = 0
-        self.pid: int | None = None
-        self.joined = False
-        self.alive = False
 
 
 class LogCheck:
@@ -242,7 +239,9 @@ class LogCheck:
             self.closed = True
         elif kind == "recovered":
             self.recoveries += 1
-        elif kind not in ("command_refused", "time_skipped"):
+            for fault in recovered(self.workers, event.get("kept", ())):
+                self._wrong(fault)
+        elif kind in TASK_KINDS:
             self._task(kind, event)
 
     # Tasks -----------------------------------------------------------------------------------
@@ -316,6 +315,10 @@ class LogCheck:
                 task.retry_at_ms = event.get("retry_at_ms")
                 if event["kind"] == "throttled":
                     self._throttled(task, name)
+                if event["kind"] == "recalled" and task.recalled != event["attempt"]:
+                    self._wrong(f"attempt {event['attempt']} of {name} comes back unasked")
+                if event["kind"] == "recalled" and before != "assigned":
+                    self._wrong(f"attempt {event['attempt']} of {name} comes back, and it began")
                 self._release(task, name)
             case "task_queued":
                 if task.retry_at_ms is not None and self._until_ms < task.retry_at_ms:
@@ -340,6 +343,8 @@ class LogCheck:
                 task.since_step.clear()
             case "task_cancelling":
                 task.cancelling = True
+            case "attempt_recalling":
+                task.recalled = event["attempt"]
             case _:
                 pass
 
@@ -384,6 +389,8 @@ class LogCheck:
             return
         if agent.draining:
             self._wrong(f"{name} is given to {event['agent']}, which is draining")
+        if self.workers[agent.worker].awaited:
+            self._wrong(f"{name} is given to {event['agent']}, whose worker is not back yet")
         missing = set(task.spec.get("capabilities", ())) - agent.offers
         if missing:
             self._wrong(f"{name} is given to {event['agent']}, which lacks {sorted(missing)}")
@@ -475,19 +482,6 @@ class LogCheck:
         agent.configs.append(spec.get("config", []))
 
     def _worker(self, kind: str, event: Fact) -> None:
-        name, number = event["worker"], event["incarnation"]
-        worker = self.workers.setdefault(name, WorkerLine())
-        match kind:
-            case "worker_started":
-                if worker.alive or number <= worker.incarnation:
-                    self._wrong(f"{name}.{number} starts after {name}.{worker.incarnation}")
-                worker.incarnation, worker.pid = number, event["pid"]
-                worker.alive, worker.joined = True, False
-            case "worker_joined":
-                if not worker.alive or number != worker.incarnation:
-                    self._wrong(f"{name}.{number} joins and is not the one that was started")
-                worker.joined = True
-            case _:
-                worker.incarnation = max(worker.incarnation, number)
-                worker.alive = worker.joined = False
-                worker.pid = None
+        line = self.workers.setdefault(event["worker"], WorkerLine())
+        for fault in worker_event(line, kind, event):
+            self._wrong(fault)
