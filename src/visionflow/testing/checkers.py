@@ -47,6 +47,8 @@ TASK_TABLE: dict[str, dict[str, str]] = {
     "cancelled": _AGAIN,
     "completed": {},
 }
+TASK_KINDS = frozenset(kind for row in TASK_TABLE.values() for kind in row)
+"""Events that are about one task and its status."""
 AGENT_TABLE: dict[str, dict[str, str]] = {
     "created": {
         "agent_initialising": "initialising",
