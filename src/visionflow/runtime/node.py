@@ -25,6 +25,7 @@ from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.effects import Effects
 from visionflow.runtime.intake import Intake
 from visionflow.runtime.liveness import Liveness
+from visionflow.runtime.probing import Probing
 from visionflow.runtime.recovery import end_leftovers, first_command, replay
 from visionflow.runtime.sessions import Sessions
 from visionflow.runtime.ticker import Ticker
@@ -86,6 +87,16 @@ class Node:
             ports.telemetry,
             ports.blobs,
         )
+        self.probing = Probing(
+            self.control,
+            ports.host,
+            self.children,
+            self.liveness,
+            ports.telemetry,
+            self.sessions.ping,
+        )
+        self.sessions.on_pong = self.probing.ponged
+        self.sessions.on_left = self.probing.look_at
         self.on_over: list[Callable[[BaseException], None]] = []
         """Called once, with why, when nothing is decided or answered here any more."""
         self._quiet: asyncio.Future[None] | None = None
@@ -95,8 +106,7 @@ class Node:
             self.control,
             ports.host,
             self.liveness,
-            self.children,
-            ports.telemetry,
+            self.probing,
             self._faulty,
         )
 

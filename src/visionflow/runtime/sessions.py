@@ -35,6 +35,7 @@ ToWorker = (
     | m.Begin
     | m.Debug
     | m.RecallAttempt
+    | m.Ping
     | m.FrameAck
     | m.Stop
 )
@@ -64,6 +65,10 @@ class Sessions:
     ) -> None:
         self.on_rejoin: Callable[[str], None] = lambda _: None
         self.on_progress: list[Progress] = []
+        self.on_pong: Callable[[str, int, int], None] = lambda worker, incarnation, number: None
+        """Told of each answer to a ping."""
+        self.on_left: Callable[[str, int], None] = lambda worker, incarnation: None
+        """Told of a worker whose connection is gone."""
         self._control = control
         self._bus = bus
         self._host = host
@@ -142,6 +147,11 @@ class Sessions:
         for_ms = max(0, effect.until_ms - self._host.now_ms())
         self._send(effect.worker, [m.Debug(effect.agent, for_ms)])
 
+    def ping(self, worker: str, message: m.Ping) -> bool:
+        """Ask a worker for a sign of life; whether there is a connection to ask it over."""
+        self._send(worker, [message])
+        return worker in self._joined
+
     def stop(self, worker: str) -> None:
         """Have a worker end."""
         self._send(worker, [m.Stop("nothing needs it any more")])
@@ -183,7 +193,10 @@ class Sessions:
         """The connection of `worker.incarnation` is gone; the process may live and dial again."""
         found = self._source(sender)
         if found is not None:
-            del self._joined[found[0]]
+            worker, incarnation = found
+            del self._joined[worker]
+            self._liveness.left(worker, incarnation)
+            self.on_left(worker, incarnation)
 
     def _beat(self, delivery: Delivery) -> None:
         frame = _frames.decode(delivery.payload)
@@ -291,6 +304,8 @@ class Sessions:
             case m.Progress():
                 for call in self.on_progress:
                     call(message.task, message.attempt, message.fraction, message.note)
+            case m.Pong():
+                self.on_pong(worker, incarnation, message.number)
             case m.LogLine():
                 self._lines.write(worker, message.agent, message.level, message.text)
             case _:

@@ -8,21 +8,22 @@ from collections.abc import Callable
 
 from visionflow.domain import commands as c
 from visionflow.domain.limits import TIMEOUT_GRACE_MS
-from visionflow.domain.tasks import FailureKind
 from visionflow.engine.audit import audit
 from visionflow.engine.balancing import may_steal, steals
 from visionflow.engine.decide.draining import drained
 from visionflow.engine.decide.recycling import replacements_due
 from visionflow.engine.state import SwarmState
 from visionflow.ports.host import Host, Timer
-from visionflow.ports.telemetry import Telemetry
-from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
+from visionflow.runtime.probing import Probing
 
 TICK_MS = 100
-JUDGE_EVERY = 10
-"""Every so many ticks silence is judged."""
+JUDGE_EVERY_MAX = 10
+"""Every so many ticks silence is judged at the latest, more often where heartbeats are quick."""
+JUDGED_PER_BEAT = 4
+EXPIRE_EVERY = 10
+"""Every so many ticks it is asked which attempts nobody vouches for."""
 AUDIT_EVERY = 300
 AUDITED_TASKS_MAX = 20_000
 """In a larger swarm the auditor does not look by itself: it would hold up the loop."""
@@ -49,17 +50,17 @@ class Ticker:
         control: ControlPlane,
         host: Host,
         liveness: Liveness,
-        children: Children,
-        telemetry: Telemetry,
+        probing: Probing,
         on_fault: Callable[[list[str]], None],
     ) -> None:
         self._control = control
         self._host = host
         self._liveness = liveness
-        self._children = children
-        self._telemetry = telemetry
+        self._probing = probing
         self._on_fault = on_fault
         self._timer: Timer | None = None
+        beat_ticks = liveness.heartbeat_ms // TICK_MS
+        self._judge_every = max(1, min(JUDGE_EVERY_MAX, beat_ticks // JUDGED_PER_BEAT))
         self._ticks = 0
         self._last_ms = 0
         """When it last looked, by the clock on the wall."""
@@ -88,25 +89,17 @@ class Ticker:
         if gap_ms or is_due(state, now_ms):
             tick = c.Tick(now_ms=now_ms, entropy=self._host.entropy(), gap_ms=gap_ms)
             self._control.offer(tick, bounded=False)
-        if self._ticks % JUDGE_EVERY == 0:
-            self._judge()
+        if self._ticks % self._judge_every == 0:
+            self._probing.judge()
+        if self._ticks % EXPIRE_EVERY == 0:
+            self._expire()
         if self._ticks % AUDIT_EVERY == 0 and len(state.tasks) <= AUDITED_TASKS_MAX:
             faults = audit(state)
             if faults:
                 self._on_fault(faults)
         self._timer = self._host.call_later(TICK_MS, self._tick)
 
-    def _judge(self) -> None:
-        for worker, incarnation, silence_ms in self._liveness.silent():
-            child = self._children.child(worker)
-            if child is None or child.incarnation != incarnation:
-                # Its process has ended, and that is on record already: nobody is silent.
-                self._liveness.forget(worker)
-                continue
-            reason = f"no heartbeat for {silence_ms} ms"
-            self._telemetry.log("warning", None, "worker_silent", f"{worker}: {reason}")
-            self._children.give_up(worker, incarnation, FailureKind.CRASH, reason)
-            self._liveness.forget(worker)
+    def _expire(self) -> None:
         for task, attempt in self._liveness.expired(self._control.state):
             expire = c.ExpireLease(
                 now_ms=self._host.now_ms(),

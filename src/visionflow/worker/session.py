@@ -29,6 +29,8 @@ from visionflow.domain.messages import (
     HostAgent,
     Message,
     OrchestratorFrame,
+    Ping,
+    Pong,
     Progress,
     RecallAttempt,
     Rejected,
@@ -143,6 +145,7 @@ class WorkerSession:
             Debug: self._debug,
             FrameAck: self._frame_acked,
             Stop: self._told_to_stop,
+            Ping: self._pinged,
         }
         executor.report_to(self)
 
@@ -350,6 +353,10 @@ class WorkerSession:
 
     def _told_to_stop(self, message: Stop) -> None:
         self._leave(message.reason, 0)
+
+    def _pinged(self, message: Ping) -> None:
+        # A signal: what is answered late, over another connection, answers nothing.
+        self._publish(self._identity.commands, _encoder.encode((0, [Pong(message.number)])))
 
     def _acknowledged(self, number: int) -> None:
         while self._unacked and self._unacked[0].number <= number:
