@@ -25,7 +25,7 @@ def deaths(world: World, task: str, begun: bool) -> int:
 
 
 def test_tasks_that_end_their_worker_cost_no_other_task_its_agent() -> None:
-    world = World(limits=Limits(workers_max=1))
+    world = World(limits=Limits(workers_max=1, circuit_failures=100))
     agent = world.team(1)[0]
     for _ in range(RESTARTS_MAX + 1):
         assert deaths(world, world.submit(), begun=True) == CRASHES_PER_TASK_MAX

@@ -5,7 +5,7 @@ import pytest
 from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
-from visionflow.domain.limits import CRASHES_PER_TASK_MAX, KILLS_PER_TASK_MAX
+from visionflow.domain.limits import CRASHES_PER_TASK_MAX, KILLS_PER_TASK_MAX, Limits
 from visionflow.domain.tasks import Backoff, FailureKind, RetryPolicy, TaskStatus
 from visionflow.engine.decide.attempts import wait_ms
 
@@ -150,7 +150,7 @@ def test_a_task_that_brings_its_worker_down_three_times_is_poison() -> None:
 
 
 def test_a_finished_step_shows_progress_and_the_crashes_count_anew() -> None:
-    world = World()
+    world = World(limits=Limits(circuit_failures=100))
     world.team(1)
     task = world.submit()
     for number in range(5):
@@ -214,7 +214,7 @@ def retry(world: World, task: str) -> str | None:
 
 
 def test_a_dead_letter_can_be_tried_again_for_one_full_round() -> None:
-    world = World()
+    world = World(limits=Limits(circuit_failures=100))
     world.team(1)
     task = world.submit()
     waits(world, task)

@@ -260,6 +260,8 @@ class Tick(Command, frozen=True, tag="tick"):
     entropy: int = 0
     gap_ms: int = 0
     """For this long nobody looked: a closed lid, or a process that was stopped."""
+    waits: bool = False
+    """Tasks may wait for each other for ever: look for such and break them."""
 
 
 AnyCommand = (

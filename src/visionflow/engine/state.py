@@ -248,6 +248,12 @@ class SwarmState:
         self.revived: dict[TaskStatus, int] = {}
         """How many ended tasks were queued again, by what they had ended as."""
         self.supervised = Supervised()
+        self.lockers: dict[str, dict[str, None]] = {}
+        """Tasks whose attempt holds or waits for these locks; like the two that follow an index."""
+        self.unheld: dict[str, None] = {}
+        """Locks that nobody holds and somebody waits for: for an instant."""
+        self.awaiters: dict[str, dict[str, None]] = {}
+        """Tasks that the attempts of these others wait for."""
         self.outside = Outside()
         self.matching = Matching()
         self.retries = Alarm()

@@ -65,7 +65,7 @@ class Supervised(msgspec.Struct, gc=False, omit_defaults=True):
     circuits: dict[str, CircuitState] = {}
     """By name: `agent:ID`, `provider:NAME`, `tool:NAME`."""
     locks: dict[str, LockState] = {}
-    waits: dict[str, tuple[str, ...]] = {}
+    waits: dict[str, dict[str, None]] = {}
     """Tasks whose attempt waits for the end of these."""
     recalling: dict[str, int] = {}
     """Tasks whose attempt of this number was asked back."""

@@ -15,6 +15,7 @@ from visionflow.domain.events import AnyEvent
 from visionflow.engine.decide import (
     adopting,
     balancing,
+    circuits,
     debugging,
     detecting,
     fleet,
@@ -24,6 +25,7 @@ from visionflow.engine.decide import (
     tasks,
     updating,
     votes,
+    waiting,
     workers,
 )
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
@@ -35,6 +37,7 @@ ACCEPTED = Answer()
 _REGISTERED = (
     adopting.__name__,
     balancing.__name__,
+    circuits.__name__,
     debugging.__name__,
     detecting.__name__,
     fleet.__name__,
@@ -44,6 +47,7 @@ _REGISTERED = (
     tasks.__name__,
     updating.__name__,
     votes.__name__,
+    waiting.__name__,
     workers.__name__,
 )
 
@@ -73,6 +77,8 @@ def _subject(command: AnyCommand) -> Answer:
     match command:
         case c.SubmitTask() | c.SubmitPlan() | c.SpawnAgent() | c.CreateSwarm() | c.OpenVote():
             return Answer(command.now_ms, command.spec.id)
+        case sc.DelegateTask():
+            return Answer(command.now_ms, command.spec.id)
         case c.CancelTask() | c.RetryTask() | c.BlockTask() | c.UnblockTask():
             return Answer(command.now_ms, command.task)
         case c.TerminateAgent() | c.UpdateAgent() | sc.EnableDebug() | sc.RestartAgent():
@@ -95,6 +101,8 @@ def next_event(state: SwarmState) -> AnyEvent | None:
         whole = supervising.restored(state)
         if whole is not None:
             return whole
+    if state.unheld:
+        return waiting.next_grant(state)
     if state.moving:
         moved = updating.next_move(state)
         if moved is not None:

@@ -3,10 +3,13 @@
 from visionflow.domain import events as e
 from visionflow.domain.limits import (
     CRASHES_PER_TASK_MAX,
+    DEADLOCK_BACKOFF_MS,
+    DEADLOCK_BACKOFF_MS_MAX,
     KILLS_PER_TASK_MAX,
     THROTTLE_MS_MAX,
 )
 from visionflow.domain.tasks import WENT_AWAY, Backoff, FailureKind, RetryPolicy
+from visionflow.engine.decide.circuits import BLAMED
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.recovering import longer_ms, timeout_recovery
 from visionflow.engine.state import TaskState
@@ -27,6 +30,13 @@ def throttle_ms(asked_ms: int, entropy: int) -> int:
     tenth, so that those who were turned away together do not come back together."""
     asked_ms = max(asked_ms, 0)
     return min(asked_ms + asked_ms * (entropy % 1_001) // 10_000, THROTTLE_MS_MAX)
+
+
+def deadlock_backoff_ms(before: int, entropy: int) -> int:
+    """How long to wait after a deadlock; `before`: how often the task was ended by one, or its
+    worker went away, since its last finished step. With up to as much again as jitter."""
+    wait = min(DEADLOCK_BACKOFF_MS << min(before, 16), DEADLOCK_BACKOFF_MS_MAX)
+    return wait + wait * (entropy % 10_001) // 10_000
 
 
 def end_attempt(
@@ -89,6 +99,8 @@ def end_attempt(
             closing.fail(name, reason, kind)
         else:
             closing.dead_letter(name, f"{verdict}: {reason}", kind)
+    if task.agent is not None and kind in BLAMED and not excused:
+        closing.blame(task.agent, now_ms, reason)
 
 
 def _verdict(
@@ -108,6 +120,10 @@ def _verdict(
         if task.kills + 1 >= KILLS_PER_TASK_MAX:
             return f"its worker went away {KILLS_PER_TASK_MAX} times under it", None
         return None, now_ms
+    if kind is FailureKind.DEADLOCK:
+        if task.kills + 1 >= KILLS_PER_TASK_MAX:
+            return f"it stood in deadlocks or lost its worker {KILLS_PER_TASK_MAX} times", None
+        return None, now_ms + deadlock_backoff_ms(task.kills, entropy)
     if kind is FailureKind.PERMANENT or policy.backoff is Backoff.NONE:
         return None, None
     failures = task.failures + 1

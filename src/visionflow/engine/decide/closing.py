@@ -9,6 +9,7 @@ from itertools import islice
 from visionflow.domain import events as e
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import TERMINAL, FailureKind, TaskStatus
+from visionflow.engine.decide.circuits import agent_failed, agent_succeeded
 from visionflow.engine.state import PhaseState, PlanState, SwarmState, TaskState
 
 RUNNING = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
@@ -25,6 +26,7 @@ class Closing:
         self._released: dict[str, None] = {}
         self._cancelling: dict[str, str] = {}
         self._unblocked: str | None = None
+        self._blamed: dict[str, None] = {}
 
     def has_ended(self, name: str) -> bool:
         """Whether the task has ended, before this decision or in it."""
@@ -56,6 +58,18 @@ class Closing:
     def is_released(self, name: str) -> bool:
         """Whether its open attempt ended in this decision."""
         return name in self._released
+
+    def blame(self, agent: str, now_ms: int, reason: str) -> None:
+        """An agent is to blame for an attempt that ended without a result. One death of a process
+        counts once, however many attempts of an agent it ended."""
+        if agent not in self._blamed:
+            self._blamed[agent] = None
+            self.events.extend(agent_failed(self.state, agent, now_ms, reason))
+
+    def praise(self, agent: str | None) -> None:
+        """An agent completed a task."""
+        if agent is not None and self.state.supervised.circuits:
+            self.events.extend(agent_succeeded(self.state, agent))
 
     def cancelling(self, task: TaskState) -> str | None:
         """Why the open attempt of a task was told to stop, before this decision or in it."""

@@ -27,7 +27,9 @@ from visionflow.domain.tasks import (
 from visionflow.engine.decide.adopting import is_awaited
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.balancing import steal
+from visionflow.engine.decide.circuits import due_circuits
 from visionflow.engine.decide.closing import RUNNING, Closing
+from visionflow.engine.decide.deadlocks import break_all
 from visionflow.engine.decide.draining import end_drained
 from visionflow.engine.decide.exhausting import end_exhausted
 from visionflow.engine.decide.outside import park
@@ -128,23 +130,32 @@ def _waits(state: SwarmState, spec: TaskSpec) -> bool:
     return False
 
 
-@decides(c.SubmitTask)
-def _(state: SwarmState, command: c.SubmitTask) -> Events:
-    spec = command.spec
+def submitted(state: SwarmState, spec: TaskSpec, command: str | None) -> Events:
+    """What the submission of one task makes happen.
+
+    Raises:
+        Refused: it is not taken.
+    """
     _limits_allow(state, 1)
     _acceptable(state, spec, {})
     if spec.parent is not None:
         raise Refused("A part of a plan is submitted with its plan.", code="usage")
     waits = bool(spec.depends_on) and _waits(state, spec)
-    submitted = e.TaskSubmitted(spec=spec, waits=waits, command=command.command)
+    return [e.TaskSubmitted(spec=spec, waits=waits, command=command)]
+
+
+@decides(c.SubmitTask)
+def _(state: SwarmState, command: c.SubmitTask) -> Events:
+    spec = command.spec
+    events = submitted(state, spec, command.command)
     if command.blocked is None:
-        return [submitted]
-    if waits:
+        return events
+    if spec.depends_on and _waits(state, spec):
         raise Refused(
             f"{spec.id} waits for other tasks; only one that could run is submitted blocked.",
             code="usage",
         )
-    return [submitted, e.TaskBlocked(task=spec.id, missing=command.blocked)]
+    return [*events, e.TaskBlocked(task=spec.id, missing=command.blocked)]
 
 
 @decides(c.SubmitPlan)
@@ -283,10 +294,11 @@ def _(state: SwarmState, command: c.ReportResult) -> Events:
     event = e.TaskCompleted(
         task=name, attempt=attempt, result=command.result, duration_us=command.duration_us
     )
-    if task.spec.parent is None and task.dependents is None:
+    if task.spec.parent is None and task.dependents is None and not state.supervised.circuits:
         return [event]
     closing = Closing(state)
     closing.complete(event)
+    closing.praise(task.agent)
     return closing.events
 
 
@@ -432,5 +444,8 @@ def _(state: SwarmState, command: c.Tick) -> Events:
             task = state.tasks.get(name)
             if task is not None and task.retry_at_ms == at_ms and not closing.has_ended(name):
                 closing.events.append(e.TaskQueued(task=name))
+        if command.waits:
+            break_all(state, closing, now_ms, command.entropy)
+        closing.events.extend(due_circuits(state, now_ms))
         steal(state, now_ms, closing)
     return closing.events

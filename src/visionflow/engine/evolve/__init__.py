@@ -8,12 +8,14 @@ from visionflow.domain.events import AnyEvent, Record
 from visionflow.engine.evolve import (
     adopting,
     balancing,
+    circuits,
     debugging,
     detecting,
     fleet,
     outside,
     tasks,
     votes,
+    waiting,
 )
 from visionflow.engine.evolve.table import TABLE
 from visionflow.engine.state import SwarmState
@@ -22,12 +24,14 @@ __all__ = ["evolve", "fold", "open_record"]
 _REGISTERED = (
     adopting.__name__,
     balancing.__name__,
+    circuits.__name__,
     debugging.__name__,
     detecting.__name__,
     fleet.__name__,
     outside.__name__,
     tasks.__name__,
     votes.__name__,
+    waiting.__name__,
 )
 
 

@@ -8,6 +8,7 @@ from visionflow.domain.events import Event
 from visionflow.domain.limits import RESTART_PERIOD_MS
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.evolve.adopting import forget_process
+from visionflow.engine.evolve.circuits import forget_agent
 from visionflow.engine.evolve.supervising import (
     count_death,
     life_begins,
@@ -253,6 +254,8 @@ def _(state: SwarmState, event: e.AgentTerminating) -> None:
 def _(state: SwarmState, event: e.AgentTerminated) -> None:
     agent = _move_agent(state, event.agent, e.AgentTerminated)
     del state.agents[event.agent]
+    if state.supervised.circuits:
+        forget_agent(state, event.agent)
     state.revisions.pop(event.agent, None)
     state.supervised.debugging.pop(event.agent, None)
     worker = state.workers[agent.worker]

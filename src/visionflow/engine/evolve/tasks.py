@@ -7,6 +7,7 @@ from visionflow.domain.limits import FINISHED_IDS_MAX, TERMINAL_TASKS_MAX
 from visionflow.domain.tasks import TERMINAL, WENT_AWAY, FailureKind, TaskStatus
 from visionflow.engine.evolve.outside import task_ended
 from visionflow.engine.evolve.table import ABLE, answer, folds, refresh
+from visionflow.engine.evolve.waiting import let_go
 from visionflow.engine.lifecycles import next_agent_status, next_task_status
 from visionflow.engine.matching import order_of
 from visionflow.engine.state import (
@@ -186,6 +187,8 @@ def _release(state: SwarmState, task: TaskState) -> AgentState | None:
         state.supervised.stalled.pop(task.spec.id, None)
     if state.supervised.recalling:
         state.supervised.recalling.pop(task.spec.id, None)
+    if state.lockers or state.supervised.waits:
+        let_go(state, task.spec.id)
     agent = None if task.agent is None else state.agents.get(task.agent)
     task.agent = None
     if agent is None:
@@ -250,6 +253,9 @@ def _forget(state: SwarmState) -> None:
         task = state.tasks[name]
         if task.dependents and any(_alive(state, other) for other in task.dependents):
             continue
+        by = task.spec.delegated_by
+        if name in state.awaiters or (by is not None and _alive(state, by)):
+            continue
         del state.ended[name]
         del state.tasks[name]
         state.finished[name] = task.attempt
@@ -299,7 +305,7 @@ def _count(task: TaskState, agent: AgentState | None, kind: FailureKind) -> None
     """An attempt failed: it counts against the task, and against its agent where that did it."""
     if kind is FailureKind.CRASH:
         task.crashes += 1
-    elif kind in WENT_AWAY:
+    elif kind in WENT_AWAY or kind is FailureKind.DEADLOCK:
         task.kills += 1
     else:
         task.failures += 1

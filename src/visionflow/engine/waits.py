@@ -1,0 +1,178 @@
+"""What tasks of a swarm wait for, as a graph: results, locks, a turn with an agent. Pure.
+
+Waits of one attempt count as all needed, as those of code that waits for one thing after the
+other are; and a lock counts as held for as long as its holder waits for something.
+"""
+
+from collections.abc import Iterable
+
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.engine.matching import GroupKey, needs, offers
+from visionflow.engine.state import SwarmState, TaskState
+from visionflow.engine.waitgraph import Need, Place, ring, stuck
+
+OPEN = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
+TURN = "\0turn"
+"""What the nodes begin with that stand for a turn with any agent that could do a task."""
+
+
+class Waits:
+    """The waits of a swarm at one moment. `more`: (task, task that it is to wait for too);
+    `gone`: tasks whose attempt ends in the same decision."""
+
+    def __init__(
+        self,
+        state: SwarmState,
+        more: tuple[str, str] | None = None,
+        gone: dict[str, None] | None = None,
+    ) -> None:
+        self._state = state
+        self._more = more
+        self._gone = gone or {}
+        self._turns: dict[str, Need | None] = {}
+        self._keys: dict[str, GroupKey] = {}
+
+    def starts(self) -> Iterable[str]:
+        """Every task whose attempt waits."""
+        state = self._state
+        yield from state.supervised.waits
+        for lock in state.supervised.locks.values():
+            for task, _, _ in lock.queue:
+                yield task
+
+    def ring(self, starts: Iterable[str]) -> list[str]:
+        """Tasks that wait for each other for ever: each for the next, the last for the first.
+        Empty: none of `starts`, nor what they wait for, does."""
+        starts = list(starts)
+        found = stuck(self._need, starts)
+        first = next((name for name in starts if name in found), None)
+        if first is None:
+            return []
+        return [name for name in ring(found, first) if not name.startswith(TURN)]
+
+    def waiting(self, task: str) -> bool:
+        """Whether an open attempt at the task waits for something."""
+        found = self._state.tasks.get(task)
+        return found is not None and found.status in OPEN and bool(self._awaited(task))
+
+    def in_words(self, name: str, following: str) -> str:
+        """What a task of a ring waits for; `following` is the next of the ring."""
+        task = self._state.tasks[name]
+        if task.status in OPEN:
+            lock = self._lock_between(name, following)
+            if lock is not None:
+                return f"{name} waits for lock {lock}, which {following} holds"
+            if following in self._awaited(name):
+                return f"{name} waits for the result of {following}"
+            return f"{name} has its turn with agent {task.agent} after {following}"
+        if task.status is TaskStatus.QUEUED:
+            return f"{name} is queued for agents that are all taken by tasks that wait"
+        if task.plan is not None:
+            return f"{name} is a plan with {following} as a part"
+        return f"{name} comes after {following}"
+
+    # What each needs -------------------------------------------------------------------------
+
+    def _need(self, name: str) -> Need | None:
+        if name.startswith(TURN):
+            return self._turn(name)
+        task = self._state.tasks.get(name)
+        if task is None or name in self._gone or task.cancelling is not None:
+            return None
+        match task.status:
+            case TaskStatus.ASSIGNED | TaskStatus.RUNNING:
+                return self._of_attempt(name, task)
+            case TaskStatus.QUEUED:
+                spec = task.spec
+                key: GroupKey = (spec.capabilities, spec.agent_type, spec.agent)
+                node = f"{TURN}{key!r}"
+                self._keys[node] = key
+                return Need((node,))
+            case TaskStatus.PENDING if task.retry_at_ms is None:
+                return self._of_pending(task)
+            case TaskStatus.ORCHESTRATING if task.plan is not None:
+                plan = task.plan
+                phases = plan.phases[: plan.current + 1]
+                parts = self._alive(part for phase in phases for part in phase.tasks)
+                return Need(parts) if parts else None
+            case _:
+                return None
+
+    def _of_attempt(self, name: str, task: TaskState) -> Need | None:
+        awaited = self._awaited(name)
+        if awaited:
+            return Need(tuple(awaited))
+        if task.status is TaskStatus.RUNNING or task.agent is None:
+            return None
+        place = self._place(task.agent)
+        return None if len(place.taken) < place.room else Need(places=(place,))
+
+    def _of_pending(self, task: TaskState) -> Need | None:
+        needed = self._alive(task.spec.depends_on)
+        root = None if task.spec.parent is None else self._state.tasks.get(task.spec.parent)
+        places: tuple[Place, ...] | None = None
+        if root is not None and root.plan is not None:
+            plan = root.plan
+            phase = plan.phases[task.phase]
+            if plan.current < task.phase:
+                needed += self._alive(plan.phases[plan.current].tasks)
+            elif phase.turns:
+                before = phase.tasks[: phase.tasks.index(task.spec.id)]
+                places = (Place(phase.turns, self._alive(before)),)
+        return Need(needed, places) if needed or places else None
+
+    def _alive(self, names: Iterable[str]) -> tuple[str, ...]:
+        tasks = self._state.tasks
+        found = ((name, tasks.get(name)) for name in names)
+        return tuple(n for n, task in found if task is not None and task.status not in TERMINAL)
+
+    def _awaited(self, name: str) -> list[str]:
+        """Tasks that the open attempt at a task waits for, or for a lock of."""
+        if name in self._gone:
+            return []
+        state = self._state
+        found = list(self._alive(state.supervised.waits.get(name, ())))
+        for lock in state.lockers.get(name, ()):
+            holder = state.supervised.locks[lock].holder
+            if holder is not None and holder[0] != name:
+                found.append(holder[0])
+        if self._more is not None and self._more[0] == name:
+            found.extend(self._alive((self._more[1],)))
+        return found
+
+    def _lock_between(self, name: str, holder: str) -> str | None:
+        locks = self._state.supervised.locks
+        for lock in self._state.lockers.get(name, ()):
+            held = locks[lock].holder
+            if held is not None and held[0] == holder != name:
+                return lock
+        return None
+
+    def _turn(self, node: str) -> Need | None:
+        """Of a turn with any agent that could do a task; `None` where nobody could: that is no
+        deadlock, and told as it is."""
+        if node not in self._turns:
+            self._turns[node] = self._turn_of(self._keys[node])
+        return self._turns[node]
+
+    def _turn_of(self, key: GroupKey) -> Need | None:
+        state, wanted = self._state, needs(key)
+        places: list[Place] = []
+        for name, agent in state.agents.items():
+            if key[2] not in (None, name) or name in state.draining:
+                continue
+            if agent.status in (AgentStatus.TERMINATING, AgentStatus.FAILED):
+                continue
+            if not wanted <= offers(agent.spec.capabilities, agent.spec.type):
+                continue
+            place = self._place(name)
+            if len(place.taken) < place.room:
+                return None
+            places.append(place)
+        return Need(places=tuple(places)) if places else None
+
+    def _place(self, agent: str) -> Place:
+        found = self._state.agents[agent]
+        taken = tuple(task for task in found.open if self.waiting(task))
+        return Place(found.spec.tasks_max, taken)
