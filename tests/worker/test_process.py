@@ -25,6 +25,7 @@ from visionflow.adapters.title import PADDING
 from visionflow.agents.loading import load_agent_class
 from visionflow.domain.errors import ConfigError
 from visionflow.domain.messages import (
+    PROTOCOL,
     AgentDown,
     AgentUp,
     CancelAttempt,
@@ -161,7 +162,7 @@ def test_a_worker_says_hello_works_beats_and_stops(tmp_path: Path) -> None:
     async def body(fleet: Fleet) -> None:
         orchestrator = await fleet.start()
         (hello,) = await orchestrator.wait_for(Hello)
-        assert fleet.process and hello == Hello("w1", 1, "hush", fleet.process.pid)
+        assert fleet.process and hello == Hello("w1", 1, "hush", fleet.process.pid, (), PROTOCOL)
         await fleet.host_agent("echo")
         orchestrator.tell(task("t", value=[1, b"\0"]))
         result = await orchestrator.end_of("t")

@@ -12,6 +12,7 @@ import visionflow.worker.session as session_module
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.task import Task
 from visionflow.domain.messages import (
+    PROTOCOL,
     Failed,
     FrameAck,
     Heartbeat,
@@ -53,7 +54,7 @@ def test_the_first_words_are_a_hello_with_the_secret(tmp_path: Path) -> None:
     async def body() -> None:
         bench = Bench(tmp_path, {})
         orchestrator = await bench.start()
-        assert orchestrator.frames[0] == (0, (Hello("w1", 1, "secret", 4711),))
+        assert orchestrator.frames[0] == (0, (Hello("w1", 1, "secret", 4711, (), PROTOCOL),))
         await bench.stop()
 
     run(body())

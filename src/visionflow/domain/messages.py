@@ -1,8 +1,9 @@
 """Messages between the orchestrator and its workers.
 
-Both ends are of one version, so these are positional. A frame carries a list of them: whatever
-is ready in one turn of the loop. A worker numbers its frames and keeps each until the
-orchestrator acknowledges its number, which it does once the log holds what the frame said.
+Both ends speak one version of them (see `PROTOCOL`), so these are positional. A frame carries a
+list of them: whatever is ready in one turn of the loop. A worker numbers its frames and keeps each
+until the orchestrator acknowledges its number, which it does once the log holds what the frame
+said.
 """
 
 import msgspec
@@ -10,6 +11,11 @@ import msgspec
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.outside import EffectClass, EffectOutcome, Verdict
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
+
+PROTOCOL = 1
+"""Goes up by one with a release in which a message is new, means something else, or has another
+field than one added at its end with a default. A worker that outlived an orchestrator of an earlier
+version of them is replaced then, not adopted."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="message"):
@@ -200,6 +206,8 @@ class Hello(Message, frozen=True, tag=20):
     pid: int
     attempts: tuple[tuple[str, int], ...] = ()
     """(task, attempt) under way or finished and not yet acknowledged."""
+    protocol: int = 0
+    """Of which version its messages are; see `PROTOCOL`."""
 
 
 class AgentUp(Message, frozen=True, tag=21):

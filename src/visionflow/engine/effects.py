@@ -107,7 +107,7 @@ def of_worker(state: SwarmState, worker: WorkerState) -> Iterator[Effect]:
     )
     if worker.status is WorkerStatus.WANTED and needed:
         yield StartWorker(
-            worker.id, worker.incarnation + 1, worker.restart_at_ms, _memory(state, worker)
+            worker.id, worker.incarnation + 1, worker.restart_at_ms, memory_of(state, worker)
         )
     if worker.status not in (WorkerStatus.STARTING, WorkerStatus.JOINED):
         return
@@ -122,7 +122,8 @@ def of_worker(state: SwarmState, worker: WorkerState) -> Iterator[Effect]:
                 yield Drop(worker.id, worker.incarnation, name)
 
 
-def _memory(state: SwarmState, worker: WorkerState) -> int | None:
+def memory_of(state: SwarmState, worker: WorkerState) -> int | None:
+    """The memory ceiling of a worker's process, in bytes; `None`: it has none."""
     if not worker.dedicated:
         return None
     for name in worker.agents:

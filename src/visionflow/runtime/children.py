@@ -1,10 +1,10 @@
 """Children: the worker processes, from their start to their end.
 
 A process is recorded before it is given anything, and each gets a secret of its own through an
-inherited descriptor, which its hello must show. However it ends, the engine is told once.
+inherited descriptor, which its hello must show. However it ends, the engine is told once. Those
+that outlived an earlier orchestrator are kept here likewise, until they say hello or are ended.
 """
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -13,8 +13,9 @@ from visionflow.domain import commands as c
 from visionflow.domain.errors import CommandNotStarted
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.effects import StartWorker, StopWorker
-from visionflow.ports.host import Exit, Host, Process, Timer
+from visionflow.ports.host import UNKNOWN, Exit, Host, Process, Timer
 from visionflow.ports.telemetry import Telemetry
+from visionflow.runtime.adoption import Survivor, hash_of, is_secret
 from visionflow.runtime.control_plane import ControlPlane
 
 STOP_GRACE_MS = 8_000
@@ -48,13 +49,15 @@ class Child:
     """One process: an incarnation of a worker."""
 
     def __init__(
-        self, worker: str, incarnation: int, secret: str, process: Process, launch: Launch
+        self, effect: StartWorker, secret_hash: str, process: Process, launch: Launch, kept: bool
     ) -> None:
-        self.worker = worker
-        self.incarnation = incarnation
-        self.secret = secret
+        self.worker = effect.worker
+        self.incarnation = effect.incarnation
+        self.secret_hash = secret_hash
         self.process = process
         self.launch = launch
+        self.kept = kept
+        """It lives on from before this orchestrator."""
         self.joined = False
         self.stopping = False
         self.given_up: tuple[FailureKind, str] | None = None
@@ -72,11 +75,15 @@ class Children:
         host: Host,
         launch: Callable[[StartWorker], Launch],
         telemetry: Telemetry,
+        grace_ms: int = 0,
     ) -> None:
+        """`grace_ms`: how long a worker waits for the next orchestrator when this one is gone;
+        0: it ends with this one."""
         self._control = control
         self._host = host
         self._launch = launch
         self._telemetry = telemetry
+        self._grace_ms = grace_ms
         self._children: dict[str, Child] = {}
         self._timers: dict[str, Timer] = {}
         self._closed = False
@@ -122,7 +129,7 @@ class Children:
         except CommandNotStarted as error:
             self._lost(effect.worker, effect.incarnation, FailureKind.CRASH, str(error))
             return
-        child = Child(effect.worker, effect.incarnation, secret, process, launch)
+        child = Child(effect, hash_of(secret), process, launch, False)
         self._children[effect.worker] = child
         self._control.offer(
             c.ReportWorkerStarted(
@@ -131,12 +138,21 @@ class Children:
                 incarnation=effect.incarnation,
                 pid=process.pid,
                 started=process.started,
+                secret_hash=child.secret_hash if self._grace_ms else "",
             ),
             lambda _: self._recorded(child),
             bounded=False,
         )
         process.on_exit(lambda how: self._ended(child, how))
         self._host.call_later(JOIN_MS, lambda: self._expect_hello(child))
+
+    def keep(self, survivor: Survivor) -> None:
+        """Take care of a process of an earlier life, which has the grace to say hello."""
+        effect, process = survivor.effect, survivor.process
+        child = Child(effect, survivor.secret_hash, process, self._launch(effect), True)
+        self._children[effect.worker] = child
+        process.on_exit(lambda how: self._ended(child, how))
+        self._host.call_later(self._grace_ms, lambda: self._expect_hello(child))
 
     def _recorded(self, child: Child) -> None:
         """What the log does not name by now was not wanted any more when it started."""
@@ -146,9 +162,16 @@ class Children:
             child.process.kill()
 
     def _expect_hello(self, child: Child) -> None:
-        if not child.joined:
-            reason = f"it has not said hello within {JOIN_MS} ms"
-            self.give_up(child.worker, child.incarnation, FailureKind.CRASH, reason)
+        if child.joined or self._children.get(child.worker) is not child:
+            return
+        kind, reason = FailureKind.CRASH, f"it has not said hello within {JOIN_MS} ms"
+        if child.kept:
+            kind = FailureKind.NETWORK
+            reason = (
+                "it outlived its orchestrator and has not come back to the next one within "
+                f"{self._grace_ms} ms"
+            )
+        self.give_up(child.worker, child.incarnation, kind, reason)
 
     def joined(self, worker: str) -> None:
         """The living process of a worker said hello."""
@@ -156,13 +179,18 @@ class Children:
         if child is not None:
             child.joined = True
 
+    def awaits(self, worker: str) -> bool:
+        """Whether the process of a worker lives on from before and has yet to say hello."""
+        child = self._children.get(worker)
+        return child is not None and child.kept and not child.joined
+
     def admits(self, worker: str, incarnation: int, secret: str, pid: int | None) -> bool:
         """Whether a hello is that of the living process: number, secret, and kernel's pid."""
         child = self._children.get(worker)
         return (
             child is not None
             and child.incarnation == incarnation
-            and secrets.compare_digest(child.secret, secret)
+            and is_secret(secret, child.secret_hash)
             and pid in (None, child.process.pid)
         )
 
@@ -252,6 +280,15 @@ class Children:
             bounded=False,
         )
 
+    def leave(self, done: Callable[[], None]) -> None:
+        """Start nothing more and let the processes live on, but for those that are being ended;
+        call `done` when only such are left that do."""
+        for child in list(self._children.values()):
+            if not child.stopping and child.given_up is None:
+                child.process.leave()
+                del self._children[child.worker]
+        self.close(done)
+
     def close(self, done: Callable[[], None], kill: bool = False) -> None:
         """Start nothing more, end what lives, and call `done` when no process is left."""
         self._closed = True
@@ -277,5 +314,11 @@ def _cause(child: Child, how: Exit) -> tuple[FailureKind, str]:
         return FailureKind.KILLED, "it was killed (SIGKILL)"
     if how.signal is not None:
         return FailureKind.CRASH, f"it died by {how.signal}"
+    if how == UNKNOWN:
+        over = child.launch.over_ceiling
+        if over is not None and over(child.process.pid):
+            return FailureKind.RESOURCES, "it reached its memory ceiling, and the kernel killed it"
+        reason = "it ended; only the process that started it, which is gone, was told how"
+        return FailureKind.CRASH, reason
     known = _CODES.get(how.code or 0)
     return known or (FailureKind.CRASH, f"it ended with code {how.code}")

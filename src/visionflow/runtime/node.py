@@ -16,9 +16,10 @@ from visionflow.engine.effects import StartWorker
 from visionflow.engine.state import Answer
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.bus import Bus
-from visionflow.ports.host import Host
+from visionflow.ports.host import Host, ProcessState
 from visionflow.ports.log import Log
 from visionflow.ports.telemetry import Telemetry
+from visionflow.runtime.adoption import survivors
 from visionflow.runtime.children import Children, Launch
 from visionflow.runtime.completions import Completions
 from visionflow.runtime.control_plane import ControlPlane
@@ -62,20 +63,28 @@ class Node:
         ports: Ports,
         launch: Callable[[StartWorker], Launch],
         on_failure: Callable[[BaseException], None],
+        grace_ms: int = 0,
     ) -> None:
-        """`on_failure` is called once, when the node can answer nothing more."""
+        """`on_failure` is called once, when the node can answer nothing more. `grace_ms`: how long
+        workers live on when it is gone, and wait for the next one; 0: they end with it."""
         self._ports = ports
         self._spec = spec
         self._on_failure = on_failure
         state, head = replay(ports.log, spec.id)
         self.recovered = head.seq > 0
-        self.leftovers = end_leftovers(state, ports.host, ports.telemetry)
+        self._grace_ms = grace_ms
+        kept = survivors(state, ports.host) if grace_ms else []
+        self.kept = tuple(each.effect.worker for each in kept)
+        """Workers of an earlier life that live on."""
+        self.leftovers = end_leftovers(state, ports.host, ports.telemetry, self.kept)
         limits = (state.spec or spec).limits
         self.control = ControlPlane(
             spec.id, state, head, ports.log, ports.host, limits.mailbox_max, self._failed
         )
         self.intake = Intake(ports.host, ports.blobs)
-        self.children = Children(self.control, ports.host, launch, ports.telemetry)
+        self.children = Children(self.control, ports.host, launch, ports.telemetry, grace_ms)
+        for each in kept:
+            self.children.keep(each)
         self.liveness = Liveness(limits.heartbeat_ms, ports.host.monotonic_ms())
         self.sessions = Sessions(
             one_word(spec.id),
@@ -113,7 +122,8 @@ class Node:
     async def start(self) -> Answer:
         """Create the swarm or take it up again; returns once that is durable."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        command = first_command(self.control.state, self._spec, self._ports.host.now_ms())
+        now_ms = self._ports.host.now_ms()
+        command = first_command(self.control.state, self._spec, now_ms, self.kept, self._grace_ms)
 
         def answer(found: Answer) -> None:
             if not answered.done():
@@ -130,6 +140,14 @@ class Node:
 
         What was handed in until the last worker is gone is decided and answered still.
         """
+        await self._wind_up(lambda done: self.children.close(done, kill))
+
+    async def leave(self) -> None:
+        """Be silent, and let the workers live on: a later node takes them up, or they end by
+        themselves. What they reported until now is in the log; what they report later they keep."""
+        await self._wind_up(self.children.leave)
+
+    async def _wind_up(self, part: Callable[[Callable[[], None]], None]) -> None:
         self._ticker.stop()
         self.effects.stop()
         loop = asyncio.get_running_loop()

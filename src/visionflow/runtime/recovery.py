@@ -1,5 +1,7 @@
 """Recovery: fold the log, see to it that no process of an earlier life is left, then go on."""
 
+from collections.abc import Collection
+
 import msgspec
 
 from visionflow.domain import commands as c
@@ -33,10 +35,15 @@ def replay(log: Log, stream: str) -> tuple[SwarmState, Head]:
     return state, head
 
 
-def end_leftovers(state: SwarmState, host: Host, telemetry: Telemetry) -> int:
-    """Kill what is left of recorded workers, and wait until it is gone; how many there were."""
+def end_leftovers(
+    state: SwarmState, host: Host, telemetry: Telemetry, kept: Collection[str] = ()
+) -> int:
+    """Kill what is left of recorded workers but those `kept`, and wait until it is gone; how many
+    there were."""
     found = 0
     for worker in state.workers.values():
+        if worker.id in kept:
+            continue
         if worker.pid is not None and worker.started is not None:
             if host.end_leftover(worker.pid, worker.started):
                 found += 1
@@ -46,8 +53,11 @@ def end_leftovers(state: SwarmState, host: Host, telemetry: Telemetry) -> int:
     return found
 
 
-def first_command(state: SwarmState, spec: SwarmSpec, now_ms: int) -> c.AnyCommand:
-    """What a control plane does first: create the swarm, or take it up again."""
+def first_command(
+    state: SwarmState, spec: SwarmSpec, now_ms: int, kept: tuple[str, ...] = (), grace_ms: int = 0
+) -> c.AnyCommand:
+    """What a control plane does first: create the swarm, or take it up again, with the workers that
+    live on and how long each of them has to say hello."""
     if state.spec is None:
         return c.CreateSwarm(now_ms=now_ms, spec=spec)
-    return c.Recover(now_ms=now_ms)
+    return c.Recover(now_ms=now_ms, kept=kept, kept_until_ms=now_ms + grace_ms if kept else 0)

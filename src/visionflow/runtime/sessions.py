@@ -10,9 +10,11 @@ import msgspec
 
 from visionflow.domain import commands as c
 from visionflow.domain import messages as m
+from visionflow.domain import supervision_commands as sc
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import BusClosed
 from visionflow.domain.limits import FRAME_BYTES_MAX
+from visionflow.domain.tasks import FailureKind
 from visionflow.engine.effects import Cancel, Debug, Drop, Host, dispatch
 from visionflow.engine.state import Answer, SwarmState
 from visionflow.ports.blobs import Blobs
@@ -239,8 +241,13 @@ class Sessions:
         worker, incarnation = hello.worker, hello.incarnation
         known = self._children.admits(worker, incarnation, hello.secret, hello.pid)
         if not known or delivery.sender not in (None, f"{worker}.{incarnation}"):
-            payload = _encoder.encode(([m.Rejected("this worker is not expected")],))
-            self._bus.publish(f"worker.{worker}", payload)
+            self._reject(worker, "this worker is not expected")
+            return
+        is_kept = self._children.awaits(worker)
+        if is_kept and hello.protocol != m.PROTOCOL:
+            reason = f"it speaks version {hello.protocol} of the messages, not {m.PROTOCOL}"
+            self._reject(worker, reason)
+            self._children.give_up(worker, incarnation, FailureKind.KILLED, reason)
             return
         self._joined[worker] = incarnation
         self._children.joined(worker)
@@ -253,16 +260,42 @@ class Sessions:
         def joined(_: Answer) -> None:
             if self._joined.get(worker) == incarnation:
                 self._send(worker, [m.Welcome(self._acked[worker][1])])
+                self._compare(worker, incarnation, hello.attempts)
                 if again:
                     self.on_rejoin(worker)
 
-        self._control.offer(
-            c.ReportWorkerJoined(
-                now_ms=self._host.now_ms(), worker=worker, incarnation=incarnation
-            ),
-            joined,
-            bounded=False,
-        )
+        now_ms = self._host.now_ms()
+        command: c.AnyCommand
+        if is_kept:
+            command = sc.ReportWorkerAdopted(
+                now_ms=now_ms, worker=worker, incarnation=incarnation, attempts=hello.attempts
+            )
+        else:
+            command = c.ReportWorkerJoined(now_ms=now_ms, worker=worker, incarnation=incarnation)
+        self._control.offer(command, joined, bounded=False)
+
+    def _reject(self, worker: str, reason: str) -> None:
+        self._bus.publish(f"worker.{worker}", _encoder.encode(([m.Rejected(reason)],)))
+
+    def _compare(self, worker: str, incarnation: int, held: tuple[tuple[str, int], ...]) -> None:
+        """Have a worker that (re)joined stop what was given up meanwhile."""
+        state, stale = self._control.state, list[ToWorker]()
+        for name, attempt in held:
+            task = state.tasks.get(name)
+            agent = None if task is None or task.agent is None else state.agents[task.agent]
+            if task is None or task.attempt != attempt or agent is None or agent.worker != worker:
+                reason = "it was given up while its worker could not be reached"
+                stale.append(m.CancelAttempt(name, attempt, reason))
+            else:
+                self._holder[name] = (worker, attempt)
+
+        def tell() -> None:
+            if self._joined.get(worker) == incarnation:
+                self._send(worker, stale)
+
+        if stale:
+            # What the state says of them may not be durable yet.
+            self._control.after_commit(tell)
 
     def _ack(self, worker: str, incarnation: int, number: int) -> None:
         """Everything up to this frame is in the log now."""

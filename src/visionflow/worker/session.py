@@ -17,6 +17,7 @@ import msgspec
 
 from visionflow.domain.errors import BusClosed, Refused
 from visionflow.domain.messages import (
+    PROTOCOL,
     Begin,
     CancelAttempt,
     Debug,
@@ -151,7 +152,7 @@ class WorkerSession:
 
     async def run(self) -> int:
         """Serve until told to stop; returns the code with which the process should end."""
-        self._start(self._dial(FIRST_DIAL_MS))
+        self._start(self._dial(max(FIRST_DIAL_MS, self._grace_ms)))
         code = await self._ended
         for task in self._background:
             task.cancel()
@@ -283,7 +284,9 @@ class WorkerSession:
         if self._welcomed or self._bus is None or self._ended.done():
             return
         who = self._identity
-        hello = Hello(who.worker, who.incarnation, who.secret, who.pid, self.held())
+        hello = Hello(
+            who.worker, who.incarnation, who.secret, who.pid, self.held(), protocol=PROTOCOL
+        )
         self._publish(who.commands, _encoder.encode(WorkerFrame(0, [hello])))
         self._hello_again = self._host.call_later(HELLO_AGAIN_MS, self._hello)
 

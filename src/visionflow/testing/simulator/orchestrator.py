@@ -49,8 +49,8 @@ class Surroundings(Machine, Protocol):
         """How long its workers wait for it when it is gone."""
         ...
 
-    def leftovers(self) -> list[str]:
-        """Worker processes that live and that the log names."""
+    def leftovers(self, besides: list[int]) -> list[str]:
+        """Worker processes that live and that the log names, without these pids."""
         ...
 
 
@@ -78,9 +78,10 @@ class Life:
         host = SimHost(process, around, floor_ms)
         ports = Ports(log, self.hub, SimBlobs(process, around.disk), host, around.telemetry)
         try:
-            node = Node(self._spec, ports, self._launch, self._failed)
+            grace_ms = around.grace_ms
+            node = Node(self._spec, ports, self._launch, self._failed, grace_ms)
             self._made = node
-            self._look_for_leftovers()
+            self._look_for_leftovers(node.children.pids())
             node.control.on_close.append(self._closing)
             await node.start()
         except VisionFlowError as error:
@@ -97,9 +98,10 @@ class Life:
             self.look()
         done()
 
-    def _look_for_leftovers(self) -> None:
-        """Before anything is given out, no worker that the log names may be alive."""
-        for name in self._surroundings.leftovers():
+    def _look_for_leftovers(self, kept: list[int]) -> None:
+        """Before anything is given out, no worker that the log names may be alive, but those that
+        are kept."""
+        for name in self._surroundings.leftovers(kept):
             self.process.kernel.fault(f"{self.process.name} starts while {name} is alive")
 
     def _verify(self, worker: str, incarnation: int, secret: str, pid: int | None) -> bool:

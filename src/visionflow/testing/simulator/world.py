@@ -128,7 +128,7 @@ class World:
             process.steps_left = process.touches_left = -1
             process.resume()
 
-    def leftovers(self) -> list[str]:
+    def leftovers(self, besides: list[int]) -> list[str]:
         """See `orchestrator.Surroundings`."""
         lines = self.witness.check.workers
         return [
@@ -138,6 +138,7 @@ class World:
             and lines[node.order.worker].alive
             and lines[node.order.worker].incarnation == node.order.incarnation
             and lines[node.order.worker].pid == node.process.pid
+            and node.process.pid not in besides
         ]
 
     def living(self) -> list[WorkerNode]:
