@@ -112,7 +112,7 @@ def _judge(world: World, workload: Workload, faults: Faults) -> None:
     kernel = world.kernel
     accepted = [name for name, answer in world.client.told.items() if answer.code is None]
     verdict = Verdict(
-        world.witness.check,
+        world.witness.check.tasks,
         workload,
         frozenset(accepted),
         world.disk.blobs,

@@ -1,11 +1,11 @@
 """The verdict on a finished run: every accepted task has ended, once, as its script says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
 
-from visionflow.testing.checkers import COUNTED, ENDED, Fact, LogCheck, TaskLine
+from visionflow.testing.checkers import COUNTED, ENDED, Fact, TaskLine
 from visionflow.testing.workload import Script, Workload
 
 CRASHES_MAX = 3
@@ -14,19 +14,19 @@ KILLS = ("killed", "lost", "agent_gone", "network_failure")
 
 
 class Verdict:
-    """Judges the tasks of one log."""
+    """Judges tasks by their scripts."""
 
     def __init__(
         self,
-        check: LogCheck,
+        tasks: dict[str, TaskLine],
         workload: Workload,
         accepted: frozenset[str],
-        blobs: dict[str, bytes],
+        blobs: Mapping[str, bytes],
         blames: bool,
     ) -> None:
-        """`accepted` are commands that were answered with yes. With `blames`, attempts may have
-        run out of time because something stood still."""
-        self._check = check
+        """`tasks` is what the log says of each; `accepted` are commands that were answered with
+        yes. With `blames`, attempts may have run out of time because something stood still."""
+        self._tasks = tasks
         self._workload = workload
         self._accepted = accepted
         self._blobs = blobs
@@ -39,9 +39,9 @@ class Verdict:
             if action.command in self._accepted:
                 submitted.extend(action.tasks)
         for name in submitted:
-            if name not in self._check.tasks:
+            if name not in self._tasks:
                 yield f"task {name} was acknowledged and is not in the log"
-        for name, task in self._check.tasks.items():
+        for name, task in self._tasks.items():
             if task.status not in ENDED:
                 yield f"task {name} is {task.status} in the end"
             elif task.phases:
@@ -53,7 +53,7 @@ class Verdict:
         asked = self._was_cancelled(name)
         failing = None
         for title, names, _ in task.phases:
-            failed = sum(self._check.tasks[part].status != "completed" for part in names)
+            failed = sum(self._tasks[part].status != "completed" for part in names)
             if failed * 10_000 > task.threshold_bp * len(names):
                 failing = title
         if task.status == "completed" and failing is not None:
@@ -74,7 +74,7 @@ class Verdict:
                     yield f"task {name} completes in attempt {task.completed_attempt}"
                 yield from self._result(name, task, script)
             case "cancelled":
-                root = self._check.tasks.get(task.spec.get("parent") or "")
+                root = self._tasks.get(task.spec.get("parent") or "")
                 if not self._was_cancelled(name) and (root is None or root.status == "completed"):
                     yield f"task {name} is cancelled and nobody asked for that"
             case "failed":
@@ -135,14 +135,14 @@ class Verdict:
     def _given(self, task: TaskLine) -> Iterator[int]:
         """The numbers of the results that the task was given."""
         names: list[str] = list(task.spec.get("depends_on", ()))
-        root = self._check.tasks.get(task.spec.get("parent") or "")
+        root = self._tasks.get(task.spec.get("parent") or "")
         before: list[str] = []
         for title, parts, _ in [] if root is None else root.phases:
             if title == task.spec.get("phase"):
                 names.extend(before)
             before = parts
         for name in names:
-            other = self._check.tasks[name]
+            other = self._tasks[name]
             if other.status == "completed":
                 yield self._value(other.result)["number"]
 
