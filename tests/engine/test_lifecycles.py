@@ -49,6 +49,8 @@ def test_the_edges_of_an_agent_are_those_of_the_guide_and_the_few_that_were_adde
     added = {("initialising", "error"), ("ready", "error"), ("error", "failed")}
     # To a process of its own with another memory ceiling, which builds it again.
     added.add(("ready", "recovering"))
+    # Its process was replaced because somebody, or the supervision, wanted that.
+    added |= {("initialising", "recovering"), ("processing", "recovering")}
     # Restarted by somebody, after it was given up.
     added.add(("failed", "recovering"))
     ending = {

@@ -62,6 +62,7 @@ def _(state: SwarmState, command: sc.RestartAgent) -> Events:
                 command.now_ms,
                 FailureKind.AGENT_GONE,
                 f"agent {name} is built anew: {command.reason}",
+                0,
                 excused=True,
             )
     return closing.events
