@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from visionflow.agents.task import Task
 from visionflow.domain.errors import TryLater as TryLater
 from visionflow.domain.errors import UsageError, VisionFlowError
+from visionflow.domain.outside import EffectClass
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.sandbox import Sandbox
 
 if TYPE_CHECKING:
+    from visionflow.agents.effects import Order, OutsideEffect
     from visionflow.agents.gate.results import GateResult
 
 
@@ -86,6 +88,14 @@ class Attempt(Protocol):
         self, name: str, call: Callable[..., Any], args: tuple[Any, ...], workspace: Path | None
     ) -> Any:
         """See `BaseAgent.step_sync`."""
+        ...
+
+    async def effect(self, order: "Order") -> Any:
+        """See `BaseAgent.effect`."""
+        ...
+
+    def effect_in_thread(self, order: "Order") -> Any:
+        """See `BaseAgent.effect_sync`."""
         ...
 
     def progress(self, fraction: float | None, note: str) -> None:
@@ -216,6 +226,61 @@ class BaseAgent:
     ) -> Any:
         """`step` for a `process_task` that runs in a thread. Blocks."""
         return _attempt().step_in_thread(name, call, args, workspace)
+
+    async def effect(
+        self,
+        what: "str | OutsideEffect",
+        call: Callable[..., Any] | None = None,
+        /,
+        *args: Any,
+        key: str | None = None,
+        probe: Callable[..., Any] | None = None,
+        cls: EffectClass | str | None = None,
+        about: str = "",
+    ) -> Any:
+        """Do something to the world outside once for this task, or have it said that nobody knows.
+
+        It is reserved durably before `call(*args)` runs, and its value is durable before this
+        returns. A later attempt gets that value without running anything. One that finds it begun
+        and not settled goes by its class (docs/effects.md): `transactional` and `idempotent` are
+        repeated as `call(key, *args)`; of `probeable`, `probe(key, *args)` returns `Done(result)`,
+        `NOT_DONE` or `UNKNOWN`; `in_doubt`, and what a probe cannot tell, waits for a person. The
+        default is `probeable` with a probe, else `in_doubt`. An effect of `agents.effects`, such as
+        `WriteFile`, stands alone in the place of name and call.
+
+        It is known by the task, its name, how many other effects that name had before, and its
+        `args`. Where these are not the same on each attempt, give a `key`: it holds in the whole
+        swarm, and one thing is done once under it. `about` says in words, and without secrets, what
+        a person reads who has to find out what became of it.
+
+        Raises:
+            NotDone: `call` says that it did not happen; any other exception of it leaves that open.
+            InDoubt: a person is asked. Let it pass: the task is blocked until they have said.
+            EffectAbandoned: a person said that nobody is to go on with it.
+            EffectHeld: another task is at it under the same key.
+            StaleAttempt: another attempt has begun; end this one. Nothing was done.
+        """
+        from visionflow.agents.effects import order_of
+
+        order = order_of(what, call, args, key=key, probe=probe, cls=cls, about=about)
+        return await _attempt().effect(order)
+
+    def effect_sync(
+        self,
+        what: "str | OutsideEffect",
+        call: Callable[..., Any] | None = None,
+        /,
+        *args: Any,
+        key: str | None = None,
+        probe: Callable[..., Any] | None = None,
+        cls: EffectClass | str | None = None,
+        about: str = "",
+    ) -> Any:
+        """`effect` for a `process_task` that runs in a thread. Blocks."""
+        from visionflow.agents.effects import order_of
+
+        order = order_of(what, call, args, key=key, probe=probe, cls=cls, about=about)
+        return _attempt().effect_in_thread(order)
 
     def progress(self, fraction: float | None, note: str = "") -> None:
         """Show how far this attempt is: 0 to 1, or `None` when that cannot be known."""

@@ -21,6 +21,7 @@ from visionflow.ports.blobs import Blobs
 from visionflow.ports.bus import Bus, Delivery
 from visionflow.ports.host import Host as Machine
 from visionflow.ports.telemetry import Telemetry
+from visionflow.runtime import outside
 from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
@@ -34,6 +35,7 @@ ToWorker = (
     | m.Dispatch
     | m.CancelAttempt
     | m.StepAnswer
+    | m.EffectAnswer
     | m.Begin
     | m.Debug
     | m.RecallAttempt
@@ -336,11 +338,14 @@ class Sessions:
                 self._step(worker, message, now_ms)
             case m.Progress():
                 for call in self.on_progress:
+                    effect=message.effect,
                     call(message.task, message.attempt, message.fraction, message.note)
             case m.Pong():
                 self.on_pong(worker, incarnation, message.number)
             case m.LogLine():
                 self._lines.write(worker, message.agent, message.level, message.text)
+            case m.EffectAsked() | m.EffectDone():
+                outside.take(control, now_ms, message, lambda a: self._send(worker, [a]))
             case _:
                 self._take_agent(worker, incarnation, message, now_ms)
 

@@ -13,17 +13,31 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater, current_attempt
+from visionflow.agents.effects import InDoubt, Order
 from visionflow.agents.task import Task
 from visionflow.domain.errors import NotPersistable, StaleAttempt, UsageError
 from visionflow.domain.limits import THROTTLE_MS_MAX
-from visionflow.domain.messages import Dispatch, Failed, Parcel, Progress, Started, StepDone
+from visionflow.domain.messages import (
+    Dispatch,
+    EffectAnswer,
+    EffectAsked,
+    EffectDone,
+    Failed,
+    Parcel,
+    Progress,
+    Started,
+    StepDone,
+)
 from visionflow.domain.tasks import FailureKind, Payload
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
+from visionflow.worker.outside import OutsideEffects
 from visionflow.worker.steps import Steps
 from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
 
 NOTE_CHARS_MAX = 500
+Question = StepDone | Started | EffectAsked | EffectDone
+"""What is reported and waits for an answer."""
 
 
 class Surroundings(Protocol):
@@ -42,7 +56,7 @@ class Surroundings(Protocol):
         """Milliseconds since the epoch."""
         ...
 
-    def report_step(self, done: StepDone | Started) -> None:
+    def report_step(self, done: Question) -> None:
         """Send it, to be kept until acknowledged."""
         ...
 
@@ -71,6 +85,7 @@ class RunningAttempt:
     __slots__ = (
         "_answers",
         "_event",
+        "_outside",
         "_steps",
         "_surroundings",
         "agent",
@@ -100,7 +115,8 @@ class RunningAttempt:
         self._surroundings = surroundings
         self._event: threading.Event | None = None
         self._steps: Steps | None = None
-        self._answers: dict[str, tuple[StepDone | Started, asyncio.Future[bool]]] | None = None
+        self._outside: OutsideEffects | None = None
+        self._answers: dict[str, tuple[Question, asyncio.Future[Any]]] | None = None
 
     # What the agent asks for -----------------------------------------------------------------
 
@@ -128,6 +144,24 @@ class RunningAttempt:
             )
         coming = asyncio.run_coroutine_threadsafe(self.step(name, call, args, workspace), loop)
         return coming.result()
+
+    async def effect(self, order: Order) -> Any:
+        """See `BaseAgent.effect`."""
+        self._refuse_when_stopped()
+        if self._outside is None:
+            dispatch = self.dispatch
+            self._outside = OutsideEffects(self, dispatch.task, dispatch.attempt, self._say)
+        return await self._outside.effect(order)
+
+    def effect_in_thread(self, order: Order) -> Any:
+        """See `BaseAgent.effect_sync`."""
+        loop = self._surroundings.in_loop()
+        if _runs_here(loop):
+            raise UsageError(
+                "effect_sync blocks, so it cannot be called in the loop.",
+                hint="Use `await self.effect(...)`, or leave `blocking` at True.",
+            )
+        return asyncio.run_coroutine_threadsafe(self.effect(order), loop).result()
 
     def progress(self, fraction: float | None, note: str) -> None:
         """See `BaseAgent.progress`."""
@@ -163,6 +197,16 @@ class RunningAttempt:
         """See `StepHost`."""
         return await self._answered(done.key, done)
 
+    def tell(self, done: EffectDone) -> None:
+        """See `OutsideHost`."""
+        self._surroundings.report_step(done)
+
+    async def ask(self, question: EffectAsked | EffectDone) -> EffectAnswer:
+        """See `OutsideHost`. How an effect went is told also when the attempt has been stopped."""
+        if self.stop is not None and isinstance(question, EffectDone):
+            self._surroundings.report_step(question)
+        return await self._answered(_name_of(question.number), question)
+
     async def confirm(self) -> None:
         """Return once the log says that it began. In the loop.
 
@@ -178,11 +222,11 @@ class RunningAttempt:
         if not _runs_here(loop):
             asyncio.run_coroutine_threadsafe(self.confirm(), loop).result()
 
-    async def _answered(self, key: str, message: StepDone | Started) -> bool:
+    async def _answered(self, key: str, message: Question) -> Any:
         self._refuse_when_stopped()
         if self._answers is None:
             self._answers = {}
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[key] = (message, answer)
         self._surroundings.report_step(message)
         try:
@@ -190,12 +234,16 @@ class RunningAttempt:
         finally:
             self._answers.pop(key, None)
 
-    def unanswered(self) -> list[StepDone | Started]:
+    def unanswered(self) -> list[Question]:
         """What was reported and is neither accepted nor refused yet."""
         return [] if self._answers is None else [done for done, _ in self._answers.values()]
 
-    def answer(self, key: str, accepted: bool) -> None:
-        """The orchestrator has judged a step."""
+    def effect_answered(self, answer: EffectAnswer) -> None:
+        """The ledger of outside effects has answered."""
+        self.answer(_name_of(answer.number), answer)
+
+    def answer(self, key: str, accepted: bool | EffectAnswer) -> None:
+        """The orchestrator has judged a step, or a question about an outside effect."""
         if self._answers is not None and key in self._answers:
             waiting = self._answers[key][1]
             if not waiting.done():
@@ -264,6 +312,9 @@ class RunningAttempt:
         task, attempt = self.dispatch.task, self.dispatch.attempt
         if self.stop is not None:
             return Failed(task, attempt, self.stop.kind, self.stop.reason[:REASON_CHARS_MAX])
+        if isinstance(error, InDoubt):
+            reason = sendable(error, REASON_CHARS_MAX)
+            return Failed(task, attempt, FailureKind.IN_DOUBT, reason, effect=error.key)
         if isinstance(error, TryLater):
             reason = sendable(error, REASON_CHARS_MAX)
             return Failed(task, attempt, FailureKind.THROTTLED, reason, _wait_ms(error))
@@ -323,6 +374,11 @@ def small_payload(body: bytes) -> Payload | None:
     if not body:
         return Payload()
     return Payload(inline=body) if values.is_small(body) else None
+
+
+def _name_of(number: int) -> str:
+    """Of a question about an effect, among what waits for an answer; no step's key is like it."""
+    return f"?{number}"
 
 
 def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:

@@ -18,6 +18,7 @@ from visionflow.domain.messages import (
     Begin,
     CancelAttempt,
     Dispatch,
+    EffectAnswer,
     Failed,
     LogLine,
     Message,
@@ -26,12 +27,11 @@ from visionflow.domain.messages import (
     Result,
     Started,
     StepAnswer,
-    StepDone,
 )
 from visionflow.domain.tasks import FailureKind
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.host import Host, Timer
-from visionflow.worker.attempt import RunningAttempt, Stop
+from visionflow.worker.attempt import Question, RunningAttempt, Stop
 from visionflow.worker.debugging import Debugging
 from visionflow.worker.hosting import Hosting
 from visionflow.worker.telling import sendable
@@ -181,6 +181,12 @@ class Executor:
         if attempt is not None and attempt.dispatch.attempt == answer.attempt:
             attempt.answer(answer.key, answer.accepted)
 
+    def effect_answered(self, answer: EffectAnswer) -> None:
+        """What the ledger of outside effects says."""
+        attempt = self._attempts.get(answer.task)
+        if attempt is not None and attempt.dispatch.attempt == answer.attempt:
+            attempt.effect_answered(answer)
+
     def begin(self, begin: Begin) -> None:
         """The log says that a suspect attempt has begun."""
         attempt = self._attempts.get(begin.task)
@@ -279,7 +285,7 @@ class Executor:
         """Milliseconds since the epoch."""
         return self._host.now_ms()
 
-    def report_step(self, done: StepDone | Started) -> None:
+    def report_step(self, done: Question) -> None:
         """See `Surroundings`."""
         self.send(done)
 
