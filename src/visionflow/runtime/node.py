@@ -105,7 +105,7 @@ class Node:
             self.sessions.ping,
         )
         self.sessions.on_pong = self.probing.ponged
-        self.sessions.on_left = self.probing.look_at
+        self.sessions.on_change = self.probing.look_at
         self.on_over: list[Callable[[BaseException], None]] = []
         """Called once, with why, when nothing is decided or answered here any more."""
         self._quiet: asyncio.Future[None] | None = None

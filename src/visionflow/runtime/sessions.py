@@ -71,8 +71,8 @@ class Sessions:
         self.on_progress: list[Progress] = []
         self.on_pong: Callable[[str, int, int], None] = lambda worker, incarnation, number: None
         """Told of each answer to a ping."""
-        self.on_left: Callable[[str, int], None] = lambda worker, incarnation: None
-        """Told of a worker whose connection is gone."""
+        self.on_change: Callable[[str, int], None] = lambda worker, incarnation: None
+        """Told of a worker whose connection is gone, and of a suspect that is heard."""
         self._control = control
         self._bus = bus
         self._host = host
@@ -200,13 +200,18 @@ class Sessions:
             worker, incarnation = found
             del self._joined[worker]
             self._liveness.left(worker, incarnation)
-            self.on_left(worker, incarnation)
+            self.on_change(worker, incarnation)
 
     def _beat(self, delivery: Delivery) -> None:
         frame = _frames.decode(delivery.payload)
         for message in frame.messages:
             if isinstance(message, m.Heartbeat):
-                self._liveness.heard(message)
+                self._heard(message)
+
+    def _heard(self, beat: m.Heartbeat) -> None:
+        self._liveness.heard(beat)
+        if beat.worker in self._control.state.supervised.suspects:
+            self.on_change(beat.worker, beat.incarnation)
 
     def _receive(self, delivery: Delivery) -> None:
         try:
@@ -224,7 +229,7 @@ class Sessions:
         worker, incarnation = found
         for message in messages:
             if isinstance(message, m.Heartbeat):
-                self._liveness.heard(message)
+                self._heard(message)
             else:
                 self._take(worker, incarnation, message)
         if frame.number:
@@ -254,6 +259,8 @@ class Sessions:
         self._joined[worker] = incarnation
         self._children.joined(worker)
         self._liveness.expect(worker, incarnation)
+        if worker in self._control.state.supervised.suspects:
+            self.on_change(worker, incarnation)
         before = self._acked.get(worker, (0, 0))
         again = before[0] == incarnation
         if not again:
