@@ -49,3 +49,12 @@ class Throttled(BaseAgent):
             self.progress(0.5, "half of it")
             raise TryLater("somewhere: 429 too many requests", wait_ms=3_600_000)
         return task.attempt
+
+
+class Chatty(BaseAgent):
+    """Says what it does, at two levels."""
+
+    def process_task(self, task: Task) -> str:
+        self.log(f"looks closely at {task.input}", "debug")
+        self.log(f"has {task.input}")
+        return "said"

@@ -21,6 +21,7 @@ from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL
 from visionflow.engine.state import AgentState, Answer, Denial, SwarmState
 from visionflow.ports.blobs import Blobs
+from visionflow.runtime.dispatches import Dispatches
 from visionflow.runtime.node import Node, Stopped
 from visionflow.runtime.queries import Queries
 
@@ -46,6 +47,7 @@ class LiveSwarm:
         self.id = spec.id
         self.node = node
         self.queries = queries
+        self.dispatches = Dispatches(node.control)
         self.signals: dict[str, TaskSignal] = {}
         """By task, the last of each while it runs."""
         self._waiting: dict[asyncio.Future[Any], None] = {}

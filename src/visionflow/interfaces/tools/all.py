@@ -11,6 +11,7 @@ from visionflow.interfaces.tools.orchestrating import orchestration_tools
 from visionflow.interfaces.tools.repeating import FirstAnswers
 from visionflow.interfaces.tools.reporting import reporting_tools
 from visionflow.interfaces.tools.results import result_tools
+from visionflow.interfaces.tools.supervising import supervision_tools
 from visionflow.interfaces.tools.swarms import swarm_tools
 from visionflow.interfaces.tools.tasks import task_tools
 from visionflow.interfaces.tools.tool import Registry
@@ -26,10 +27,7 @@ ORDER = (
 ).split()
 """All tools of the contract."""
 _WAITS_FOR = {
-    "supervision": (
-        "swarm_monitor swarm_reconnect swarm_reset agent_health agent_restart load_balance "
-        "debug_enable"
-    ),
+    "supervision": "load_balance",
     "coordination": (
         "daa_communication agent_message agent_inbox daa_consensus coordination_sync "
         "topology_optimize"
@@ -54,6 +52,7 @@ def all_tools(server: Server) -> Registry:
         *memory_tools(server),
         *reporting_tools(server),
         *observing_tools(server, lambda: registry),
+        *supervision_tools(server),
     ]
     places = {name: place for place, name in enumerate(ORDER)}
     made.sort(key=lambda tool: places.get(tool.name, len(places)))
