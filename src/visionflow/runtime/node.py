@@ -168,6 +168,13 @@ class Node:
             )
         )
 
+    def process_state(self, worker: str) -> ProcessState | None:
+        """What the system says of the process of a worker; `None` while it has none here."""
+        child = self.children.child(worker)
+        if child is None:
+            return None
+        return self._ports.host.process_state(child.process.pid, child.process.started)
+
     def _failed(self, failure: BaseException) -> None:
         starting = getattr(self, "_starting", None)
         if starting is not None and not starting.done():
