@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from visionflow.domain import commands as c
 from visionflow.domain.limits import TIMEOUT_GRACE_MS
+from visionflow.engine import circuits
 from visionflow.engine.audit import audit
 from visionflow.engine.balancing import may_steal, steals
+from visionflow.engine.decide.deadlocks import is_deadlocked
 from visionflow.engine.decide.draining import drained
 from visionflow.engine.decide.recycling import replacements_due
 from visionflow.engine.state import SwarmState
@@ -22,6 +24,8 @@ TICK_MS = 100
 JUDGE_EVERY_MAX = 10
 """Every so many ticks silence is judged at the latest, more often where heartbeats are quick."""
 JUDGED_PER_BEAT = 4
+WAITS_EVERY = 10
+"""Every so many ticks it is looked whether tasks wait for each other for ever."""
 EXPIRE_EVERY = 10
 """Every so many ticks it is asked which attempts nobody vouches for."""
 AUDIT_EVERY = 300
@@ -38,6 +42,7 @@ def is_due(state: SwarmState, now_ms: int) -> bool:
         or bool(state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS))
         or bool(state.draining and drained(state))
         or replacements_due(state, now_ms)
+        or bool(state.supervised.circuits and circuits.is_due(state.supervised.circuits, now_ms))
         or bool(may_steal(state) and steals(state, now_ms))
     )
 
@@ -86,8 +91,11 @@ class Ticker:
         self._last_ms = now_ms
         if gap_ms <= self._liveness.heartbeat_ms:
             gap_ms = 0
-        if gap_ms or is_due(state, now_ms):
-            tick = c.Tick(now_ms=now_ms, entropy=self._host.entropy(), gap_ms=gap_ms)
+        # A ring closes with a request, where it is found at once, or because somebody who could
+        # have helped is gone.
+        waits = self._ticks % WAITS_EVERY == 0 and is_deadlocked(state)
+        if gap_ms or waits or is_due(state, now_ms):
+            tick = c.Tick(now_ms=now_ms, entropy=self._host.entropy(), gap_ms=gap_ms, waits=waits)
             self._control.offer(tick, bounded=False)
         if self._ticks % self._judge_every == 0:
             self._probing.judge()
