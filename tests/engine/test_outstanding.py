@@ -55,12 +55,12 @@ def test_for_every_prefix_of_a_log_each_effect_not_yet_confirmed_is_outstanding(
 
 def test_every_kind_of_effect_is_met_and_none_is_forgotten_at_any_prefix() -> None:
     met: set[str] = set()
-    for seed in range(8):
+    for seed in range(16):
         world = World(seed)
         for _ in range(200):
             world.step()
         met |= hold_against_the_model(world)
-    assert met == {"StartWorker", "StopWorker", "Host", "Drop", "Deliver", "Cancel"}
+    assert met == {"StartWorker", "StopWorker", "Host", "Drop", "Deliver", "Cancel", "Recall"}
 
 
 def test_a_restart_finds_the_start_the_hosting_and_the_delivery_it_was_about_to_make() -> None:

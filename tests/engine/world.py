@@ -1,7 +1,9 @@
 """A small world around the engine: random but legal reports, so that any order of things is met."""
 
+from tests.engine import restarts_by_chance
 from tests.engine.calm import Calm
 from visionflow.domain import commands as c
+from visionflow.domain import supervision_commands as sc
 from visionflow.domain.tasks import (
     Backoff,
     FailureKind,
@@ -53,6 +55,11 @@ class World(Calm):
             self._update,
             self._update,
             self._limits,
+            lambda: restarts_by_chance.happen(self),
+            self._recall,
+            self._recall,
+            self._batches,
+            self._scale,
         ]
         self.random.choice(chances)()
 
@@ -215,6 +222,47 @@ class World(Calm):
         if self.state.tasks:
             name = self.random.choice(list(self.state.tasks))
             self.complete(name, max(0, self.state.tasks[name].attempt - 1))
+
+    def _recall(self) -> None:
+        """Ask an attempt back, mostly one that has not begun; or its worker answers."""
+        asked = list(self.state.supervised.recalling.items())
+        if asked and self.random.random() < 0.6:
+            task, attempt = self.random.choice(asked)
+            if self.random.random() < 0.5:
+                self.send(c.ReportStarted(now_ms=self.now_ms, task=task, attempt=attempt))
+            else:
+                self.fail(task, FailureKind.RECALLED)
+        elif self.running():
+            task = self.random.choice(self.running())
+            attempt = self.state.tasks[task].attempt - self.random.choice((0, 0, 0, 1))
+            self.send(
+                sc.RecallAttempt(now_ms=self.now_ms, task=task, attempt=attempt, reason="idle ones")
+            )
+
+    def _batches(self) -> None:
+        """A worker says what an agent takes several of; all tasks here are of one type."""
+        if not self.state.agents:
+            return
+        agent = self.random.choice(list(self.state.agents.values()))
+        worker = self.state.workers[agent.worker]
+        self.send(
+            sc.ReportBatches(
+                now_ms=self.now_ms,
+                agent=agent.spec.id,
+                worker=worker.id,
+                incarnation=worker.incarnation,
+                types=self.random.choice(((), ("task",), ("task", "other"))),
+            )
+        )
+
+    def _scale(self) -> None:
+        """The autoscaler, which stands outside, decides."""
+        if self.random.random() < 0.2:
+            self.send(
+                sc.RecordScale(
+                    now_ms=self.now_ms, agent_type="coder", before=1, after=2, evidence="a backlog"
+                )
+            )
 
     def _cancel(self) -> None:
         if self.state.tasks:

@@ -23,6 +23,7 @@ def audit(state: SwarmState) -> list[str]:
     for agent in state.agents.values():
         faults.extend(_agent(state, agent))
     faults.extend(_throttles(state))
+    faults.extend(_recalls(state))
     faults.extend(_workers(state))
     faults.extend(_votes(state))
     faults.extend(_totals(state))
@@ -55,6 +56,16 @@ def _throttles(state: SwarmState) -> Iterator[str]:
             yield f"task {name} has ended and its waits are still counted"
         elif not 0 < count <= min(task.attempt, THROTTLES_PER_TASK_MAX):
             yield f"task {name} was throttled {count} times in {task.attempt} attempts"
+
+
+def _recalls(state: SwarmState) -> Iterator[str]:
+    for name, attempt in state.supervised.recalling.items():
+        task = state.tasks.get(name)
+        if task is None or task.attempt != attempt or task.status is not TaskStatus.ASSIGNED:
+            yield f"attempt {attempt} of {name} is asked back and does not wait in a worker"
+    for name in state.supervised.batches:
+        if name not in state.agents:
+            yield f"agent {name} is not there and counts as one that takes batches"
 
 
 def _has_reason_to_wait(state: SwarmState, task: TaskState) -> bool:

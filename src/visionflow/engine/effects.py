@@ -11,7 +11,7 @@ import msgspec
 
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.messages import Dispatch, RecordedStep
-from visionflow.domain.tasks import Payload, TaskStatus
+from visionflow.domain.tasks import Backoff, Payload, TaskStatus
 from visionflow.engine.scoring import RECORD_TASKS_MIN
 from visionflow.engine.state import AgentState, SwarmState, TaskState, WorkerState
 
@@ -182,8 +182,17 @@ def dispatch(state: SwarmState, task: TaskState) -> Dispatch:
         steps=steps,
         dependencies=_dependencies(state, task),
         suspect=task.kills > 0 or task.crashes > 0,
+        alone=_stands_alone(task),
         announce=agent.completed < RECORD_TASKS_MIN or agent.mean_us >= ANNOUNCE_ABOVE_US,
     )
+
+
+def _stands_alone(task: TaskState) -> bool:
+    """Whether a task is to share no batch: one that failed might fail the others with it, and one
+    that may not be tried again would have to bear their failure."""
+    policy = task.spec.retry
+    tried = task.failures > 0 or task.kills > 0 or task.crashes > 0 or bool(task.steps)
+    return tried or policy.backoff is Backoff.NONE or policy.attempts_max == 1
 
 
 def _dependencies(state: SwarmState, task: TaskState) -> tuple[tuple[str, Payload], ...]:

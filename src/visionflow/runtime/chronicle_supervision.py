@@ -191,3 +191,19 @@ def _(event: s.DeadlockFound, known: Known) -> Told:
 def _(event: s.DebugEnabled, known: Known) -> Told:
     told = f"its lines of level debug are kept until {_time(event.until_ms)}"
     return Told(event.agent, "debug_enabled", told)
+
+
+# Sharing the load ------------------------------------------------------------------------------
+
+
+@tells("debug", "agent", s.BatchesLearned)
+def _(event: s.BatchesLearned, known: Known) -> Told:
+    types = _why(", ".join(event.types))
+    told = f"it takes several tasks at once of {types}" if types else "it takes tasks one by one"
+    return Told(event.agent, "batches_learned", told)
+
+
+@tells("info", "agent", s.ScaleDecided)
+def _(event: s.ScaleDecided, known: Known) -> Told:
+    told = f"{event.agent_type} in {known.swarm}: {event.before} become {event.after}"
+    return Told(None, "scale_decided", f"{told}: {_why(event.evidence)}")

@@ -12,7 +12,7 @@ from visionflow.domain.agents import WorkerStatus
 from visionflow.domain.errors import Refused, UnknownTask
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import TaskStatus
-from visionflow.engine.balancing import steals
+from visionflow.engine.balancing import ABLE, steals
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.table import decides
 from visionflow.engine.state import SwarmState, TaskState
@@ -61,6 +61,8 @@ def _(state: SwarmState, command: sc.ReportBatches) -> Events:
     if agent is None or worker is None or agent.worker != command.worker:
         return []
     if worker.incarnation != command.incarnation or worker.status is not WorkerStatus.JOINED:
+        return []
+    if agent.status not in ABLE:
         return []
     if state.supervised.batches.get(command.agent, ()) == command.types:
         return []

@@ -5,7 +5,7 @@ from typing import TypeVar, cast
 
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
-from visionflow.domain.limits import ANSWER_AGE_MS_MAX, ANSWERS_MAX
+from visionflow.domain.limits import ANSWER_AGE_MS_MAX, ANSWERS_MAX, BATCH_MAX
 from visionflow.domain.supervision import CircuitStatus
 from visionflow.engine.scoring import level_of, score_bp, slots
 from visionflow.engine.state import AgentState, Answer, SwarmState
@@ -63,12 +63,21 @@ def refresh_worker(state: SwarmState, worker: str) -> None:
                 refresh(state, state.agents[agent])
 
 
+def may_batch(state: SwarmState, agent: AgentState) -> bool:
+    """Whether an agent may be given one more for a batch: all that it holds could be in one."""
+    types = state.supervised.batches.get(agent.spec.id)
+    if types is None or len(agent.open) >= BATCH_MAX * agent.spec.tasks_max:
+        return False
+    return all(state.tasks[name].spec.type in types for name in agent.open)
+
+
 def refresh(state: SwarmState, agent: AgentState) -> None:
     """Bring an agent's place in the matching index in step with its record and load."""
     level = -1
     if agent.status in ABLE and state.closed is None and not is_held(state, agent.spec.id):
         completed, mean_us = agent.completed, agent.mean_us
         held, tasks_max = len(agent.open), agent.spec.tasks_max
-        if held < tasks_max or held < slots(completed, mean_us, tasks_max):
+        room = held < tasks_max or held < slots(completed, mean_us, tasks_max)
+        if room or (state.supervised.batches and may_batch(state, agent)):
             level = level_of(score_bp(completed, agent.failed, mean_us, held, tasks_max))
     state.matching.place(agent.spec.id, level)
