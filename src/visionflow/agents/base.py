@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from visionflow.agents.outside import Order, OutsideEffect, order_of
 from visionflow.agents.task import Task
 from visionflow.domain.errors import TryLater as TryLater
 from visionflow.domain.errors import UsageError, VisionFlowError
@@ -17,7 +18,6 @@ from visionflow.ports.blobs import Blobs
 from visionflow.ports.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from visionflow.agents.effects import Order, OutsideEffect
     from visionflow.agents.gate.results import GateResult
 
 
@@ -90,11 +90,11 @@ class Attempt(Protocol):
         """See `BaseAgent.step_sync`."""
         ...
 
-    async def effect(self, order: "Order") -> Any:
+    async def effect(self, order: Order) -> Any:
         """See `BaseAgent.effect`."""
         ...
 
-    def effect_in_thread(self, order: "Order") -> Any:
+    def effect_in_thread(self, order: Order) -> Any:
         """See `BaseAgent.effect_sync`."""
         ...
 
@@ -229,7 +229,7 @@ class BaseAgent:
 
     async def effect(
         self,
-        what: "str | OutsideEffect",
+        what: str | OutsideEffect,
         call: Callable[..., Any] | None = None,
         /,
         *args: Any,
@@ -260,14 +260,12 @@ class BaseAgent:
             EffectHeld: another task is at it under the same key.
             StaleAttempt: another attempt has begun; end this one. Nothing was done.
         """
-        from visionflow.agents.effects import order_of
-
         order = order_of(what, call, args, key=key, probe=probe, cls=cls, about=about)
         return await _attempt().effect(order)
 
     def effect_sync(
         self,
-        what: "str | OutsideEffect",
+        what: str | OutsideEffect,
         call: Callable[..., Any] | None = None,
         /,
         *args: Any,
@@ -277,8 +275,6 @@ class BaseAgent:
         about: str = "",
     ) -> Any:
         """`effect` for a `process_task` that runs in a thread. Blocks."""
-        from visionflow.agents.effects import order_of
-
         order = order_of(what, call, args, key=key, probe=probe, cls=cls, about=about)
         return _attempt().effect_in_thread(order)
 

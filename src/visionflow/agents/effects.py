@@ -6,21 +6,41 @@ themselves.
 """
 
 import hashlib
-import http.client
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from enum import Enum
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import msgspec
-
 from visionflow.agents.base import PermanentFailure, TryLater
+from visionflow.agents.outside import NOT_DONE, UNKNOWN, Done, Looked, OutsideEffect, Probed
 from visionflow.agents.workspace.git import git
 from visionflow.domain.errors import UsageError, VisionFlowError, WorkspaceError
-from visionflow.domain.outside import REPEATABLE, EffectClass
+from visionflow.domain.outside import EffectClass
+
+__all__ = [
+    "NOT_DONE",
+    "UNKNOWN",
+    "Done",
+    "EffectAbandoned",
+    "EffectClass",
+    "EffectHeld",
+    "EffectRefused",
+    "HttpCall",
+    "InDoubt",
+    "Looked",
+    "NotDone",
+    "OutsideEffect",
+    "UpdateRef",
+    "WriteFile",
+    "file_hash",
+    "git_ref",
+    "header_key",
+]
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 HELD_MS = 1_000
 """How long one waits that asks for what another task is at."""
@@ -63,117 +83,6 @@ class EffectRefused(PermanentFailure):
     """The ledger does not take it; the message says why."""
 
     code = "effect_refused"
-
-
-class Done(msgspec.Struct, frozen=True):
-    """What a probe returns of an effect that happened; `result` is what the effect returns then."""
-
-    result: Any = None
-
-
-class Looked(Enum):
-    """What else a probe may return. One that cannot look raises, and is asked again later."""
-
-    NOT_DONE = "not_done"
-    UNKNOWN = "unknown"
-    """It looked and cannot tell: a person is asked."""
-
-
-NOT_DONE, UNKNOWN = Looked.NOT_DONE, Looked.UNKNOWN
-Probed = Done | Looked
-
-
-class OutsideEffect(Protocol):
-    """An effect that knows how it is carried out and looked for."""
-
-    @property
-    def name(self) -> str:
-        """What kind of thing it does, in a word."""
-        ...
-
-    @property
-    def kind(self) -> EffectClass:
-        """What can be known of it."""
-        ...
-
-    @property
-    def about(self) -> str:
-        """What it does, in words for a person and without secrets."""
-        ...
-
-    def identity(self) -> tuple[Any, ...]:
-        """What tells it from others of its name; its key is made of that."""
-        ...
-
-    def carry_out(self, key: str) -> Any:
-        """Do it. In a thread, or a coroutine function.
-
-        Raises:
-            NotDone: it certainly did not happen.
-        """
-        ...
-
-    def probe(self, key: str) -> Any:
-        """Look whether it happened. In a thread, or a coroutine function."""
-        ...
-
-
-class Order(NamedTuple):
-    """An effect as its host gets it."""
-
-    name: str
-    kind: EffectClass
-    identity: tuple[Any, ...]
-    call: Callable[..., Any]
-    args: tuple[Any, ...]
-    keyed: bool
-    """Whether `call` gets the key before its arguments."""
-    probe: Callable[..., Any] | None
-    probe_args: tuple[Any, ...]
-    """After the key."""
-    key: str | None
-    about: str
-
-
-def order_of(
-    what: "str | OutsideEffect",
-    call: Callable[..., Any] | None,
-    args: tuple[Any, ...],
-    *,
-    key: str | None = None,
-    probe: Callable[..., Any] | None = None,
-    cls: EffectClass | str | None = None,
-    about: str = "",
-) -> Order:
-    """What `BaseAgent.effect` was called with, looked at.
-
-    Raises:
-        UsageError: the parts do not fit together.
-    """
-    if not isinstance(what, str):
-        if call is not None or args or probe is not None or cls is not None:
-            raise UsageError(
-                f"{type(what).__name__} knows how it is done; beside it only `key` and `about` are "
-                "taken."
-            )
-        done, looked = what.carry_out, what.probe
-        words = about or what.about
-        named = what.name
-        return Order(named, what.kind, what.identity(), done, (), True, looked, (), key, words)
-    if call is None:
-        raise UsageError(f"Effect {what!r} says no function that carries it out.")
-    default = EffectClass.PROBEABLE if probe is not None else EffectClass.IN_DOUBT
-    try:
-        kind = default if cls is None else EffectClass(cls)
-    except ValueError:
-        allowed = ", ".join(EffectClass)
-        raise UsageError(f"{cls!r} is no class of effects.", hint=f"Allowed: {allowed}.") from None
-    if (kind is EffectClass.PROBEABLE) != (probe is not None):
-        raise UsageError(
-            f"Effect {what!r} is {kind} and has {'a' if probe else 'no'} probe; a probeable one "
-            "has one, and no other."
-        )
-    return Order(what, kind, args, call, args, kind in REPEATABLE, probe, args, key, about)
 
 
 # Files -----------------------------------------------------------------------------------------
@@ -383,6 +292,8 @@ class HttpCall:
             NotDone: nobody answers there, or the request was refused (4xx but 409).
             VisionFlowError: it cannot be known; it is repeated under its key.
         """
+        from http.client import HTTPException
+
         connection = self._connect()
         try:
             target = self._parts.path or "/"
@@ -393,7 +304,7 @@ class HttpCall:
             answer = connection.getresponse()
             body = answer.read(RESPONSE_BYTES_MAX + 1)
             kind = answer.headers.get("Content-Type")
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HTTPException) as error:
             raise VisionFlowError(
                 f"{self.about} broke off: {type(error).__name__}: {error}. Whether it was done is "
                 "not known; it is repeated under its key."
@@ -402,9 +313,11 @@ class HttpCall:
             connection.close()
         return self._judged(answer.status, kind, body)
 
-    def _connect(self) -> http.client.HTTPConnection:
-        parts, secure = self._parts, self._parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    def _connect(self) -> "HTTPConnection":
+        from http.client import HTTPConnection, HTTPSConnection
+
+        parts = self._parts
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=self._timeout_s)
         try:
             connection.connect()
@@ -417,7 +330,7 @@ class HttpCall:
         if status < 400:
             whole = len(body) <= RESPONSE_BYTES_MAX
             return {"status": status, "content_type": kind, "body": body if whole else None}
-        if status >= 500 or status == http.HTTPStatus.CONFLICT:
+        if status >= 500 or status == HTTPStatus.CONFLICT:
             raise VisionFlowError(
                 f"{self.about} was answered with {status}. Whether it was done is not known; it is "
                 "repeated under its key."

@@ -13,7 +13,8 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater, current_attempt
-from visionflow.agents.effects import InDoubt, Order
+from visionflow.agents.effects import InDoubt
+from visionflow.agents.outside import Order
 from visionflow.agents.task import Task
 from visionflow.domain.errors import NotPersistable, StaleAttempt, UsageError
 from visionflow.domain.limits import THROTTLE_MS_MAX

@@ -15,15 +15,13 @@ from typing import Any, NamedTuple, Protocol
 
 from visionflow.agents.effects import (
     HELD_MS,
-    Done,
     EffectAbandoned,
     EffectHeld,
     EffectRefused,
     InDoubt,
-    Looked,
     NotDone,
-    Order,
 )
+from visionflow.agents.outside import Done, Looked, Order
 from visionflow.domain.errors import NotPersistable, StaleAttempt, UsageError
 from visionflow.domain.limits import EFFECT_INLINE_BYTES_MAX, WORD_CHARS_MAX
 from visionflow.domain.messages import EffectAnswer, EffectAsked, EffectDone
