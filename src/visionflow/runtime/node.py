@@ -152,7 +152,7 @@ class Node:
         self.effects.stop()
         loop = asyncio.get_running_loop()
         gone: asyncio.Future[None] = loop.create_future()
-        self.children.close(lambda: _settle(gone), kill)
+        part(lambda: _settle(gone))
         await gone
         if self.control.failure is None:
             quiet = self._quiet = loop.create_future()
