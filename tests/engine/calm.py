@@ -7,6 +7,7 @@ from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.events import AnyEvent, Event, Record, decode_record, encode_record
 from visionflow.domain.limits import Limits
+from visionflow.domain.supervision import SupervisionSpec
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import (
     FailureKind,
@@ -28,7 +29,12 @@ E = TypeVar("E", bound=Event)
 class Calm:
     """An engine, a log, and the commands that its surroundings might send next."""
 
-    def __init__(self, seed: int = 0, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        limits: Limits | None = None,
+        supervision: SupervisionSpec | None = None,
+    ) -> None:
         self.random = random.Random(seed)
         self.now_ms = 1_000_000
         self.state = SwarmState()
@@ -38,7 +44,12 @@ class Calm:
         """Commands with an id, for repeating."""
         self.send(
             c.CreateSwarm(
-                now_ms=self.now_ms, spec=SwarmSpec(id="swarm_1", limits=limits or Limits())
+                now_ms=self.now_ms,
+                spec=SwarmSpec(
+                    id="swarm_1",
+                    limits=limits or Limits(),
+                    supervision=supervision or SupervisionSpec(),
+                ),
             )
         )
 
