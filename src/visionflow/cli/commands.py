@@ -11,6 +11,7 @@ from visionflow.cli.answering import calls
 from visionflow.cli.applying import APPLY_EXAMPLES, apply
 from visionflow.cli.assisting import MCP_EXAMPLES, mcp
 from visionflow.cli.auditing import audit_app
+from visionflow.cli.chaos import CHAOS_EXAMPLES, chaos
 from visionflow.cli.coding import NONE, CodingFlags, wish_of
 from visionflow.cli.configuring import CONFIG_EXAMPLES, config
 from visionflow.cli.demo import DEMO_EXAMPLES, demo
@@ -97,6 +98,7 @@ def make_app() -> App:
     app.command(demo, help_epilogue=DEMO_EXAMPLES)
     calls(app)
     app.command(simulate, help_epilogue=SIMULATE_EXAMPLES)
+    app.command(chaos, help_epilogue=CHAOS_EXAMPLES)
 
     def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
         """Print the completion script of a shell.

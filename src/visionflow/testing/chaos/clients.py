@@ -10,7 +10,8 @@ import msgspec
 
 from visionflow.domain.errors import VisionFlowError
 from visionflow.interfaces.client.calls import MCPClient
-from visionflow.testing.chaos.plan import Order, Plan, Work
+from visionflow.interfaces.client.connection import ServerFault
+from visionflow.testing.chaos.plan import SPARE, Order, Plan, Work
 from visionflow.testing.chaos.server import Place
 from visionflow.testing.chaos.watching import wall_ms
 
@@ -20,6 +21,7 @@ CONNECTIONS = 24
 ASKED_MAX = 1_000_000
 """A call is asked again until its time is up."""
 CALL_S_MAX = 240.0
+AGAIN_S = 0.2
 TIMEOUT_S = 120
 """Of an attempt: what stands still for some seconds must not run out of time."""
 
@@ -34,6 +36,8 @@ class Clients:
         """When, by the clock on the wall."""
         self.told: dict[str, dict[str, Any]] = {}
         """What those were told that waited for a result."""
+        self.turned_away = 0
+        """How often the server answered that it cannot, now."""
         self.faults: list[str] = []
         self._place = place
         self._order = order
@@ -57,7 +61,7 @@ class Clients:
     async def prepare(self) -> str:
         """A swarm with its agents; its id."""
         agents = self._order.agents
-        made = await self._client.call("swarm_init", {"maxAgents": agents + 4}, key="swarm")
+        made = await self._client.call("swarm_init", {"maxAgents": agents + SPARE}, key="swarm")
         swarm: str = made["swarmId"]
         alone = 0 if agents < 2 else max(1, agents // 4)
         for number in range(agents):
@@ -91,10 +95,8 @@ class Clients:
             "timeout": TIMEOUT_S,
         }
         given = {"task": task, "swarmId": swarm, "formTeam": False}
-        try:
-            told = await self._client.call("task_orchestrate", given, key=f"work {work.number}")
-        except (VisionFlowError, TimeoutError) as error:
-            self.faults.append(f"work {work.number} is not taken: {type(error).__name__}: {error}")
+        told = await self._ask("task_orchestrate", given, f"work {work.number}")
+        if told is None:
             return
         self.acknowledged_ms.append(wall_ms())
         self.tasks[told["taskId"]] = work
@@ -103,12 +105,27 @@ class Clients:
 
     async def _wait(self, task: str) -> None:
         given = {"taskId": task, "wait": True}
-        try:
-            told = await self._client.call("task_results", given, key=f"wait {task}", timeout=None)
-        except VisionFlowError as error:
-            self.faults.append(f"who waits for {task} is told {type(error).__name__}: {error}")
-            return
-        self.told[task] = told
+        told = await self._ask("task_results", given, f"wait {task}")
+        if told is not None:
+            self.told[task] = told
+
+    async def _ask(self, tool: str, given: dict[str, Any], key: str) -> dict[str, Any] | None:
+        """The answer, however often it takes; what is refused all the same is a fault."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + CALL_S_MAX
+        while True:
+            try:
+                return await self._client.call(tool, given, key=key, timeout=CALL_S_MAX)
+            except ServerFault as error:
+                # A server that ends says so, and that one should come again.
+                self.turned_away += 1
+                if loop.time() < until_s:
+                    await asyncio.sleep(AGAIN_S)
+                    continue
+                self.faults.append(f"{key}: {error}")
+            except (VisionFlowError, TimeoutError) as error:
+                self.faults.append(f"{key}: {type(error).__name__}: {error}")
+            return None
 
     async def answered(self) -> None:
         """Wait until everybody who waits was told."""

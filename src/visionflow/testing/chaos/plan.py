@@ -14,6 +14,8 @@ from visionflow.testing.workload import Script
 FAULTS_PER_MINUTE = 20
 TASKS_PER_MINUTE = 1_000
 AGENTS = 8
+SPARE = 4
+"""So many agents more may be there than are spawned."""
 HEARTBEAT_MS = 5_000
 """What holds for a server's swarms."""
 NUMBER_MAX = 10**6

@@ -16,7 +16,7 @@ from visionflow.domain.errors import VisionFlowError
 from visionflow.testing.chaos import judging, leftovers
 from visionflow.testing.chaos.clients import Clients
 from visionflow.testing.chaos.figures import FaultFigures, Spread, recoveries, spread
-from visionflow.testing.chaos.plan import Order, Plan, make_plan
+from visionflow.testing.chaos.plan import SPARE, Order, Plan, make_plan
 from visionflow.testing.chaos.server import MARK, Place, Server
 from visionflow.testing.chaos.striking import Striker
 from visionflow.testing.chaos.watching import Watcher
@@ -55,6 +55,8 @@ class ChaosReport(msgspec.Struct, frozen=True):
     by_status: dict[str, int]
     lost: int
     """Acknowledged tasks that did not come to an end."""
+    turned_away: int
+    """Calls that the server put off, as it was about to end; they were asked again."""
     completed_twice: int
     attempts: int
     """Given out, of all tasks."""
@@ -83,7 +85,7 @@ class _Run:
         self.order = order
         self.plan = plan
         self.place = place
-        self.server = Server(place, order.agents + 4)
+        self.server = Server(place, order.agents + SPARE)
         self.clients = Clients(place, order, plan)
         self.watcher: Watcher | None = None
         self.striker: Striker | None = None
@@ -203,6 +205,7 @@ class _Run:
             acknowledged=len(tasks),
             by_status=dict(sorted(Counter(t.status for t in check.tasks.values()).items())),
             lost=judging.lost(check, tasks),
+            turned_away=self.clients.turned_away,
             completed_twice=judging.twice(check),
             attempts=sum(line.attempt for line in check.tasks.values()),
             results_refused=len(check.late),
