@@ -90,6 +90,8 @@ class Executor:
         self._finished: dict[str, int] = {}
         self._running: dict[RunningAttempt, None] = {}
         self._sweep: tuple[float, Timer] | None = None
+        self._alone: float | None = None
+        """Since when the orchestrator is out of reach."""
         self._draining: str | None = None
         self._pid = os.getpid()
         self.debugging = Debugging(host, self.write_log)
@@ -210,7 +212,7 @@ class Executor:
 
         From any thread.
         """
-        now = self.loop.time()
+        now = self._judged_by()
         late = [now - due for _, due in self._started(self._snapshot())]
         return max(*late, self._hosting.overdue_s(now), -1.0)
 
@@ -314,7 +316,7 @@ class Executor:
     def _look_around(self) -> None:
         """Announce what takes a moment, stop what takes too long; then sleep until the next."""
         self._sweep = None
-        now = self.loop.time()
+        now = self._judged_by()
         next_at: float | None = None
         for attempt, due in self._started(list(self._running)):
             if now >= due:
@@ -330,7 +332,28 @@ class Executor:
         if len(self._running) > 0 and any(a.started_at is None for a in self._running):
             next_at = min(next_at or now + 1, now + ANNOUNCE_MS / 1000)
         if next_at is not None:
-            self._sweep_within((next_at - now) * 1000)
+            self._sweep_within(
+                max((next_at - now) * 1000, 1 if self._alone is None else ANNOUNCE_MS)
+            )
+
+    def pause(self) -> None:
+        """The orchestrator is out of reach: what waits for it cannot go on, and no attempt is
+        stopped for the time that passes."""
+        if self._alone is None:
+            self._alone = self.loop.time()
+
+    def resume(self) -> None:
+        """It is back: every attempt has as much time left as it had then."""
+        since, self._alone = self._alone, None
+        if since is not None:
+            now = self.loop.time()
+            for attempt in {**dict.fromkeys(self._attempts.values()), **self._running}:
+                if attempt.started_at is not None:
+                    attempt.started_at += now - max(since, min(attempt.started_at, now))
+
+    def _judged_by(self) -> float:
+        now, since = self.loop.time(), self._alone
+        return now if since is None else min(now, since)
 
     def _started(self, attempts: list[RunningAttempt]) -> Iterator[tuple[RunningAttempt, float]]:
         """Those whose code runs and was not told to stop, and when their time is up."""

@@ -304,6 +304,7 @@ class WorkerSession:
         elif self._grace_ms <= 0:
             self.end(exits.ORPHANED)
         elif not self._dialling:
+            self._executor.pause()
             self._start(self._dial(self._grace_ms))
 
     async def _pause(self, wait_ms: int) -> None:
@@ -332,6 +333,7 @@ class WorkerSession:
         if self._hello_again is not None:
             self._hello_again.cancel()
         self._acknowledged(welcome.acked)
+        self._executor.resume()
         self._welcomed = True
         for sent in list(self._unacked):
             self._publish(self._identity.commands, sent.body)
