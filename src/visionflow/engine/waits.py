@@ -5,8 +5,10 @@ other are; and a lock counts as held for as long as its holder waits for somethi
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from visionflow.domain.agents import AgentStatus
+from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.matching import GroupKey, needs, offers
 from visionflow.engine.state import SwarmState, TaskState
@@ -17,14 +19,23 @@ TURN = "\0turn"
 """What the nodes begin with that stand for a turn with any agent that could do a task."""
 
 
+class Wait(NamedTuple):
+    """A wait that begins in the decision that looks."""
+
+    task: str
+    on: str
+    """The task whose result it waits for, or the holder of the lock."""
+    lock: str | None = None
+
+
 class Waits:
-    """The waits of a swarm at one moment. `more`: (task, task that it is to wait for too);
-    `gone`: tasks whose attempt ends in the same decision."""
+    """The waits of a swarm at one moment, and one `more`. `gone`: tasks whose attempt ends in the
+    same decision."""
 
     def __init__(
         self,
         state: SwarmState,
-        more: tuple[str, str] | None = None,
+        more: Wait | None = None,
         gone: dict[str, None] | None = None,
     ) -> None:
         self._state = state
@@ -106,6 +117,9 @@ class Waits:
         if task.status is TaskStatus.RUNNING or task.agent is None:
             return None
         place = self._place(task.agent)
+        if task.agent in self._state.supervised.batches:
+            # It may be at work beside them, in one batch.
+            place = Place(place.room * BATCH_MAX, place.taken)
         return None if len(place.taken) < place.room else Need(places=(place,))
 
     def _of_pending(self, task: TaskState) -> Need | None:
@@ -137,12 +151,14 @@ class Waits:
             holder = state.supervised.locks[lock].holder
             if holder is not None and holder[0] != name:
                 found.append(holder[0])
-        if self._more is not None and self._more[0] == name:
-            found.extend(self._alive((self._more[1],)))
+        if self._more is not None and self._more.task == name:
+            found.extend(self._alive((self._more.on,)))
         return found
 
     def _lock_between(self, name: str, holder: str) -> str | None:
-        locks = self._state.supervised.locks
+        locks, more = self._state.supervised.locks, self._more
+        if more is not None and more[:2] == (name, holder):
+            return more.lock
         for lock in self._state.lockers.get(name, ()):
             held = locks[lock].holder
             if held is not None and held[0] == holder != name:

@@ -12,7 +12,7 @@ from visionflow.domain.tasks import FailureKind
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.state import SwarmState, TaskState
-from visionflow.engine.waits import Waits
+from visionflow.engine.waits import Wait, Waits
 
 
 def is_deadlocked(state: SwarmState) -> bool:
@@ -34,14 +34,14 @@ def break_rings(
     state: SwarmState,
     closing: Closing,
     starts: Iterable[str] | None,
-    more: tuple[str, str] | None,
+    more: Wait | None,
     now_ms: int,
     entropy: int,
     gone: dict[str, None] | None = None,
 ) -> None:
     """Break each ring that these tasks are held up by; `None`: all that wait.
 
-    `more`: as of `Waits`, a wait that begins in this decision.
+    `more`: a wait that begins in this decision.
     """
     gone = dict(gone or {})
     while True:

@@ -17,6 +17,7 @@ from visionflow.engine.decide.table import decides
 from visionflow.engine.decide.tasks import submitted
 from visionflow.engine.state import SwarmState
 from visionflow.engine.supervised import LockState
+from visionflow.engine.waits import Wait
 
 Events = list[AnyEvent]
 
@@ -81,7 +82,7 @@ def _(state: SwarmState, command: sc.AcquireLock) -> Events:
     closing = Closing(state)
     closing.events.append(s.LockQueued(lock=name, task=task, attempt=attempt, number=number))
     if lock.holder is not None:
-        more = (task, lock.holder[0])
+        more = Wait(task, lock.holder[0], name)
         break_rings(state, closing, (task,), more, command.now_ms, command.entropy)
     return closing.events
 
@@ -125,7 +126,7 @@ def _(state: SwarmState, command: sc.BeginWait) -> Events:
     closing = Closing(state)
     closing.events.append(s.WaitBegan(task=task, attempt=command.attempt, on=on))
     if awaited.status not in TERMINAL:
-        break_rings(state, closing, (task,), (task, on), command.now_ms, command.entropy)
+        break_rings(state, closing, (task,), Wait(task, on), command.now_ms, command.entropy)
     return closing.events
 
 

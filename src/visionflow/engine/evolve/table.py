@@ -71,13 +71,25 @@ def may_batch(state: SwarmState, agent: AgentState) -> bool:
     return all(state.tasks[name].spec.type in types for name in agent.open)
 
 
+def holds_waiting(state: SwarmState, agent: AgentState) -> bool:
+    """Whether an attempt of an agent waits for something, or holds a lock: what is given to it
+    ahead might be just what that waits for."""
+    waits, lockers = state.supervised.waits, state.lockers
+    if not waits and not lockers:
+        return False
+    return any(task in waits or task in lockers for task in agent.open)
+
+
 def refresh(state: SwarmState, agent: AgentState) -> None:
     """Bring an agent's place in the matching index in step with its record and load."""
     level = -1
     if agent.status in ABLE and state.closed is None and not is_held(state, agent.spec.id):
         completed, mean_us = agent.completed, agent.mean_us
         held, tasks_max = len(agent.open), agent.spec.tasks_max
-        room = held < tasks_max or held < slots(completed, mean_us, tasks_max)
-        if room or (state.supervised.batches and may_batch(state, agent)):
+        room = held < tasks_max
+        if not room and not holds_waiting(state, agent):
+            room = held < slots(completed, mean_us, tasks_max)
+            room = room or (bool(state.supervised.batches) and may_batch(state, agent))
+        if room:
             level = level_of(score_bp(completed, agent.failed, mean_us, held, tasks_max))
     state.matching.place(agent.spec.id, level)

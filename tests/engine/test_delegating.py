@@ -1,0 +1,214 @@
+"""Tasks that agents have done by the swarm, and waiting for what comes of them."""
+
+from tests.engine.waiting_world import Asking
+from visionflow.domain import commands as c
+from visionflow.domain import events as e
+from visionflow.domain import supervision_events as s
+from visionflow.domain.limits import TERMINAL_TASKS_MAX
+from visionflow.domain.tasks import TaskStatus
+from visionflow.engine.decide.deadlocks import is_deadlocked
+
+
+def test_a_delegated_task_is_a_task_of_the_swarm_and_the_same_again_is_none_more() -> None:
+    world = Asking()
+    world.team(2)
+    task = world.submit()
+    sub = world.delegate(task, type="check")
+    assert world.answer.code is None
+    assert world.state.tasks[sub].spec.delegated_by == task
+    world.delegate(task, id=sub, type="check")
+    assert world.answer.code is None
+    assert [each.spec.id for each in world.of(e.TaskSubmitted)] == [task, sub]
+    other = world.submit()
+    world.delegate(other, id=sub)
+    assert world.answer.code == "duplicate_id" or world.answer.code == "stale_attempt"
+
+
+def test_a_second_attempt_finds_what_the_first_delegated_and_a_stale_one_delegates_none() -> None:
+    world = Asking()
+    world.team(2)
+    task = world.submit()
+    sub = world.delegate(task)
+    world.fail(task)
+    world.delegate(task)
+    assert world.answer.code == "stale_attempt"
+    world.complete(sub)
+    world.tick(20_000)
+    world.delegate(task, id=sub)
+    assert world.answer.code is None and world.wait(task, sub) is None
+    assert len(world.of(e.TaskSubmitted)) == 2
+
+
+def test_a_wait_stands_in_the_state_until_it_is_given_up_or_its_attempt_ends() -> None:
+    world = Asking()
+    world.team(2)
+    task = world.submit()
+    sub = world.delegate(task)
+    assert world.wait(task, sub) is None and world.wait(task, sub) is None
+    assert world.state.supervised.waits == {task: {sub: None}}
+    world.complete(sub)
+    assert world.state.awaiters == {sub: {task: None}}, "its result is kept until it was heard"
+    world.end_wait(task, sub)
+    assert world.state.supervised.waits == {} and world.state.awaiters == {}
+    world.wait(task, sub)
+    world.fail(task)
+    assert world.state.supervised.waits == {} and world.state.awaiters == {}
+    assert world.audit() == []
+
+
+def test_what_nobody_knows_and_oneself_is_not_waited_for() -> None:
+    world = Asking()
+    world.team(1)
+    task = world.submit()
+    assert world.wait(task, "task_no") == "unknown_task"
+    assert world.wait(task, task) == "usage"
+
+
+def test_results_are_kept_while_the_task_that_delegated_lives_and_leave_then() -> None:
+    world = Asking()
+    world.team(2)
+    task = world.submit()
+    sub = world.delegate(task)
+    world.complete(sub)
+    for _ in range(2 * TERMINAL_TASKS_MAX + 2):
+        world.complete(world.submit())
+    assert sub in world.state.tasks and sub not in world.state.finished
+    world.complete(task)
+    for _ in range(2 * TERMINAL_TASKS_MAX + 2):
+        world.complete(world.submit())
+    assert sub not in world.state.tasks
+
+
+def test_a_sub_task_that_only_its_waiting_agent_could_do_is_a_deadlock() -> None:
+    world = Asking()
+    world.team(1, "python")
+    task = world.submit(capabilities=("python",))
+    sub = world.delegate(task, capabilities=("python",))
+    assert world.status(sub) is TaskStatus.QUEUED
+    world.wait(task, sub)
+    found = world.last(s.DeadlockFound)
+    assert found.ring == (task, sub) and found.broken == task
+    assert f"{sub} is queued for agents that are all taken by tasks that wait" in found.waits
+    assert world.status(sub) is TaskStatus.ASSIGNED
+    world.complete(sub)
+    world.tick(1_000)
+    assert world.status(task) is TaskStatus.ASSIGNED
+    world.delegate(task, id=sub)
+    world.wait(task, sub)
+    assert len(world.of(s.DeadlockFound)) == 1
+
+
+def test_while_another_agent_could_do_it_or_has_a_turn_left_it_is_none() -> None:
+    for agents, tasks_max in ((2, 1), (1, 2)):
+        world = Asking()
+        world.team(agents, tasks_max=tasks_max)
+        task, busy = world.submit(), world.submit()
+        sub = world.delegate(task)
+        world.wait(task, sub)
+        assert world.of(s.DeadlockFound) == [] and world.status(sub) is TaskStatus.QUEUED
+        world.complete(busy)
+        assert world.status(sub) is TaskStatus.ASSIGNED
+
+
+def test_all_turns_taken_by_tasks_that_wait_for_queued_ones_are_a_deadlock() -> None:
+    world = Asking()
+    world.team(2)
+    one, two = world.submit(), world.submit()
+    first, second = world.delegate(one), world.delegate(two)
+    world.wait(one, first)
+    assert world.of(s.DeadlockFound) == []
+    world.wait(two, second)
+    assert len(world.of(s.DeadlockFound)) == 1
+    assert not is_deadlocked(world.state) and world.status(first) is TaskStatus.ASSIGNED
+
+
+def test_waiting_for_each_others_results_is_a_deadlock() -> None:
+    world = Asking()
+    world.team(3)
+    one, two, three = world.submit(), world.submit(), world.submit()
+    world.wait(one, two)
+    world.wait(two, three)
+    assert world.of(s.DeadlockFound) == []
+    world.wait(three, one)
+    assert set(world.last(s.DeadlockFound).ring) == {one, two, three}
+
+
+def test_a_lock_and_a_result_can_make_a_ring_together() -> None:
+    world = Asking()
+    world.team(2)
+    one, two = world.submit(), world.submit()
+    world.lock(one, "x")
+    world.lock(two, "x")
+    world.wait(one, two)
+    assert set(world.last(s.DeadlockFound).ring) == {one, two}
+    assert world.audit() == []
+
+
+def test_a_ring_through_a_dependency_or_a_plan_is_found() -> None:
+    world = Asking()
+    world.team(3)
+    one, two = world.submit(), world.submit()
+    after = world.submit(depends_on=(two,))
+    world.wait(one, after)
+    world.wait(two, one)
+    found = world.last(s.DeadlockFound)
+    assert set(found.ring) == {one, two, after} and found.broken in (one, two)
+    root, ((part,), _) = world.plan([{}], [{}])
+    world.wait(part, root)
+    assert set(world.last(s.DeadlockFound).ring) == {part, root}
+
+
+def test_a_ring_that_closes_because_an_agent_leaves_is_found_by_looking() -> None:
+    world = Asking()
+    stays, leaves = world.team(2)
+    task = world.submit(agent=stays)
+    other = world.submit(agent=leaves)
+    sub = world.delegate(task)
+    world.wait(task, sub)
+    assert not is_deadlocked(world.state)
+    world.send(c.CancelTask(now_ms=world.now_ms, task=other))
+    world.send(c.TerminateAgent(now_ms=world.now_ms, agent=leaves))
+    world.settle()
+    assert is_deadlocked(world.state) and world.of(s.DeadlockFound) == []
+    world.send(c.Tick(now_ms=world.now_ms, waits=True))
+    assert world.last(s.DeadlockFound).broken == task and not is_deadlocked(world.state)
+
+
+def test_what_is_being_stopped_tried_again_or_blocked_holds_nobody_up_for_ever() -> None:
+    world = Asking()
+    world.team(3)
+    one, two = world.submit(), world.submit()
+    world.wait(one, two)
+    world.send(c.CancelTask(now_ms=world.now_ms, task=one))
+    world.wait(two, one)
+    assert world.of(s.DeadlockFound) == []
+
+
+def test_an_agent_of_which_a_task_waits_is_given_nothing_ahead() -> None:
+    world = Asking()
+    agent = world.team(1)[0]
+    for _ in range(20):
+        task = world.submit()
+        world.send(c.ReportResult(now_ms=world.now_ms, task=task, attempt=1, duration_us=100))
+    first, ahead = world.submit(), world.submit()
+    assert len(world.state.agents[agent].open) == 2, "short tasks are given out ahead"
+    world.complete(ahead)
+    other = world.submit(agent="agent_none")
+    world.wait(first, other)
+    behind = world.submit()
+    assert world.status(behind) is TaskStatus.QUEUED
+    world.end_wait(first, other)
+    assert world.status(behind) is TaskStatus.ASSIGNED
+
+
+def test_one_that_was_given_out_behind_the_task_that_waits_for_it_is_in_the_ring() -> None:
+    world = Asking()
+    world.team(1)
+    for _ in range(20):
+        task = world.submit()
+        world.send(c.ReportResult(now_ms=world.now_ms, task=task, attempt=1, duration_us=100))
+    first, behind = world.submit(), world.submit()
+    assert world.status(behind) is TaskStatus.ASSIGNED
+    world.wait(first, behind)
+    found = world.last(s.DeadlockFound)
+    assert set(found.ring) == {first, behind} and found.broken == first
