@@ -61,7 +61,8 @@ def replace_due(state: SwarmState, now_ms: int) -> Events:
         reason = _too_old(state, name, now_ms)
         if reason is not None:
             incarnation = state.workers[name].incarnation
-            events.append(s.WorkerRecycling(worker=name, incarnation=incarnation, reason=reason))
+            fate = s.WorkerRestarting if _is_idle(state, name) else s.WorkerRecycling
+            events.append(fate(worker=name, incarnation=incarnation, reason=reason))
     return events
 
 
