@@ -36,6 +36,10 @@ class EffectStatus(StrEnum):
     """A person has said."""
 
 
+UNSETTLED = (EffectStatus.RESERVED, EffectStatus.IN_DOUBT)
+"""What became of it is not known."""
+
+
 class Resolution(StrEnum):
     """What a person says of an effect in doubt."""
 

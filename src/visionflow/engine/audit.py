@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.limits import THROTTLES_PER_TASK_MAX
+from visionflow.domain.outside import UNSETTLED, EffectStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.state import AgentState, PhaseState, PlanState, SwarmState, TaskState
 
@@ -26,6 +27,7 @@ def audit(state: SwarmState) -> list[str]:
     faults.extend(_recalls(state))
     faults.extend(_workers(state))
     faults.extend(_votes(state))
+    faults.extend(_outside(state))
     faults.extend(_totals(state))
     return faults
 
@@ -167,6 +169,32 @@ def _totals(state: SwarmState) -> Iterator[str]:
     if queued != len(state.matching):
         yield f"{queued} tasks are queued, the index has {len(state.matching)}"
     counters = state.counters
+def _outside(state: SwarmState) -> Iterator[str]:
+    outside = state.outside
+    for key, effect in outside.effects.items():
+        status, of_task = effect.status, outside.tasks.get(effect.task)
+        listed = of_task is not None and key in of_task.keys
+        if (status is EffectStatus.IN_DOUBT) != (key in outside.doubts):
+            yield f"effect {key} is {status} and the list of doubts says otherwise"
+        if status is EffectStatus.RESERVED and not listed and key not in outside.orphans:
+            yield f"effect {key} is reserved by a task that has ended"
+        if listed == (key in outside.over) and status not in UNSETTLED:
+            yield f"effect {key} is {status} and is kept for no task, or twice"
+        if of_task is not None and listed:
+            if (status in UNSETTLED) != (key in of_task.unsettled):
+                yield f"effect {key} is {status} and its task says otherwise"
+    for name, of_task in outside.tasks.items():
+        task = state.tasks.get(name)
+        if task is None or task.status in TERMINAL:
+            yield f"task {name} has ended and counts as having effects"
+        for key in of_task.keys:
+            if key not in outside.effects or outside.effects[key].task != name:
+                yield f"effect {key} is not that of task {name}"
+    for key in (*outside.doubts, *outside.orphans, *outside.over):
+        if key not in outside.effects:
+            yield f"effect {key} is listed and unknown"
+
+
     ended = counters.completed + counters.failed + counters.cancelled + counters.dead_letter
     if ended < counters.submitted - live:
         yield f"{counters.submitted} submitted, {ended} ended, {live} alive: some are lost"

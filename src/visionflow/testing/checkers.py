@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from visionflow.testing.ballots import VoteCheck
+from visionflow.testing.ledger import EFFECT_KINDS, EffectCheck
 from visionflow.testing.workerlines import WorkerLine, recovered, worker_event
 
 Fact = dict[str, Any]
@@ -179,6 +180,7 @@ class LogCheck:
         self.agents: dict[str, AgentLine] = {}
         self.workers: dict[str, WorkerLine] = {}
         self.votes = VoteCheck()
+        self.effects = EffectCheck()
         self.commands: dict[str, str] = {}
         """Ids of commands that the log answers, with the kind of event that does."""
         self.refused: dict[str, str] = {}
@@ -228,6 +230,11 @@ class LogCheck:
             self._worker(kind, event)
         elif kind.startswith(("vote_", "ballot_")):
             for fault in self.votes.event(kind, event, self.agents):
+                self._wrong(fault)
+        elif kind in EFFECT_KINDS:
+            task = self.tasks.get(event.get("task", ""))
+            current = None if task is None or task.status not in OPEN else task.attempt
+            for fault in self.effects.event(kind, event, current):
                 self._wrong(fault)
         elif kind in ("task_submitted", "plan_submitted"):
             self._submitted(kind, event)
