@@ -38,6 +38,7 @@ def _answer(state: SwarmState, event: s.WorkerRestarting | s.WorkerRecycling) ->
 def process_ended(state: SwarmState, worker: str) -> None:
     """The process of a worker is gone, and with it what was to become of it."""
     sup = state.supervised
+    sup.suspects.pop(worker, None)
     sup.recycling.pop(worker, None)
     sup.restarting.pop(worker, None)
     sup.lives.pop(worker, None)
