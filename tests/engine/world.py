@@ -1,7 +1,8 @@
 """A small world around the engine: random but legal reports, so that any order of things is met."""
 
 from tests.engine import restarts_by_chance
-from tests.engine.calm import Calm
+from tests.engine.asking import Asking
+from tests.engine.effects_world import something_outside
 from visionflow.domain import commands as c
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain.tasks import (
@@ -58,6 +59,8 @@ class World(Calm):
             lambda: restarts_by_chance.happen(self),
             self._recall,
             self._recall,
+            self._outside,
+            self._outside,
             self._batches,
             self._scale,
         ]
@@ -222,6 +225,9 @@ class World(Calm):
         if self.state.tasks:
             name = self.random.choice(list(self.state.tasks))
             self.complete(name, max(0, self.state.tasks[name].attempt - 1))
+
+    def _outside(self) -> None:
+        something_outside(self, self.running())
 
     def _recall(self) -> None:
         """Ask an attempt back, mostly one that has not begun; or its worker answers."""

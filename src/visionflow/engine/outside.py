@@ -24,8 +24,8 @@ class EffectState(msgspec.Struct, gc=False, omit_defaults=True):
     digest: str = ""
     fresh: bool = True
     """Nobody began it before that attempt."""
-    tries: int = 1
-    """How often it was reserved."""
+    holders: list[tuple[str, int]] = []
+    """(task, attempt) that were ever allowed to carry it out."""
     result: Payload = NOTHING
     reason: str = ""
     """Why it failed, or is in doubt."""

@@ -216,10 +216,17 @@ def report(state: SwarmState, command: oc.ReportEffect) -> tuple[Events, Ruling]
 
     Raises:
         UnknownId: nobody reserved such an effect, or it is forgotten.
+        Refused: this attempt never held it.
     """
     key, found = command.key, state.outside.effects.get(command.key)
     if found is None:
         raise UnknownId(f"No effect has the key {key}.")
+    if (command.task, command.attempt) not in found.holders:
+        raise Refused(
+            f"Attempt {command.attempt} of {command.task} was never allowed to carry out {key}, so "
+            "it cannot say how that went.",
+            code="not_held",
+        )
     current = _is_current(state, command.task, command.attempt)
     ruling = Ruling(verdict=Verdict.RECORDED if current else Verdict.STALE)
     own = found.task == command.task and found.attempt == command.attempt

@@ -89,7 +89,6 @@ def _begin(state: SwarmState, event: o.EffectReserved) -> EffectState:
         )
         return found
     found = _move(state, key, o.EffectReserved)
-    found.tries += 1
     found.resolution = None
     found.reason = found.by = found.note = ""
     outside.over.pop(key, None)
@@ -107,6 +106,7 @@ def _(state: SwarmState, event: o.EffectReserved) -> None:
     found.name, found.kind, found.task, found.attempt = event.name, event.kind, task, event.attempt
     found.place, found.request, found.digest = event.place, event.request, event.digest
     found.fresh = event.fresh
+    found.holders.append((task, event.attempt))
     of_task = state.outside.tasks.get(task)
     if of_task is None:
         of_task = state.outside.tasks[task] = TaskEffects({}, {})
