@@ -16,6 +16,7 @@ from visionflow.domain.tasks import (
 )
 from visionflow.domain.votes import Choice
 from visionflow.engine.effects import Deliver, StopWorker, outstanding
+from visionflow.engine.liveness import CUT_OFF
 
 CAPABILITIES = ("python", "review", "security", "testing")
 
@@ -48,6 +49,8 @@ class World(Calm):
             self._block,
             self._agent_down,
             self._expire,
+            self._doubt,
+            self._stall,
             self._repeat,
             self._stop_worker,
             self._vote,
@@ -335,6 +338,31 @@ class World(Calm):
             self.send(
                 c.ExpireLease(now_ms=self.now_ms, task=name, attempt=attempt, evidence="silence")
             )
+
+    def _doubt(self) -> None:
+        """The detector comes to an opinion on a worker, in time or late."""
+        if self.state.workers:
+            worker = self.random.choice(list(self.state.workers.values()))
+            kind = self.random.choice((sc.ReportSuspicion, sc.ReportTrust))
+            evidence = self.random.choice((f"{CUT_OFF}: so", "silence"))
+            incarnation = max(0, worker.incarnation - self.random.choice((0, 0, 0, 1)))
+            self.send(
+                kind(
+                    now_ms=self.now_ms,
+                    worker=worker.id,
+                    incarnation=incarnation,
+                    evidence=evidence,
+                )
+            )
+
+    def _stall(self) -> None:
+        """An attempt makes no progress, or makes some again."""
+        running = self.running()
+        if running:
+            name = self.random.choice([*running, *self.state.supervised.stalled])
+            kind = self.random.choice((sc.ReportStall, sc.ReportStall, sc.ReportProgress))
+            attempt = self.state.tasks[name].attempt - self.random.choice((0, 0, 0, 1))
+            self.send(kind(now_ms=self.now_ms, task=name, attempt=attempt, evidence="as told"))
 
     def _repeat(self) -> None:
         if self.sent:

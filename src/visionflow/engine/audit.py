@@ -65,6 +65,10 @@ def _recalls(state: SwarmState) -> Iterator[str]:
         task = state.tasks.get(name)
         if task is None or task.attempt != attempt or task.status is not TaskStatus.ASSIGNED:
             yield f"attempt {attempt} of {name} is asked back and does not wait in a worker"
+    for name, attempt in state.supervised.stalled.items():
+        task = state.tasks.get(name)
+        if task is None or task.attempt != attempt or task.status is not TaskStatus.RUNNING:
+            yield f"attempt {attempt} of {name} is taken to be stuck and does not run"
     for name in state.supervised.batches:
         if name not in state.agents:
             yield f"agent {name} is not there and counts as one that takes batches"
@@ -134,6 +138,10 @@ def _agent(state: SwarmState, agent: AgentState) -> Iterator[str]:
 
 
 def _workers(state: SwarmState) -> Iterator[str]:
+    for name in state.supervised.suspects:
+        worker = state.workers.get(name)
+        if worker is None or worker.status is not WorkerStatus.JOINED:
+            yield f"worker {name} is suspected and has no process that said hello"
     for worker in state.workers.values():
         for name in worker.agents:
             agent = state.agents.get(name)

@@ -40,7 +40,13 @@ TASK_TABLE: dict[str, dict[str, str]] = {
         "task_cancelling": "assigned",
         "attempt_recalling": "assigned",
     },
-    "running": {**_HELD, "step_finished": "running", "task_cancelling": "running"},
+    "running": {
+        **_HELD,
+        "step_finished": "running",
+        "task_cancelling": "running",
+        "attempt_stalled": "running",
+        "attempt_progressed": "running",
+    },
     "blocked": {**_STOP, **_AGAIN, "plan_unblocked": "orchestrating"},
     "orchestrating": {**_STOP, "task_completed": "completed", "task_blocked": "blocked"},
     "failed": _AGAIN,
@@ -143,6 +149,8 @@ class TaskLine:
         self.cancelling = False
         self.recalled = 0
         """The attempt that was asked back last."""
+        self.stalled = 0
+        """The attempt that makes no progress as far as can be told."""
         self.phases: list[tuple[str, list[str], int]] = []
         """Name, tasks, and how many of those may be under way at once; 0: all."""
         self.is_held = False
@@ -350,10 +358,15 @@ class LogCheck:
                 task.steps[event["key"]] = (self.place, event.get("value", []))
                 self._stored(name, event.get("value", []))
                 task.since_step.clear()
+                task.stalled = 0
             case "task_cancelling":
                 task.cancelling = True
             case "attempt_recalling":
                 task.recalled = event["attempt"]
+            case "attempt_stalled" | "attempt_progressed":
+                if (task.stalled == event["attempt"]) == (kind == "attempt_stalled"):
+                    self._wrong(f"{kind} of attempt {event['attempt']} of {name} is no news")
+                task.stalled = event["attempt"] if kind == "attempt_stalled" else 0
             case _:
                 pass
 
@@ -400,6 +413,8 @@ class LogCheck:
             self._wrong(f"{name} is given to {event['agent']}, which is draining")
         if self.workers[agent.worker].awaited:
             self._wrong(f"{name} is given to {event['agent']}, whose worker is not back yet")
+        if self.workers[agent.worker].suspected:
+            self._wrong(f"{name} is given to {event['agent']}, whose worker is suspected")
         missing = set(task.spec.get("capabilities", ())) - agent.offers
         if missing:
             self._wrong(f"{name} is given to {event['agent']}, which lacks {sorted(missing)}")

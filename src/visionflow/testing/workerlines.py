@@ -20,6 +20,7 @@ class WorkerLine:
         self.alive = False
         self.awaited = False
         """It lives on from before a recovery and has yet to say hello."""
+        self.suspected = False
 
 
 def worker_event(line: WorkerLine, kind: str, event: Fact) -> Iterator[str]:
@@ -39,14 +40,26 @@ def worker_event(line: WorkerLine, kind: str, event: Fact) -> Iterator[str]:
     elif kind == "worker_adopted":
         if not current or not line.awaited:
             yield f"{name}.{number} is adopted and was not awaited"
-        line.joined, line.awaited = True, False
+        line.joined, line.awaited, line.suspected = True, False, False
     elif kind in STAYS:
         if not current:
             yield f"{kind} of {name}.{number}, and the living one is {line.incarnation}"
+        yield from _opinion(line, kind, name)
     else:
         line.incarnation = max(line.incarnation, number)
-        line.alive = line.joined = line.awaited = False
+        line.alive = line.joined = line.awaited = line.suspected = False
         line.pid = None
+
+
+def _opinion(line: WorkerLine, kind: str, name: str) -> Iterator[str]:
+    if kind == "worker_suspected":
+        if line.suspected or not line.joined:
+            yield f"{name} is suspected again, or before it said hello"
+        line.suspected = True
+    elif kind == "worker_trusted":
+        if not line.suspected:
+            yield f"{name} is trusted again and was not suspected"
+        line.suspected = False
 
 
 def recovered(lines: dict[str, WorkerLine], kept: Iterable[str]) -> Iterator[str]:
