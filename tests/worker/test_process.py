@@ -170,7 +170,9 @@ def test_a_worker_says_hello_works_beats_and_stops(tmp_path: Path) -> None:
         value = unpacked(result.value)
         assert value == {"pid": fleet.process.pid, "input": [1, b"\0"], "order": None}
         beats = await orchestrator.wait_for(Heartbeat, 2)
-        assert beats[-1] == Heartbeat("w1", 1, ())
+        last = beats[-1]
+        assert isinstance(last, Heartbeat) and (last.resident_bytes or 0) > 1_000_000
+        assert (last.worker, last.incarnation, last.attempts, last.early) == ("w1", 1, (), False)
         assert Path(f"/proc/{fleet.process.pid}/comm").read_text() == "visionflow w1\n"
         shown = Path(f"/proc/{fleet.process.pid}/cmdline").read_bytes()
         assert shown.rstrip(b"\0") == b"visionflow w1 a1", "what ps and htop show"
@@ -338,7 +340,7 @@ def test_a_stuck_loop_is_noticed_from_the_heartbeats_thread() -> None:
         def close(self) -> None:
             beats.append(b"closed")
 
-    heartbeat = ThreadHeartbeat(Wire, "hb", lambda: b"x", 1, lambda: 9.0, stalled.set)
+    heartbeat = ThreadHeartbeat(Wire, "hb", lambda early: b"x", 1, lambda: 9.0, stalled.set)
     heartbeat.start()
     assert stalled.wait(WAIT_S)
     heartbeat.stop()

@@ -23,6 +23,7 @@ from visionflow.adapters.host_os import OsHost
 from visionflow.adapters.hub.blocking import BlockingPublisher
 from visionflow.adapters.hub.client import connect
 from visionflow.adapters.hub.guard import Claim
+from visionflow.adapters.os_processes import family, identity, send
 from visionflow.adapters.title import Title
 from visionflow.agents.base import AgentContext
 from visionflow.compose.gate.hosted import gate_runner
@@ -33,12 +34,20 @@ from visionflow.ports.bus import Bus
 from visionflow.ports.sandbox import Sandbox
 from visionflow.worker import exits, limits
 from visionflow.worker.executor import Executor
-from visionflow.worker.heartbeat import ThreadHeartbeat
-from visionflow.worker.parent import PARENT_FD, end_with_group, take_secret, watch_parent
+from visionflow.worker.heartbeat import Publisher, ThreadHeartbeat
+from visionflow.worker.parent import (
+    PARENT_FD,
+    Alone,
+    end_with_group,
+    take_secret,
+    watch_parent,
+)
 from visionflow.worker.session import Identity, WorkerSession
 from visionflow.worker.threads import OsThreads
 
 ORDER = "VISIONFLOW_WORKER"
+ALONE_S = 10.0
+"""So long after its grace a worker whose loop is stuck is ended by its heartbeat."""
 LAST_WORDS_S = 1.0
 """How long a process over its memory ceiling may take to report what ran."""
 SWITCH_S = 0.001
@@ -100,15 +109,24 @@ def _end(code: int) -> NoReturn:
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-    if code == exits.ORPHANED:
-        end_with_group(code)
+    if code in (exits.ORPHANED, exits.REFUSED):
+        _end_orphaned(code)
     # Threads that an agent left behind must not keep the process.
     os._exit(code)
 
 
+def _end_orphaned(code: int) -> NoReturn:
+    """Nobody is left who would end what this process started: it does that itself."""
+    me = identity(os.getpid())
+    for who in () if me is None else family(me):
+        with suppress(OSError):
+            send(who, signal.SIGKILL)
+    end_with_group(code)
+
+
 async def _serve(order: WorkerOrder, secret: str, title: Title) -> NoReturn:
     loop = asyncio.get_running_loop()
-    identity = Identity(order.worker, order.incarnation, secret, order.swarm, os.getpid())
+    who = Identity(order.worker, order.incarnation, secret, order.swarm, os.getpid())
     host = OsHost(loop)
     blobs = FileBlobs(order.blobs)
     open_sandbox = _sandbox_opener()
@@ -131,14 +149,22 @@ async def _serve(order: WorkerOrder, secret: str, title: Title) -> NoReturn:
         on_worn_out=lambda: session.end(exits.WORN_OUT),
         on_hosted=lambda agents: title.show(" ".join(("visionflow", order.worker, *agents))),
     )
-    session = WorkerSession(identity, dial, host, executor, order.orphan_grace_ms)
+    session = WorkerSession(
+        identity,
+        dial,
+        host,
+        executor,
+        order.orphan_grace_ms,
+        limits.known_resident_bytes,
+    )
     heartbeat = ThreadHeartbeat(
-        lambda: BlockingPublisher(order.socket, _claim(identity, "beat")),
+        _beat_dial(order, identity),
         identity.heartbeats,
         session.heartbeat,
         order.heartbeat_ms,
         executor.overdue_s,
         lambda: os._exit(exits.STALLED),
+        None if order.memory_bytes is None else limits.Growth(order.memory_bytes).is_news,
     )
     heartbeat.start()
     held = _hold_memory(order, loop, session, executor)
@@ -151,6 +177,16 @@ async def _serve(order: WorkerOrder, secret: str, title: Title) -> NoReturn:
         limits.leave(held)
     # From in here: the loop's own end would wait for coroutines that ignore their cancellation.
     _end(code)
+
+
+def _beat_dial(order: WorkerOrder, identity: Identity) -> Callable[[], Publisher]:
+    def dial() -> Publisher:
+        return BlockingPublisher(order.socket, _claim(identity, "beat"))
+
+    if not order.orphan_grace_ms:
+        return dial  # The end of the pipe has it killed.
+    longest_s = (order.orphan_grace_ms + order.heartbeat_ms) / 1_000 + ALONE_S
+    return Alone(dial, longest_s, lambda: _end_orphaned(exits.ORPHANED))
 
 
 def _claim(identity: Identity, role: str) -> Claim:

@@ -284,6 +284,8 @@ class Heartbeat(Message, frozen=True, tag=28):
     attempts: tuple[tuple[str, int], ...] = ()
     resident_bytes: int | None = None
     """Of the process; `None` where the system does not tell."""
+    early: bool = False
+    """It was sent before its time, because the process has grown."""
 
 
 class LogLine(Message, frozen=True, tag=29):

@@ -106,13 +106,13 @@ class Watched:
         self._steady = False
         """The time since it was heard last says something about its rhythm."""
 
-    def beat(self, now_ms: int) -> None:
-        """A heartbeat came."""
-        if self._steady:
+    def beat(self, now_ms: int, early: bool = False) -> None:
+        """A heartbeat came. One that was sent before its time says nothing of the rhythm."""
+        if self._steady and not early:
             self.rhythm.intervals.append(now_ms - self.heard_ms)
         self.beats += 1
         self.heard_ms = now_ms
-        self._steady = True
+        self._steady = not early
 
     def join(self, now_ms: int) -> None:
         """Its connection stands (again)."""

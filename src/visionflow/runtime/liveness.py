@@ -61,7 +61,7 @@ class Liveness:
         """A heartbeat came."""
         known = self._of(beat.worker, beat.incarnation)
         if known is not None:
-            known.watched.beat(self._now_ms)
+            known.watched.beat(self._now_ms, beat.early)
             known.attempts = dict(beat.attempts)
             known.resident_bytes = beat.resident_bytes
 

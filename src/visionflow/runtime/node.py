@@ -28,6 +28,7 @@ from visionflow.runtime.intake import Intake
 from visionflow.runtime.liveness import Liveness
 from visionflow.runtime.probing import Probing
 from visionflow.runtime.recovery import end_leftovers, first_command, replay
+from visionflow.runtime.recycling import Recycling
 from visionflow.runtime.sessions import Sessions
 from visionflow.runtime.ticker import Ticker
 
@@ -106,6 +107,7 @@ class Node:
         )
         self.sessions.on_pong = self.probing.ponged
         self.sessions.on_change = self.probing.look_at
+        self.sessions.on_beat = Recycling(self.control, ports.host, ports.telemetry).heard
         self.on_over: list[Callable[[BaseException], None]] = []
         """Called once, with why, when nothing is decided or answered here any more."""
         self._quiet: asyncio.Future[None] | None = None
@@ -145,6 +147,7 @@ class Node:
     async def leave(self) -> None:
         """Be silent, and let the workers live on: a later node takes them up, or they end by
         themselves. What they reported until now is in the log; what they report later they keep."""
+        self.sessions.close()
         await self._wind_up(self.children.leave)
 
     async def _wind_up(self, part: Callable[[Callable[[], None]], None]) -> None:

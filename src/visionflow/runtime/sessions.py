@@ -73,6 +73,7 @@ class Sessions:
         """Told of each answer to a ping."""
         self.on_change: Callable[[str, int], None] = lambda worker, incarnation: None
         """Told of a worker whose connection is gone, and of a suspect that is heard."""
+        self.on_beat: Callable[[m.Heartbeat], None] = lambda _: None
         self._control = control
         self._bus = bus
         self._host = host
@@ -210,6 +211,7 @@ class Sessions:
 
     def _heard(self, beat: m.Heartbeat) -> None:
         self._liveness.heard(beat)
+        self.on_beat(beat)
         if beat.worker in self._control.state.supervised.suspects:
             self.on_change(beat.worker, beat.incarnation)
 
@@ -338,21 +340,21 @@ class Sessions:
                     reason=message.reason,
                     entropy=self._host.entropy(),
                     wait_ms=message.wait_ms,
+                    effect=message.effect,
                 )
                 self._holder.pop(message.task, None)
                 control.offer(failure, bounded=False)
             case m.StepDone():
                 self._step(worker, message, now_ms)
+            case m.EffectAsked() | m.EffectDone():
+                outside.take(control, now_ms, message, lambda a: self._send(worker, [a]))
             case m.Progress():
                 for call in self.on_progress:
-                    effect=message.effect,
                     call(message.task, message.attempt, message.fraction, message.note)
             case m.Pong():
                 self.on_pong(worker, incarnation, message.number)
             case m.LogLine():
                 self._lines.write(worker, message.agent, message.level, message.text)
-            case m.EffectAsked() | m.EffectDone():
-                outside.take(control, now_ms, message, lambda a: self._send(worker, [a]))
             case _:
                 self._take_agent(worker, incarnation, message, now_ms)
 

@@ -14,6 +14,8 @@ from visionflow.ports.host import Host, Timer
 STALL_S = 4.0
 """An attempt this far over its limit, seen twice in a row, means that the loop is stuck."""
 
+URGENT_S = 0.1
+
 
 class Publisher(Protocol):
     """A connection that a thread can publish on."""
@@ -34,18 +36,22 @@ class ThreadHeartbeat:
         self,
         dial: Callable[[], Publisher],
         subject: str,
-        frame: Callable[[], bytes],
+        frame: Callable[[bool], bytes],
         every_ms: int,
         overdue_s: Callable[[], float],
         on_stall: Callable[[], None],
+        urgent: Callable[[], bool] | None = None,
     ) -> None:
-        """`frame` and `overdue_s` are called on the thread, and so is `on_stall`, once."""
+        """`frame` (of a beat before its time, or not) and `overdue_s` are called on the thread, and
+        so is `on_stall`, once. `urgent` is asked ten times a second whether a beat must go out
+        before its time."""
         self._dial = dial
         self._subject = subject
         self._frame = frame
         self._every_s = every_ms / 1000
         self._overdue_s = overdue_s
         self._on_stall = on_stall
+        self._urgent = urgent
         self._connection: Publisher | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -66,16 +72,27 @@ class ThreadHeartbeat:
             stalled = stalled + 1 if self._overdue_s() > STALL_S else 0
             if stalled == 2:
                 self._on_stall()
-            if self._over.wait(self._every_s):
+            if self._waited():
                 break
         if self._connection is not None:
             self._connection.close()
 
-    def _beat(self) -> None:
+    def _waited(self) -> bool:
+        """Wait until the next beat is to go out; whether there is none any more."""
+        left_s, urgent = self._every_s, self._urgent
+        while urgent is not None and left_s > URGENT_S:
+            if self._over.wait(URGENT_S):
+                return True
+            if urgent():
+                self._beat(early=True)
+            left_s -= URGENT_S
+        return self._over.wait(left_s)
+
+    def _beat(self, early: bool = False) -> None:
         try:
             if self._connection is None:
                 self._connection = self._dial()
-            self._connection.publish(self._subject, self._frame())
+            self._connection.publish(self._subject, self._frame(early))
         except (BusClosed, Refused):
             # The session notices a lost orchestrator and decides; here the next beat dials.
             self._connection = None

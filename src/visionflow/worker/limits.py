@@ -16,6 +16,8 @@ from typing import NamedTuple
 LOOK_S = 0.05
 WATCH_SHARE = 0.97
 """The watcher acts at this share of the ceiling, so that it comes before the group's killer."""
+GROWTH_STEPS = 50
+"""In so many parts of the ceiling growth is told of."""
 
 _GROUPS = Path("/sys/fs/cgroup")
 _PREFIX = "visionflow-worker-"
@@ -36,6 +38,31 @@ def resident_bytes() -> int:
     """
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Growth:
+    """Tells when this process holds so much more memory than when it told last that somebody should
+    know at once."""
+
+    def __init__(self, ceiling_bytes: int) -> None:
+        self._step = ceiling_bytes // GROWTH_STEPS
+        self._told = 0
+
+    def is_news(self) -> bool:
+        """Whether it has grown by a step since it was asked last and said yes."""
+        now = known_resident_bytes() or 0
+        is_news = now >= self._told + self._step
+        if is_news or now < self._told:
+            self._told = now
+        return is_news
+
+
+def known_resident_bytes() -> int | None:
+    """Resident memory of this process; `None` where the system does not tell."""
+    try:
+        return resident_bytes()
+    except OSError:
+        return None
 
 
 def enforce(memory_bytes: int, on_reached: Callable[[int], None]) -> Enforcement:

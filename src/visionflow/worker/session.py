@@ -111,13 +111,16 @@ class WorkerSession:
         host: Host,
         executor: Executor,
         orphan_grace_ms: int = 0,
+        resident_bytes: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """`orphan_grace_ms` is how long a lost orchestrator is waited for; 0: not at all."""
+        """`orphan_grace_ms` is how long a lost orchestrator is waited for; 0: not at all.
+        `resident_bytes`: the memory of this process, where that is known; called on any thread."""
         self._identity = identity
         self._connect = connect
         self._host = host
         self._executor = executor
         self._grace_ms = orphan_grace_ms
+        self._resident_bytes = resident_bytes
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._bus: Bus | None = None
@@ -184,9 +187,10 @@ class WorkerSession:
         kept = [pair for sent in tuple(self._unacked) for pair in sent.attempts]
         return (*self._executor.held(), *kept)
 
-    def heartbeat(self) -> bytes:
-        """The frame that says that this worker lives. From any thread."""
-        beat = Heartbeat(self._identity.worker, self._identity.incarnation, self.held())
+    def heartbeat(self, early: bool = False) -> bytes:
+        """The frame that says that this worker lives, `early`: before its time. From any thread."""
+        who = self._identity
+        beat = Heartbeat(who.worker, who.incarnation, self.held(), self._resident_bytes(), early)
         return _encoder.encode(WorkerFrame(0, [beat]))
 
     def beat(self) -> None:
