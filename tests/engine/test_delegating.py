@@ -1,6 +1,6 @@
 """Tasks that agents have done by the swarm, and waiting for what comes of them."""
 
-from tests.engine.waiting_world import Asking
+from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain import supervision_events as s
@@ -10,7 +10,7 @@ from visionflow.engine.decide.deadlocks import is_deadlocked
 
 
 def test_a_delegated_task_is_a_task_of_the_swarm_and_the_same_again_is_none_more() -> None:
-    world = Asking()
+    world = World()
     world.team(2)
     task = world.submit()
     sub = world.delegate(task, type="check")
@@ -25,7 +25,7 @@ def test_a_delegated_task_is_a_task_of_the_swarm_and_the_same_again_is_none_more
 
 
 def test_a_second_attempt_finds_what_the_first_delegated_and_a_stale_one_delegates_none() -> None:
-    world = Asking()
+    world = World()
     world.team(2)
     task = world.submit()
     sub = world.delegate(task)
@@ -40,7 +40,7 @@ def test_a_second_attempt_finds_what_the_first_delegated_and_a_stale_one_delegat
 
 
 def test_a_wait_stands_in_the_state_until_it_is_given_up_or_its_attempt_ends() -> None:
-    world = Asking()
+    world = World()
     world.team(2)
     task = world.submit()
     sub = world.delegate(task)
@@ -57,7 +57,7 @@ def test_a_wait_stands_in_the_state_until_it_is_given_up_or_its_attempt_ends() -
 
 
 def test_what_nobody_knows_and_oneself_is_not_waited_for() -> None:
-    world = Asking()
+    world = World()
     world.team(1)
     task = world.submit()
     assert world.wait(task, "task_no") == "unknown_task"
@@ -65,7 +65,7 @@ def test_what_nobody_knows_and_oneself_is_not_waited_for() -> None:
 
 
 def test_results_are_kept_while_the_task_that_delegated_lives_and_leave_then() -> None:
-    world = Asking()
+    world = World()
     world.team(2)
     task = world.submit()
     sub = world.delegate(task)
@@ -80,7 +80,7 @@ def test_results_are_kept_while_the_task_that_delegated_lives_and_leave_then() -
 
 
 def test_a_sub_task_that_only_its_waiting_agent_could_do_is_a_deadlock() -> None:
-    world = Asking()
+    world = World()
     world.team(1, "python")
     task = world.submit(capabilities=("python",))
     sub = world.delegate(task, capabilities=("python",))
@@ -100,7 +100,7 @@ def test_a_sub_task_that_only_its_waiting_agent_could_do_is_a_deadlock() -> None
 
 def test_while_another_agent_could_do_it_or_has_a_turn_left_it_is_none() -> None:
     for agents, tasks_max in ((2, 1), (1, 2)):
-        world = Asking()
+        world = World()
         world.team(agents, tasks_max=tasks_max)
         task, busy = world.submit(), world.submit()
         sub = world.delegate(task)
@@ -111,7 +111,7 @@ def test_while_another_agent_could_do_it_or_has_a_turn_left_it_is_none() -> None
 
 
 def test_all_turns_taken_by_tasks_that_wait_for_queued_ones_are_a_deadlock() -> None:
-    world = Asking()
+    world = World()
     world.team(2)
     one, two = world.submit(), world.submit()
     first, second = world.delegate(one), world.delegate(two)
@@ -123,7 +123,7 @@ def test_all_turns_taken_by_tasks_that_wait_for_queued_ones_are_a_deadlock() -> 
 
 
 def test_waiting_for_each_others_results_is_a_deadlock() -> None:
-    world = Asking()
+    world = World()
     world.team(3)
     one, two, three = world.submit(), world.submit(), world.submit()
     world.wait(one, two)
@@ -134,7 +134,7 @@ def test_waiting_for_each_others_results_is_a_deadlock() -> None:
 
 
 def test_a_lock_and_a_result_can_make_a_ring_together() -> None:
-    world = Asking()
+    world = World()
     world.team(2)
     one, two = world.submit(), world.submit()
     world.lock(one, "x")
@@ -145,7 +145,7 @@ def test_a_lock_and_a_result_can_make_a_ring_together() -> None:
 
 
 def test_a_ring_through_a_dependency_or_a_plan_is_found() -> None:
-    world = Asking()
+    world = World()
     world.team(3)
     one, two = world.submit(), world.submit()
     after = world.submit(depends_on=(two,))
@@ -159,7 +159,7 @@ def test_a_ring_through_a_dependency_or_a_plan_is_found() -> None:
 
 
 def test_a_ring_that_closes_because_an_agent_leaves_is_found_by_looking() -> None:
-    world = Asking()
+    world = World()
     stays, leaves = world.team(2)
     task = world.submit(agent=stays)
     other = world.submit(agent=leaves)
@@ -175,7 +175,7 @@ def test_a_ring_that_closes_because_an_agent_leaves_is_found_by_looking() -> Non
 
 
 def test_what_is_being_stopped_tried_again_or_blocked_holds_nobody_up_for_ever() -> None:
-    world = Asking()
+    world = World()
     world.team(3)
     one, two = world.submit(), world.submit()
     world.wait(one, two)
@@ -185,7 +185,7 @@ def test_what_is_being_stopped_tried_again_or_blocked_holds_nobody_up_for_ever()
 
 
 def test_an_agent_of_which_a_task_waits_is_given_nothing_ahead() -> None:
-    world = Asking()
+    world = World()
     agent = world.team(1)[0]
     for _ in range(20):
         task = world.submit()
@@ -202,7 +202,7 @@ def test_an_agent_of_which_a_task_waits_is_given_nothing_ahead() -> None:
 
 
 def test_one_that_was_given_out_behind_the_task_that_waits_for_it_is_in_the_ring() -> None:
-    world = Asking()
+    world = World()
     world.team(1)
     for _ in range(20):
         task = world.submit()

@@ -20,6 +20,13 @@ def level(state: SwarmState, agent: AgentState) -> int:
         return -1
     if any(agent.spec.id in held for held in (state.draining, state.updating, state.moving)):
         return -1
+    if agent.worker in state.supervised.suspects or agent.worker in state.supervised.awaited:
+        return -1
+    circuit = state.supervised.circuits.get(f"agent:{agent.spec.id}")
+    if circuit is not None and (
+        circuit.status == "open" or (circuit.status == "half_open" and agent.open)
+    ):
+        return -1
     held, tasks_max = len(agent.open), agent.spec.tasks_max
     able = agent.status in (AgentStatus.READY, AgentStatus.PROCESSING)
     types = state.supervised.batches.get(agent.spec.id, ())
@@ -27,6 +34,11 @@ def level(state: SwarmState, agent: AgentState) -> int:
     room = max(
         slots(agent.completed, agent.mean_us, tasks_max), 5 * tasks_max if types and batches else 0
     )
+    asking = set(state.supervised.waits)
+    for lock in state.supervised.locks.values():
+        asking.update(entry[0] for entry in (*lock.queue, lock.holder) if entry is not None)
+    if asking.intersection(agent.open):
+        room = tasks_max
     if not able or held >= room:
         return -1
     return level_of(score_bp(agent.completed, agent.failed, agent.mean_us, held, tasks_max))

@@ -124,7 +124,7 @@ def test_a_part_told_to_stop_may_end_after_its_root_has_left() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_the_auditor_finds_nothing_and_a_replay_is_the_same_while_tasks_leave(seed: int) -> None:
     world = World(seed)
-    for _ in range(500):
+    for _ in range(800):
         world.step()
         assert world.audit() == []
     assert world.state.finished

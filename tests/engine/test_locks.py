@@ -1,15 +1,15 @@
 """Locks of the swarm: one holder, first come first served, gone with the attempt."""
 
-from tests.engine.waiting_world import Asking
+from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import supervision_events as s
 from visionflow.domain.tasks import FailureKind, TaskStatus
 from visionflow.engine.decide.deadlocks import is_deadlocked
 
 
-def working(count: int) -> tuple[Asking, list[str]]:
+def working(count: int) -> tuple[World, list[str]]:
     """So many tasks, each under way with an agent of its own."""
-    world = Asking()
+    world = World()
     world.team(count)
     return world, [world.submit() for _ in range(count)]
 
@@ -93,7 +93,7 @@ def test_a_stale_attempt_gets_no_lock_and_gives_none_back() -> None:
 
 
 def test_two_with_locks_in_opposite_order_are_a_deadlock_and_the_younger_one_is_ended() -> None:
-    world = Asking()
+    world = World()
     world.team(2)
     older = world.submit()
     world.now_ms += 10
@@ -134,7 +134,7 @@ def test_a_ring_of_three_is_found_when_its_last_wait_begins() -> None:
 
 
 def test_a_task_that_stands_in_deadlocks_for_ever_is_given_up_and_waits_longer_each_time() -> None:
-    world = Asking()
+    world = World()
     world.team(2)
     older = world.submit(timeout_ms=2**40)
     world.lock(older, "x")

@@ -21,7 +21,7 @@ from visionflow.engine.liveness import CUT_OFF
 CAPABILITIES = ("python", "review", "security", "testing")
 
 
-class World(Calm):
+class World(Asking):
     """A world in which one thing after the other happens by chance."""
 
     def step(self) -> None:
@@ -67,6 +67,8 @@ class World(Calm):
             self._batches,
             self._scale,
         ]
+        chances += [self.ask_for_lock, self.ask_for_lock, self.ask_for_result, self.ask_for_result]
+        chances += [self.ask_circuit, self.close_circuit, self.close_circuit, self.look_at_waits]
         self.random.choice(chances)()
 
     def _policy(self) -> RetryPolicy:

@@ -10,6 +10,7 @@ from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.limits import THROTTLES_PER_TASK_MAX
 from visionflow.domain.outside import UNSETTLED, EffectStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.engine.audit_waiting import waiting_faults
 from visionflow.engine.state import AgentState, PhaseState, PlanState, SwarmState, TaskState
 
 OPEN = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
@@ -28,6 +29,7 @@ def audit(state: SwarmState) -> list[str]:
     faults.extend(_workers(state))
     faults.extend(_votes(state))
     faults.extend(_outside(state))
+    faults.extend(waiting_faults(state))
     faults.extend(_totals(state))
     return faults
 
