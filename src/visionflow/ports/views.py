@@ -112,6 +112,41 @@ class AgentRow(msgspec.Struct, frozen=True, kw_only=True):
     """When it failed for good or was gone."""
 
 
+class EffectRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An outside effect, whatever became of it."""
+
+    key: str
+    name: str
+    kind: str
+    """Its class: what can be known of it after a crash."""
+    status: str
+    task: str
+    attempt: int
+    """The last that was allowed to carry it out, or said how it went."""
+    request: str
+    digest: str
+    reserved_ms: int
+    """When it was reserved for the first time."""
+    changed_ms: int
+    reason: str | None = None
+    """Why it failed, or is in doubt."""
+    resolution: str | None = None
+    by: str | None = None
+    note: str | None = None
+    result: bytes | None = None
+    result_blob: str | None = None
+
+
+class EffectFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which effects a list shows: those that meet all that is given."""
+
+    statuses: tuple[str, ...] = ()
+    task: str | None = None
+
+
+EVERY_EFFECT = EffectFilter()
+
+
 class Views(Protocol):
     """Rows by table, for one stream. May be used from any thread; calls block on the disk."""
 
@@ -137,6 +172,15 @@ class Views(Protocol):
 
     def agents(self) -> list[AgentRow]:
         """All agents, first to last."""
+        ...
+
+    def effects(self, wanted: EffectFilter, after: tuple[int, str], limit: int) -> list[EffectRow]:
+        """Outside effects in the order in which they were reserved first, those after
+        (reserved_ms, key), at most `limit`."""
+        ...
+
+    def effect(self, key: str) -> EffectRow | None:
+        """One of them."""
         ...
 
     def counts(self) -> dict[str, int]:

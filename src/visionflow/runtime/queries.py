@@ -9,15 +9,18 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
-from visionflow.domain.errors import UnknownTask
+from visionflow.domain.errors import UnknownId, UnknownTask
 from visionflow.domain.events import AnyEvent, decode_record
 from visionflow.ports.figures import Figures
 from visionflow.ports.log import Log
 from visionflow.ports.views import (
+    EVERY_EFFECT,
     EVERY_TASK,
     AgentRow,
     AttemptRow,
     Change,
+    EffectFilter,
+    EffectRow,
     TaskFilter,
     TaskRow,
     Views,
@@ -148,6 +151,29 @@ class Queries:
         """All agents, alive and gone."""
         self.catch_up()
         return self._views.agents()
+
+    def effects(
+        self,
+        wanted: EffectFilter = EVERY_EFFECT,
+        after: tuple[int, str] = (-1, ""),
+        limit: int = PAGE_MAX,
+    ) -> list[EffectRow]:
+        """A page of outside effects in the order of their reservation; pass `reserved_ms` and `key`
+        of the last row for the next page."""
+        self.catch_up()
+        return self._views.effects(wanted, after, min(limit, PAGE_MAX))
+
+    def effect(self, key: str) -> EffectRow:
+        """One outside effect.
+
+        Raises:
+            UnknownId: there never was such an effect.
+        """
+        self.catch_up()
+        found = self._views.effect(key)
+        if found is None:
+            raise UnknownId(f"There is no effect {key!r:.80}.", code="unknown_effect")
+        return found
 
     def counts(self) -> dict[str, int]:
         """How many tasks there are by status."""

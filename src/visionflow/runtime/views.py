@@ -6,8 +6,10 @@ from typing import TypeVar, cast
 import msgspec
 
 from visionflow.domain import events as e
+from visionflow.domain import outside_events as o
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event, Record
+from visionflow.domain.outside import EffectStatus
 from visionflow.domain.tasks import Payload, TaskSpec, TaskStatus
 from visionflow.ports.views import OPEN_ATTEMPTS, Change, Scalar
 
@@ -191,6 +193,67 @@ def _(event: e.TaskCancelled, at_ms: int) -> list[Change]:
             reason=event.reason,
         )
     ]
+
+
+@_views(o.EffectReserved)
+def _(event: o.EffectReserved, at_ms: int) -> list[Change]:
+    return [
+        _effect(
+            event,
+            at_ms,
+            EffectStatus.RESERVED,
+            name=event.name,
+            kind=event.kind,
+            task=event.task,
+            attempt=event.attempt,
+            request=event.request,
+            digest=event.digest,
+            reserved_ms=at_ms,
+            resolution=None,
+            by=None,
+            note=None,
+        )
+    ]
+
+
+@_views(o.EffectSettled)
+def _(event: o.EffectSettled, at_ms: int) -> list[Change]:
+    kept = {"result": event.result.inline, "result_blob": event.result.blob}
+    return [_effect(event, at_ms, EffectStatus.SETTLED, attempt=event.attempt, **kept)]
+
+
+@_views(o.EffectFailed)
+def _(event: o.EffectFailed, at_ms: int) -> list[Change]:
+    return [_effect(event, at_ms, EffectStatus.FAILED, reason=event.reason)]
+
+
+@_views(o.EffectDoubted)
+def _(event: o.EffectDoubted, at_ms: int) -> list[Change]:
+    return [_effect(event, at_ms, EffectStatus.IN_DOUBT, reason=event.why)]
+
+
+@_views(o.EffectResolved)
+def _(event: o.EffectResolved, at_ms: int) -> list[Change]:
+    columns: dict[str, Scalar] = {
+        "status": EffectStatus.RESOLVED,
+        "changed_ms": at_ms,
+        "resolution": event.resolution,
+        "by": event.by,
+        "note": event.note,
+        "result": event.result.inline,
+        "result_blob": event.result.blob,
+    }
+    return [Change("effects", (event.key,), columns)]
+
+
+def _effect(
+    event: o.EffectReserved | o.EffectSettled | o.EffectFailed | o.EffectDoubted,
+    at_ms: int,
+    status: EffectStatus,
+    **columns: Scalar,
+) -> Change:
+    found: dict[str, Scalar] = {"status": status, "changed_ms": at_ms, "reason": None, **columns}
+    return Change("effects", (event.key,), found)
 
 
 @_views(e.AgentSpawned)

@@ -20,13 +20,15 @@ from visionflow.ports.views import (
     AgentRow,
     AttemptRow,
     Change,
+    EffectFilter,
+    EffectRow,
     TaskFilter,
     TaskRow,
 )
 
-VERSION = 3
-KEYS = {"tasks": ("id",), "attempts": ("task", "attempt"), "agents": ("id",)}
-FIRST = {"agents": ("ready_ms", "ended_ms")}
+VERSION = 4
+KEYS = {"tasks": ("id",), "attempts": ("task", "attempt"), "agents": ("id",), "effects": ("key",)}
+FIRST = {"agents": ("ready_ms", "ended_ms"), "effects": ("reserved_ms",)}
 """Columns that keep the value they were given first."""
 SCHEMA = """
 CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
@@ -54,6 +56,14 @@ CREATE TABLE agents (
     id TEXT PRIMARY KEY, type TEXT, name TEXT, status TEXT, worker TEXT, capabilities TEXT,
     reason TEXT, spawned_ms INTEGER, changed_ms INTEGER, ready_ms INTEGER, ended_ms INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE effects (
+    key TEXT PRIMARY KEY, name TEXT, kind TEXT, status TEXT, task TEXT, attempt INTEGER,
+    request TEXT, digest TEXT, reserved_ms INTEGER, changed_ms INTEGER, reason TEXT,
+    resolution TEXT, by TEXT, note TEXT, result BLOB, result_blob TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX effects_by_time ON effects (reserved_ms, key);
+CREATE INDEX effects_by_status ON effects (status, reserved_ms, key);
+CREATE INDEX effects_by_task ON effects (task, reserved_ms, key);
 """
 TASK = (
     "id, type, description, status, priority, agent, attempt, parent, phase, reason, "
@@ -72,6 +82,13 @@ ATTEMPT = (
     "cancelled_ms, duration_us"
 )
 _phases = msgspec.json.Decoder(tuple[tuple[str, tuple[str, ...]], ...])
+
+
+EFFECT = (
+    "key, name, kind, status, task, attempt, request, digest, reserved_ms, changed_ms, reason, "
+    "resolution, by, note, result, result_blob"
+)
+EFFECT_NAMES = EFFECT.split(", ")
 
 
 class SqliteViews:
@@ -156,6 +173,26 @@ class SqliteViews:
             found.append(AgentRow(capabilities=capabilities, **columns))  # pyright: ignore[reportArgumentType]
         return found
 
+    def effects(self, wanted: EffectFilter, after: tuple[int, str], limit: int) -> list[EffectRow]:
+        """See `Views`."""
+        where, bindings = "", list[Value]()
+        if wanted.statuses:
+            where = f"status IN ({', '.join('?' * len(wanted.statuses))}) AND "
+            bindings.extend(wanted.statuses)
+        if wanted.task is not None:
+            where, bindings = f"{where}task = ? AND ", [*bindings, wanted.task]
+        rows = self._rows(
+            f"SELECT {EFFECT} FROM effects WHERE {where}(reserved_ms, key) > (?, ?) "
+            "ORDER BY reserved_ms, key LIMIT ?",
+            (*bindings, *after, limit),
+        )
+        return [_effect(row) for row in rows]
+
+    def effect(self, key: str) -> EffectRow | None:
+        """See `Views`."""
+        rows = self._rows(f"SELECT {EFFECT} FROM effects WHERE key = ?", (key,))
+        return _effect(rows[0]) if rows else None
+
     def counts(self) -> dict[str, int]:
         """See `Views`."""
         rows = self._rows("SELECT status, count(*) FROM tasks GROUP BY status ORDER BY status")
@@ -222,6 +259,10 @@ def _conditions(wanted: TaskFilter) -> tuple[str, tuple[Value, ...]]:
         found.append("substr(reason, 1, ?) = ?")
         bindings.extend((len(wanted.reason_begins), wanted.reason_begins))
     return "".join(f"{each} AND " for each in found), tuple(bindings)
+
+
+def _effect(row: tuple[object, ...]) -> EffectRow:
+    return EffectRow(**dict(zip(EFFECT_NAMES, row, strict=True)))  # pyright: ignore[reportArgumentType]
 
 
 def _task(row: tuple[object, ...]) -> TaskRow:
