@@ -9,14 +9,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Set
+from collections.abc import Callable, Set
 from contextlib import suppress
 from pathlib import Path
 
-from visionflow.adapters.os_processes import Identity, end_family, is_alive, send, stat
+from visionflow.adapters.os_processes import Identity, end_family, family, is_alive, send, stat
 
 PR_SET_CHILD_SUBREAPER = 36
 POLL_S = 0.01
+_ORDER = b"\0VISIONFLOW_WORKER="
+"""In the environment of a worker, and of nothing that it starts."""
 KILLED_S_MAX = 10.0
 """What was killed and is still there after this waits for a device in the kernel."""
 
@@ -46,8 +48,14 @@ def children() -> set[Identity]:
     return found
 
 
-def end(besides: Set[Identity], grace_s: float) -> list[int]:
+def end(
+    besides: Set[Identity],
+    grace_s: float,
+    spares: Callable[[Set[Identity]], Set[Identity]] | None = None,
+) -> list[int]:
     """Wait until no child is left but those `besides`; the pids of those that would not go.
+
+    Of the others those that `spares` gives live on too.
 
     They have `grace_s` to end by themselves, which workers do when their orchestrator is gone;
     then they are killed. What they leave behind is adopted, and ended likewise.
@@ -56,6 +64,8 @@ def end(besides: Set[Identity], grace_s: float) -> list[int]:
     while True:
         reap()
         left = children() - besides
+        if spares is not None and left:
+            left -= spares(left)
         if not left:
             return []
         waited = time.monotonic() - began
@@ -66,6 +76,28 @@ def end(besides: Set[Identity], grace_s: float) -> list[int]:
                 with suppress(PermissionError):
                     send(who, signal.SIGKILL)
         time.sleep(POLL_S)
+
+
+def workers(found: Set[Identity]) -> set[Identity]:
+    """Of these processes the living workers, and what belongs to one: only Linux tells."""
+    leaders = {who for who in found if _is_worker(who)}
+    spared = set(leaders)
+    if spared != found:
+        for who in leaders:
+            spared |= family(who) & found
+    return spared
+
+
+def _is_worker(who: Identity) -> bool:
+    """A session of its own, and the order of a worker in its environment: a copy that an agent
+    forked has only the latter."""
+    seen = stat(who.pid)
+    if seen is None or not seen.alive or seen.session != who.pid or seen.started != who.started:
+        return False
+    try:
+        return _ORDER in b"\0" + Path("/proc", str(who.pid), "environ").read_bytes()
+    except OSError:
+        return False
 
 
 def reap() -> dict[int, int]:
@@ -107,14 +139,22 @@ def end_recorded(log: Path) -> int:
     return sum(end_family(who) for who in recorded)
 
 
-def end_marked(name: str, value: str, grace_s: float) -> int:
-    """End what lives of processes started with `name=value` in their environment.
+def end_marked(
+    name: str,
+    value: str,
+    grace_s: float,
+    spares: Callable[[Set[Identity]], Set[Identity]] | None = None,
+) -> int:
+    """End what lives of processes started with `name=value` in their environment, but those that
+    `spares` gives.
 
     It finds workers that a killed orchestrator had not recorded yet. They end by themselves, so
     they have `grace_s` for it; how many there were is returned. Only Linux shows environments.
     """
     mark = os.fsencode(f"{name}={value}")
     found = _marked(mark)
+    if spares is not None and found:
+        found -= spares(found)
     began = time.monotonic()
     left = found
     while left and time.monotonic() - began < grace_s:

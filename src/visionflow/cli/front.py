@@ -13,7 +13,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from types import FrameType
 from typing import NamedTuple, TypeVar
@@ -23,6 +23,8 @@ from visionflow.cli.terminal import say, show_cursor
 from visionflow.domain.errors import UsageError
 
 T = TypeVar("T")
+Spares = Callable[[Set[descendants.Identity]], Set[descendants.Identity]]
+"""Of some processes those that shall live on."""
 FRONT_FD = "VISIONFLOW_FRONT_FD"
 STOP, KILL = b"s", b"k"
 """What the front says over the pipe."""
@@ -88,9 +90,14 @@ class Front:
         stdout: int = 2,
         what: str = "orchestrator",
         tell: Callable[[str], None] = say,
+        spares: Spares | None = None,
+        leaves: bool = False,
     ) -> None:
         """Nothing is started yet. `env` is the whole environment of the orchestrator, `stdout` the
-        descriptor that it prints on, `what` how it is called here, and `tell` says a line."""
+        descriptor that it prints on, `what` how it is called here, and `tell` says a line.
+
+        `spares` says which of the processes that an orchestrator leaves behind live on until the
+        next one takes them up; with `leaves` also when there is none to come."""
         self._argv = list(argv)
         self._env = dict(env)
         self._restarts_max = restarts_max
@@ -98,6 +105,8 @@ class Front:
         self._stdout = stdout
         self._what = what
         self._tell_person = tell
+        self._spares = spares
+        self._leaves = leaves
         self._restarts: list[float] = []
         self._asked: int | None = None
         self._asked_at = 0.0
@@ -135,16 +144,19 @@ class Front:
             if code < 0:
                 show_cursor()
             urgent = self._urgency > 1 or code == -signal.SIGKILL
+            died = self._asked is None and (code < 0 or code == FAIL_STOP)
+            again = died and self._may_restart()
             left: list[int] = []
             if before is not None:
-                left = descendants.end(before, 1.0 if urgent else ORPHANS_GRACE_S)
-            if self._asked is not None or not (code < 0 or code == FAIL_STOP) or left:
+                spares = self._spares if again or self._leaves else None
+                left = descendants.end(before, 1.0 if urgent else ORPHANS_GRACE_S, spares)
+            if not died or left:
                 return Ending(code, self._asked, False, left)
-            if not self._may_restart():
+            if not again:
                 return Ending(code, None, True, left)
-            again = f"again ({len(self._restarts)} of {self._restarts_max} a minute)"
+            times = f"again ({len(self._restarts)} of {self._restarts_max} a minute)"
             self._tell_person(
-                f"The {self._what} {how_it_ended(code)}; it goes on from its log {again}."
+                f"The {self._what} {how_it_ended(code)}; it goes on from its log {times}."
             )
 
     def _may_restart(self) -> bool:

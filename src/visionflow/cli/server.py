@@ -1,8 +1,8 @@
 """The program of the server: `python -P -m visionflow.cli.server`, started by a front.
 
 It recovers what the store holds, and only then opens its ports. The front tells it over a pipe to
-stop or to kill; at the pipe's end it ends at once, and its workers with it, because the same holds
-between them and it. When it can write nothing more it ends with 70, and the front starts it again.
+stop or to kill; at the pipe's end it ends at once, and its workers wait for the next server as long
+as they have grace. When it can write nothing more it ends with 70, and the front starts it again.
 """
 
 import asyncio
@@ -111,7 +111,7 @@ def _listen(pipe: int, wishes: Wishes) -> None:
     def listen() -> None:
         while said := os.read(pipe, 16):
             if KILL in said:
-                # The log has all that was told to anybody; workers see our end and go.
+                # The log has all that was told to anybody; the front ends our workers.
                 os._exit(ENDED_AT_ONCE)
             if STOP in said:
                 wishes.stop()
@@ -131,7 +131,7 @@ async def _serve(order: Order, wishes: Wishes) -> int:
         _log_into(opened)
         ports = await open_ports(opened, roots=(os.getppid(),))
     except BaseException:
-        await opened.close(kill=True)
+        await opened.leave(kill=True)
         raise
     gc.collect()
     gc.freeze()
@@ -141,8 +141,11 @@ async def _serve(order: Order, wishes: Wishes) -> int:
         teller(order.settings.log_format, "server")(f"visionflow: {failure}")
         with suppress(Exception):
             await ports.close()
-            await opened.close(kill=True)
+            await opened.leave(kill=True)
         return FAIL_STOP
+    if order.settings.keep_workers:
+        await asyncio.gather(ports.close(), opened.leave())
+        return 0
     # Together: workers may take eight seconds of the ten that a graceful end has.
     await asyncio.gather(ports.close(), opened.end_workers())
     await opened.close()

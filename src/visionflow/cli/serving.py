@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from cyclopts import Parameter
 
-from visionflow.domain.errors import StoreInUse
+from visionflow.domain.errors import StoreInUse, UsageError
 
 if TYPE_CHECKING:
     from visionflow.cli.front import Ending
@@ -71,6 +71,9 @@ class Words:
     coding_agent: tuple[str, ...] = ()
     """A coding agent that clients may use: a profile such as claude, or a command line with {goal};
     may be given several times. [none]"""
+    keep_workers: bool = False
+    """When told to end, leave workers and what they do to the server that is started next, for as
+    long as they wait for it (VISIONFLOW_ORPHAN_GRACE, 60 seconds): for upgrades."""
     trust: bool = False
     """Run the code of workspaces also where nothing here can confine it."""
     log_level: Literal["debug", "info", "warning", "error"] | None = None
@@ -90,6 +93,7 @@ class Words:
             "max_agents": self.max_agents,
             "agent_timeout": self.agent_timeout,
             "coding_agents": self.coding_agent or None,
+            "keep_workers": self.keep_workers or None,
             "trust": self.trust or None,
             "log_level": self.log_level,
             "log_format": self.log_format,
@@ -119,8 +123,9 @@ def serve(
 
     Swarms, tasks and memory are kept in HOME/server, and it goes on from there.
     Ctrl-C ends it in order within ten seconds, a second one at once. A server that
-    was killed is started again, three times a minute at most. `visionflow config`
-    shows all settings and where each of them comes from.
+    was killed is started again, three times a minute at most; its workers go on
+    meanwhile, and wait a minute for it. `visionflow config` shows all settings and
+    where each of them comes from.
     """
     from visionflow.adapters.lock import acquire
     from visionflow.cli import descendants
@@ -132,6 +137,11 @@ def serve(
     resolved = resolve({**ports.given(), **words.given()}, os.environ, words.config)
     check_ports(resolved)
     settings = resolved.settings
+    if settings.keep_workers and not settings.orphan_grace_ms:
+        raise UsageError(
+            "keep_workers is on and orphan_grace is 0: workers that do not wait cannot be kept.",
+            hint="Leave out --keep-workers, or set VISIONFLOW_ORPHAN_GRACE to some seconds.",
+        )
     store = ServerStore.of(settings.home)
     try:
         lock = acquire(store.front_lock)
@@ -140,7 +150,9 @@ def serve(
     tell = teller(settings.log_format, "front")
     with lock:
         _await_predecessor(store.lock)
-        descendants.end_marked(MARK, settings.home, LEFTOVER_GRACE_S)
+        # A worker may outlive its server: the next one adopts it, or ends it.
+        spares = descendants.workers if settings.orphan_grace_ms else None
+        descendants.end_marked(MARK, settings.home, LEFTOVER_GRACE_S, spares)
         front = Front(
             [sys.executable, "-P", "-m", "visionflow.cli.server"],
             _environment(resolved, json),
@@ -148,9 +160,11 @@ def serve(
             stdout=1 if json else 2,
             what="server",
             tell=tell,
+            spares=spares,
+            leaves=settings.keep_workers,
         )
         ending = front.run()
-        if not descendants.adopts():
+        if not descendants.adopts() and not settings.keep_workers:
             descendants.end_recorded(store.log)
     return _finish(ending, store.folder, tell)
 

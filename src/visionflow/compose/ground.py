@@ -12,7 +12,15 @@ from pathlib import Path
 
 import msgspec
 
-from visionflow.adapters.hub import Claim, Grant, Hub, socket_path_for, worker_grant
+from visionflow.adapters.hub import (
+    Claim,
+    Grant,
+    Hub,
+    NotYet,
+    socket_path_for,
+    socket_path_in,
+    worker_grant,
+)
 from visionflow.adapters.title import PADDING
 from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
@@ -59,6 +67,9 @@ class Places(msgspec.Struct, frozen=True):
     blobs: Path
     workers: Path
     """The file that gets what worker processes print."""
+    socket_inside: bool = False
+    """Whether the socket stands in the folder of the hub, which is private then: its place must be
+    the same for every process that comes to own the folder."""
 
 
 class Ground:
@@ -74,9 +85,12 @@ class Ground:
         on_failure: Callable[[BaseException], None],
         import_paths: tuple[str, ...] = (),
         on_node: Callable[[SwarmSpec, Node], None] | None = None,
+        grace_ms: int = 0,
     ) -> None:
         """`on_failure` is called when a swarm can answer nothing more: then none should go on;
-        `on_node` with the node of each swarm before it starts."""
+        `on_node` with the node of each swarm before it starts. `grace_ms`: how long workers live on
+        when this process is gone; 0: they end with it. Until `complete` is called those of swarms
+        that are not open yet are asked to come again."""
         self._places = places
         self.log = log
         self.blobs = blobs
@@ -85,6 +99,9 @@ class Ground:
         self._on_failure = on_failure
         self._import_paths = import_paths
         self._on_node = on_node
+        self._grace_ms = grace_ms
+        self._complete = grace_ms == 0
+        self._leaving = False
         self._path = ""
         self._nodes: dict[str, Node] = {}
         self._buses: dict[str, Bus] = {}
@@ -96,9 +113,18 @@ class Ground:
         Raises:
             ConfigError: the socket cannot be made where it should be.
         """
-        path = socket_path_for(self._places.hub)
+        places = self._places
+        path = socket_path_in(places.hub) if places.socket_inside else socket_path_for(places.hub)
         await self._hub.listen(path)
         self._path = path
+
+    def complete(self) -> None:
+        """Every swarm that was there is open: other workers than theirs are strangers."""
+        self._complete = True
+
+    def leave_workers(self) -> None:
+        """From now on whoever closes a swarm leaves its workers to the process that comes next."""
+        self._leaving = self._grace_ms > 0
 
     async def open(self, spec: SwarmSpec, scratch: Path) -> Node:
         """Create a swarm or take it up again; returns once that is durable.
@@ -115,10 +141,12 @@ class Ground:
 
         def launch(effect: StartWorker) -> Launch:
             # A stream keeps the limits that it was created with, and its workers keep to them.
-            return self._launch(effect, node.control.state.spec or spec, scratch)
+            known = self._nodes.get(room)
+            kept = None if known is None else known.control.state.spec
+            return self._launch(effect, kept or spec, scratch)
 
         try:
-            node = Node(spec, ports, launch, self._on_failure)
+            node = Node(spec, ports, launch, self._on_failure, self._grace_ms)
             self._nodes[room] = node
             if self._on_node is not None:
                 self._on_node(spec, node)
@@ -130,11 +158,14 @@ class Ground:
         return node
 
     async def close_swarm(self, swarm: str, kill: bool = False) -> None:
-        """End its workers, then its node; its stream stays."""
+        """End its workers (or leave them), then its node; its stream stays."""
         room = one_word(swarm)
         node = self._nodes.get(room)
         if node is not None:
-            await node.stop(kill)
+            if self._leaving and node.control.state.closed is None:
+                await node.leave()
+            else:
+                await node.stop(kill)
             self._nodes.pop(room, None)
         await self._leave(room)
 
@@ -157,6 +188,8 @@ class Ground:
         if node is None or not node.children.admits(
             claim.worker, claim.incarnation, claim.secret, claim.pid
         ):
+            if self._leaving or (node is None and not self._complete):
+                raise NotYet
             return None
         return worker_grant(claim.worker, claim.swarm, claim.role, claim.swarm)
 
@@ -174,7 +207,7 @@ class Ground:
             "blobs": str(self._places.blobs),
             "folder": str(scratch),
             "heartbeat_ms": spec.limits.heartbeat_ms,
-            "orphan_grace_ms": 0,
+            "orphan_grace_ms": self._grace_ms,
             "memory_bytes": effect.memory_bytes,
             "import_paths": list(self._import_paths),
         }

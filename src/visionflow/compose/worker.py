@@ -18,12 +18,12 @@ from typing import NoReturn
 
 import msgspec
 
+from visionflow.adapters import os_processes
 from visionflow.adapters.files import FileBlobs
 from visionflow.adapters.host_os import OsHost
 from visionflow.adapters.hub.blocking import BlockingPublisher
 from visionflow.adapters.hub.client import connect
 from visionflow.adapters.hub.guard import Claim
-from visionflow.adapters.os_processes import family, identity, send
 from visionflow.adapters.title import Title
 from visionflow.agents.base import AgentContext
 from visionflow.compose.gate.hosted import gate_runner
@@ -117,16 +117,16 @@ def _end(code: int) -> NoReturn:
 
 def _end_orphaned(code: int) -> NoReturn:
     """Nobody is left who would end what this process started: it does that itself."""
-    me = identity(os.getpid())
-    for who in () if me is None else family(me):
+    me = os_processes.identity(os.getpid())
+    for who in () if me is None else os_processes.family(me):
         with suppress(OSError):
-            send(who, signal.SIGKILL)
+            os_processes.send(who, signal.SIGKILL)
     end_with_group(code)
 
 
 async def _serve(order: WorkerOrder, secret: str, title: Title) -> NoReturn:
     loop = asyncio.get_running_loop()
-    who = Identity(order.worker, order.incarnation, secret, order.swarm, os.getpid())
+    identity = Identity(order.worker, order.incarnation, secret, order.swarm, os.getpid())
     host = OsHost(loop)
     blobs = FileBlobs(order.blobs)
     open_sandbox = _sandbox_opener()

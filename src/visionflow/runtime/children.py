@@ -58,6 +58,8 @@ class Child:
         self.launch = launch
         self.kept = kept
         """It lives on from before this orchestrator."""
+        self.recorded = kept
+        """The log names it, so that whoever comes next finds it."""
         self.joined = False
         self.stopping = False
         self.given_up: tuple[FailureKind, str] | None = None
@@ -160,6 +162,7 @@ class Children:
         if worker is None or worker.incarnation < child.incarnation:
             child.stopping = True
             child.process.kill()
+        child.recorded = True
 
     def _expect_hello(self, child: Child) -> None:
         if child.joined or self._children.get(child.worker) is not child:
@@ -281,10 +284,10 @@ class Children:
         )
 
     def leave(self, done: Callable[[], None]) -> None:
-        """Start nothing more and let the processes live on, but for those that are being ended;
-        call `done` when only such are left that do."""
+        """Start nothing more and let the processes live on, but for those that are being ended or
+        that the next orchestrator would not find; call `done` when only such are left that do."""
         for child in list(self._children.values()):
-            if not child.stopping and child.given_up is None:
+            if child.recorded and not child.stopping and child.given_up is None:
                 child.process.leave()
                 del self._children[child.worker]
         self.close(done)

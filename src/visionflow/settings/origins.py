@@ -25,6 +25,7 @@ Read = Callable[[object], Any]
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)?")
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+GRACE_MS_MAX = 3_600_000
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -79,6 +80,15 @@ def _seconds(value: object) -> int:
     ms = 0 if found is None else round(float(found[1]) * _UNITS[found[2] or "s"])
     if not 0 < ms <= 10 * 365 * 24 * 3_600_000:
         raise ValueError('seconds, or a time such as "90s", "5m" or "1h"')
+    return ms
+
+
+def _grace(value: object) -> int:
+    if not isinstance(value, bool) and str(value).strip() in ("0", "0s"):
+        return 0
+    ms = _seconds(value)
+    if ms > GRACE_MS_MAX:
+        raise ValueError("0, or a time of at most 1h")
     return ms
 
 
@@ -200,6 +210,21 @@ SETTINGS: tuple[Setting, ...] = (
         "AGENT_TIMEOUT",
     ),
     Setting(
+        "orphan_grace_ms",
+        "orphan_grace",
+        _grace,
+        "How long workers wait for the next server when theirs is gone, in seconds; 0: not at all.",
+        None,
+        "VISIONFLOW_ORPHAN_GRACE",
+    ),
+    Setting(
+        "keep_workers",
+        "keep_workers",
+        _switch,
+        "Leave workers to the next server also when told to end in order: for upgrades.",
+        "--keep-workers",
+    ),
+    Setting(
         "workers_max",
         "workers_max",
         _whole(1, 1_000),
@@ -293,7 +318,7 @@ class Resolved(msgspec.Struct, frozen=True):
     def shown(self, setting: Setting) -> object:
         """A setting's value as it is written in a file."""
         value: object = getattr(self.settings, setting.field)
-        if isinstance(value, int) and setting.read is _seconds:
+        if isinstance(value, int) and setting.read in (_seconds, _grace):
             return value // 1_000 if value % 1_000 == 0 else f"{value}ms"
         return list(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value
 

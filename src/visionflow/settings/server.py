@@ -52,5 +52,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """One line or body."""
     depth_max: int = 64
     """Of nested lists and maps in it."""
+    orphan_grace_ms: int = 60 * SECOND_MS
+    """`VISIONFLOW_ORPHAN_GRACE`, in seconds there: so long workers live on when their server is
+    gone, and wait for the next one; 0: they end with it."""
+    keep_workers: bool = False
+    """Leave workers to the next server also when told to end in order."""
     workers_max: int = 2
     """Processes that agents of one swarm share when they have no limits of their own."""

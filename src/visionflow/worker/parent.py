@@ -1,16 +1,19 @@
 """The inherited pipe: first it yields the worker's secret, then it tells of the parent's end.
 
 Only the kernel closes the other end, so nothing that happens to the parent is missed, and no
-process that merely has its number is taken for it.
+process that merely has its number is taken for it. A worker that may outlive its orchestrator does
+not mind the pipe's end: it looks for the next one, and ends when none comes (`Alone`).
 """
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from visionflow.domain.errors import UsageError
+from visionflow.domain.errors import BusClosed, Refused, UsageError
+from visionflow.worker.heartbeat import Publisher
 
 PARENT_FD = "VISIONFLOW_PARENT_FD"
 SECRET_BYTES_MAX = 4_096
@@ -58,3 +61,42 @@ def end_with_group(code: int) -> NoReturn:
         # It dies by the same signal, with its children; nobody is left to read the code.
         os.killpg(0, signal.SIGKILL)
     os._exit(code)
+
+
+class Alone:
+    """The dial of a heartbeat that ends this process when nobody was there for too long.
+
+    The loop, which should have seen that first, may be stuck in an agent's code.
+    """
+
+    def __init__(
+        self, dial: Callable[[], Publisher], longest_s: float, on_alone: Callable[[], None]
+    ) -> None:
+        """`on_alone` is called on the heartbeat's thread."""
+        self._dial = dial
+        self._longest_s = longest_s
+        self._on_alone = on_alone
+        self._heard_at = time.monotonic()
+        self._inner: Publisher | None = None
+
+    def __call__(self) -> Publisher:
+        """Dial, as the heartbeat does whenever its connection is gone."""
+        try:
+            self._inner = self._dial()
+        except (BusClosed, Refused):
+            if time.monotonic() - self._heard_at > self._longest_s:
+                self._on_alone()
+            raise
+        return self
+
+    def publish(self, subject: str, payload: bytes) -> None:
+        """See `Publisher`."""
+        if self._inner is None:
+            raise BusClosed("The connection to the hub is gone.")
+        self._inner.publish(subject, payload)
+        self._heard_at = time.monotonic()
+
+    def close(self) -> None:
+        """See `Publisher`."""
+        if self._inner is not None:
+            self._inner.close()

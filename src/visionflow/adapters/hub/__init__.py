@@ -7,7 +7,14 @@
 from visionflow.adapters.hub.blocking import BlockingPublisher
 from visionflow.adapters.hub.client import SocketBus, connect
 from visionflow.adapters.hub.connection import HubCounts
-from visionflow.adapters.hub.guard import Claim, Grant, socket_path_for, worker_grant
+from visionflow.adapters.hub.guard import (
+    Claim,
+    Grant,
+    NotYet,
+    socket_path_for,
+    socket_path_in,
+    worker_grant,
+)
 from visionflow.adapters.hub.server import Hub
 
 __all__ = [
@@ -16,8 +23,10 @@ __all__ = [
     "Grant",
     "Hub",
     "HubCounts",
+    "NotYet",
     "SocketBus",
     "connect",
     "socket_path_for",
+    "socket_path_in",
     "worker_grant",
 ]

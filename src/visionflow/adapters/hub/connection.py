@@ -8,7 +8,7 @@ import msgspec
 
 from visionflow.adapters.hub.exchange import INBOX, Exchange
 from visionflow.adapters.hub.frames import Item
-from visionflow.adapters.hub.guard import Claim, Grant, peer_of
+from visionflow.adapters.hub.guard import Claim, Grant, NotYet, peer_of
 from visionflow.adapters.hub.link import Link
 from visionflow.adapters.hub.routes import Patterns
 
@@ -100,7 +100,11 @@ class Connection:
             self._turn_away("it did not say who it is")
             return
         claim = msgspec.structs.replace(told, pid=self._pid)
-        grant = self._admit(claim)
+        try:
+            grant = self._admit(claim)
+        except NotYet:
+            self.link.close()
+            return
         exchange = None if grant is None else self._room(grant.room)
         if grant is None or exchange is None:
             self._turn_away("its worker, incarnation, secret or pid is not the expected one")

@@ -53,8 +53,12 @@ class Grant(msgspec.Struct, frozen=True):
     """Where it may say and hear that. What is said in one room is not heard in another."""
 
 
+class NotYet(Exception):
+    """Who is expected cannot be told now: the connection ends, to be dialled again."""
+
+
 Verify: TypeAlias = Callable[[Claim], Grant | None]
-"""Judges a claim: what it may do, or `None` to turn it away."""
+"""Judges a claim: what it may do, or `None` to turn it away. Raises `NotYet`."""
 
 EVERYTHING = Grant(publish=frozenset({">"}), subscribe=frozenset({">"}))
 
@@ -77,6 +81,17 @@ def peer_of(connection: socket.socket) -> tuple[int, int]:
         "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     )
     return pid, uid
+
+
+def socket_path_in(folder: Path, name: str = "hub.sock") -> str:
+    """The socket's path in this very folder, which is private; where it would be too long for the
+    system, that of `socket_path_for`.
+
+    Raises:
+        ConfigError: the private folder of the latter exists and is somebody else's.
+    """
+    path = str(folder.absolute() / name)
+    return path if len(os.fsencode(path)) <= PATH_BYTES_MAX else socket_path_for(folder)
 
 
 def socket_path_for(folder: Path) -> str:

@@ -78,6 +78,12 @@ class OpenServer:
         await self._jobs.close()
         await self.core.swarms.close(kill)
 
+    async def leave(self, kill: bool = False) -> None:
+        """End everything but the workers, which wait for the next server as long as they have
+        grace; those that have none are ended as by `close`."""
+        self.core.ground.leave_workers()
+        await self.close(kill)
+
     async def close(self, kill: bool = False) -> None:
         """End the workers, then everything; what is not finished stays in the log.
 
@@ -124,10 +130,16 @@ async def open_server(
             now_ms=core.host.now_ms,
             ended=core.ended,
         )
-        await core.swarms.recover()
-        await jobs.recover()
-        if failure.done():
-            raise failure.result()
+        try:
+            await core.swarms.recover()
+            core.ground.complete()
+            await jobs.recover()
+            if failure.done():
+                raise failure.result()
+        except BaseException:
+            # Whoever comes next may be able to go on with what they do.
+            core.ground.leave_workers()
+            raise
         server.ready = True
         told = f"{len(core.swarms.all())} swarms with {core.swarms.agents} agents"
         core.lines.log("info", None, "recovered", told)
@@ -160,13 +172,14 @@ async def _core(
     blobs = FileBlobs(store.blobs)
     host = OsHost(asyncio.get_running_loop(), floor_ms=last_ms(log, log.streams()))
     opening.callback(_trimming(store.workers).cancel)
-    places = Places(store.folder, store.blobs, store.workers)
+    places = Places(store.folder, store.blobs, store.workers, socket_inside=True)
 
     def chronicle(spec: SwarmSpec, node: Node) -> None:
         Chronicle(spec, node, host, lines, level, cover, debugged)
 
     paths = _import_paths(settings)
-    ground = Ground(places, log, blobs, host, lines, failed, paths, chronicle)
+    grace_ms = settings.orphan_grace_ms
+    ground = Ground(places, log, blobs, host, lines, failed, paths, chronicle, grace_ms)
     opening.push_async_callback(ground.close)
     await ground.listen()
     fleet_views = opening.enter_context(closing(SqliteFleetViews(store.fleet_views)))
