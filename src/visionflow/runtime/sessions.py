@@ -26,6 +26,7 @@ from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
 from visionflow.runtime.shares import AgentLines
+from visionflow.runtime.vetting import Vetting
 
 ToWorker = (
     m.Welcome
@@ -49,6 +50,8 @@ Packed = list[tuple[str, list[ToWorker]]]
 PARCEL_BYTES_MIN = 1_048_576
 """Results of dependencies and steps travel in the frame up to this size together."""
 
+SIGNALS = msgspec.msgpack.encode((0, ()))[:2]
+"""What a frame of signals begins with."""
 _frames = msgspec.msgpack.Decoder(m.WorkerFrame)
 _encoder = msgspec.msgpack.Encoder()
 
@@ -82,6 +85,7 @@ class Sessions:
         self._telemetry = telemetry
         self._blobs = blobs
         self._lines = AgentLines(host, telemetry, control.state)
+        self._vetting = Vetting(control, host, children, telemetry)
         self._joined: dict[str, int] = {}
         self._acked: dict[str, tuple[int, int]] = {}
         """By worker: its incarnation, and the last of its frames that is in the log."""
@@ -204,22 +208,34 @@ class Sessions:
             self.on_change(worker, incarnation)
 
     def _beat(self, delivery: Delivery) -> None:
-        frame = _frames.decode(delivery.payload)
-        for message in frame.messages:
+        frame = self._frame(delivery)
+        for message in () if frame is None else frame.messages:
             if isinstance(message, m.Heartbeat):
-                self._heard(message)
+                self._heard(message, delivery.sender)
 
-    def _heard(self, beat: m.Heartbeat) -> None:
+    def _frame(self, delivery: Delivery) -> m.WorkerFrame | None:
+        """What came, unless it is too much or cannot be read."""
+        sender, payload = delivery.sender, delivery.payload
+        is_signal = payload[: len(SIGNALS)] == SIGNALS
+        if is_signal and not self._vetting.admits_signal(sender, len(payload)):
+            return None
+        try:
+            return _frames.decode(payload)
+        except msgspec.DecodeError as error:
+            self._vetting.stranger(sender, f"a frame that cannot be read: {error}")
+            return None
+
+    def _heard(self, beat: m.Heartbeat, sender: str | None) -> None:
+        if not self._vetting.is_own(sender, beat):
+            return
         self._liveness.heard(beat)
         self.on_beat(beat)
         if beat.worker in self._control.state.supervised.suspects:
             self.on_change(beat.worker, beat.incarnation)
 
     def _receive(self, delivery: Delivery) -> None:
-        try:
-            frame = _frames.decode(delivery.payload)
-        except msgspec.DecodeError as error:
-            self._telemetry.log("error", None, "bad_frame", f"{delivery.sender}: {error}")
+        frame = self._frame(delivery)
+        if frame is None:
             return
         messages = frame.messages
         if messages and isinstance(messages[0], m.Hello):
@@ -229,11 +245,17 @@ class Sessions:
         if found is None:
             return
         worker, incarnation = found
+        if frame.number and not self._vetting.admits(worker, incarnation):
+            del self._joined[worker]
+            return
         for message in messages:
             if isinstance(message, m.Heartbeat):
-                self._heard(message)
-            else:
+                self._heard(message, delivery.sender)
+            elif self._vetting.believes(worker, incarnation, frame.number, message):
                 self._take(worker, incarnation, message)
+            elif isinstance(message, m.StepDone):
+                refused = m.StepAnswer(message.task, message.attempt, message.key, False)
+                self._send(worker, [refused])
         if frame.number:
             self._control.in_order(lambda _: self._ack(worker, incarnation, frame.number))
 
@@ -250,7 +272,10 @@ class Sessions:
         worker, incarnation = hello.worker, hello.incarnation
         known = self._children.admits(worker, incarnation, hello.secret, hello.pid)
         if not known or delivery.sender not in (None, f"{worker}.{incarnation}"):
-            self._reject(worker, "this worker is not expected")
+            # To whom it came from, not to whom it speaks of.
+            source = worker if delivery.sender is None else delivery.sender.rpartition(".")[0]
+            self._reject(source, "this worker is not expected")
+            self._vetting.stranger(delivery.sender, f"it says that it is {worker}.{incarnation}")
             return
         is_kept = self._children.awaits(worker)
         if is_kept and hello.protocol != m.PROTOCOL:
@@ -310,6 +335,7 @@ class Sessions:
 
     def _ack(self, worker: str, incarnation: int, number: int) -> None:
         """Everything up to this frame is in the log now."""
+        self._vetting.settled(worker, incarnation)
         known, acked = self._acked[worker]
         if known != incarnation:
             return
