@@ -15,7 +15,7 @@ def test_a_delegated_task_is_a_task_of_the_swarm_and_the_same_again_is_none_more
     task = world.submit()
     sub = world.delegate(task, type="check")
     assert world.answer.code is None
-    assert world.state.tasks[sub].spec.delegated_by == task
+    assert world.state.supervised.delegated == {sub: task}
     world.delegate(task, id=sub, type="check")
     assert world.answer.code is None
     assert [each.spec.id for each in world.of(e.TaskSubmitted)] == [task, sub]

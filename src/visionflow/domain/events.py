@@ -205,6 +205,8 @@ class TaskSubmitted(Event, frozen=True, tag="task_submitted"):
 
     spec: TaskSpec
     waits: bool = False
+    delegated_by: str | None = None
+    """The task whose agent has it done; its result is kept while that one has not ended."""
     command: str | None = None
 
 

@@ -90,8 +90,6 @@ class TaskSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     parent: str | None = None
     phase: str | None = None
     depends_on: tuple[str, ...] = ()
-    delegated_by: str | None = None
-    """The task whose agent has it done. Its result is kept while that one has not ended."""
 
 
 class Phase(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -67,6 +67,8 @@ class Supervised(msgspec.Struct, gc=False, omit_defaults=True):
     locks: dict[str, LockState] = {}
     waits: dict[str, dict[str, None]] = {}
     """Tasks whose attempt waits for the end of these."""
+    delegated: dict[str, str] = {}
+    """Tasks that an agent has done by the swarm, with the task that it does so for."""
     recalling: dict[str, int] = {}
     """Tasks whose attempt of this number was asked back."""
     debugging: dict[str, int] = {}

@@ -130,7 +130,9 @@ def _waits(state: SwarmState, spec: TaskSpec) -> bool:
     return False
 
 
-def submitted(state: SwarmState, spec: TaskSpec, command: str | None) -> Events:
+def submitted(
+    state: SwarmState, spec: TaskSpec, command: str | None, delegated_by: str | None = None
+) -> Events:
     """What the submission of one task makes happen.
 
     Raises:
@@ -141,7 +143,7 @@ def submitted(state: SwarmState, spec: TaskSpec, command: str | None) -> Events:
     if spec.parent is not None:
         raise Refused("A part of a plan is submitted with its plan.", code="usage")
     waits = bool(spec.depends_on) and _waits(state, spec)
-    return [e.TaskSubmitted(spec=spec, waits=waits, command=command)]
+    return [e.TaskSubmitted(spec=spec, waits=waits, delegated_by=delegated_by, command=command)]
 
 
 @decides(c.SubmitTask)

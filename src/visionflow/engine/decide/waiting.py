@@ -3,8 +3,6 @@
 All of it belongs to an attempt: it ends with that, and a stale one gets nothing.
 """
 
-from msgspec.structs import replace
-
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain import supervision_events as s
 from visionflow.domain.errors import LimitReached, Refused, StaleAttempt, UnknownTask
@@ -142,11 +140,10 @@ def _(state: SwarmState, command: sc.EndWait) -> Events:
 
 @decides(sc.DelegateTask)
 def _(state: SwarmState, command: sc.DelegateTask) -> Events:
-    spec = replace(command.spec, delegated_by=command.task)
-    known = state.tasks.get(spec.id)
-    if known is not None and known.spec.delegated_by == command.task:
+    spec = command.spec
+    if state.supervised.delegated.get(spec.id) == command.task:
         return []
     _fresh(state, command.task, command.attempt)
     if spec.parent is not None or spec.phase is not None:
         raise Refused("A task that is delegated is no part of a plan.", code="usage")
-    return submitted(state, spec, command.command)
+    return submitted(state, spec, command.command, delegated_by=command.task)

@@ -68,6 +68,8 @@ def _(state: SwarmState, event: e.TaskSubmitted) -> None:
         state.deadlines.set(spec.deadline_ms, spec.id)
     if not event.waits:
         _enqueue(state, task)
+    if event.delegated_by is not None:
+        state.supervised.delegated[spec.id] = event.delegated_by
     if event.command is not None:
         answer(state, event.command, Answer(state.now_ms, spec.id))
 
@@ -253,11 +255,13 @@ def _forget(state: SwarmState) -> None:
         task = state.tasks[name]
         if task.dependents and any(_alive(state, other) for other in task.dependents):
             continue
-        by = task.spec.delegated_by
+        by = state.supervised.delegated.get(name)
         if name in state.awaiters or (by is not None and _alive(state, by)):
             continue
         del state.ended[name]
         del state.tasks[name]
+        if by is not None:
+            del state.supervised.delegated[name]
         state.finished[name] = task.attempt
     surplus = len(state.finished) - FINISHED_IDS_MAX
     if surplus > 0:
