@@ -7,9 +7,14 @@ faults that count as a worker's own death are few in one seed.
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from random import Random
 
-from visionflow.domain.errors import BusClosed, Refused
+from visionflow.domain import supervision_commands as sc
+from visionflow.domain.errors import BusClosed, Refused, VisionFlowError
+from visionflow.domain.tasks import TaskStatus
 from visionflow.ports.host import Exit
+from visionflow.runtime.node import Node
 from visionflow.testing.simulator.kernel import Process
 from visionflow.testing.simulator.wire import WorkerEnd
 from visionflow.testing.simulator.world import World
@@ -52,6 +57,12 @@ class Faults:
                 for _ in range(self._kernel.random.randint(1, TIMES_MAX)):
                     at_ms = self._kernel.random.randint(1, span_ms)
                     self._kernel.at_ms(at_ms, self._bring(kind))
+        self._recalls = Random(f"recalls at {span_ms} of {own_deaths}")
+        """Of its own, so that all else that befalls a seed stays what it is."""
+        for _ in range(self._recalls.choice((0, 0, 5, 40))):
+            self._kernel.at_ms(
+                self._recalls.randint(1, span_ms), self._bring(self.attempts_asked_back)
+            )
 
     @property
     def blames(self) -> bool:
@@ -191,6 +202,26 @@ class Faults:
         """One append fails."""
         self.world.disk.appends_until_failure = self._kernel.random.randint(0, 10)
         return True
+
+    # Recalls -----------------------------------------------------------------------------------
+
+    def attempts_asked_back(self) -> bool:
+        """Somebody balances the load: some of what was given out is asked back, begun or not."""
+        life, share = self.world.life, self._recalls.choice((0.1, 0.5, 1.0))
+        if life is None or life.node is None:
+            return False
+        life.process.call(self._ask_back, life.node, share)
+        return True
+
+    def _ask_back(self, node: Node, share: float) -> None:
+        """In the orchestrator's process."""
+        for name, task in list(node.control.state.tasks.items()):
+            if task.status is TaskStatus.ASSIGNED and self._recalls.random() < share:
+                recall = sc.RecallAttempt(
+                    now_ms=node.intake.now_ms(), task=name, attempt=task.attempt, reason="balance"
+                )
+                with suppress(VisionFlowError):
+                    node.control.offer(recall)
 
     # Clocks ------------------------------------------------------------------------------------
 
