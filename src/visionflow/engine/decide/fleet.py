@@ -12,6 +12,7 @@ from visionflow.domain.limits import (
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.decide.adopting import recovered
 from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.building import cannot_be_built
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
 from visionflow.engine.decide.table import decides
@@ -168,21 +169,4 @@ def _(state: SwarmState, command: c.ReportAgentDown) -> Events:
         return [e.AgentTerminated(agent=name)]
     if command.revision != state.revisions.get(name, 0):
         return []
-    closing = Closing(state)
-    if agent.status in (AgentStatus.INITIALISING, AgentStatus.READY, AgentStatus.PROCESSING):
-        closing.events.append(
-            e.AgentErrored(agent=name, kind=FailureKind.ERROR, reason=command.reason)
-        )
-    elif agent.status is not AgentStatus.RECOVERING:
-        return []
-    closing.events.append(e.AgentFailed(agent=name, reason=command.reason))
-    for task in agent.open:
-        end_attempt(
-            closing,
-            state.tasks[task],
-            command.now_ms,
-            FailureKind.AGENT_GONE,
-            command.reason,
-            0,
-        )
-    return closing.events
+    return cannot_be_built(state, agent, command)

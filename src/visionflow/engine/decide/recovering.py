@@ -5,6 +5,7 @@ where it may have more, a crash starts the worker again after a growing wait. Wh
 against no task. Each choice is an event, with the name of the strategy that made it.
 """
 
+from visionflow.domain import events as e
 from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.limits import RESTART_PERIOD_MS, RESTARTS_MAX
@@ -78,8 +79,10 @@ def worker_recovery(
     kind: FailureKind,
     wait_ms: int | None,
     ceiling: s.CeilingRaised | None,
+    mended: e.AgentUpdated | None = None,
 ) -> s.RecoveryChosen:
-    """What is done about a worker that died. `wait_ms`: until it starts again, if it does."""
+    """What is done about a worker that died. `wait_ms`: until it starts again, if it does.
+    `mended`: its agent as it is built then, where it is another."""
     spec = owner(state, worker)
     if wait_ms is None:
         action = "it is not started again"
@@ -91,6 +94,8 @@ def worker_recovery(
             action = f"{action}, with the ceiling that it was given meanwhile"
         elif kind is FailureKind.RESOURCES:
             action = f"{action}, with no more memory: it may have no more"
+        if mended is not None:
+            action = f"{action}; {mended.reason}"
     return s.RecoveryChosen(
         cause=_CAUSES.get(kind, Cause.CRASH),
         strategy=strategy_of(state, worker).name,

@@ -11,11 +11,13 @@ from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import FailureKind, TaskStatus
 from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.building import UP, finding, mend
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
 from visionflow.engine.decide.recovering import (
     exhausted_before,
     higher_ceiling,
+    owner,
     restart_at,
     strategy_of,
     was_raised,
@@ -23,6 +25,7 @@ from visionflow.engine.decide.recovering import (
 )
 from visionflow.engine.decide.supervising import bears_no_more, degrade, restart_siblings
 from visionflow.engine.decide.table import decides
+from visionflow.engine.diagnosis import last_line
 from visionflow.engine.state import SwarmState, WorkerState
 
 Events = list[AnyEvent]
@@ -73,6 +76,7 @@ def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
     if command.incarnation != worker.incarnation + never_started:
         return []
     closing, now_ms = Closing(state), command.now_ms
+    reason, mended = _last_words(state, worker, command)
     ceiling, busy = _new_ceiling(state, worker, command), _is_busy(state, worker)
     judged = _judged(state, worker, command.kind, ceiling)
     too_many = bears_no_more(state, judged or command.kind, now_ms)
@@ -88,7 +92,7 @@ def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
             worker=worker.id,
             incarnation=worker.incarnation + never_started,
             kind=command.kind,
-            reason=command.reason,
+            reason=reason,
             restart_at_ms=restart_at_ms,
             busy=busy,
             probes=command.probes,
@@ -96,21 +100,41 @@ def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
         )
     )
     excused = ceiling is not None or was_raised(state, worker)
-    _lose_agents(state, closing, worker, command.kind, command.reason, now_ms, again, excused)
+    _lose_agents(state, closing, worker, command.kind, reason, now_ms, again, excused)
     if state.closed is not None:
         return closing.events
     wait_ms = None if restart_at_ms is None else restart_at_ms - now_ms
-    closing.events.append(worker_recovery(state, worker, command.kind, wait_ms, ceiling))
+    if not again:
+        mended = None
+    closing.events.append(worker_recovery(state, worker, command.kind, wait_ms, ceiling, mended))
+    if mended is not None:
+        closing.events.append(mended)
     if ceiling is not None:
         closing.events.append(ceiling)
     if again:
         restart_siblings(state, closing, worker)
     else:
         given_up = [n for n in worker.agents if _is_wanted(state, n)]
-        degrade(
-            closing, too_many or f"worker {worker.id} died too often: {command.reason}", given_up
-        )
+        degrade(closing, too_many or f"worker {worker.id} died too often: {reason}", given_up)
     return closing.events
+
+
+def _last_words(
+    state: SwarmState, worker: WorkerState, command: c.ReportWorkerLost
+) -> tuple[str, e.AgentUpdated | None]:
+    """Why a process died, with what it said itself; and its agent without the fault that a crash
+    names, where its strategy mends such."""
+    spec = owner(state, worker)
+    line = last_line(command.last_words)
+    if command.kind is not FailureKind.CRASH or line is None:
+        return command.reason, None
+    reason = f"{command.reason}; its last words: {line}"
+    if spec is None:
+        return reason, None
+    found = finding(spec, command.last_words)
+    agent = state.agents[spec.id]
+    may_change = agent.status in (*UP, AgentStatus.INITIALISING, AgentStatus.RECOVERING)
+    return reason, mend(state, agent, found) if may_change else None
 
 
 def _is_busy(state: SwarmState, worker: WorkerState) -> bool:
