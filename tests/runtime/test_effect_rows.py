@@ -1,4 +1,4 @@
-"""Rows of outside effects: what lists show of each is what the state knows, and more of the past."""
+"""Rows of outside effects: what lists show is what the state knows, and more of the past."""
 
 from pathlib import Path
 

@@ -7,6 +7,7 @@ nothing is durable, tried again, or limited in time or memory by anybody but the
 
 import asyncio
 import inspect
+import secrets
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -20,6 +21,7 @@ import msgspec
 from visionflow.adapters.memory import MemoryBlobs
 from visionflow.agents.base import AgentContext, Attempt, BaseAgent, current_attempt
 from visionflow.agents.loading import as_agent_class
+from visionflow.agents.outside import Order
 from visionflow.interfaces.templates import class_of
 from visionflow.ports.sandbox import Sandbox
 from visionflow.settings.agents import load_agents
@@ -61,10 +63,29 @@ class LocalAttempt:
             return _given_back(name, asyncio.run(call(*args)))
         return _given_back(name, call(*args))
 
+    async def effect(self, order: Order) -> Any:
+        """See `BaseAgent.effect`. It is carried out, and in no ledger: nobody asks later."""
+        encode(order.identity, f"the arguments of effect {order.name!r}")
+        args = (_key(order), *order.args) if order.keyed else order.args
+        if inspect.iscoroutinefunction(order.call):
+            value = await order.call(*args)
+        else:
+            value = await asyncio.to_thread(order.call, *args)
+        return msgspec.msgpack.decode(encode(value, f"the value of effect {order.name!r}"))
+
+    def effect_in_thread(self, order: Order) -> Any:
+        """See `BaseAgent.effect_sync`. Runs in the caller's thread."""
+        return asyncio.run(self.effect(order))
+
     def progress(self, fraction: float | None, note: str) -> None:
         """See `BaseAgent.progress`."""
         if self._on_progress is not None:
             self._on_progress(fraction, note)
+
+
+def _key(order: Order) -> str:
+    """Without a task to go by, each call is one of its own."""
+    return order.key or f"local/{order.name}:{secrets.token_hex(8)}"
 
 
 def _given_back(name: str, value: object) -> Any:

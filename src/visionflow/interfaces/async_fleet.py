@@ -9,6 +9,7 @@ from visionflow.domain.errors import UsageError
 from visionflow.interfaces.classes import AgentClass
 from visionflow.interfaces.handles import TaskHandle
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
+from visionflow.ports.views import EffectRow
 
 T = TypeVar("T")
 
@@ -78,6 +79,14 @@ class AsyncFleet:
     async def cancel(self, handle: TaskHandle | str, reason: str = "cancelled on request") -> None:
         """See `Fleet.cancel`."""
         await in_thread(lambda: self.sync.cancel(handle, reason))
+
+    async def effects(self, status: str | None = None, task: str | None = None) -> list[EffectRow]:
+        """See `Fleet.effects`."""
+        return await in_thread(lambda: self.sync.effects(status, task))
+
+    async def resolve_effect(self, key: str, resolution: str, note: str, **options: Any) -> None:
+        """See `Fleet.resolve_effect`."""
+        await in_thread(lambda: self.sync.resolve_effect(key, resolution, note, **options))
 
     async def map(self, tasks: Iterable[Task]) -> AsyncIterator[Any]:
         """Submit all; yields results in the order of the tasks."""

@@ -24,11 +24,13 @@ from visionflow.domain.tasks import (
     TaskStatus,
 )
 from visionflow.engine.state import Answer
+from visionflow.interfaces import outside
 from visionflow.interfaces.classes import AgentClass, class_path
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
 from visionflow.interfaces.submission import Submission
 from visionflow.interfaces.templates import class_of, tasks_at_once
 from visionflow.ports.blobs import Blobs
+from visionflow.ports.views import EffectRow
 from visionflow.runtime.completions import Ended
 from visionflow.runtime.intake import pack, sound
 from visionflow.runtime.node import Node
@@ -349,6 +351,29 @@ class Fleet:
         """
         now_ms = self._runtime.node.intake.now_ms()
         self._ask(sound(c.CancelTask(now_ms=now_ms, task=id_of(handle), reason=reason)))
+
+    def effects(self, status: str | None = None, task: str | None = None) -> list[EffectRow]:
+        """Outside effects in the order of their reservation; `status` such as `in_doubt`. Blocks.
+
+        Raises:
+            UsageError: there is no such status.
+        """
+        return outside.listed(self.queries, status, task)
+
+    def resolve_effect(
+        self, key: str, resolution: str, note: str, *, result: Any = None, by: str = "python"
+    ) -> None:
+        """Say what became of an effect in doubt: `done` (with what it returned), `not_done`, or
+        `abandoned`. `note`: how that is known, `by`: who says so. Tasks that wait for it go on, or
+        fail. Returns once that is durable.
+
+        Raises:
+            Refused: `not_in_doubt`, `unknown_effect`.
+            UsageError: there is no such resolution.
+        """
+        now_ms = self._runtime.node.intake.now_ms()
+        made = outside.resolving(key, resolution, note, result, by, self._runtime.blobs)
+        self._ask(sound(made(now_ms, None)))
 
     def map(self, tasks: Iterable[Task]) -> list[Any]:
         """Submit all and wait for all; results in the order of the tasks. Never more than
