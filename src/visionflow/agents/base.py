@@ -194,9 +194,23 @@ class BaseAgent:
         )
 
     def supports_batch(self, task_type: str) -> bool:
-        """Whether several tasks of this type may be handed over at once. No agent does by
-        itself."""
+        """Whether several tasks of this type may be handed over at once, to `batch_process`. No
+        agent does by itself."""
         return False
+
+    def batch_process(self, tasks: list[Task]) -> Any:
+        """Do several tasks of one type, as many as wait and five at most; a list with one result
+        for each, in their order. May be `async`; a plain function runs in a thread.
+
+        Each task keeps its own attempt, limit and retries. When this raises, or gives another
+        number of results, all of them have failed, and are tried again one by one. Steps and all
+        else that belongs to one task are not to be had here.
+        """
+        raise PermanentFailure(
+            f"{self.__class__.__name__} says that it takes several tasks at once, and does not "
+            "define batch_process.",
+            hint="Define `async def batch_process(self, tasks)` in the class.",
+        )
 
     async def step(
         self, name: str, call: Callable[..., Any], *args: Any, workspace: Path | None = None

@@ -405,6 +405,15 @@ class Sessions:
                 revision=message.revision,
             )
             self._control.offer(down, bounded=False)
+        elif isinstance(message, m.Batches):
+            batches = sc.ReportBatches(
+                now_ms=now_ms,
+                agent=message.agent,
+                worker=worker,
+                incarnation=incarnation,
+                types=message.types,
+            )
+            self._control.offer(batches, bounded=False)
 
     def _started(self, worker: str, message: m.Started, now_ms: int) -> None:
         def answered(_: Answer) -> None:

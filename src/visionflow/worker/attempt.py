@@ -94,6 +94,7 @@ class RunningAttempt:
         "dispatch",
         "ended",
         "entered",
+        "on_stop",
         "silent",
         "started_at",
         "stop",
@@ -112,6 +113,8 @@ class RunningAttempt:
         self.silent = False
         """Nobody wants to hear how it ends."""
         self.stop: Stop | None = None
+        self.on_stop: Callable[[RunningAttempt], None] | None = None
+        """Called when it is told to stop, where it shares its code with others."""
         self.task_handle: asyncio.Task[None] | None = None
         self._surroundings = surroundings
         self._event: threading.Event | None = None
@@ -341,6 +344,8 @@ class RunningAttempt:
                 waiting.set_exception(StaleAttempt(f"The attempt was stopped: {stop.reason}"))
         if self.task_handle is not None and self.entered:
             self.task_handle.cancel()
+        if self.on_stop is not None:
+            self.on_stop(self)
 
     def enter(self) -> None:
         """Called first of all by its coroutine.

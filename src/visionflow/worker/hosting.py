@@ -10,6 +10,7 @@ from visionflow.domain.errors import ConfigError
 from visionflow.domain.messages import AgentDown, AgentUp, Message
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
+from visionflow.worker.batches import BatchLane, takes_batches
 from visionflow.worker.lanes import Desk, Lane, lane_for
 from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
 
@@ -144,9 +145,14 @@ class Hosting:
                 self._start(*wanted, None)
             return
         self._building.pop(spec.id, None)
-        self._agents[spec.id] = (agent, lane_for(agent, max(1, spec.tasks_max), self._office))
+        self._agents[spec.id] = (agent, self._lane(agent, max(1, spec.tasks_max)))
         self._office.send(AgentUp(spec.id, revision))
         self.renew(spec.id)
+
+    def _lane(self, agent: BaseAgent, tasks_max: int) -> Lane:
+        if takes_batches(agent):
+            return BatchLane(agent, tasks_max, self._office, self._office.send)
+        return lane_for(agent, tasks_max, self._office)
 
     async def _make(self, spec: AgentSpec) -> BaseAgent:
         blobs = self._office.blobs
