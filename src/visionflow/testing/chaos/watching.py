@@ -14,7 +14,7 @@ from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.domain import events as e
 from visionflow.domain.errors import LogUnavailable
 from visionflow.domain.events import Record, decode_record
-from visionflow.ports.log import Head
+from visionflow.ports.log import GENESIS, Head
 from visionflow.testing.checkers import LogCheck
 
 AGAIN_S = 0.1
@@ -31,7 +31,7 @@ class Watcher:
     def __init__(self, log: Path, stream: str, stored: Callable[[str], bool]) -> None:
         """`stored`: whether there is a blob of this name."""
         self.check = LogCheck(stored)
-        self.head = Head(0, bytes(32))
+        self.head = Head(0, GENESIS)
         """The last record seen."""
         self.history: list[Record] = []
         self.started: dict[str, Identity] = {}
