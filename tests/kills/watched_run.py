@@ -27,6 +27,9 @@ POLL_S = 0.002
 SCAN_S = 0.05
 """Reading all of /proc takes a while; the log is looked at more often."""
 WAIT_S_MAX = 150.0
+STEP_S = 0.004
+SHORT = ("concluding", "closing", "ending")
+"""Phases that the orchestrator is through in an instant."""
 REVIEWS = {"review-security", "review-performance", "review-maintainability"}
 EXAMINE = {*REVIEWS, "run_tests", "research", "architecture"}
 VOTES = {"vote-security", "vote-performance", "vote-maintainability"}
@@ -182,10 +185,20 @@ class WatchedRun:
 
     def hold_at(self, phase: str) -> None:
         """Wait until the run is in this phase, and freeze the orchestrator there."""
+        if phase in SHORT:
+            self.until(lambda: self.phase in ("votes coming in", *SHORT))
+            self.until(lambda: self._step() or self.phase == phase)
         self.until(lambda: self.phase == phase)
         self._signal_orchestrator(signal.SIGSTOP)
         self.look()
         assert self.phase == phase, f"{phase} was over too soon"
+
+    def _step(self) -> None:
+        """Let it go on for a moment, and look while it is frozen: on a busy machine a short phase
+        begins and ends between two looks."""
+        self._signal_orchestrator(signal.SIGCONT)
+        time.sleep(STEP_S)
+        self._signal_orchestrator(signal.SIGSTOP)
 
     def recovered(self, times: int) -> None:
         """Wait until it was taken up again so often."""
