@@ -6,6 +6,7 @@ import pytest
 
 from visionflow.domain.errors import ConfigError, UsageError
 from visionflow.domain.sizes import cpu_millis, memory_bytes
+from visionflow.domain.supervision import RecoverySpec, RecyclingSpec, Upkeep
 from visionflow.settings import AgentSettings, load_agents
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,12 +80,50 @@ def test_module_and_class_may_be_joined_by_a_dot_or_a_colon(tmp_path: Path) -> N
     assert settings.template("b").class_path == "pkg.mod:Thing.Inner"
 
 
+@pytest.mark.acceptance("recover", "recycle")
+def test_strategies_have_names_and_templates_say_which_and_when_their_agents_are_replaced(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.py").touch()
+    text = """\
+recovery_strategies:
+  patient: {timeout_factor: 2, timeout_max: 1h, memory_factor: 2, memory_max: 8Gi, restarts: 5,
+            backoff: 250ms, mend_config: true, call: "mine.py:choose"}
+agent_templates:
+  a: {class: m.A, recovery: patient, recycling: {memory: 0.8, tasks: 100, age: 12h}}
+  b: {class: m.B, recycling: {memory: null}}
+"""
+    settings = load_agents(written(tmp_path, text))
+    assert settings.template("a").upkeep == Upkeep(
+        RecoverySpec(
+            name="patient",
+            timeout_factor_bp=20_000,
+            timeout_max_ms=3_600_000,
+            memory_factor_bp=20_000,
+            memory_max_bytes=8 << 30,
+            restarts_max=5,
+            backoff_ms=250,
+            mends_config=True,
+            call=f"{tmp_path / 'mine.py'}:choose",
+        ),
+        RecyclingSpec(memory_bp=8_000, tasks_max=100, age_ms=43_200_000),
+    )
+    assert settings.template("b").upkeep == Upkeep(RecoverySpec(), RecyclingSpec(memory_bp=None))
+    assert settings.template("tester").upkeep == Upkeep()
+
+
+def test_a_strategy_named_default_holds_where_a_template_names_none(tmp_path: Path) -> None:
+    text = "recovery_strategies: {default: {restarts: 9}}\nagent_templates: {a: {class: m.A}}\n"
+    found = load_agents(written(tmp_path, text)).template("a").upkeep.recovery
+    assert (found.name, found.restarts_max) == ("default", 9)
+
+
 FAULTS = {
     "a key at the top": ("agents:\n  x: 1\n", ":1: 'agents' is not a key", "agent_templates"),
     "a key of a template": (
         "agent_templates:\n  tester:\n    clas: visionflow.agents.TesterAgent\n",
         ":3: 'clas' is not a key of the template 'tester'. Did you mean 'class'?",
-        "Allowed: class, default_config, resources.",
+        "Allowed: class, default_config, resources, recovery, recycling.",
     ),
     "a key of resources": (
         "agent_templates:\n  t:\n    class: a.B\n    resources:\n      cpu: 1\n      memry: 4Gi\n",
@@ -115,6 +154,44 @@ FAULTS = {
     ),
     "broken YAML": ("agent_templates:\n  t: {class: a.B\n", ":3:", "This is not YAML"),
     "a Python object": ("agent_templates: !!python/name:os.system\n", ":1:", "This is not YAML"),
+    "a strategy that is not there": (
+        "recovery_strategies: {patient: {}}\nagent_templates:\n  t: {class: a.B, recovery: "
+        "patent}\n",
+        ":3: There is no recovery strategy 'patent'. Did you mean 'patient'?", "default, patient",
+    ),
+    "a key of a strategy": (
+        "recovery_strategies:\n  p:\n    timeout_facter: 2\nagent_templates: {}\n",
+        ":3: 'timeout_facter' is not a key of the strategy 'p'. Did you mean 'timeout_factor'?",
+        "Allowed: timeout_factor, timeout_max, memory_factor, memory_max, restarts, backoff,",
+    ),
+    "a factor that shrinks": (
+        "recovery_strategies:\n  p: {memory_factor: 0.5}\nagent_templates: {}\n",
+        ":2: memory_factor is 0.5, and must be a number from 1 to 100.", "",
+    ),
+    "a time that is none": (
+        "recovery_strategies:\n  p: {timeout_max: soon}\nagent_templates: {}\n",
+        ":2: timeout_max is text, and must be a time.", "12h",
+    ),
+    "restarts that are no number": (
+        "recovery_strategies:\n  p: {restarts: -1}\nagent_templates: {}\n",
+        ":2: restarts is -1, and must be a whole number of at least 0.", "",
+    ),
+    "a word for yes": (
+        "recovery_strategies:\n  p: {mend_config: 'maybe'}\nagent_templates: {}\n",
+        ":2: mend_config is text, and must be true or false.", "",
+    ),
+    "a function without a module": (
+        "recovery_strategies:\n  p: {call: choose}\nagent_templates: {}\n",
+        ":2: 'choose' is not the path of a function.", "path/to/file.py:function",
+    ),
+    "a share above all": (
+        "agent_templates:\n  t:\n    class: a.B\n    recycling: {memory: 1.5}\n",
+        ":4: memory is 1.5, and must be a number from 0.1 to 1.", "",
+    ),
+    "a key of recycling": (
+        "agent_templates:\n  t:\n    class: a.B\n    recycling: {task: 5}\n",
+        ":4: 'task' is not a key of recycling. Did you mean 'tasks'?", "memory, tasks, age",
+    ),
     "nothing at all": ("# only a comment\n", ":1:", "The file is nothing"),
 }  # fmt: skip
 

@@ -60,6 +60,16 @@ class RecyclingSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """After so long."""
 
 
+class Upkeep(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """How an agent is kept at work."""
+
+    recovery: RecoverySpec = RecoverySpec()
+    recycling: RecyclingSpec = RecyclingSpec()
+
+
+USUAL_UPKEEP = Upkeep()
+
+
 class CircuitStatus(StrEnum):
     """Where a circuit breaker stands."""
 

@@ -12,6 +12,7 @@ from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import UnknownId, UsageError, VisionFlowError, refusal
+from visionflow.domain.supervision import USUAL_UPKEEP, Upkeep
 from visionflow.domain.tasks import (
     DEFAULT_RETRY,
     NOTHING,
@@ -148,10 +149,12 @@ class Fleet:
         config: Mapping[str, Any] | None = None,
         tasks_max: int = 1,
         memory_bytes: int | None = None,
+        upkeep: Upkeep = USUAL_UPKEEP,
     ) -> list[AgentHandle]:
         """Add `count` agents of a class, a function, or an import path; returns once durable.
 
-        An agent with `memory_bytes` has a process of its own with that ceiling.
+        An agent with `memory_bytes` has a process of its own with that ceiling. `upkeep`: how it is
+        recovered and recycled.
 
         Raises:
             LimitReached: the swarm's `agents_max` is reached. Those before it are spawned.
@@ -175,6 +178,7 @@ class Fleet:
                 config=settings,
                 tasks_max=tasks_max,
                 memory_bytes=memory_bytes,
+                upkeep=upkeep,
             )
             for number in range(1, count + 1)
         ]
@@ -210,6 +214,7 @@ class Fleet:
             config=settings,
             tasks_max=tasks_at_once(settings),
             memory_bytes=found.ceiling_bytes,
+            upkeep=found.upkeep,
         )
 
     def agents(self) -> list[AgentHandle]:

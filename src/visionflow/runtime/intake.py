@@ -14,6 +14,7 @@ from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.errors import NotPersistable, UsageError
 from visionflow.domain.ids import make_id
 from visionflow.domain.limits import INLINE_BYTES_MAX
+from visionflow.domain.supervision import USUAL_UPKEEP, Upkeep
 from visionflow.domain.tasks import DEFAULT_RETRY, NOTHING, Payload, TaskSpec
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.host import Host
@@ -134,6 +135,7 @@ class Intake:
         config: dict[str, object] | None = None,
         tasks_max: int = 1,
         memory_bytes: int | None = None,
+        upkeep: Upkeep = USUAL_UPKEEP,
         command: str | None = None,
     ) -> c.SpawnAgent:
         """A command that adds an agent.
@@ -154,5 +156,7 @@ class Intake:
                 config=pack(config or None, f"the configuration of {agent_type}", self.blobs),
                 tasks_max=tasks_max,
                 limits=ResourceLimits(memory_bytes=memory_bytes),
+                recovery=upkeep.recovery,
+                recycling=upkeep.recycling,
             ),
         )

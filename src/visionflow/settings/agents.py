@@ -10,28 +10,31 @@ from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from visionflow.domain.errors import ConfigError, UsageError
-from visionflow.domain.sizes import CPU_FORMS, MEMORY_FORMS, cpu_millis, memory_bytes
+from visionflow.domain.supervision import USUAL_UPKEEP, Upkeep
 from visionflow.settings.lines import Located, parse_yaml, read_yaml
-
-_TOP = ("agent_templates",)
-_KEYS = ("class", "default_config", "resources")
-_RESOURCES = ("memory", "cpu")
-_CLASS_FORMS = (
-    'Write "package.module.Class", "package.module:Class" or "path/to/file.py:Class" '
-    "(relative to this file)."
+from visionflow.settings.recovery import (
+    Strategies,
+    recycling_of,
+    strategies_of,
+    strategy_named,
 )
-_KINDS: dict[type, str] = {
-    dict: "a map",
-    list: "a list",
-    str: "text",
-    bool: "true or false",
-    type(None): "nothing",
-}
+from visionflow.settings.shapes import (
+    CLASS_FORMS,
+    expect,
+    import_path,
+    known_keys,
+    processors,
+    size,
+)
+
+_TOP = ("agent_templates", "recovery_strategies")
+_KEYS = ("class", "default_config", "resources", "recovery", "recycling")
+_RESOURCES = ("memory", "cpu")
 
 
 class AgentTemplate(msgspec.Struct, frozen=True):
@@ -50,6 +53,7 @@ class AgentTemplate(msgspec.Struct, frozen=True):
     the template says nothing or only what the built-in one of its name says."""
     source: str = "built in"
     """File and line of its class, for messages."""
+    upkeep: Upkeep = USUAL_UPKEEP
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
@@ -101,104 +105,73 @@ def _built_in() -> dict[str, AgentTemplate]:
     }
 
 
+class _Reading(NamedTuple):
+    """What holds for every template of a file."""
+
+    folder: Path
+    built_in: dict[str, AgentTemplate] | None
+    strategies: Strategies
+
+
 def _templates(
     file: Located, folder: Path, built_in: dict[str, AgentTemplate] | None
 ) -> dict[str, AgentTemplate]:
-    _expect(file, dict, "The file", "agent_templates: {NAME: {class: ...}}")
+    expect(file, dict, "The file", "agent_templates: {NAME: {class: ...}}")
     for key in file.items:
         if key not in _TOP:
             raise file.unknown_key(key, _TOP, "this file")
     listed = file.items.get("agent_templates")
     if listed is None:
         raise file.fault("The key 'agent_templates' is missing.")
-    _expect(listed, dict, "agent_templates", "a map of names to templates")
+    expect(listed, dict, "agent_templates", "a map of names to templates")
+    strategies = strategies_of(file.items.get("recovery_strategies"), folder)
+    reading = _Reading(folder, built_in, strategies)
     return {
-        name: _template(name, item, folder, built_in, listed.keys[name])
+        name: _template(name, item, reading, listed.keys[name])
         for name, item in listed.items.items()
     }
 
 
-def _template(
-    name: str,
-    item: Located,
-    folder: Path,
-    built_in: dict[str, AgentTemplate] | None,
-    line: int,
-) -> AgentTemplate:
-    _expect(item, dict, f"The template {name!r}", f"keys {', '.join(_KEYS)}", line)
-    for key in item.items:
-        if key not in _KEYS:
-            raise item.unknown_key(key, _KEYS, f"the template {name!r}")
+def _template(name: str, item: Located, reading: _Reading, line: int) -> AgentTemplate:
+    expect(item, dict, f"The template {name!r}", f"keys {', '.join(_KEYS)}", line)
+    known_keys(item, _KEYS, f"the template {name!r}")
+    built_in = reading.built_in
     usual = None if built_in is None else built_in.get(name)
     written = item.items.get("class")
     if written is None and usual is None:
-        raise item.fault(f"The template {name!r} has no class.", line=line, hint=_CLASS_FORMS)
+        raise item.fault(f"The template {name!r} has no class.", line=line, hint=CLASS_FORMS)
     config = item.items.get("default_config")
     if config is not None and config.value is not None:
-        _expect(config, dict, "default_config", "a map of settings")
+        expect(config, dict, "default_config", "a map of settings")
     memory, cpu = _resources(item.items.get("resources"))
     edited = built_in is not None and (usual is None or usual.memory_bytes != memory)
+    path = usual.class_path if usual is not None else ""
+    if written is not None:
+        path = import_path(written, reading.folder, "class", CLASS_FORMS, dotted=True)
     return AgentTemplate(
         name=name,
-        class_path=_class_path(written, folder) if written else usual.class_path if usual else "",
+        class_path=path,
         config={} if config is None or config.value is None else config.value,
         memory_bytes=memory,
         cpu_millis=cpu,
         ceiling_bytes=memory if edited else None,
         source=f"{item.file}:{written.line if written else line}",
+        upkeep=Upkeep(
+            strategy_named(item.items.get("recovery"), reading.strategies),
+            recycling_of(item.items.get("recycling")),
+        ),
     )
 
 
 def _resources(item: Located | None) -> tuple[int | None, int | None]:
     if item is None or item.value is None:
         return None, None
-    _expect(item, dict, "resources", f"keys {', '.join(_RESOURCES)}")
-    for key in item.items:
-        if key not in _RESOURCES:
-            raise item.unknown_key(key, _RESOURCES, "resources")
+    known_keys(item, _RESOURCES, "resources")
     memory, cpu = item.items.get("memory"), item.items.get("cpu")
     return (
-        None if memory is None else _amount(memory, "memory", memory_bytes(memory.value)),
-        None if cpu is None else _amount(cpu, "cpu", cpu_millis(cpu.value)),
+        None if memory is None else size(memory),
+        None if cpu is None else processors(cpu),
     )
-
-
-def _amount(item: Located, what: str, found: int | None) -> int:
-    if found is None:
-        forms = MEMORY_FORMS if what == "memory" else CPU_FORMS
-        raise item.fault(f"{item.value!r} is no amount of {what}.", hint=forms)
-    return found
-
-
-def _class_path(item: Located, folder: Path) -> str:
-    """One form for the three that may be written."""
-    written = item.value
-    if not isinstance(written, str) or not written.strip():
-        raise item.fault(f"class is {_kind(written)}, and must be text.", hint=_CLASS_FORMS)
-    written = written.strip()
-    place, colon, name = written.rpartition(":")
-    if not colon:
-        place, _, name = written.rpartition(".")
-    if not place or not all(part.isidentifier() for part in name.split(".")):
-        raise item.fault(f"{written!r} is not the path of a class.", hint=_CLASS_FORMS)
-    if place.endswith(".py") or os.sep in place:
-        file = os.path.normpath(folder / os.path.expanduser(place))
-        if not os.path.isfile(file):
-            raise item.fault(f"There is no Python file {file}, which {written!r} names.")
-        return f"{file}:{name}"
-    if not all(part.isidentifier() for part in place.split(".")):
-        raise item.fault(f"{place!r} is not the name of a module.", hint=_CLASS_FORMS)
-    return f"{place}:{name}"
-
-
-def _expect(item: Located, kind: type, what: str, form: str, line: int | None = None) -> None:
-    if not isinstance(item.value, kind):
-        told = f"{what} is {_kind(item.value)}, and must be {_kind(kind())}."
-        raise item.fault(told, line=line, hint=f"Write {form}.")
-
-
-def _kind(value: object) -> str:
-    return _KINDS.get(value.__class__, f"{value!r}")
 
 
 def fault_of(template: AgentTemplate, error: ConfigError) -> ConfigError:

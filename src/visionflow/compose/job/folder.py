@@ -18,6 +18,7 @@ from visionflow.agents.roles.job import CodingBounds, CodingPool
 from visionflow.agents.tools.text import write_whole
 from visionflow.compose.job.naming import ALONE, Names, Shared
 from visionflow.domain.errors import UnknownId
+from visionflow.domain.supervision import USUAL_UPKEEP, Upkeep
 from visionflow.domain.tasks import DEFAULT_RETRY, Priority, RetryPolicy
 
 FINISHED = ("completed", "failed", "blocked", "cancelled")
@@ -56,6 +57,7 @@ class AgentOrder(msgspec.Struct, frozen=True):
     capabilities: tuple[str, ...]
     config: dict[str, Any] = {}
     memory_bytes: int | None = None
+    upkeep: Upkeep = USUAL_UPKEEP
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):

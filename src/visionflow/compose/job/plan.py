@@ -77,6 +77,8 @@ def spawn_of(
             capabilities=agent.capabilities,
             config=pack(agent.config or None, f"the configuration of {name}", blobs),
             limits=ResourceLimits(memory_bytes=agent.memory_bytes),
+            recovery=agent.upkeep.recovery,
+            recycling=agent.upkeep.recycling,
         ),
     )
 

@@ -39,6 +39,7 @@ def agents_of(roles: Mapping[str, str], settings: AgentSettings) -> dict[str, Ag
             capabilities=tuple(made.capabilities),
             config=template.config,
             memory_bytes=template.ceiling_bytes,
+            upkeep=template.upkeep,
         )
     return found
 

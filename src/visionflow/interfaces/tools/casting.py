@@ -16,6 +16,7 @@ from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import CAPABILITIES_MAX, WORD_CHARS_MAX
 from visionflow.domain.sizes import memory_text
+from visionflow.domain.supervision import Upkeep
 from visionflow.domain.wording import shown
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.templates import class_of, tasks_at_once
@@ -68,6 +69,7 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any]
     tasks_max: int
     memory_bytes: int | None
+    upkeep: Upkeep
     warnings: tuple[str, ...]
 
 
@@ -108,6 +110,7 @@ async def cast(server: Server, wish: Wish) -> Cast:
         config=config,
         tasks_max=tasks_at_once(config),
         memory_bytes=_ceiling(template, wish.resources, warnings),
+        upkeep=template.upkeep,
         warnings=tuple(warnings),
     )
 
@@ -146,6 +149,7 @@ async def recast(
         config=config,
         tasks_max=tasks_at_once(config) if TASKS_AT_ONCE in config else spec.tasks_max,
         memory_bytes=spec.limits.memory_bytes,
+        upkeep=Upkeep(spec.recovery, spec.recycling),
         warnings=tuple(warnings),
     )
 

@@ -109,6 +109,7 @@ async def spawn(
         config=cast.config,
         tasks_max=cast.tasks_max,
         memory_bytes=cast.memory_bytes,
+        upkeep=cast.upkeep,
         command=command,
     )
     made = sound(made)
