@@ -155,8 +155,8 @@ FAULTS = {
     "broken YAML": ("agent_templates:\n  t: {class: a.B\n", ":3:", "This is not YAML"),
     "a Python object": ("agent_templates: !!python/name:os.system\n", ":1:", "This is not YAML"),
     "a strategy that is not there": (
-        "recovery_strategies: {patient: {}}\nagent_templates:\n  t: {class: a.B, recovery: "
-        "patent}\n",
+        ("recovery_strategies: {patient: {}}\nagent_templates:\n"
+         "  t: {class: a.B, recovery: patent}\n"),
         ":3: There is no recovery strategy 'patent'. Did you mean 'patient'?", "default, patient",
     ),
     "a key of a strategy": (
