@@ -59,7 +59,7 @@ def test_every_change_of_status_is_met(report: Report) -> None:
 
 
 def test_every_fault_of_the_machine_is_met_often(report: Report) -> None:
-    assert len(report.injected) == 17
+    assert len(report.injected) == 18
     assert min(report.injected.values()) >= SEEDS // 10, report.injected
 
 
@@ -77,6 +77,12 @@ def test_what_only_faults_bring_about_is_met(report: Report) -> None:
 
 def test_attempts_that_are_throttled_are_met_often(report: Report) -> None:
     assert report.counts["throttled attempts"] > SEEDS
+
+
+@pytest.mark.acceptance("scale")
+def test_attempts_that_are_given_back_and_batches_are_met_often(report: Report) -> None:
+    assert report.counts["attempts given back"] > SEEDS // 20
+    assert report.counts["attempts in batches"] > SEEDS // 2
 
 
 def found_seeds() -> list[dict[str, object]]:

@@ -147,6 +147,8 @@ class TaskLine:
         """By attempt that was throttled: how long after that the next may begin, in ms."""
         self.retry_at_ms: int | None = None
         self.cancelling = False
+        self.shared: set[int] = set()
+        """Attempts that failed with others of their batch, whosever fault that was."""
         self.recalled = 0
         """The attempt that was asked back last."""
         self.stalled = 0
@@ -332,6 +334,8 @@ class LogCheck:
                 task.retry_at_ms = event.get("retry_at_ms")
                 if event["kind"] == "throttled":
                     self._throttled(task, name)
+                if event.get("reason", "").startswith("In a batch of "):
+                    task.shared.add(event["attempt"])
                 if event["kind"] == "recalled" and task.recalled != event["attempt"]:
                     self._wrong(f"attempt {event['attempt']} of {name} comes back unasked")
                 if event["kind"] == "recalled" and before != "assigned":

@@ -88,6 +88,8 @@ class _Maker:
         self.throttled = self.throttles.choice((0.0, 0.0, 0.05, 0.2))
         """Which share of the tasks that would go well is asked for patience first. In half of the
         seeds none is, so that those stay what they are."""
+        self.batches = random.Random(f"batches of {seed}")
+        """For who takes several tasks at once."""
         self.staying = staying
         """So many agents stay to the end."""
         self.span_ms = span_ms
@@ -135,6 +137,7 @@ class _Maker:
         kind = "broken" if number > 2 and self.chance(0.05) else "coroutine"
         if quick and kind != "broken":
             kind = "loop" if self.chance(0.5) else "thread"
+            kind = "batched" if self.batches.random() < 0.4 else kind
         self.quick = self.quick or quick
         offered = (QUICK,) if quick else KINDS[number % len(KINDS)] if number else EVERYTHING
         memory = 2**30 if number and self.chance(0.4) else None

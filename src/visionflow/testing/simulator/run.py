@@ -132,6 +132,8 @@ def _result(seed: int, agents: int, tasks: int, world: World, faults: Faults) ->
     counts["failed appends"] = world.disk.failed
     counts["records"] = check.records
     counts["throttled attempts"] = sum(len(task.waits) for task in check.tasks.values())
+    kinds = (kind for task in check.tasks.values() for _, kind in task.failures)
+    counts["attempts given back"] = sum(kind == "recalled" for kind in kinds)
     counts["orchestrators"] = len(world.lives)
     counts["workers"] = len(world.workers)
     moves = {

@@ -116,6 +116,34 @@ class Blocking(Instant):
     blocking = True
 
 
+class Batched(BaseAgent):
+    """Takes its time over tasks that others do in an instant, and several at once. One that fails
+    among several fails them all."""
+
+    stage: ClassVar[Stage]
+
+    def supports_batch(self, task_type: str) -> bool:
+        """See `BaseAgent`."""
+        return task_type == "scripted"
+
+    async def process_task(self, task: Task) -> Any:
+        """See `BaseAgent`."""
+        return (await self._together([task]))[0]
+
+    async def batch_process(self, tasks: list[Task]) -> list[Any]:
+        """See `BaseAgent`."""
+        self.stage.witness.counts["attempts in batches"] += len(tasks)
+        return await self._together(tasks)
+
+    async def _together(self, tasks: list[Task]) -> list[Any]:
+        stage = self.stage
+        scripts = [stage.begin(task, self.config) for task in tasks]
+        self.progress(0.5, "half of all")
+        await asyncio.sleep(sum(script.number for script in scripts) % 300 / 1_000)
+        done = zip(tasks, scripts, strict=True)
+        return [stage.finish(task, script, []) for task, script in done]
+
+
 class Broken(Scripted):
     """Cannot be built."""
 
@@ -128,6 +156,7 @@ CLASSES: dict[str, type[BaseAgent]] = {
     "coroutine": Scripted,
     "loop": Instant,
     "thread": Blocking,
+    "batched": Batched,
     "broken": Broken,
 }
 

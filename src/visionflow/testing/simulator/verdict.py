@@ -87,9 +87,14 @@ class Verdict:
     def _attempts(self, name: str, task: TaskLine, script: Script) -> Iterator[str]:
         for attempt, kind in task.failures:
             outcome = script.outcome(attempt)
-            if kind in ("error", "permanent", "throttled") and outcome != kind:
+            shared = attempt in task.shared and kind in ("error", "throttled")
+            if kind in ("error", "permanent", "throttled") and outcome != kind and not shared:
                 yield f"attempt {attempt} of {name} ends with {kind}, its script says {outcome}"
-            if kind == "throttled" and task.waits.get(attempt, script.wait_ms) < script.wait_ms:
+            if (
+                kind == "throttled"
+                and not shared
+                and task.waits.get(attempt, script.wait_ms) < script.wait_ms
+            ):
                 yield (
                     f"attempt {attempt} of {name} asks for {script.wait_ms} ms and the task waits "
                     f"{task.waits[attempt]} ms"
