@@ -171,14 +171,6 @@ def _votes(state: SwarmState) -> Iterator[str]:
             yield f"vote {name} is open and every member has cast a ballot"
 
 
-def _totals(state: SwarmState) -> Iterator[str]:
-    live = sum(1 for task in state.tasks.values() if task.status not in TERMINAL)
-    if live != state.live:
-        yield f"{live} tasks are alive, the state counts {state.live}"
-    queued = sum(1 for task in state.tasks.values() if task.status is TaskStatus.QUEUED)
-    if queued != len(state.matching):
-        yield f"{queued} tasks are queued, the index has {len(state.matching)}"
-    counters = state.counters
 def _outside(state: SwarmState) -> Iterator[str]:
     outside = state.outside
     for key, effect in outside.effects.items():
@@ -205,6 +197,14 @@ def _outside(state: SwarmState) -> Iterator[str]:
             yield f"effect {key} is listed and unknown"
 
 
+def _totals(state: SwarmState) -> Iterator[str]:
+    live = sum(1 for task in state.tasks.values() if task.status not in TERMINAL)
+    if live != state.live:
+        yield f"{live} tasks are alive, the state counts {state.live}"
+    queued = sum(1 for task in state.tasks.values() if task.status is TaskStatus.QUEUED)
+    if queued != len(state.matching):
+        yield f"{queued} tasks are queued, the index has {len(state.matching)}"
+    counters = state.counters
     ended = counters.completed + counters.failed + counters.cancelled + counters.dead_letter
     if ended < counters.submitted - live:
         yield f"{counters.submitted} submitted, {ended} ended, {live} alive: some are lost"
