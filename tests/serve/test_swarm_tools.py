@@ -14,6 +14,7 @@ from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain import commands as c
 from visionflow.domain.access import Role
 from visionflow.domain.errors import Forbidden, Refused, UsageError
+from visionflow.domain.supervision import RestartStrategy, SupervisionSpec
 from visionflow.domain.swarms import Strategy, Topology
 from visionflow.domain.tasks import Backoff, Priority, RetryPolicy, TaskStatus
 from visionflow.engine.state import SwarmState
@@ -51,6 +52,25 @@ def test_every_topology_and_strategy_is_recorded_and_what_has_no_effect_yet_is_t
                 assert len(made["warnings"]) == idle
                 shown = await client.call("swarm_status", swarmId=made["swarmId"])
                 assert shown["warnings"] == made["warnings"]
+
+    with_core(settings, use)
+
+
+def test_a_swarm_is_supervised_as_it_was_asked_for_and_what_cannot_be_is_refused(
+    settings: ServerSettings,
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        client = Client(registry_of(opened))
+        usual = await client.call("swarm_init")
+        assert usual["supervision"] == {"strategy": "one_for_one", "restarts": None, "period": 60}
+        asked = {"strategy": "rest_for_one", "restarts": 7, "period": "2m"}
+        made = await client.call("swarm_init", supervision=asked)
+        assert made["supervision"] == {**asked, "period": 120}
+        spec = opened.server.swarms.get(made["swarmId"]).spec.supervision
+        assert spec == SupervisionSpec(RestartStrategy.REST_FOR_ONE, 7, 120_000)
+        for wrong in ({"strategy": "all"}, {"restarts": -1}, {"period": 0}, {"stratgy": "x"}):
+            with pytest.raises(UsageError, match="supervision"):
+                await client.call("swarm_init", supervision=wrong)
 
     with_core(settings, use)
 

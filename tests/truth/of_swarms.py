@@ -30,6 +30,11 @@ def asked(name: str) -> Source:
     return lambda at: at.given["limits"][name]
 
 
+def overseen(name: str, usual: Any) -> Source:
+    """As this call says it of its supervision, or as it is where it does not."""
+    return lambda at: at.given.get("supervision", {}).get(name, usual)
+
+
 def ends_by(at: At) -> Any:
     hours = float(at.given["limits"]["timeLimit"].removesuffix("h"))
     return Between(*(iso(round(each + hours * 3.6e6)) for each in (at.before_ms, at.after_ms)))
@@ -79,6 +84,9 @@ SWARM_INIT: Table = {
     "limits.endsAt": ends_by,
     "limits.agentTimeout": asked("agentTimeout"),
     "limits.agentMemory": asked("agentMemory"),
+    "supervision.strategy": overseen("strategy", "one_for_one"),
+    "supervision.restarts": overseen("restarts", None),
+    "supervision.period": overseen("period", 60),
     "tcpEndpoint": lambda at: at.facts["tcp"],
     "warnings[]": words,
 }

@@ -21,6 +21,12 @@ from visionflow.interfaces.tools.finding import (
 )
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.limiting import LimitsTold, limits_told, read_limits
+from visionflow.interfaces.tools.overseeing import (
+    TELLS,
+    OversightTold,
+    oversight_told,
+    read_oversight,
+)
 from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.swarm_reads import listing, status, unused, word_of, workspace_of
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
@@ -59,6 +65,9 @@ class SwarmInit(Arguments, frozen=True, kw_only=True):
             "agentTimeout (seconds), agentMemory.",
         ),
     ] = msgspec.field(default_factory=dict[str, Any])
+    supervision: Annotated[dict[str, Any], form("object", TELLS)] = msgspec.field(
+        default_factory=dict[str, Any]
+    )
 
 
 class SwarmMade(Result, frozen=True, kw_only=True):
@@ -72,6 +81,7 @@ class SwarmMade(Result, frozen=True, kw_only=True):
     max_agents: int
     workspace: str | None
     limits: Annotated[LimitsTold | None, about("Of its coding agents.")]
+    supervision: OversightTold
     tcp_endpoint: str | None
     warnings: list[str]
 
@@ -85,6 +95,7 @@ def _init(server: Server) -> AnyTool:
             workspace = await workspace_for(server.settings.workspaces, given.workspace)
         command = command_id(call, INIT)
         limits = read_limits(given.limits, server.now_ms())
+        oversight = read_oversight(given.supervision)
 
         async def make() -> LiveSwarm:
             spec = SwarmSpec(
@@ -96,6 +107,7 @@ def _init(server: Server) -> AnyTool:
                 name=given.name,
                 workspace=workspace,
                 coding=limits,
+                supervision=oversight,
             )
             return await server.swarms.create(sound(spec), call.caller.name, command)
 
@@ -113,6 +125,7 @@ def _init(server: Server) -> AnyTool:
             max_agents=made.limits.agents_max,
             workspace=workspace_of(server, made),
             limits=limits_told(made.coding),
+            supervision=oversight_told(made.supervision),
             tcp_endpoint=server.endpoints.get("tcp"),
             warnings=unused(made),
         )
