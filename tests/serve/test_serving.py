@@ -46,11 +46,13 @@ def attempts(folder: Path) -> list[int]:
     return [int(line.split()[0]) for line in (folder / "trace").read_text().splitlines()]
 
 
-def let_go_on(served: Served, folder: Path, swarm: str, agent: str, task: str) -> dict[str, Any]:
-    """Everything is back; the task's result."""
+def let_go_on(
+    served: Served, folder: Path, swarm: str, agent: str, task: str, count: int = 1
+) -> dict[str, Any]:
+    """Everything is back, in the attempt of this number; the task's result."""
     [found] = served.call("agent_list", swarmId=swarm)["agents"]
     assert found["id"] == agent
-    until(lambda: len(attempts(folder)) > 1)
+    until(lambda: len(attempts(folder)) == count)
     (folder / "go").touch()
     return served.call("task_results", taskId=task, wait=True)
 
@@ -74,33 +76,42 @@ def test_it_says_where_it_listens_and_ends_in_order_with_its_workers(tmp_path: P
 
 
 @pytest.mark.acceptance("durable")
-def test_a_killed_server_comes_back_on_its_port_and_its_tasks_run_on(tmp_path: Path) -> None:
-    with serving(tmp_path, "--port", str(free_port())) as served:
+@pytest.mark.parametrize("grace_s", [60, 0])
+def test_a_killed_server_comes_back_on_its_port_and_its_tasks_run_on(
+    tmp_path: Path, grace_s: int
+) -> None:
+    grace = {"VISIONFLOW_ORPHAN_GRACE": str(grace_s)}
+    with serving(tmp_path, "--port", str(free_port()), environment=grace) as served:
         swarm, agent, task = waiting(served, tmp_path)
         before, workers, tcp = served.pid, workers_of(served, swarm), served.told["tcp"]
         served.kill_server()
         served.started()
         assert served.told["tcp"] == tcp
         assert served.pid != before
-        assert [pid for pid in workers if alive(pid)] == []
-        result = let_go_on(served, tmp_path, swarm, agent, task)
-        assert (result["status"], result["result"]) == ("completed", 2)
-        assert attempts(tmp_path) == [1, 2]
+        # The very process of before, in the middle of its attempt, or another one.
+        assert [pid for pid in workers if alive(pid)] == (workers if grace_s else [])
+        count = 1 if grace_s else 2
+        result = let_go_on(served, tmp_path, swarm, agent, task, count)
+        assert (result["status"], result["result"]) == ("completed", count)
+        assert attempts(tmp_path) == [1, 2][:count]
+        assert (workers_of(served, swarm) == workers) == bool(grace_s)
     assert "The server was ended by SIGKILL; it goes on from its log again (1 of 3" in served.said
 
 
 @pytest.mark.acceptance("durable")
-def test_a_killed_front_takes_its_server_and_workers_along_and_the_next_goes_on(
+def test_a_killed_front_takes_its_server_along_and_the_next_adopts_its_workers(
     tmp_path: Path,
 ) -> None:
     with serving(tmp_path) as served:
         swarm, agent, task = waiting(served, tmp_path)
-        pids = [served.pid, *workers_of(served, swarm)]
+        server, workers = served.pid, workers_of(served, swarm)
         served.kill_front()
         with serving(tmp_path) as again:
-            assert [pid for pid in pids if alive(pid)] == []
+            assert not alive(server)
             result = let_go_on(again, tmp_path, swarm, agent, task)
-            assert (result["status"], result["result"]) == ("completed", 2)
+            assert (result["status"], result["result"]) == ("completed", 1)
+            assert workers_of(again, swarm) == workers
+        assert [pid for pid in workers if alive(pid)] == []
 
 
 @pytest.mark.acceptance("durable")

@@ -124,6 +124,8 @@ def test_what_ends_while_nobody_is_there_is_reported_at_the_next_welcome(tmp_pat
         assert orchestrator.all(Result) == [] and bench.done and not bench.done.done()
         bench.answers_dial = True
         assert isinstance(await orchestrator.end_of("t"), Result)
+        # Until then it is said to be held, or it would be given out again.
+        assert orchestrator.all(Hello)[1].attempts == (("t", 1),)
         await bench.stop()
 
     run(body())

@@ -9,7 +9,7 @@ It runs over a `Bus` and a `Host` alone, so that the simulator drives the very s
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -185,7 +185,8 @@ class WorkerSession:
     def held(self) -> tuple[tuple[str, int], ...]:
         """(task, attempt) under way here, or ended and not acknowledged yet. From any thread."""
         kept = [pair for sent in tuple(self._unacked) for pair in sent.attempts]
-        return (*self._executor.held(), *kept)
+        # What ended while nobody was there is in no frame yet.
+        return (*self._executor.held(), *kept, *_ends(tuple(self._out)))
 
     def heartbeat(self, early: bool = False) -> bytes:
         """The frame that says that this worker lives, `early`: before its time. From any thread."""
@@ -231,8 +232,7 @@ class WorkerSession:
             part = out[start : start + MESSAGES_PER_FRAME_MAX]
             self._number += 1
             body = _encoder.encode((self._number, part))
-            ends = tuple((m.task, m.attempt) for m in part if isinstance(m, Result | Failed))
-            self._unacked.append(_Sent(self._number, body, ends))
+            self._unacked.append(_Sent(self._number, body, _ends(part)))
             self._publish(self._identity.commands, body)
 
     def _flush_signals(self) -> None:
@@ -396,3 +396,8 @@ class WorkerSession:
 
         self._background = [task for task in self._background if not task.done()]
         self._background.append(self._loop.create_task(run()))
+
+
+def _ends(messages: Sequence[Message]) -> tuple[tuple[str, int], ...]:
+    """(task, attempt) of those that these messages end."""
+    return tuple((m.task, m.attempt) for m in messages if isinstance(m, Result | Failed))
