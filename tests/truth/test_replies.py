@@ -23,7 +23,12 @@ def happen(client: Client, given: Params, folder: Path) -> None:
         "swarm_init", topology=given.topology, strategy=given.strategy, name=given.name,
         goal=given.goal, maxAgents=given.agents_max,
     )["swarmId"]  # fmt: skip
-    ask("swarm_init", workspace=str(folder / "workspace" / given.name))
+    overseen = {
+        "strategy": "one_for_all" if given.topology == "mesh" else "rest_for_one",
+        "restarts": given.agents_max,
+        "period": given.server_max,
+    }
+    ask("swarm_init", workspace=str(folder / "workspace" / given.name), supervision=overseen)
     spawning(client, given, swarm)
     tasks = working(client, given, folder, swarm)
     looking(client, given, swarm, tasks)
