@@ -281,12 +281,12 @@ def next_doubt(state: SwarmState) -> o.EffectDoubted | None:
     return None
 
 
-def _waiting(state: SwarmState, key: str) -> list[TaskState]:
+def waiting_for(state: SwarmState, key: str) -> list[str]:
     """Tasks that are blocked by this effect. A walk over all: this is rare."""
     words = missing(key)
     blocked = TaskStatus.BLOCKED
     return [
-        task
+        task.spec.id
         for task in state.tasks.values()
         if task.status is blocked and task.plan is None and task.reason == words
     ]
@@ -295,7 +295,7 @@ def _waiting(state: SwarmState, key: str) -> list[TaskState]:
 def _awaken(state: SwarmState, key: str) -> Events:
     if state.closed is not None or key not in state.outside.doubts:
         return []
-    return [TaskQueued(task=task.spec.id) for task in _waiting(state, key)]
+    return [TaskQueued(task=task) for task in waiting_for(state, key)]
 
 
 def park(state: SwarmState, task: TaskState, command: ReportFailure) -> Events:
@@ -351,8 +351,7 @@ def _(state: SwarmState, command: oc.ResolveEffect) -> Events:
     if command.resolution is not Resolution.ABANDONED:
         return [*events, *_awaken(state, key)]
     closing = Closing(state)
-    for task in _waiting(state, key):
-        name = task.spec.id
+    for name in waiting_for(state, key):
         if not closing.has_ended(name):
             reason = f"effect {key} was abandoned by {command.by}: {command.note}"
             closing.fail(name, reason, FailureKind.PERMANENT)

@@ -5,6 +5,7 @@ from typing import cast
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.agents import agent_tools
 from visionflow.interfaces.tools.clearing import clearing_tools
+from visionflow.interfaces.tools.effects import effect_tools
 from visionflow.interfaces.tools.memory import memory_tools
 from visionflow.interfaces.tools.observing import observing_tools
 from visionflow.interfaces.tools.orchestrating import orchestration_tools
@@ -21,9 +22,9 @@ ORDER = (
     "swarm_destroy agent_spawn agents_spawn_parallel agent_list agent_status agent_health "
     "agent_metrics agent_logs agent_update agent_restart agent_scale agent_terminate "
     "task_orchestrate task_status task_results task_list task_cancel task_retry task_queue_clear "
-    "load_balance daa_communication agent_message agent_inbox daa_consensus coordination_sync "
-    "topology_optimize memory_store memory_retrieve memory_search performance_report "
-    "bottleneck_analyze metrics_collect alerts events server_info debug_enable"
+    "effects effect_resolve load_balance daa_communication agent_message agent_inbox "
+    "daa_consensus coordination_sync topology_optimize memory_store memory_retrieve memory_search "
+    "performance_report bottleneck_analyze metrics_collect alerts events server_info debug_enable"
 ).split()
 """All tools of the contract."""
 _WAITS_FOR = {
@@ -49,6 +50,7 @@ def all_tools(server: Server) -> Registry:
         *task_tools(server),
         *result_tools(server),
         *clearing_tools(server),
+        *effect_tools(server),
         *memory_tools(server),
         *reporting_tools(server),
         *observing_tools(server, lambda: registry),

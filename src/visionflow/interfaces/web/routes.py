@@ -31,6 +31,8 @@ RESOURCES = (
     ("DELETE", "/api/tasks/{taskId}", "task_cancel"),
     ("GET", "/api/tasks/{taskId}/results", "task_results"),
     ("POST", "/api/tasks/{taskId}/retry", "task_retry"),
+    ("GET", "/api/effects", "effects"),
+    ("POST", "/api/effects/{key}/resolution", "effect_resolve"),
     ("GET", "/api/memory", "memory_search"),
     ("GET", "/api/memory/{namespace}/{key}", "memory_retrieve"),
     ("PUT", "/api/memory/{namespace}/{key}", "memory_store"),
