@@ -53,8 +53,9 @@ def with_core(
 
 
 async def new_swarm(opened: OpenServer, name: str = "swarm_1", agents_max: int = 20) -> LiveSwarm:
-    """A swarm of this id."""
-    spec = SwarmSpec(id=name, limits=Limits(agents_max=agents_max))
+    """A swarm of this id. Its agents may fail on purpose without being left out for a while."""
+    limits = Limits(agents_max=agents_max, circuit_failures=1_000)
+    spec = SwarmSpec(id=name, limits=limits)
     return await opened.server.swarms.create(spec, "tests")
 
 

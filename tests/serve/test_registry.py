@@ -41,7 +41,7 @@ def listed(tool: AnyTool, *, outputs: bool) -> bytes:
         },
     }
     if outputs:
-        entry["outputSchema"] = tool.output_schema
+        entry["outputSchema"] = tool.listed_output_schema
     return msgspec.json.encode(entry)
 
 
@@ -64,7 +64,7 @@ def test_every_tool_of_the_contract_is_there_or_to_come_and_none_is_both(
 
 def test_every_schema_is_valid_and_every_example_meets_it_and_is_read(registry: Registry) -> None:
     for tool in registry.tools.values():
-        for schema in (tool.input_schema, tool.output_schema):
+        for schema in (tool.input_schema, tool.output_schema, tool.listed_output_schema):
             jsonschema.Draft202012Validator.check_schema(schema)
             assert schema["type"] == "object"
         jsonschema.Draft202012Validator(tool.input_schema).validate(tool.example)

@@ -116,7 +116,7 @@ def test_what_is_wrong_with_a_request_is_said_by_name(tmp_path: Path) -> None:
 
         assert await told("GET", "/nope") == (404, "unknown_path")
         assert await told("POST", "/api/tools/nope", {}) == (404, "unknown_tool")
-        assert await told("POST", "/api/tools/swarm_monitor", {}) == (501, "not_built")
+        assert await told("POST", "/api/tools/alerts", {}) == (501, "not_built")
         assert await told("GET", "/api/tools/swarm_init") == (405, "method")
         assert await told("GET", "/api/agents?agentTipe=x") == (422, "usage")
         assert await told("GET", "/api/agents?limit=1&limit=2") == (422, "usage")

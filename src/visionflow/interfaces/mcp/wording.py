@@ -31,6 +31,8 @@ REPEATABLE = frozenset(
     {
         "swarm_destroy",
         "swarm_scale",
+        "swarm_reset",
+        "swarm_reconnect",
         "agent_scale",
         "agent_terminate",
         "agent_update",
@@ -47,7 +49,7 @@ def tool_entry(tool: AnyTool) -> dict[str, Any]:
         "name": tool.name,
         "description": tool.summary,
         "inputSchema": tool.input_schema,
-        "outputSchema": tool.output_schema,
+        "outputSchema": tool.listed_output_schema,
         "annotations": {
             "readOnlyHint": tool.reads,
             "destructiveHint": tool.name in DESTRUCTIVE,

@@ -212,6 +212,26 @@ def output_schema(kind: type[Result]) -> dict[str, Any]:
     return _schema(kind)
 
 
+@cache
+def listed_output_schema(kind: type[Result]) -> dict[str, Any]:
+    """The same as it stands in lists of tools, which models read: without saying of each object
+    that all of its properties are there, as they are in every result."""
+    return cast("dict[str, Any]", _unrequired(output_schema(kind)))
+
+
+def _unrequired(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unrequired(each) for each in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    mapping = cast("dict[str, Any]", value)
+    names = cast("object", mapping.get("properties"))
+    whole = isinstance(names, dict) and mapping.get("required") == [*cast("dict[str, Any]", names)]
+    return {
+        key: _unrequired(each) for key, each in mapping.items() if not (key == "required" and whole)
+    }
+
+
 def _schema(kind: type[msgspec.Struct], given: bool = False) -> dict[str, Any]:
     """One self-contained schema of an object, kept small: there are many tools, and a model reads
     all of them. `given`: of arguments, where null means the same as leaving one out."""

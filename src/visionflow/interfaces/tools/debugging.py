@@ -26,7 +26,9 @@ class DebugEnable(Arguments, frozen=True, kw_only=True):
 
     agent_id: Annotated[str | None, about("Id or name; absent: all agents of the swarm.")] = None
     swarm_id: Annotated[str | None, about("Absent: that of the agent, else your latest.")] = None
-    duration: Annotated[int, form("seconds", "For so long, at most 24h; 0 ends it.")] = DURATION_MS
+    duration: Annotated[int, form("seconds", "Seconds, or 1h; at most 24h; 0 ends it.")] = (
+        DURATION_MS
+    )
 
 
 class Debugged(Result, frozen=True, kw_only=True):

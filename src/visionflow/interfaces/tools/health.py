@@ -37,13 +37,6 @@ class AgentHealth(Arguments, frozen=True, kw_only=True):
     cursor: Annotated[str | None, about("nextCursor of the page before.")] = None
 
 
-class ProbeTold(Result, frozen=True, kw_only=True):
-    """One way to find out whether its worker lives, tried just now."""
-
-    name: str
-    answered: bool
-
-
 class Health(Result, frozen=True, kw_only=True):
     """How an agent is. What nothing has told is null."""
 
@@ -55,28 +48,30 @@ class Health(Result, frozen=True, kw_only=True):
     reasons: Annotated[list[str], about("Why it is not.")]
     worker: str | None
     pid: int | None
-    process: Annotated[str | None, about("By the system: running, stopped, zombie or gone.")]
-    incarnation: Annotated[int | None, about("The how manieth process of its worker that is.")]
+    process: Annotated[str | None, about("running, stopped, zombie or gone.")]
+    incarnation: int | None
+    """Which process of its worker that is, from 1."""
     last_heartbeat_age: Annotated[float | None, about("Seconds.")]
-    probes: list[ProbeTold]
-    restarts: Annotated[int, about("Of its worker in the last minute.")]
-    circuit: Annotated[str, about("closed, open (it gets nothing) or half_open.")]
+    probes: Annotated[dict[str, bool], about("What its worker answered just now.")]
+    restarts: Annotated[int, about("In the last minute.")]
+    circuit: Annotated[str, about("closed, open or half_open.")]
     circuit_until: str | None
     current_task: str | None
-    current_task_seconds: Annotated[float | None, about("Since it was given that.")]
-    stalled_tasks: Annotated[list[str], about("That make no progress.")]
-    memory_bytes: Annotated[int | None, about("Resident, of its process, at its last heartbeat.")]
+    current_task_seconds: float | None
+    stalled_tasks: list[str]
+    """Those of its tasks that make no progress."""
+    memory_bytes: Annotated[int | None, about("Resident, of its process.")]
     memory_limit_bytes: int | None
-    error_rate: Annotated[float | None, about("Of all attempts that ended by themselves.")]
-    debug_until: Annotated[str | None, about("Its lines of level debug are kept.")]
+    error_rate: float | None
+    debug_until: str | None
 
 
 class HealthTold(Result, frozen=True, kw_only=True):
     """A page of agents, oldest first."""
 
     swarm_id: str
-    healthy: Annotated[bool, about("All on this page are, and the swarm is not degraded.")]
-    degraded: Annotated[str | None, about("Why something of the swarm does not come back.")]
+    healthy: bool
+    degraded: Annotated[str | None, about("Why part of the swarm does not come back.")]
     agents: list[Health]
     total: int
     next_cursor: str | None
@@ -171,7 +166,7 @@ def _health(swarm: LiveSwarm, agent: AgentState, answers: dict[str, Answers]) ->
         process=signals.process,
         incarnation=None if worker is None or worker.pid is None else worker.incarnation,
         last_heartbeat_age=None if signals.age_ms is None else signals.age_ms / 1_000,
-        probes=[ProbeTold(name=probe, answered=done) for probe, done in probes.items()],
+        probes=probes,
         restarts=sum(1 for at in deaths if at > swarm.now_ms - RESTART_PERIOD_MS),
         circuit=word,
         circuit_until=iso_or_none(
@@ -260,7 +255,7 @@ def _gone(row: AgentRow) -> Health:
         process=None,
         incarnation=None,
         last_heartbeat_age=None,
-        probes=[],
+        probes={},
         restarts=0,
         circuit=CircuitStatus.CLOSED,
         circuit_until=None,

@@ -27,9 +27,9 @@ class SwarmMonitor(Arguments, frozen=True, kw_only=True):
     """Arguments of swarm_monitor."""
 
     swarm_id: Annotated[str | None, about("Absent: your latest swarm.")] = None
-    interval: Annotated[int, form("milliseconds", "Between two lines of a command line; 5000.")] = (
-        INTERVAL_MS
-    )
+    interval: Annotated[
+        int, form("milliseconds", "Milliseconds between lines of a command line; 5000.")
+    ] = INTERVAL_MS
     metrics: Annotated[tuple[str, ...], form("words", f"Of {', '.join(METRICS)}; absent: all.")] = (
         METRICS
     )
@@ -40,15 +40,16 @@ class Connectivity(Result, frozen=True, kw_only=True):
 
     workers: int
     answered: int
-    share: Annotated[float | None, about("0 to 1; null without workers.")]
-    suspected: Annotated[list[str], about("That may be gone.")]
+    share: float | None
+    suspected: list[str]
+    """Workers that may be gone."""
 
 
 class LatencyTold(Result, frozen=True, kw_only=True):
     """From being given out to the start, of attempts that started in the last minute."""
 
     samples: int
-    p50: Annotated[float | None, about("Seconds; null without samples.")]
+    p50: Annotated[float | None, about("Seconds.")]
     p99: float | None
 
 
@@ -56,7 +57,8 @@ class Throughput(Result, frozen=True, kw_only=True):
     """Tasks that completed in the last minute, by the log."""
 
     completed: int
-    seconds: Annotated[float, about("So long, less in a swarm that is younger.")]
+    seconds: float
+    """So long; less in a swarm that is younger."""
     per_minute: float | None
 
 
@@ -66,9 +68,11 @@ class Monitored(Result, frozen=True, kw_only=True):
     swarm_id: str
     at: str
     status: str
-    degraded: Annotated[str | None, about("Why something of it does not come back.")]
+    degraded: str | None
+    """Why something of it does not come back."""
     agents: int
-    agents_ready: Annotated[int, about("Up, at work or not.")]
+    agents_ready: int
+    """Up, at work or not."""
     agents_failed: int
     open_tasks: int
     interval: Annotated[float, about("Seconds.")]

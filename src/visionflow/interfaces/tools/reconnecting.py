@@ -38,7 +38,7 @@ class SwarmReconnect(Arguments, frozen=True, kw_only=True):
     """Arguments of swarm_reconnect."""
 
     swarm_id: Annotated[str | None, about("Absent: your latest swarm.")] = None
-    wait_timeout: Annotated[int, form("seconds", "For those that are not reached; 30.")] = WAIT_MS
+    wait_timeout: Annotated[int, form("seconds", "Seconds to wait for those; 30.")] = WAIT_MS
 
 
 class Reconnected(Result, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class Reconnected(Result, frozen=True, kw_only=True):
     reachable_before: bool
     reachable_after: bool
     action: Annotated[
-        str, about("none; waited; replaced: its process was; restarted: it had failed.")
+        str, about("none, waited, replaced (its process), restarted (it had failed).")
     ]
     status: str
 
@@ -58,7 +58,8 @@ class SwarmReconnected(Result, frozen=True, kw_only=True):
     """Everybody in the swarm."""
 
     swarm_id: str
-    reachable_before: Annotated[int, about("Agents.")]
+    reachable_before: int
+    """Agents."""
     reachable_after: int
     agents: list[Reconnected]
 

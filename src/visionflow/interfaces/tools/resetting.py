@@ -28,7 +28,9 @@ class SwarmReset(Arguments, frozen=True, kw_only=True):
 
     swarm_id: Annotated[str | None, about("Absent: your latest swarm.")] = None
     reason: Annotated[str, about("For the log.")] = "the swarm was reset"
-    wait_timeout: Annotated[int, form("seconds", "For the last process to end; 60.")] = WAIT_MS
+    wait_timeout: Annotated[int, form("seconds", "Seconds, for the last process to end; 60.")] = (
+        WAIT_MS
+    )
 
 
 class WasReset(Result, frozen=True, kw_only=True):
@@ -40,7 +42,8 @@ class WasReset(Result, frozen=True, kw_only=True):
     agents_ended: int
     processes_ended: int
     circuits_closed: int
-    tasks_left: Annotated[int, about("Not ended: handed in meanwhile, or the wait was over.")]
+    tasks_left: int
+    """Not ended: handed in meanwhile, or the wait was over."""
     agents_left: int
     processes_left: int
 

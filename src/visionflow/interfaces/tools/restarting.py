@@ -39,11 +39,14 @@ class AgentRestarted(Result, frozen=True, kw_only=True):
     swarm_id: str
     name: str
     status: str
-    restarting: Annotated[bool, about("It is not what it will be yet.")]
-    open_tasks: Annotated[int, about("Tasks that it held.")]
-    pid: Annotated[int | None, about("Of the process that hosts it now.")]
-    incarnation: Annotated[int | None, about("The how manieth process of its worker that is.")]
-    reason: Annotated[str | None, about("Why it is not ready, where it failed.")]
+    restarting: Annotated[bool, about("Not what it will be yet.")]
+    open_tasks: int
+    """Tasks that it held."""
+    pid: int | None
+    incarnation: int | None
+    """Which process of its worker that is, from 1."""
+    reason: str | None
+    """Why it is not ready, where it failed."""
 
 
 def is_restarting(state: SwarmState, agent: AgentState) -> bool:

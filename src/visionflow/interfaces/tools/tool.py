@@ -19,6 +19,7 @@ from visionflow.interfaces.tools.arguments import (
     Arguments,
     Result,
     input_schema,
+    listed_output_schema,
     output_schema,
     parse,
 )
@@ -123,6 +124,11 @@ class Tool(msgspec.Struct, Generic[A, R], frozen=True, kw_only=True):
     def output_schema(self) -> dict[str, Any]:
         """The JSON schema of its result."""
         return output_schema(self.result)
+
+    @property
+    def listed_output_schema(self) -> dict[str, Any]:
+        """The same, shorter, for lists of tools."""
+        return listed_output_schema(self.result)
 
 
 AnyTool = Tool[Any, Any]
