@@ -29,6 +29,9 @@ E = TypeVar("E", bound=Event)
 class Calm:
     """An engine, a log, and the commands that its surroundings might send next."""
 
+    secret_hash = ""
+    """Of processes that may outlive their orchestrator."""
+
     def __init__(
         self,
         seed: int = 0,
@@ -103,7 +106,8 @@ class Calm:
         now = self.now_ms
         if isinstance(effect, StartWorker) and effect.at_ms <= now:
             who = {"worker": effect.worker, "incarnation": effect.incarnation}
-            self.send(c.ReportWorkerStarted(now_ms=now, pid=1, started="1", **who))
+            process = {"pid": 1, "started": "1", "secret_hash": self.secret_hash}
+            self.send(c.ReportWorkerStarted(now_ms=now, **process, **who))
             self.send(c.ReportWorkerJoined(now_ms=now, **who))
         elif isinstance(effect, Host):
             self.send(

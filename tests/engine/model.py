@@ -23,6 +23,8 @@ class Place:
     incarnation: int = 0
     alive: bool = False
     joined: bool = False
+    awaited: bool = False
+    """Its process lives on from before a recovery, and hears nothing until it is back."""
     for_good: bool = False
     ending: bool = False
     """Its process is told to end so that another takes its place."""
@@ -63,6 +65,9 @@ class Ledger:
         """Take one event into account."""
         if isinstance(event, e.SwarmClosed):
             self.closed = True
+        elif isinstance(event, e.Recovered):
+            for worker, place in self.places.items():
+                place.awaited = worker in event.kept
         elif isinstance(event, s.CeilingRaised):
             self.memory[event.agent] = event.memory_bytes
         elif type(event).__name__.startswith("Worker"):
@@ -78,12 +83,15 @@ class Ledger:
         place = self.places[event.worker]
         if isinstance(event, s.WorkerRestarting):
             place.ending = True
+        if isinstance(event, s.WorkerAdopted):
+            place.joined, place.awaited = True, False
         if not isinstance(event, PROCESS):
             return
         place.ending = False
         place.incarnation = max(place.incarnation, event.incarnation)
         place.alive = isinstance(event, e.WorkerStarted | e.WorkerJoined)
         place.joined = isinstance(event, e.WorkerJoined)
+        place.awaited = False
         if isinstance(event, e.WorkerLost):
             place.for_good = event.restart_at_ms is None
             place.not_before_ms = event.restart_at_ms or 0
@@ -165,6 +173,8 @@ class Ledger:
             worker = self.home[attempt.agent]
             place = self.places[worker]
             name = (worker, str(place.incarnation), task, str(attempt.number))
+            if place.awaited:
+                continue
             if attempt.stop is not None:
                 found.add(("Cancel", *name, attempt.stop))
             elif not attempt.begun:
@@ -181,7 +191,8 @@ class Ledger:
             found.add(("StartWorker", worker, *after))
         if place.alive and (place.ending or not needed):
             found.add(("StopWorker", worker, str(place.incarnation)))
-        for agent in place.agents if place.joined else ():
+        joined = place.joined and not place.awaited
+        for agent in place.agents if joined else ():
             host = ("Host", worker, str(place.incarnation), agent, str(self.version.get(agent, 0)))
             if self.life[agent] in ("initialising", "recovering"):
                 if agent not in self.left_behind:
@@ -191,6 +202,6 @@ class Ledger:
             elif self.life[agent] == "terminating":
                 found.add(("Drop", worker, str(place.incarnation), agent))
         for agent, where in self.left_behind.items():
-            if where == worker and place.joined:
+            if where == worker and joined:
                 found.add(("Drop", worker, str(place.incarnation), agent))
         return found

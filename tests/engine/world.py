@@ -1,6 +1,6 @@
 """A small world around the engine: random but legal reports, so that any order of things is met."""
 
-from tests.engine import restarts_by_chance
+from tests.engine import adoptions_by_chance, restarts_by_chance
 from tests.engine.asking import Asking
 from tests.engine.effects_world import something_outside
 from visionflow.domain import commands as c
@@ -23,6 +23,8 @@ CAPABILITIES = ("python", "review", "security", "testing")
 
 class World(Asking):
     """A world in which one thing after the other happens by chance."""
+
+    secret_hash = adoptions_by_chance.SECRET_HASH
 
     def step(self) -> None:
         """One thing that may happen, by chance."""
@@ -59,11 +61,12 @@ class World(Asking):
             self._update,
             self._update,
             self._limits,
+            self._outside,
+            self._outside,
             lambda: restarts_by_chance.happen(self),
+            lambda: adoptions_by_chance.happen(self),
             self._recall,
             self._recall,
-            self._outside,
-            self._outside,
             self._batches,
             self._scale,
         ]

@@ -13,6 +13,7 @@ from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.audit_waiting import waiting_faults
 from visionflow.engine.state import AgentState, PhaseState, PlanState, SwarmState, TaskState
 
+LIVE = (WorkerStatus.STARTING, WorkerStatus.JOINED, WorkerStatus.STOPPING)
 OPEN = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
 ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
 
@@ -27,6 +28,7 @@ def audit(state: SwarmState) -> list[str]:
     faults.extend(_throttles(state))
     faults.extend(_recalls(state))
     faults.extend(_workers(state))
+    faults.extend(_awaited(state))
     faults.extend(_votes(state))
     faults.extend(_outside(state))
     faults.extend(waiting_faults(state))
@@ -159,6 +161,21 @@ def _workers(state: SwarmState) -> Iterator[str]:
     for name in (*state.revisions, *state.updating, *state.moving):
         if name not in state.agents:
             yield f"agent {name} is not there and counts as being changed"
+
+
+def _awaited(state: SwarmState) -> Iterator[str]:
+    sup = state.supervised
+    for name in (*sup.awaited, *sup.secrets):
+        worker = state.workers.get(name)
+        if worker is None or worker.status not in LIVE:
+            yield f"worker {name} has no process, and one is to come back or show a secret"
+    for name in sup.awaited:
+        if name not in sup.secrets:
+            yield f"worker {name} is awaited and could not show who it is"
+        worker = state.workers.get(name)
+        for agent in () if worker is None else worker.agents:
+            if (state.matching.room(agent) or -1) >= 0:
+                yield f"agent {agent} is offered tasks before its worker {name} is back"
 
 
 def _votes(state: SwarmState) -> Iterator[str]:

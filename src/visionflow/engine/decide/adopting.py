@@ -3,6 +3,7 @@
 from visionflow.domain import events as e
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain import supervision_events as s
+from visionflow.domain.agents import WorkerStatus
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import FailureKind, TaskStatus
 from visionflow.engine.decide.attempts import end_attempt
@@ -40,10 +41,16 @@ def _(state: SwarmState, command: sc.ReportWorkerAdopted) -> list[AnyEvent]:
             # One that was only assigned is delivered (again): it never came, or waits there.
             if state.tasks[task].status is TaskStatus.RUNNING and (task, attempt) not in held:
                 reason = f"worker {name} came back without it"
-                end_attempt(
-                    closing, state.tasks[task], command.now_ms, FailureKind.LOST, reason, 0
-                )
+                end_attempt(closing, state.tasks[task], command.now_ms, FailureKind.LOST, reason, 0)
     return closing.events
+
+
+def is_heard(state: SwarmState, worker: str) -> bool:
+    """Whether the process of a worker has said hello to the present orchestrator."""
+    found = state.workers.get(worker)
+    if found is None or found.status is not WorkerStatus.JOINED:
+        return False
+    return worker not in state.supervised.awaited
 
 
 def is_awaited(state: SwarmState, task: str) -> bool:

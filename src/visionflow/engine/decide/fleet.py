@@ -10,7 +10,7 @@ from visionflow.domain.limits import (
     WORD_CHARS_MAX,
 )
 from visionflow.domain.tasks import FailureKind
-from visionflow.engine.decide.adopting import recovered
+from visionflow.engine.decide.adopting import is_heard, recovered
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.building import cannot_be_built
 from visionflow.engine.decide.closing import Closing
@@ -138,6 +138,8 @@ def _end_agent(
 def _(state: SwarmState, command: c.ReportAgentUp) -> Events:
     name, agent = command.agent, state.agents.get(command.agent)
     if agent is None or not is_current(state, command.worker, command.incarnation):
+        return []
+    if not is_heard(state, command.worker):
         return []
     # What came from the worker before, or of a version before, says nothing of it now.
     if agent.worker != command.worker or command.revision != state.revisions.get(name, 0):
