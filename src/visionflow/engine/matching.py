@@ -19,6 +19,7 @@ All of this is an index: it can be rebuilt from tasks and agents.
 from collections import deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import islice
 
 from visionflow.domain.limits import AGING_MS_PER_POINT, SCORE_LEVELS
 
@@ -353,6 +354,15 @@ class Matching:
                     for entry in member.queues[level]:
                         if self._holds(entry, level):
                             yield entry[1], level
+
+    def groups(self, looked_at_max: int) -> Iterator[tuple[GroupKey, int, list[str]]]:
+        """Of queued tasks that ask for the same: what they ask for, how many they are, and the
+        next ones in line, so many at most and in no order among them."""
+        for key, group in self._groups.items():
+            if group.size:
+                # The front of a heap has the smallest, and more the deeper one looks.
+                front = (task for _, _, task in group.heap if self._queued.get(task) is group)
+                yield key, group.size, list(dict.fromkeys(islice(front, looked_at_max)))
 
     def room(self, agent: str) -> int | None:
         """The level at which an agent waits; -1 without room, `None` if it takes no part."""

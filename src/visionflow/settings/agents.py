@@ -16,6 +16,7 @@ import msgspec
 
 from visionflow.domain.errors import ConfigError, UsageError
 from visionflow.domain.supervision import USUAL_UPKEEP, Upkeep
+from visionflow.settings import scaling
 from visionflow.settings.lines import Located, parse_yaml, read_yaml
 from visionflow.settings.recovery import (
     Strategies,
@@ -23,6 +24,7 @@ from visionflow.settings.recovery import (
     strategies_of,
     strategy_named,
 )
+from visionflow.settings.scaling import ScalingSettings
 from visionflow.settings.shapes import (
     CLASS_FORMS,
     expect,
@@ -32,7 +34,7 @@ from visionflow.settings.shapes import (
     size,
 )
 
-_TOP = ("agent_templates", "recovery_strategies")
+_TOP = ("agent_templates", "recovery_strategies", *scaling.KEYS)
 _KEYS = ("class", "default_config", "resources", "recovery", "recycling")
 _RESOURCES = ("memory", "cpu")
 
@@ -62,6 +64,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     templates: dict[str, AgentTemplate]
     file: str | None = None
     """Where they were read; `None`: only the built-in ones."""
+    scaling: ScalingSettings = ScalingSettings()
 
     def template(self, name: str) -> AgentTemplate:
         """The template of this name.
@@ -90,8 +93,25 @@ def load_agents(path: Path | None) -> AgentSettings:
     if path is None:
         return AgentSettings(built_in)
     where = Path(os.path.abspath(path))
-    own = _templates(read_yaml(where), where.parent, built_in)
-    return AgentSettings({**built_in, **own}, str(where))
+    read = read_yaml(where)
+    templates = {**built_in, **_templates(read, where.parent, built_in)}
+    found = scaling.scaling_of(read, templates)
+    for name, ceiling in found.ceilings.items():
+        templates[name] = _held(templates[name], ceiling)
+    return AgentSettings(templates, str(where), found)
+
+
+def _held(template: AgentTemplate, ceiling: scaling.Ceiling) -> AgentTemplate:
+    """A template whose agents are held to what `resource_limits` says of their type."""
+    cpu_millis = ceiling.cpu_millis or template.cpu_millis
+    if ceiling.memory_bytes is None:
+        return msgspec.structs.replace(template, cpu_millis=cpu_millis)
+    return msgspec.structs.replace(
+        template,
+        memory_bytes=ceiling.memory_bytes,
+        ceiling_bytes=ceiling.memory_bytes,
+        cpu_millis=cpu_millis,
+    )
 
 
 @cache
@@ -122,6 +142,8 @@ def _templates(
             raise file.unknown_key(key, _TOP, "this file")
     listed = file.items.get("agent_templates")
     if listed is None:
+        if any(key in file.items for key in scaling.KEYS):
+            return {}
         raise file.fault("The key 'agent_templates' is missing.")
     expect(listed, dict, "agent_templates", "a map of names to templates")
     strategies = strategies_of(file.items.get("recovery_strategies"), folder)

@@ -231,6 +231,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Processes that agents of one swarm share.",
     ),
     Setting(
+        "autoscale",
+        "autoscale",
+        _switch,
+        "Whether the numbers of agents follow the load, where a swarm does not say.",
+        "--autoscale",
+    ),
+    Setting(
         "coding_agents",
         "coding_agents",
         _commands,

@@ -57,5 +57,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     gone, and wait for the next one; 0: they end with it."""
     keep_workers: bool = False
     """Leave workers to the next server also when told to end in order."""
+    autoscale: bool | None = None
+    """Whether the numbers of agents follow the load, in swarms that do not say; `None`: as
+    `agents_file` says, and else not."""
     workers_max: int = 2
     """Processes that agents of one swarm share when they have no limits of their own."""
