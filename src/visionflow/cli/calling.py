@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from visionflow.cli import monitoring
 from visionflow.cli.ending import ending
 from visionflow.cli.reaching import client_of
 from visionflow.cli.showing import show
@@ -83,6 +84,8 @@ def _list(tools: dict[str, AnyTool]) -> None:
 
 
 def _call(tool: AnyTool, words: Sequence[str], program: str) -> int:
+    if tool.name == monitoring.NAME:
+        return monitoring.monitor(tool, words, program)
     spoken = understand(tool, words)
     if spoken.help:
         print(help_of(tool, program))
