@@ -53,6 +53,9 @@ class Client:
         self._kernel = surroundings.kernel
         self._actions = {action.command: action for action in workload.actions}
         self._due: dict[str, None] = {}
+        """Requests whose time has come and that wait for answers to others."""
+        self._waited_for: dict[str, list[str]] = {}
+        """By command, those of them that need its answer."""
         self._watched: dict[str, None] = {}
 
     def start(self) -> None:
@@ -83,6 +86,8 @@ class Client:
             self._send(action)
         else:
             self._due[action.command] = None
+            for name in action.needs:
+                self._waited_for.setdefault(name, []).append(action.command)
 
     def _send(self, action: Action) -> None:
         if action.command in self.told:
@@ -126,9 +131,9 @@ class Client:
                 if self._kernel.chance(WATCHED):
                     self._watched[task] = None
                     self._watch(task)
-        for command in list(self._due):
+        for command in self._waited_for.pop(action.command, ()):
             due = self._actions[command]
-            if all(name in self.told for name in due.needs):
+            if command in self._due and all(name in self.told for name in due.needs):
                 del self._due[command]
                 self._send(due)
 

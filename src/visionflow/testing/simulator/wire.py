@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
-from visionflow.adapters.hub.routes import Routes
+from visionflow.adapters.hub.routes import Routes, is_exact
 from visionflow.domain.errors import BusClosed, NoResponders, Refused
 from visionflow.ports.bus import Delivery
 from visionflow.testing.simulator.kernel import Process
@@ -172,6 +172,9 @@ class Hub(End):
         """`verify` gets worker, incarnation, secret and pid; `on_disconnect` the sender."""
         super().__init__(process)
         self.links: list[Link] = []
+        self._listening: dict[str, list[Link]] = {}
+        """By pattern without wildcards: with many workers nobody may go through them all."""
+        self._wild: list[Link] = []
         self._ear = ear
         self._verify = verify
         self._on_disconnect = on_disconnect
@@ -185,7 +188,7 @@ class Hub(End):
             return 0
         delivery = Delivery(subject, payload, reply, None)
         handed = self.deliver(delivery)
-        for link in list(self.links):
+        for link in (*self._listening.get(subject, ()), *self._wild):
             if link.worker.routes.match(subject):
                 handed += 1
                 if self._ear.to_worker(link, payload) and link.cut_at_ack:
@@ -214,10 +217,20 @@ class Hub(End):
         self._ear.from_worker(link, subject, payload)
         link.up(Delivery(subject, payload, reply, link.sender))
 
+    def listens(self, link: Link, pattern: str) -> None:
+        """Somebody at the other end of a link listens."""
+        links = self._listening.setdefault(pattern, []) if is_exact(pattern) else self._wild
+        if link not in links:
+            links.append(link)
+
     def left(self, link: Link) -> None:
         """A link is gone."""
         if link in self.links:
             self.links.remove(link)
+            for pattern in link.worker.patterns:
+                links = self._listening.get(pattern, self._wild)
+                if link in links:
+                    links.remove(link)
             self.process.call(self._on_disconnect, link.sender)
 
     def _died(self) -> None:
@@ -231,6 +244,7 @@ class WorkerEnd(End):
     def __init__(self, process: Process, on_lost: Callable[[], None]) -> None:
         super().__init__(process)
         self._on_lost = on_lost
+        self.patterns: list[str] = []
         self._told = False
         self._link: Link | None = None
 
@@ -244,6 +258,15 @@ class WorkerEnd(End):
             self._told = True
             raise BusClosed("The connection broke while it was made.")
         self._link = link
+        for pattern in self.patterns:
+            link.hub.listens(link, pattern)
+
+    def subscribe(self, pattern: str, receive: Callable[[Delivery], None]) -> _Subscription:
+        """See `visionflow.ports.bus.Bus`."""
+        self.patterns.append(pattern)
+        if self._link is not None:
+            self._link.hub.listens(self._link, pattern)
+        return super().subscribe(pattern, receive)
 
     def publish(self, subject: str, payload: bytes, reply: str | None = None) -> int | None:
         """See `visionflow.ports.bus.Bus`."""
