@@ -16,6 +16,7 @@ from visionflow.cli.coding import NONE, CodingFlags, wish_of
 from visionflow.cli.configuring import CONFIG_EXAMPLES, config
 from visionflow.cli.demo import DEMO_EXAMPLES, demo
 from visionflow.cli.doctor import DOCTOR_EXAMPLES, doctor
+from visionflow.cli.effects import effects_app
 from visionflow.cli.gating import GATE_EXAMPLES, gate
 from visionflow.cli.serving import SERVE_EXAMPLES, serve
 from visionflow.cli.tokens import token_app
@@ -93,6 +94,7 @@ def make_app() -> App:
     app.command(audit_app())
     app.command(agents_app())
     app.command(workspace_app())
+    app.command(effects_app())
     app.command(runs, help_epilogue=RUNS_EXAMPLES)
     app.command(show, help_epilogue=SHOW_EXAMPLES)
     app.command(demo, help_epilogue=DEMO_EXAMPLES)
