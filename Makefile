@@ -57,9 +57,11 @@ programs:  ## install the programs of others that tests run against the server
 unit: $(READY) browser  ## the tests that need no stage of their own
 	@$(STAGE) "unit and property tests" $(PYTEST) -n $(JOBS) --dist loadfile tests $(patsubst %,--ignore=tests/%,house $(SLOW))
 
+# Those wait for other programs most of the time.
+clients: SIDE_BY_SIDE := -n $(JOBS) --dist loadfile
 clients: programs
 $(SLOW): $(READY)
-	@$(STAGE) "$@" $(PYTEST) tests/$@
+	@$(STAGE) "$@" $(PYTEST) $(SIDE_BY_SIDE) tests/$@
 
 $(DEMO)/.ready: requirements/demo.lock scripts/unpack.py | $(READY)
 	@rm -rf $(DEMO)/sdist $(DEMO)/package
