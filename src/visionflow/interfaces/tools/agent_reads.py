@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from visionflow.domain.access import READERS
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.errors import UnknownAgent, UnknownSwarm, UsageError
+from visionflow.domain.supervision import CircuitStatus
 from visionflow.engine.state import AgentState
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
@@ -18,7 +19,9 @@ from visionflow.interfaces.tools.showing import (
     AgentShown,
     Allocated,
     allocated,
+    circuit_of,
     config_of,
+    debug_until,
     pid_of,
     row_shown,
     shown,
@@ -173,6 +176,8 @@ class AgentTold(Result, frozen=True, kw_only=True):
     success_rate: float | None
     avg_task_duration: float | None
     """Seconds, recent tasks weighing more."""
+    circuit: Annotated[str, about("closed, open (it gets nothing) or half_open.")]
+    debug_until: Annotated[str | None, about("Its debug lines are kept.")]
     resources: Allocated
 
 
@@ -223,6 +228,8 @@ def _told(swarm: LiveSwarm, agent: AgentState, config: dict[str, Any] | None) ->
         tasks_failed=agent.failed,
         success_rate=agent.completed / ends if ends else None,
         avg_task_duration=agent.mean_us / 1e6 if agent.completed else None,
+        circuit=circuit_of(swarm.state, spec.id),
+        debug_until=debug_until(swarm, spec.id),
         resources=allocated(spec, spec.id in swarm.state.moving),
     )
 
@@ -278,6 +285,8 @@ async def _told_of_left(
         tasks_failed=None,
         success_rate=None,
         avg_task_duration=None,
+        circuit=CircuitStatus.CLOSED,
+        debug_until=None,
         resources=Allocated(allocated=False, memory=None, enforced_by=None),
     )
 

@@ -28,10 +28,8 @@ _WHY: tuple[tuple[type[Exception], str], ...] = (
     (RecursionError, "lists and objects that are nested too deep"),
     (Exception, "what is no JSON value"),
 )
-_KEY_SCHEMA = {
-    "type": "string",
-    "description": "Same key, same call.",
-}
+_KEY_SCHEMA = {"type": "string"}
+"""What it means its name says; docs/tools.md has more, once for all tools."""
 
 
 class Arguments(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -16,6 +16,7 @@ from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.moments import iso_or_none
 from visionflow.interfaces.tools.probed import Answers, probe_all
 from visionflow.interfaces.tools.readiness import UP
+from visionflow.interfaces.tools.showing import circuit_of, debug_until
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.ports.views import AgentRow
 from visionflow.runtime.swarms import LiveSwarm
@@ -148,7 +149,7 @@ def _health(swarm: LiveSwarm, agent: AgentState, answers: dict[str, Answers]) ->
     signals = _signals(swarm, agent.worker)
     probes = answers.get(agent.worker, {})
     circuit = state.supervised.circuits.get(f"agent:{name}")
-    word = CircuitStatus.CLOSED if circuit is None else circuit.status
+    word = circuit_of(state, name)
     current = next(iter(agent.open), None)
     since_ms = None if current is None else state.tasks[current].changed_ms
     ends = agent.completed + agent.failed
@@ -180,12 +181,6 @@ def _health(swarm: LiveSwarm, agent: AgentState, answers: dict[str, Answers]) ->
         error_rate=agent.failed / ends if ends else None,
         debug_until=debug_until(swarm, name),
     )
-
-
-def debug_until(swarm: LiveSwarm, agent: str) -> str | None:
-    """Until when an agent's lines of level debug are kept, if they are."""
-    until_ms = swarm.state.supervised.debugging.get(agent, 0)
-    return iso_or_none(until_ms if until_ms > swarm.now_ms else None)
 
 
 def _stalled(state: SwarmState, agent: AgentState) -> list[str]:

@@ -6,10 +6,12 @@ import msgspec
 
 from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.sizes import memory_text
+from visionflow.domain.supervision import CircuitStatus
 from visionflow.domain.tasks import Payload
 from visionflow.engine.state import AgentState, SwarmState
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.casting import held_by
+from visionflow.interfaces.tools.moments import iso_or_none
 from visionflow.ports.views import AgentRow
 from visionflow.runtime.swarms import LiveSwarm
 
@@ -70,6 +72,18 @@ def pid_of(state: SwarmState, agent: AgentState) -> int | None:
     """The process that hosts it, while there is one."""
     worker = state.workers.get(agent.worker)
     return None if worker is None else worker.pid
+
+
+def circuit_of(state: SwarmState, agent: str) -> CircuitStatus:
+    """Where the circuit breaker of an agent stands."""
+    found = state.supervised.circuits.get(f"agent:{agent}")
+    return CircuitStatus.CLOSED if found is None else found.status
+
+
+def debug_until(swarm: LiveSwarm, agent: str) -> str | None:
+    """Until when an agent's lines of level debug are kept, if they are."""
+    until_ms = swarm.state.supervised.debugging.get(agent, 0)
+    return iso_or_none(until_ms if until_ms > swarm.now_ms else None)
 
 
 def spawn_word(status: AgentStatus) -> str:

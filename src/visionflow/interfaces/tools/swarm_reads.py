@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from visionflow.domain.access import READERS
 from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import CodingLimits
+from visionflow.domain.supervision import CircuitStatus
 from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
 from visionflow.domain.tasks import Priority, TaskStatus
 from visionflow.interfaces.server import Server
@@ -34,6 +35,7 @@ KINDS_LOOKED_AT_MAX = 50
 """Kinds of queued tasks of which is told whether somebody can take them."""
 THROTTLED_LOOKED_AT_MAX = 1_000
 WAITS_TOLD_MAX = 3
+CIRCUITS_TOLD_MAX = STALLED_TOLD_MAX = 100
 _WORDS = {int(word): word.name.lower() for word in Priority}
 _STANDING = (
     TaskStatus.PENDING,
@@ -141,6 +143,10 @@ class SwarmShown(Result, frozen=True, kw_only=True):
     agents: list[Member]
     task_queue: Queue
     metrics: Totals
+    degraded: Annotated[str | None, about("Why part of it does not come back.")]
+    suspected: Annotated[list[str], about("Workers that may be gone.")]
+    open_circuits: Annotated[list[str], about("Nothing is tried with these.")]
+    stalled_tasks: Annotated[list[str], about("They make no progress.")]
     warnings: list[str]
 
 
@@ -209,6 +215,10 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally, used: UsageTold | Non
         ],
         task_queue=_queue(swarm, tally),
         metrics=_totals(swarm),
+        degraded=state.supervised.degraded,
+        suspected=list(state.supervised.suspects),
+        open_circuits=_open_circuits(swarm),
+        stalled_tasks=list(islice(state.supervised.stalled, STALLED_TOLD_MAX)),
         warnings=[
             *unused(spec),
             *_in_vain(swarm, tally, crowded(server.swarms)),
@@ -257,8 +267,18 @@ async def _ended(server: Server, swarm: EndedSwarm) -> SwarmShown:
             avg_completion_time=None if took_ms is None else took_ms / 1_000,
             success_rate=completed / ends if ends else None,
         ),
+        degraded=None,
+        suspected=[],
+        open_circuits=[],
+        stalled_tasks=[],
         warnings=[],
     )
+
+
+def _open_circuits(swarm: LiveSwarm) -> list[str]:
+    circuits = swarm.state.supervised.circuits
+    opened = (name for name, each in circuits.items() if each.status is CircuitStatus.OPEN)
+    return list(islice(opened, CIRCUITS_TOLD_MAX))
 
 
 def _in_vain(swarm: LiveSwarm, tally: Tally, full: str | None) -> list[str]:
