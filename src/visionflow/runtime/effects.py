@@ -29,7 +29,12 @@ _AGENT_EVENTS = (
     s.DebugEnabled,
 )
 _FREQUENT = (e.TaskCompleted, e.TaskSubmitted)
-_STALE = (FailureKind.TIMEOUT, FailureKind.LOST, FailureKind.AGENT_GONE)
+_STALE = (
+    FailureKind.TIMEOUT,
+    FailureKind.LOST,
+    FailureKind.AGENT_GONE,
+    FailureKind.DEADLOCK,
+)
 
 
 class Effects:
@@ -39,7 +44,10 @@ class Effects:
         self._control = control
         self._children = children
         self._sessions = sessions
-        self._issued: dict[f.Effect, None] = {}
+        self._issued: dict[str, dict[f.Effect, None]] = {}
+        """By worker."""
+        self._places: dict[str, dict[str, None]] = {}
+        """By agent, the workers that it was placed on."""
         self._dirty: dict[str, None] = {}
         self._stopped = False
         control.on_close.append(self._close)
@@ -47,8 +55,7 @@ class Effects:
 
     def refresh(self, worker: str) -> None:
         """Issue all that is outstanding for a worker again: it has (re)joined."""
-        for effect in [known for known in self._issued if known.worker == worker]:
-            del self._issued[effect]
+        self._issued.pop(worker, None)
         self._dirty[worker] = None
         self._control.after_commit(lambda: None)
 
@@ -56,6 +63,8 @@ class Effects:
         """Issue all that is outstanding: after a recovery."""
         for worker in self._control.state.workers:
             self._dirty[worker] = None
+        for name, agent in self._control.state.agents.items():
+            self._places.setdefault(name, {})[agent.worker] = None
         self._control.after_commit(lambda: None)
 
     def stop(self) -> None:
@@ -95,6 +104,7 @@ class Effects:
 
     def _note(self, state: SwarmState, event: AnyEvent) -> None:
         if isinstance(event, e.AgentSpawned):
+            self._places.setdefault(event.spec.id, {})[event.worker] = None
             self._dirty[event.worker] = None
         elif isinstance(
             event, (e.WorkerStarted, e.WorkerJoined, s.WorkerAdopted, s.WorkerRestarting)
@@ -106,6 +116,7 @@ class Effects:
             for agent in state.revisions:
                 self._dirty[state.agents[agent].worker] = None
         elif isinstance(event, e.AgentMoved):
+            self._places.setdefault(event.agent, {})[event.worker] = None
             self._dirty[event.worker] = None
             self._dirty[state.departing.get(event.agent, event.worker)] = None
         elif isinstance(event, _AGENT_EVENTS):
@@ -114,8 +125,7 @@ class Effects:
                 self._dirty[agent.worker] = None
             else:
                 # Its worker may be gone with it, and a start of that one still wait for its time.
-                self._dirty.update(dict.fromkeys(state.workers))
-                self._dirty.update(dict.fromkeys(issued.worker for issued in self._issued))
+                self._dirty.update(self._places.pop(event.agent, {}))
         elif isinstance(event, e.TaskCancelling):
             task = state.tasks.get(event.task)
             agent = None if task is None or task.agent is None else state.agents.get(task.agent)
@@ -131,14 +141,15 @@ class Effects:
         wanted: dict[f.Effect, None] = {}
         if worker is not None:
             wanted = dict.fromkeys(f.of_worker(state, worker))
-        for effect in [k for k in self._issued if k.worker == name and k not in wanted]:
-            del self._issued[effect]
+        issued = self._issued.setdefault(name, {})
+        for effect in [known for known in issued if known not in wanted]:
+            del issued[effect]
             if isinstance(effect, f.StartWorker):
                 self._children.withdraw(effect)
         for effect in wanted:
-            if effect in self._issued:
+            if effect in issued:
                 continue
-            self._issued[effect] = None
+            issued[effect] = None
             if isinstance(effect, f.Deliver):
                 self._sessions.deliver(state, effect.task, effect.attempt)
             elif isinstance(effect, f.Recall):
@@ -147,6 +158,8 @@ class Effects:
                 self._sessions.host(effect, state.agents[effect.agent].spec)
             else:
                 leaving.append(effect)
+        if not issued:
+            del self._issued[name]
 
     def _issue(self, effect: f.Effect) -> None:
         match effect:
