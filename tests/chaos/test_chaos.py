@@ -135,7 +135,7 @@ def test_a_blob_that_is_gone_is_found(kept: KeptRun) -> None:
 
 def test_a_record_that_was_changed_is_found(kept: KeptRun) -> None:
     with closing(apsw.Connection(str(kept.place.log))) as log:
-        log.execute("UPDATE records SET body = body || x'00' WHERE seq = 5")
+        log.execute("UPDATE records SET body = zeroblob(9) WHERE seq = 5")
     assert any("the log is damaged" in each for each in kept.violations())
 
 

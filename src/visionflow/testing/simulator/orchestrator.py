@@ -21,9 +21,9 @@ from visionflow.testing.simulator.wire import Hub
 from visionflow.testing.simulator.witness import Witness
 from visionflow.testing.simulator.worker import ORDER, Order
 
-LOOK_EVERY = 40
-"""Every so many records the auditor looks, and the state is compared with the log; once the swarm
-is closed, at each."""
+LOOK_EVERY, PER_AGENT = 40, 0.4
+"""Every so many records the auditor looks, and the state is compared with the log: every 40, or
+with many agents every so many for each. Once a small swarm is closed, at each."""
 
 
 class Surroundings(Machine, Protocol):
@@ -144,7 +144,9 @@ class Life:
         if node is None or not events:
             return None
         self._closes += 1
-        if self._closes % LOOK_EVERY and node.control.state.closed is None:
+        agents = len(node.control.state.agents)
+        every = max(LOOK_EVERY, int(PER_AGENT * agents))
+        if self._closes % every and (node.control.state.closed is None or every > LOOK_EVERY):
             return None
         self.look()
         digest = node.control.state.digest()

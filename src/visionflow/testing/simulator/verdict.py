@@ -149,9 +149,12 @@ class Verdict:
         for name in names:
             other = self._tasks[name]
             if other.status == "completed":
-                yield self._value(other.result)["number"]
+                given = self._value(other.result)
+                yield given["number"] if isinstance(given, dict) else 0
 
     def _value(self, payload: list[Any]) -> Any:
         if len(payload) > 1 and payload[1] is not None:
-            return msgspec.msgpack.decode(self._blobs[payload[1]])
+            body = self._blobs.get(payload[1])
+            missing = f"blob {payload[1][:8]}, which is not stored as it was"
+            return missing if body is None else msgspec.msgpack.decode(body)
         return msgspec.msgpack.decode(payload[0]) if payload and payload[0] else None
