@@ -331,6 +331,10 @@ AGENT_SCALE: Table = {
         staying(at, at.given["agentType"]) - len(born(at)) + len(ended_by_call(at))
     ),
     "now": lambda at: staying(at, at.given["agentType"]),
+    "draining": lambda at: sum(
+        each.draining and each.ended_ms is None and each.spec.type == at.given["agentType"]
+        for each in at.swarm.agents.values()
+    ),
     "spawned[]": lambda at: Among(*(each.spec.id for each in born(at))),
     **SURPLUS,
     "refused": lambda at: max(0, at.given["count"] - at.reply["before"] - len(born(at))),

@@ -87,6 +87,7 @@ SWARM_INIT: Table = {
     "supervision.strategy": overseen("strategy", "one_for_one"),
     "supervision.restarts": overseen("restarts", None),
     "supervision.period": overseen("period", 60),
+    "autoscale": given("autoscale", False),
     "tcpEndpoint": lambda at: at.facts["tcp"],
     "warnings[]": words,
 }

@@ -68,6 +68,8 @@ class Words:
     """Agents of all swarms together. [20]"""
     agent_timeout: str | None = None
     """Seconds, or a time such as 5m, that an attempt may take unless it says otherwise. [300]"""
+    autoscale: bool = False
+    """Let the numbers of agents follow the load, in swarms that do not say otherwise."""
     coding_agent: tuple[str, ...] = ()
     """A coding agent that clients may use: a profile such as claude, or a command line with {goal};
     may be given several times. [none]"""
@@ -92,6 +94,7 @@ class Words:
             "agents": None if self.agents is None else str(self.agents),
             "max_agents": self.max_agents,
             "agent_timeout": self.agent_timeout,
+            "autoscale": self.autoscale or None,
             "coding_agents": self.coding_agent or None,
             "keep_workers": self.keep_workers or None,
             "trust": self.trust or None,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from visionflow.domain.swarms import SwarmSpec
 from visionflow.interfaces.connections import Connections
 from visionflow.interfaces.jobs import Jobs
 from visionflow.runtime.ended import EndedSwarms
@@ -56,3 +57,11 @@ class Server:
         """Where each setting came from, by its key; what is not in it is not known."""
         self.endpoints: dict[str, str] = {}
         """Where it listens, by the face's name."""
+
+    def scales(self, spec: SwarmSpec) -> bool:
+        """Whether the numbers of a swarm's agents follow the load: as it says itself, else the
+        server's settings, else its agents.yaml."""
+        for said in (spec.autoscale, self.settings.autoscale):
+            if said is not None:
+                return said
+        return self.templates.scaling.autoscale

@@ -71,6 +71,8 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None
     upkeep: Upkeep
     warnings: tuple[str, ...]
+    scaled: bool = False
+    """It is made so that there are enough of its type, and may go when there are too many."""
 
 
 def resources_in(given: Mapping[str, Any] | None, texts: bool = False) -> Resources:

@@ -58,6 +58,12 @@ def counted(swarm: LiveSwarm, kind: str | None = None) -> list[AgentState]:
     ]
 
 
+def draining(swarm: LiveSwarm, kind: str) -> int:
+    """How many agents of a type end once they have finished what they hold."""
+    agents = swarm.state.agents
+    return sum(agents[name].spec.type == kind for name in swarm.state.draining)
+
+
 async def end_surplus(
     server: Server, call: Call, tool: str, swarm: LiveSwarm, agents: list[AgentState], keep: int
 ) -> list[Surplus]:

@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any, ClassVar
 
+import msgspec
+
 from visionflow.domain.access import OPERATORS
 from visionflow.domain.errors import Refused, UsageError
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.casting import Wish, cast
-from visionflow.interfaces.tools.ending import Surplus, counted, end_surplus
+from visionflow.interfaces.tools.ending import Surplus, counted, draining, end_surplus
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.readiness import Births
 from visionflow.interfaces.tools.spawning import place_for, spawn_each, spawned_before
@@ -38,6 +40,8 @@ class Scaled(Result, frozen=True, kw_only=True):
     before: int
     now: int
     """Those that stay, the new ones included."""
+    draining: int
+    """Beside them: those that take nothing more and end with the tasks that they hold."""
     spawned: list[str]
     ended: list[Surplus]
     refused: int
@@ -52,7 +56,8 @@ def scaling(server: Server, births: Births) -> AnyTool:
     async def run(call: Call, given: AgentScale) -> Scaled:
         if not 0 <= given.count <= COUNT_MAX:
             raise UsageError(f"count is {given.count}; it is 0 to {COUNT_MAX}.")
-        one = await cast(server, Wish(type=given.agent_type, config=given.config or {}))
+        wish = Wish(type=given.agent_type, config=given.config or {})
+        one = msgspec.structs.replace(await cast(server, wish), scaled=True)
         swarm, created = await place_for(server, call, SCALE, given.swarm_id, "0")
         first = spawned_before(swarm, call, SCALE)
         have = counted(swarm, given.agent_type)
@@ -75,6 +80,7 @@ def scaling(server: Server, births: Births) -> AnyTool:
             target=given.count,
             before=before,
             now=len(counted(swarm, given.agent_type)),
+            draining=draining(swarm, given.agent_type),
             spawned=[*ours, *(each[1] for each in outcomes if not isinstance(each, Refused))],
             ended=ended,
             refused=len(refused),

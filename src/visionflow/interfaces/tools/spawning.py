@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from visionflow.domain import commands as c
 from visionflow.domain.errors import LimitReached, Refused
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Result
@@ -83,6 +84,25 @@ async def place_for(
     return await swarm_or_new(server, call, given, command_id(call, tool, "swarm"))
 
 
+def birth(swarm: LiveSwarm, cast: Cast, command: str | None = None) -> c.SpawnAgent:
+    """The command that makes such an agent there."""
+    made = swarm.node.intake.agent(
+        cast.type,
+        cast.class_path,
+        name=cast.name,
+        capabilities=cast.capabilities,
+        config=cast.config,
+        tasks_max=cast.tasks_max,
+        memory_bytes=cast.memory_bytes,
+        upkeep=cast.upkeep,
+        command=command,
+    )
+    if cast.scaled:
+        spec = msgspec.structs.replace(made.spec, scaled=True)
+        made = msgspec.structs.replace(made, spec=spec)
+    return sound(made)
+
+
 async def spawn(
     server: Server,
     call: Call,
@@ -101,18 +121,7 @@ async def spawn(
     """
     births.watch(swarm)
     command = command_id(call, tool, part)
-    made = swarm.node.intake.agent(
-        cast.type,
-        cast.class_path,
-        name=cast.name,
-        capabilities=cast.capabilities,
-        config=cast.config,
-        tasks_max=cast.tasks_max,
-        memory_bytes=cast.memory_bytes,
-        upkeep=cast.upkeep,
-        command=command,
-    )
-    made = sound(made)
+    made = birth(swarm, cast, command)
 
     async def ask() -> tuple[LiveSwarm, str]:
         try:

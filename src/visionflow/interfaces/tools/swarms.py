@@ -68,6 +68,9 @@ class SwarmInit(Arguments, frozen=True, kw_only=True):
     supervision: Annotated[dict[str, Any], form("object", TELLS)] = msgspec.field(
         default_factory=dict[str, Any]
     )
+    autoscale: Annotated[
+        bool | None, about("Whether the numbers of agents follow the load; absent: the server's.")
+    ] = None
 
 
 class SwarmMade(Result, frozen=True, kw_only=True):
@@ -82,6 +85,7 @@ class SwarmMade(Result, frozen=True, kw_only=True):
     workspace: str | None
     limits: Annotated[LimitsTold | None, about("Of its coding agents.")]
     supervision: OversightTold
+    autoscale: bool
     tcp_endpoint: str | None
     warnings: list[str]
 
@@ -108,6 +112,7 @@ def _init(server: Server) -> AnyTool:
                 workspace=workspace,
                 coding=limits,
                 supervision=oversight,
+                autoscale=given.autoscale,
             )
             return await server.swarms.create(sound(spec), call.caller.name, command)
 
@@ -126,6 +131,7 @@ def _init(server: Server) -> AnyTool:
             workspace=workspace_of(server, made),
             limits=limits_told(made.coding),
             supervision=oversight_told(made.supervision),
+            autoscale=server.scales(made),
             tcp_endpoint=server.endpoints.get("tcp"),
             warnings=unused(made),
         )

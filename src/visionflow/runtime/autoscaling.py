@@ -1,0 +1,270 @@
+"""The autoscaler: looks at a swarm's load every few seconds, and has agents made or ended.
+
+What it decides is `engine.scaling`'s and stands in the log, with the evidence, before anything is
+done. How busy agents were is a signal and is kept here alone: after a restart it is watched anew,
+so nothing is ended before a whole cool-down has passed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from visionflow.domain import commands as c
+from visionflow.domain import supervision_commands as sc
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.errors import VisionFlowError
+from visionflow.engine.scaling import (
+    Backlog,
+    Bounds,
+    Decision,
+    Load,
+    Room,
+    Rules,
+    backlogs,
+    decide_number,
+)
+from visionflow.engine.state import AgentState, Answer, SwarmState
+from visionflow.ports.host import Host, Timer
+from visionflow.ports.telemetry import Telemetry
+from visionflow.runtime.control_plane import ControlPlane
+
+LOOK_MS = 2_000
+GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
+MEMORY_SHARE_BP = 9_000
+"""So much of the machine's memory agents may be given together."""
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What a new agent of a type will be."""
+
+    offers: frozenset[str]
+    tasks_max: int = 1
+    memory_bytes: int | None = None
+    """Its ceiling, where it has a process of its own."""
+
+
+class Supply(Protocol):
+    """Where new agents come from."""
+
+    def kind(self, agent_type: str) -> Kind | None:
+        """What a new one would be; `None`: there is no such template, or it is not known yet."""
+        ...
+
+    def rooms(self, agent_type: str, kind: Kind) -> tuple[list[Room], list[str]]:
+        """What bounds how many more there may be, and what could not be found out, in words."""
+        ...
+
+    def spawn(self, agent_type: str, count: int) -> None:
+        """Begin to make so many. One that is refused is told in the log lines."""
+        ...
+
+
+class _Sample(msgspec.Struct, frozen=True, gc=False):
+    at_ms: int
+    busy: int
+    backlog: bool
+
+
+class Watch:
+    """How busy the agents of one type were, over the last cool-down."""
+
+    def __init__(self, length_ms: int) -> None:
+        self._length_ms = length_ms
+        self._samples: deque[_Sample] = deque()
+        self._whole = False
+
+    def see(self, now_ms: int, busy: int, backlog: bool) -> None:
+        """How it is now."""
+        samples = self._samples
+        if samples and now_ms - samples[-1].at_ms > 3 * LOOK_MS:
+            # Nobody looked: what was needed meanwhile is not known.
+            samples.clear()
+            self._whole = False
+        samples.append(_Sample(now_ms, busy, backlog))
+        while samples[0].at_ms <= now_ms - self._length_ms:
+            self._whole = True
+            samples.popleft()
+
+    @property
+    def peak(self) -> int | None:
+        """The most places that were taken at one time; `None`: it was not watched for so long, or
+        tasks were a backlog meanwhile."""
+        if not self._whole or any(sample.backlog for sample in self._samples):
+            return None
+        return max((sample.busy for sample in self._samples), default=0)
+
+
+class Autoscaler:
+    """Looks at one swarm from `start` to `stop`."""
+
+    def __init__(
+        self,
+        control: ControlPlane,
+        host: Host,
+        telemetry: Telemetry,
+        supply: Supply,
+        bounds: Mapping[str, Bounds],
+        rules: Rules,
+    ) -> None:
+        self._control = control
+        self._host = host
+        self._telemetry = telemetry
+        self._supply = supply
+        self._bounds = bounds
+        self._rules = rules
+        self._timer: Timer | None = None
+        self._watches: dict[str, Watch] = {}
+        self._deciding: dict[str, None] = {}
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._timer = self._host.call_later(LOOK_MS, self._tick)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        if self._timer is None:
+            return
+        self._timer = self._host.call_later(LOOK_MS, self._tick)
+        if self._control.failure is None and self._control.state.closed is None:
+            self.look()
+
+    def look(self) -> None:
+        """Measure, decide, and have the decisions recorded."""
+        state, now_ms = self._control.state, self._host.now_ms()
+        there = self._there(state)
+        kinds = self._kinds(state, there)
+        full = frozenset(
+            name for name in kinds if len(there.get(name, ())) >= (self._bounds[name].most or 0)
+        )
+        waiting = backlogs(state, {n: kind.offers for n, kind in kinds.items()}, full, now_ms)
+        for name, kind in kinds.items():
+            load = self._load(name, there.get(name, []), waiting.get(name, Backlog()))
+            last_ms = state.supervised.scaled.get(name)
+            quiet_ms = None if last_ms is None else max(0, now_ms - last_ms)
+            rooms, unknown = self._rooms(state, name, kind)
+            decision = decide_number(load, self._bounds[name], self._rules, rooms, quiet_ms)
+            if decision is not None and name not in self._deciding:
+                self._record(name, decision, unknown)
+
+    def _there(self, state: SwarmState) -> dict[str, list[AgentState]]:
+        """Agents that are there to stay, by type, oldest first."""
+        found: dict[str, list[AgentState]] = {}
+        for name, agent in state.agents.items():
+            if agent.status not in GONE and name not in state.draining:
+                found.setdefault(agent.spec.type, []).append(agent)
+        return found
+
+    def _kinds(self, state: SwarmState, there: Iterable[str]) -> dict[str, Kind]:
+        """Types that the swarm has, or that a task asks for by name, as far as they are bounded."""
+        asked = (key[1] for key, _, _ in state.matching.groups(0))
+        found: dict[str, Kind] = {}
+        for name in dict.fromkeys([*there, *(each for each in asked if each is not None)]):
+            bounds = self._bounds.get(name)
+            kind = None if bounds is None or not bounds.most else self._supply.kind(name)
+            if kind is not None:
+                found[name] = kind
+        return found
+
+    def _load(self, name: str, agents: list[AgentState], waiting: Backlog) -> Load:
+        busy = sum(min(len(agent.open), agent.spec.tasks_max) for agent in agents)
+        watch = self._watches.get(name)
+        if watch is None:
+            watch = self._watches[name] = Watch(self._rules.cool_down_ms)
+        is_backlog = waiting.count > 0 and waiting.oldest_ms >= self._rules.queue_wait_ms
+        watch.see(self._host.monotonic_ms(), busy, is_backlog)
+        return Load(
+            agents=len(agents),
+            places=sum(agent.spec.tasks_max for agent in agents),
+            busy=busy,
+            backlog=waiting,
+            removable=sum(agent.spec.scaled for agent in agents),
+            peak=watch.peak,
+        )
+
+    def _rooms(self, state: SwarmState, name: str, kind: Kind) -> tuple[list[Room], list[str]]:
+        rooms, unknown = self._supply.rooms(name, kind)
+        if state.spec is not None:
+            most = state.spec.limits.agents_max
+            rooms = [Room(most - len(state.agents), f"its swarm may have {most} agents"), *rooms]
+        return rooms, unknown
+
+    # What follows ----------------------------------------------------------------------------
+
+    def _record(self, name: str, decision: Decision, unknown: list[str]) -> None:
+        evidence = decision.evidence
+        if decision.after > decision.before:
+            evidence = "; ".join([evidence, *unknown])
+        command = sc.RecordScale(
+            now_ms=self._host.now_ms(),
+            agent_type=name,
+            before=decision.before,
+            after=decision.after,
+            evidence=evidence,
+        )
+        self._deciding[name] = None
+
+        def decided(answer: Answer) -> None:
+            self._deciding.pop(name, None)
+            if answer.code is None and self._timer is not None:
+                self._carry_out(name, decision.after - decision.before)
+
+        self._offer(command, decided)
+
+    def _carry_out(self, name: str, change: int) -> None:
+        if change > 0:
+            self._supply.spawn(name, change)
+            return
+        agents = self._there(self._control.state).get(name, [])
+        removable = [agent.spec.id for agent in reversed(agents) if agent.spec.scaled]
+        for agent in removable[:-change]:
+            self._offer(c.TerminateAgent(now_ms=self._host.now_ms(), agent=agent, drain=True))
+
+    def _offer(
+        self, command: c.AnyCommand, answered: Callable[[Answer], None] | None = None
+    ) -> None:
+        try:
+            self._control.offer(command, answered, bounded=False)
+        except VisionFlowError as error:
+            self._telemetry.log("warning", None, "scale_failed", str(error))
+
+
+def memory_room(
+    kind: Kind,
+    machine_bytes: int | None,
+    nodes: Iterable[tuple[SwarmState, Callable[[str], int | None]]],
+) -> tuple[Room | None, str | None]:
+    """How many more of this kind fit beside what there is, by ceilings where there are, else by
+    what worker processes take; or why that cannot be told.
+
+    `nodes`: of each swarm on the machine its state, and what a worker of it takes in bytes.
+    """
+    if machine_bytes is None:
+        return None, "the machine's memory is not known, so it bounds nothing"
+    taken, shared, hosted, untold = 0, 0, 0, 0
+    for state, resident in nodes:
+        for worker in state.workers.values():
+            ceilings = [state.agents[name].spec.limits.memory_bytes or 0 for name in worker.agents]
+            if worker.dedicated:
+                taken += sum(ceilings)
+                continue
+            bytes_now = resident(worker.id)
+            if bytes_now is None:
+                untold += 1
+            else:
+                shared += bytes_now
+                hosted += len(worker.agents)
+    each = kind.memory_bytes or (shared // hosted if hosted else None)
+    if not each:
+        return None, "what one more takes of the memory is not known, so that bounds nothing"
+    left = machine_bytes * MEMORY_SHARE_BP // 10_000 - taken - shared
+    whole = f"{machine_bytes / 2**30:.1f} Gi"
+    room = Room(max(0, left // each), f"more do not fit into the machine's {whole}")
+    note = f"{untold} workers do not say yet what they take" if untold else None
+    return room, note
