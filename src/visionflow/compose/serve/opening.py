@@ -24,6 +24,7 @@ from visionflow.agents.workspace.files import remove_tree
 from visionflow.compose.ground import Ground, Places, last_ms
 from visionflow.compose.serve.core import Core, ServerStore
 from visionflow.compose.serve.jobs import ServerJobs
+from visionflow.compose.serve.scaling import Scaling
 from visionflow.domain.errors import LogUnavailable, StoreInUse, VisionFlowError
 from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
@@ -131,6 +132,9 @@ async def open_server(
             ended=core.ended,
         )
         try:
+            scaling = Scaling(server, core)
+            opening.push_async_callback(scaling.close)
+            core.swarms.on_open.append(scaling.opened)
             await core.swarms.recover()
             core.ground.complete()
             await jobs.recover()
