@@ -22,6 +22,10 @@ BEFORE_MS, AFTER_MS = 2 * HEARTBEAT_MS, 3 * HEARTBEAT_MS
 pytestmark = pytest.mark.acceptance("detect")
 
 
+class Still:
+    def look(self) -> None: ...
+
+
 class World:
     """A clock that goes on by ticks, one worker that said hello, and what was said of it."""
 
@@ -56,9 +60,8 @@ class World:
         control = SimpleNamespace(state=self.state, offer=self._offer)
         made: tuple[Any, ...] = (control, host, children, self.liveness, telemetry, self._ask)
         self.probing = Probing(*cast("tuple[Any, Any, Any, Any, Any, Any]", made))
-        self.ticker = Ticker(
-            cast(Any, control), cast(Any, host), self.liveness, self.probing, pytest.fail
-        )
+        parts: tuple[Any, ...] = (control, host, self.liveness, self.probing, Still())
+        self.ticker = Ticker(*cast("tuple[Any, Any, Any, Any, Any]", parts), pytest.fail)
         self.ticker.start()
 
     def _give_up(

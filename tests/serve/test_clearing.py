@@ -11,13 +11,14 @@ from toolcalls import Tools, agent_up
 
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain import commands as c
+from visionflow.domain import supervision_commands as sc
 from visionflow.domain.access import Role
 from visionflow.domain.errors import Forbidden, UnknownId, UsageError
 from visionflow.domain.tasks import TaskSpec
 from visionflow.interfaces.tools.filtering import parse_filter
 from visionflow.interfaces.tools.stuck import STUCK_MS_MIN, Stuck
 from visionflow.ports.views import TaskRow
-from visionflow.runtime.swarms import LiveSwarm, TaskSignal
+from visionflow.runtime.swarms import LiveSwarm
 
 HOUR_MS = 3_600_000
 
@@ -268,10 +269,12 @@ def test_stuck_is_what_nobody_can_take_or_what_makes_no_progress_for_too_long(
         assert not await judged(swarm, lone, HOUR_MS)
         assert not await judged(swarm, waiting, 10 * HOUR_MS)
         assert not await judged(swarm, pinned, 10 * HOUR_MS)
-        assert await judged(swarm, running, 2 * HOUR_MS)
-        swarm.signals[running] = TaskSignal(1, 0.6, "on it", swarm.now_ms + HOUR_MS)
-        assert not await judged(swarm, running, HOUR_MS + 1)
-        del swarm.signals[running]
+        # Of one that runs the log says it, and nobody has another opinion.
+        assert not await judged(swarm, running, 2 * HOUR_MS)
+        for report, stuck in ((sc.ReportStall, True), (sc.ReportProgress, False)):
+            told = report(now_ms=swarm.now_ms, task=running, attempt=1, evidence="as told")
+            await swarm.ask(told)
+            assert await judged(swarm, running, 0) is stuck
         (tmp_path / "go").touch()
         await ended(swarm, waiting)
         # Now there is a record of its type: twice what those took, but never a mere moment.

@@ -30,6 +30,7 @@ from visionflow.runtime.probing import Probing
 from visionflow.runtime.recovery import end_leftovers, first_command, replay
 from visionflow.runtime.recycling import Recycling
 from visionflow.runtime.sessions import Sessions
+from visionflow.runtime.stalling import Stalls
 from visionflow.runtime.ticker import Ticker
 
 
@@ -105,6 +106,8 @@ class Node:
             ports.telemetry,
             self.sessions.ping,
         )
+        self.stalls = Stalls(self.control, ports.host)
+        self.sessions.on_progress.append(self.stalls.heard)
         self.sessions.on_pong = self.probing.ponged
         self.sessions.on_change = self.probing.look_at
         self.sessions.on_beat = Recycling(self.control, ports.host, ports.telemetry).heard
@@ -118,6 +121,7 @@ class Node:
             ports.host,
             self.liveness,
             self.probing,
+            self.stalls,
             self._faulty,
         )
 

@@ -19,6 +19,7 @@ from visionflow.ports.host import Host, Timer
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
 from visionflow.runtime.probing import Probing
+from visionflow.runtime.stalling import Stalls
 
 TICK_MS = 100
 JUDGE_EVERY_MAX = 10
@@ -56,12 +57,14 @@ class Ticker:
         host: Host,
         liveness: Liveness,
         probing: Probing,
+        stalls: Stalls,
         on_fault: Callable[[list[str]], None],
     ) -> None:
         self._control = control
         self._host = host
         self._liveness = liveness
         self._probing = probing
+        self._stalls = stalls
         self._on_fault = on_fault
         self._timer: Timer | None = None
         beat_ticks = liveness.heartbeat_ms // TICK_MS
@@ -101,6 +104,7 @@ class Ticker:
             self._probing.judge()
         if self._ticks % EXPIRE_EVERY == 0:
             self._expire()
+            self._stalls.look()
         if self._ticks % AUDIT_EVERY == 0 and len(state.tasks) <= AUDITED_TASKS_MAX:
             faults = audit(state)
             if faults:

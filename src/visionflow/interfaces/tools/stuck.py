@@ -1,16 +1,18 @@
 """Which tasks are stuck: without progress for too long, or queued that long with nobody able.
 
-Too long is twice what tasks of its type took on average, and where there is no record of those,
-the server's AGENT_TIMEOUT; never less than `STUCK_MS_MIN`, so that one slow run of a quick type
-is not taken for a hung one.
+Of one that runs that is the opinion in the swarm's log (`engine/stalling`). One that waits has
+waited for too long after twice what tasks of its type took on average, and where there is no
+record of those, the server's AGENT_TIMEOUT; never less than `STUCK_MS_MIN`, so that one slow run
+of a quick type is not taken for a hung one.
 """
 
 from visionflow.domain.tasks import TaskStatus
+from visionflow.engine.stalling import STUCK_MS_MIN, patience_ms
 from visionflow.interfaces.tools.able import nobody_can
 from visionflow.ports.views import TaskRow
 from visionflow.runtime.swarms import LiveSwarm
 
-STUCK_MS_MIN = 10_000
+__all__ = ["STUCK_MS_MIN", "Stuck"]
 
 
 class Stuck:
@@ -24,10 +26,10 @@ class Stuck:
 
     async def is_so(self, row: TaskRow, now_ms: int) -> bool:
         """Whether a task is stuck."""
-        if row.status in (TaskStatus.ASSIGNED, TaskStatus.RUNNING):
-            signal = self._swarm.signals.get(row.id)
-            heard_ms = signal.at_ms if signal is not None and signal.attempt == row.attempt else 0
-            since_ms = max(row.changed_ms, row.stepped_ms or 0, heard_ms)
+        if row.status == TaskStatus.RUNNING:
+            return self._swarm.state.supervised.stalled.get(row.id) == row.attempt
+        if row.status == TaskStatus.ASSIGNED:
+            since_ms = max(row.changed_ms, row.stepped_ms or 0)
         elif row.status == TaskStatus.QUEUED:
             state = self._swarm.state
             if nobody_can(state, row.capabilities, row.agent_type, row.wanted_agent) is None:
@@ -41,8 +43,6 @@ class Stuck:
         found = self._patience.get(type)
         if found is None:
             took = await self._swarm.read(lambda queries: queries.durations(type))
-            found = self._timeout_ms
-            if took:
-                found = max(STUCK_MS_MIN, 2 * sum(took) // len(took) // 1_000)
+            found = patience_ms(sum(took) // len(took) if took else None, self._timeout_ms)
             self._patience[type] = found
         return found
