@@ -5,15 +5,26 @@ whoever hosts it provides the attempt under way (`Attempt`) and the rest (`Agent
 """
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from visionflow.agents.asking import (
+    Asking,
+    Delegation,
+    Failures,
+    holding,
+    holding_in_thread,
+    through,
+    through_in_thread,
+)
 from visionflow.agents.outside import Order, OutsideEffect, order_of
 from visionflow.agents.task import Task
 from visionflow.domain.errors import TryLater as TryLater
 from visionflow.domain.errors import UsageError, VisionFlowError
 from visionflow.domain.outside import EffectClass
+from visionflow.domain.tasks import RetryPolicy
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.sandbox import Sandbox
 
@@ -96,6 +107,11 @@ class Attempt(Protocol):
 
     def effect_in_thread(self, order: Order) -> Any:
         """See `BaseAgent.effect_sync`."""
+        ...
+
+    @property
+    def asking(self) -> Asking:
+        """What it may ask of its swarm."""
         ...
 
     def progress(self, fraction: float | None, note: str) -> None:
@@ -291,6 +307,105 @@ class BaseAgent:
         """`effect` for a `process_task` that runs in a thread. Blocks."""
         order = order_of(what, call, args, key=key, probe=probe, cls=cls, about=about)
         return _attempt().effect_in_thread(order)
+
+    def lock(self, name: str) -> AbstractAsyncContextManager[None]:
+        """`async with self.lock("deploy"):` holds a lock of the swarm, for one attempt at a time.
+
+        Who asks first gets it first. However the attempt ends, it lets go of it. Where attempts
+        wait for each other in a ring, the youngest of them is ended and tried again later.
+
+        Raises:
+            StaleAttempt: another attempt has begun; end this one.
+            UsageError: this attempt holds it or waits for it already.
+        """
+        return holding(_attempt().asking, name)
+
+    def lock_sync(self, name: str) -> AbstractContextManager[None]:
+        """`lock` for a `process_task` that runs in a thread. Blocks."""
+        return holding_in_thread(_attempt().asking, name)
+
+    def circuit(
+        self, name: str, *, failures: Failures = (Exception,)
+    ) -> AbstractAsyncContextManager[None]:
+        """`async with self.circuit("provider:acme"):` calls something that may be down.
+
+        Exceptions of the kinds `failures` that leave the block count as its failures; five in a
+        row, of all agents of the swarm, open the circuit: nothing is called for a minute, then one
+        call may try. `TryLater` and being stopped count as nothing. `name` begins with
+        `provider:` or `tool:`.
+
+        Raises:
+            CircuitOpenError: it is open. Let it pass, and the task is tried again once the
+                circuit's time is over, which counts as no failure.
+        """
+        return through(_attempt().asking, name, failures)
+
+    def circuit_sync(
+        self, name: str, *, failures: Failures = (Exception,)
+    ) -> AbstractContextManager[None]:
+        """`circuit` for a `process_task` that runs in a thread. Blocks."""
+        return through_in_thread(_attempt().asking, name, failures)
+
+    async def delegate(
+        self,
+        type: str,
+        *,
+        description: str = "",
+        input: Any = None,
+        config: dict[str, Any] | None = None,
+        capabilities: tuple[str, ...] = (),
+        agent_type: str | None = None,
+        agent: str | None = None,
+        priority: int | None = None,
+        timeout_ms: int | None = None,
+        retry: RetryPolicy | None = None,
+        depends_on: tuple[str, ...] = (),
+    ) -> str:
+        """Have a task done by the swarm; its id, once it is durably accepted.
+
+        It is known by what it is and how often the same came before in this task: a later attempt
+        that delegates it again gets the same task, and its result if that has come. `result_of`
+        waits for it; meanwhile this attempt keeps its place and its time goes on.
+
+        Raises:
+            StaleAttempt: another attempt has begun; end this one.
+            NotPersistable: `input` or `config` cannot be stored.
+            Refused: the swarm does not take it; the message says why.
+        """
+        order = Delegation(
+            type=type,
+            description=description,
+            input=input,
+            config=config,
+            capabilities=capabilities,
+            agent_type=agent_type,
+            agent=agent,
+            priority=priority,
+            timeout_ms=timeout_ms,
+            retry=retry,
+            depends_on=depends_on,
+        )
+        return await _attempt().asking.delegate(order)
+
+    def delegate_sync(self, type: str, **fields: Any) -> str:
+        """`delegate` for a `process_task` that runs in a thread. Blocks."""
+        asking = _attempt().asking
+        return asking.in_thread(lambda: asking.delegate(Delegation(type, **fields)))
+
+    async def result_of(self, task: str) -> Any:
+        """The result of another task of the swarm, once it has one.
+
+        Raises:
+            AwaitedTaskFailed: it ended without one. Let it pass, and this task has failed too.
+            UnknownTask: no such task is known (any more).
+            StaleAttempt: another attempt has begun; end this one.
+        """
+        return await _attempt().asking.result_of(task)
+
+    def result_of_sync(self, task: str) -> Any:
+        """`result_of` for a `process_task` that runs in a thread. Blocks."""
+        asking = _attempt().asking
+        return asking.in_thread(lambda: asking.result_of(task))
 
     def progress(self, fraction: float | None, note: str = "") -> None:
         """Show how far this attempt is: 0 to 1, or `None` when that cannot be known."""

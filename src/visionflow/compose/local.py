@@ -22,6 +22,7 @@ from visionflow.adapters.memory import MemoryBlobs
 from visionflow.agents.base import AgentContext, Attempt, BaseAgent, current_attempt
 from visionflow.agents.loading import as_agent_class
 from visionflow.agents.outside import Order
+from visionflow.compose.local_asking import LocalAsking
 from visionflow.interfaces.templates import class_of
 from visionflow.ports.sandbox import Sandbox
 from visionflow.settings.agents import load_agents
@@ -41,6 +42,7 @@ class LocalAttempt:
 
     def __init__(self, on_progress: Told | None = None) -> None:
         self.cancelled = threading.Event()
+        self.asking = LocalAsking()
         self._on_progress = on_progress
 
     async def step(

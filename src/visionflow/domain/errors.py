@@ -278,6 +278,15 @@ class TaskFailed(VisionFlowError):
         self.reason = reason
 
 
+class AwaitedTaskFailed(TaskFailed):
+    """The task whose result an agent waits for ended without one.
+
+    Uncaught it ends the agent's own task: another attempt would wait for the same task.
+    """
+
+    code: ClassVar[str] = "awaited_task_failed"
+
+
 _REFUSALS: dict[str, type[Refused]] = {
     kind.code: kind
     for kind in (

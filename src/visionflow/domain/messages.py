@@ -149,6 +149,9 @@ class LockAnswer(Message, frozen=True, tag=11):
     lock: str
     number: int
     granted: bool
+    code: str = ""
+    """Why not: `stale_attempt`, or that of a refusal."""
+    reason: str = ""
 
 
 class WaitAnswer(Message, frozen=True, tag=12):
@@ -160,11 +163,15 @@ class WaitAnswer(Message, frozen=True, tag=12):
     status: str
     result: Payload = NOTHING
     reason: str = ""
+    code: str = ""
+    """Why it is not waited for; then there is no status."""
 
 
 class CircuitAnswer(Message, frozen=True, tag=13):
     """Whether what stands behind a circuit may be called now, or when."""
 
+    task: str
+    attempt: int
     number: int
     allowed: bool
     retry_after_ms: int = 0
@@ -347,6 +354,8 @@ class Delegated(Message, frozen=True, tag=35):
 class CircuitAsked(Message, frozen=True, tag=36):
     """May what stands behind this circuit be called? Answered by a CircuitAnswer."""
 
+    task: str
+    attempt: int
     number: int
     circuit: str
 

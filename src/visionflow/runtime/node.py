@@ -20,6 +20,7 @@ from visionflow.ports.host import Host, ProcessState
 from visionflow.ports.log import Log
 from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime.adoption import survivors
+from visionflow.runtime.asks import Asks
 from visionflow.runtime.children import Children, Launch
 from visionflow.runtime.completions import Completions
 from visionflow.runtime.control_plane import ControlPlane
@@ -116,6 +117,8 @@ class Node:
         self._quiet: asyncio.Future[None] | None = None
         self.effects = Effects(self.control, self.children, self.sessions)
         self.completions = Completions(self.control)
+        asks = Asks(self.control, self.completions, ports.host, self.sessions.answer)
+        self.sessions.on_ask = asks.take
         self._ticker = Ticker(
             self.control,
             ports.host,

@@ -22,6 +22,7 @@ from visionflow.ports.bus import Bus, Delivery
 from visionflow.ports.host import Host as Machine
 from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime import outside
+from visionflow.runtime.asks import AnswerMessage
 from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
@@ -41,6 +42,7 @@ ToWorker = (
     | m.Debug
     | m.RecallAttempt
     | m.Ping
+    | AnswerMessage
     | m.FrameAck
     | m.Stop
 )
@@ -76,6 +78,8 @@ class Sessions:
         """Told of each answer to a ping."""
         self.on_change: Callable[[str, int], None] = lambda worker, incarnation: None
         """Told of a worker whose connection is gone, and of a suspect that is heard."""
+        self.on_ask: Callable[[str, object], bool] = lambda worker, message: False
+        """Told of what an attempt asks of its swarm; whether it was that."""
         self.on_beat: Callable[[m.Heartbeat], None] = lambda _: None
         self._control = control
         self._bus = bus
@@ -155,6 +159,10 @@ class Sessions:
         """Have an agent's lines of level debug kept, for as long as is left."""
         for_ms = max(0, effect.until_ms - self._host.now_ms())
         self._send(effect.worker, [m.Debug(effect.agent, for_ms)])
+
+    def answer(self, worker: str, message: AnswerMessage) -> None:
+        """Answer what an attempt asked of its swarm."""
+        self._send(worker, [message])
 
     def ping(self, worker: str, message: m.Ping) -> bool:
         """Ask a worker for a sign of life; whether there is a connection to ask it over."""
@@ -382,7 +390,8 @@ class Sessions:
             case m.LogLine():
                 self._lines.write(worker, message.agent, message.level, message.text)
             case _:
-                self._take_agent(worker, incarnation, message, now_ms)
+                if not self.on_ask(worker, message):
+                    self._take_agent(worker, incarnation, message, now_ms)
 
     def _take_agent(self, worker: str, incarnation: int, message: object, now_ms: int) -> None:
         if isinstance(message, m.AgentUp):

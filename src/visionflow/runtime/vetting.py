@@ -29,6 +29,7 @@ OF_ATTEMPTS = (
     m.WaitAsked,
     m.WaitDropped,
     m.Delegated,
+    m.CircuitAsked,
     m.EffectAsked,
     m.EffectDone,
 )

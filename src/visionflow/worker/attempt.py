@@ -6,7 +6,7 @@ does afterwards is discarded. When it may begin is the executor's business.
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -16,7 +16,12 @@ from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater, curren
 from visionflow.agents.effects import InDoubt
 from visionflow.agents.outside import Order
 from visionflow.agents.task import Task
-from visionflow.domain.errors import NotPersistable, StaleAttempt, UsageError
+from visionflow.domain.errors import (
+    AwaitedTaskFailed,
+    NotPersistable,
+    StaleAttempt,
+    UsageError,
+)
 from visionflow.domain.limits import THROTTLE_MS_MAX
 from visionflow.domain.messages import (
     Dispatch,
@@ -32,12 +37,13 @@ from visionflow.domain.messages import (
 from visionflow.domain.tasks import FailureKind, Payload
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
+from visionflow.worker.asking import AskedAnswer, AttemptAsking, Notice, Request, key_of
 from visionflow.worker.outside import OutsideEffects
 from visionflow.worker.steps import Steps
 from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
 
 NOTE_CHARS_MAX = 500
-Question = StepDone | Started | EffectAsked | EffectDone
+Question = StepDone | Started | EffectAsked | EffectDone | Request
 """What is reported and waits for an answer."""
 
 
@@ -57,7 +63,7 @@ class Surroundings(Protocol):
         """Milliseconds since the epoch."""
         ...
 
-    def report_step(self, done: Question) -> None:
+    def report_step(self, done: Question | Notice) -> None:
         """Send it, to be kept until acknowledged."""
         ...
 
@@ -85,6 +91,7 @@ class RunningAttempt:
 
     __slots__ = (
         "_answers",
+        "_asking",
         "_event",
         "_outside",
         "_steps",
@@ -120,6 +127,7 @@ class RunningAttempt:
         self._event: threading.Event | None = None
         self._steps: Steps | None = None
         self._outside: OutsideEffects | None = None
+        self._asking: AttemptAsking | None = None
         self._answers: dict[str, tuple[Question, asyncio.Future[Any]]] | None = None
 
     # What the agent asks for -----------------------------------------------------------------
@@ -167,6 +175,14 @@ class RunningAttempt:
             )
         return asyncio.run_coroutine_threadsafe(self.effect(order), loop).result()
 
+    @property
+    def asking(self) -> AttemptAsking:
+        """See `agents.base.Attempt`."""
+        if self._asking is None:
+            dispatch = self.dispatch
+            self._asking = AttemptAsking(self, dispatch.task, dispatch.attempt, dispatch.priority)
+        return self._asking
+
     def progress(self, fraction: float | None, note: str) -> None:
         """See `BaseAgent.progress`."""
         if fraction is not None:
@@ -211,6 +227,24 @@ class RunningAttempt:
             self._surroundings.report_step(question)
         return await self._answered(_name_of(question.number), question)
 
+    async def request(self, key: str, message: Request) -> Any:
+        """See `AskingHost`."""
+        return await self._answered(key, message)
+
+    def notify(self, message: Notice) -> None:
+        """See `AskingHost`."""
+        self._surroundings.report_step(message)
+
+    def wait_for(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """See `AskingHost`."""
+        loop = self._surroundings.in_loop()
+        if _runs_here(loop):
+            raise UsageError(
+                "What ends in _sync blocks, so it cannot be called in the loop.",
+                hint="Use the one without _sync, or leave `blocking` at True.",
+            )
+        return asyncio.run_coroutine_threadsafe(call(), loop).result()
+
     async def confirm(self) -> None:
         """Return once the log says that it began. In the loop.
 
@@ -246,8 +280,12 @@ class RunningAttempt:
         """The ledger of outside effects has answered."""
         self.answer(_name_of(answer.number), answer)
 
-    def answer(self, key: str, accepted: bool | EffectAnswer) -> None:
-        """The orchestrator has judged a step, or a question about an outside effect."""
+    def asked_answered(self, answer: AskedAnswer) -> None:
+        """What was asked of the swarm is answered."""
+        self.answer(key_of(answer), answer)
+
+    def answer(self, key: str, accepted: bool | EffectAnswer | AskedAnswer) -> None:
+        """The orchestrator has judged a step, or answers a question."""
         if self._answers is not None and key in self._answers:
             waiting = self._answers[key][1]
             if not waiting.done():
@@ -322,7 +360,7 @@ class RunningAttempt:
         if isinstance(error, TryLater):
             reason = sendable(error, REASON_CHARS_MAX)
             return Failed(task, attempt, FailureKind.THROTTLED, reason, _wait_ms(error))
-        if isinstance(error, PermanentFailure | NotPersistable):
+        if isinstance(error, PermanentFailure | NotPersistable | AwaitedTaskFailed):
             kind, reason = FailureKind.PERMANENT, sendable(error, REASON_CHARS_MAX)
         elif isinstance(error, MemoryError):
             kind, reason = FailureKind.RESOURCES, f"The agent ran out of memory. {told(error)}"

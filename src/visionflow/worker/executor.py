@@ -31,6 +31,7 @@ from visionflow.domain.messages import (
 from visionflow.domain.tasks import FailureKind
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.host import Host, Timer
+from visionflow.worker.asking import AskedAnswer, Notice
 from visionflow.worker.attempt import Question, RunningAttempt, Stop
 from visionflow.worker.debugging import Debugging
 from visionflow.worker.hosting import Hosting
@@ -183,6 +184,12 @@ class Executor:
         if attempt is not None and attempt.dispatch.attempt == answer.attempt:
             attempt.answer(answer.key, answer.accepted)
 
+    def asked_answered(self, answer: AskedAnswer) -> None:
+        """What an attempt asked of its swarm is answered."""
+        attempt = self._attempts.get(answer.task)
+        if attempt is not None and attempt.dispatch.attempt == answer.attempt:
+            attempt.asked_answered(answer)
+
     def effect_answered(self, answer: EffectAnswer) -> None:
         """What the ledger of outside effects says."""
         attempt = self._attempts.get(answer.task)
@@ -287,7 +294,7 @@ class Executor:
         """Milliseconds since the epoch."""
         return self._host.now_ms()
 
-    def report_step(self, done: Question) -> None:
+    def report_step(self, done: Question | Notice) -> None:
         """See `Surroundings`."""
         self.send(done)
 

@@ -49,7 +49,7 @@ def due_circuits(state: SwarmState, now_ms: int) -> list[circuits.CircuitEvent]:
     return circuits.due(known, now_ms) if known else []
 
 
-def _sound(state: SwarmState, name: str) -> None:
+def _sound(name: str) -> None:
     if not name.startswith(circuits.CALLED) or not 0 < len(name) <= CIRCUIT_NAME_CHARS_MAX:
         raise Refused(
             f"{name[:CIRCUIT_NAME_CHARS_MAX]!r} names no circuit that is asked before a call.",
@@ -57,18 +57,12 @@ def _sound(state: SwarmState, name: str) -> None:
             hint=f"Call it provider:NAME or tool:NAME, of at most {CIRCUIT_NAME_CHARS_MAX} "
             "characters.",
         )
-    known = state.supervised.circuits
-    if name not in known and len(known) >= CIRCUITS_MAX:
-        raise LimitReached(
-            f"{len(known)} circuits of this swarm have counted failures, which is the most.",
-            hint="Name circuits by what is called, not by call.",
-        )
 
 
 @decides(sc.TryCircuit)
 def _(state: SwarmState, command: sc.TryCircuit) -> Events:
     name, policy = command.circuit, policy_of(state)
-    _sound(state, name)
+    _sound(name)
     known = state.supervised.circuits.get(name)
     wait_ms = circuits.wait_ms(known, command.now_ms, policy)
     if wait_ms is None:
@@ -93,9 +87,14 @@ def _(state: SwarmState, command: sc.ReportOutcome) -> Events:
     known = state.supervised.circuits.get(name)
     if command.succeeded:
         return [*circuits.succeeded(name, known)] if name.startswith(circuits.CALLED) else []
-    _sound(state, name)
+    _sound(name)
     if command.succeeded is None:
         return [*circuits.undecided(name, known)]
+    if known is None and len(state.supervised.circuits) >= CIRCUITS_MAX:
+        raise LimitReached(
+            f"{CIRCUITS_MAX} circuits of this swarm have counted failures, which is the most.",
+            hint="Name circuits by what is called, not by call.",
+        )
     reason = command.reason[:REASON_CHARS_MAX]
     return [*circuits.failed(name, known, command.now_ms, reason, policy_of(state))]
 
