@@ -95,7 +95,8 @@ class Listener:
         self._log = log
         self._show = show
         self._on_heard = on_heard
-        self._shown = ""
+        self._shown = 0
+        """Notes that there were when one was shown last."""
         self._shown_at = 0.0
 
     def __call__(self, stream: str, data: bytes) -> None:
@@ -119,6 +120,7 @@ class Listener:
 
     def _note(self) -> None:
         note, now = one_line(self.reader.note)[:_NOTE_CHARS_MAX], time.monotonic()
-        if note and note != self._shown and now - self._shown_at >= _NOTE_PAUSE_S:
-            self._shown, self._shown_at = note, now
+        # The same call again is shown again: whoever counts sees that it goes round in circles.
+        if note and self.reader.notes != self._shown and now - self._shown_at >= _NOTE_PAUSE_S:
+            self._shown, self._shown_at = self.reader.notes, now
             self._show(note)

@@ -28,6 +28,8 @@ class Reader(Protocol):
     """Its last words, cut."""
     note: str
     """What it does now, one line."""
+    notes: int
+    """How often it has said what it does: the same note again is the same call again."""
     refusal: Refusal | None
     """Set as soon as it is seen. One that is `throttled` goes away again when the tool, which
     tries again by itself, gets an answer."""

@@ -72,6 +72,7 @@ class LineReader:
         self.session: str | None = None
         self.said = ""
         self.note = ""
+        self.notes = 0
         self.refusal: Refusal | None = None
         self._clock = clock
         self._lines = {"stdout": Lines(), "stderr": Lines()}
@@ -123,6 +124,7 @@ class LineReader:
     def tell(self, note: str) -> None:
         """What it does now."""
         self.note = one_line(note[:SAID_MAX], NOTE_MAX)
+        self.notes += 1
 
     def refuse(self, found: Refusal | None) -> None:
         """Note a refusal; one that is permanent stays."""
