@@ -47,7 +47,7 @@ def violations(
     """Whatever is not as it should be, one sentence each. `tasks`: what was acknowledged; `told`:
     by task, what those heard that waited for it."""
     check = watcher.check
-    yield from (f"log: {fault}" for fault in check.faults)
+    yield from (f"log: {fault}" for fault in (*check.faults, *watcher.faults))
     yield from _chain(place, watcher)
     for name in tasks:
         if name not in check.tasks:

@@ -16,6 +16,7 @@ from visionflow.domain.errors import LogUnavailable
 from visionflow.domain.events import Record, decode_record
 from visionflow.ports.log import GENESIS, Head
 from visionflow.testing.checkers import LogCheck
+from visionflow.testing.restarts import RestartCheck
 
 AGAIN_S = 0.1
 
@@ -31,6 +32,9 @@ class Watcher:
     def __init__(self, log: Path, stream: str, stored: Callable[[str], bool]) -> None:
         """`stored`: whether there is a blob of this name."""
         self.check = LogCheck(stored)
+        self.restarts = RestartCheck()
+        self.faults: list[str] = []
+        """What is wrong with restarts."""
         self.head = Head(0, GENESIS)
         """The last record seen."""
         self.history: list[Record] = []
@@ -70,7 +74,9 @@ class Watcher:
 
     def _take(self, seq: int, digest: bytes, body: bytes) -> None:
         self.head = Head(seq, digest)
-        self.check.record(body, wall_ms())
+        now_ms = wall_ms()
+        self.check.record(body, now_ms)
+        self.faults.extend(self.restarts.record(body, now_ms))
         record = decode_record(body)
         self.history.append(record)
         for event in record.events:

@@ -185,6 +185,8 @@ class Kernel:
         """What clocks on the wall show beyond `now_us`; they may be set."""
         self.latest_ms = EPOCH_MS
         """The latest time that those clocks have ever shown before one was set."""
+        self.set_back = False
+        """Whether those clocks were ever set back."""
         self.slept_ms = 0
         """Time that passed while the machine slept, which only some clocks count."""
         self.runnable: list[Process] = []
@@ -252,6 +254,7 @@ class Kernel:
         """Let the clocks on the wall jump."""
         self.latest_ms = self.shown_ms()
         self.wall_ms += by_ms
+        self.set_back = self.set_back or by_ms < 0
 
     def shown_ms(self) -> int:
         """The latest time that any process can have read off a clock on the wall."""

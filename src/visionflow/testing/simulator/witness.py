@@ -14,6 +14,7 @@ from visionflow.domain import messages as m
 from visionflow.engine.state import Answer, Denial
 from visionflow.runtime.completions import Ended
 from visionflow.testing.checkers import OPEN, LogCheck
+from visionflow.testing.restarts import RestartCheck
 from visionflow.testing.simulator.kernel import Kernel, Process
 from visionflow.testing.simulator.wire import Link
 from visionflow.testing.workload import Action
@@ -33,6 +34,7 @@ class Witness:
     def __init__(self, kernel: Kernel, blobs: dict[str, bytes]) -> None:
         self.kernel = kernel
         self.check = LogCheck(blobs.__contains__)
+        self.restarts = RestartCheck()
         self.bodies: list[bytes] = []
         self.answers: dict[str, Answer] = {}
         """The first answer to each command, as it left the orchestrator."""
@@ -51,7 +53,9 @@ class Witness:
         self.bodies.append(body)
         seen = len(self.check.faults)
         self.check.record(body, self.kernel.shown_ms())
-        for fault in self.check.faults[seen:]:
+        kernel = self.kernel
+        restarts = self.restarts.record(body, kernel.shown_ms(), kernel.set_back)
+        for fault in (*self.check.faults[seen:], *restarts):
             self.kernel.fault(f"log: {fault}")
 
     # The wire --------------------------------------------------------------------------------
