@@ -16,6 +16,7 @@ from visionflow.domain.errors import LogUnavailable
 from visionflow.domain.events import Record, decode_record
 from visionflow.ports.log import GENESIS, Head
 from visionflow.testing.checkers import LogCheck
+from visionflow.testing.holding import HoldCheck
 from visionflow.testing.restarts import RestartCheck
 
 AGAIN_S = 0.1
@@ -33,8 +34,9 @@ class Watcher:
         """`stored`: whether there is a blob of this name."""
         self.check = LogCheck(stored)
         self.restarts = RestartCheck()
+        self._holds = HoldCheck()
         self.faults: list[str] = []
-        """What is wrong with restarts."""
+        """What is wrong with restarts, and with what was given out."""
         self.head = Head(0, GENESIS)
         """The last record seen."""
         self.history: list[Record] = []
@@ -77,6 +79,7 @@ class Watcher:
         now_ms = wall_ms()
         self.check.record(body, now_ms)
         self.faults.extend(self.restarts.record(body, now_ms))
+        self.faults.extend(self._holds.record(body))
         record = decode_record(body)
         self.history.append(record)
         for event in record.events:
