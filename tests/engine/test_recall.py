@@ -12,7 +12,14 @@ from visionflow.domain import supervision_commands as sc
 from visionflow.domain import supervision_events as s
 from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.tasks import Backoff, FailureKind, RetryPolicy, TaskStatus
-from visionflow.engine.balancing import STEAL_WAIT_MS, steals
+from visionflow.engine.balancing import (
+    NO_SPECIALIST,
+    NOBODY,
+    STEAL_WAIT_MS,
+    evened,
+    specialised,
+    steals,
+)
 from visionflow.engine.effects import Deliver, Recall, dispatch, outstanding
 from visionflow.engine.scoring import RECORD_TASKS_MIN, slots
 from visionflow.engine.state import Answer
@@ -244,3 +251,64 @@ def test_a_task_that_failed_or_has_one_attempt_is_to_stand_alone() -> None:
     world.fail(plain)
     world.tick(10_000)
     assert dispatch(world.state, world.state.tasks[plain]).alone
+
+
+# On request ------------------------------------------------------------------------------------
+
+
+def piled(world: World, agent: str, count: int) -> list[str]:
+    """So many tasks that one agent was given, though others could do them by now."""
+    experienced(world, agent)
+    return [world.submit(capabilities=("python",)) for _ in range(count)]
+
+
+@pytest.mark.acceptance("scale")
+def test_an_even_distribution_moves_from_who_holds_most_until_it_evens_nothing_more() -> None:
+    world = World()
+    (busy,) = world.team(1, "python")
+    tasks = piled(world, busy, 7)
+    others = world.team(2, "python", tasks_max=2)
+    moves, kept = evened(world.state, 100)
+    assert [move.task for move in moves] == [*reversed(tasks)][: len(moves)]
+    assert len(moves) == 4, "each of the others may hold two"
+    assert {move.taker for move in moves} == set(others)
+    assert {each.why for each in kept} == {NOBODY}
+    assert len(kept) + len(moves) == 7
+    assert len(evened(world.state, 2)[0]) == 2
+
+
+def test_by_capability_only_a_better_specialist_is_given_what_another_waits_with() -> None:
+    world = World()
+    (wide,) = world.team(1, "python", "review", "testing")
+    tasks = piled(world, wide, 3)
+    (same,) = world.team(1, "python", "security", "testing")
+    assert specialised(world.state, 100)[0] == []
+    (special,) = world.team(1, "python")
+    moves, kept = specialised(world.state, 100)
+    assert [(move.holder, move.taker) for move in moves] == [(wide, special)]
+    assert moves[0].task == tasks[-1]
+    assert {each.why for each in kept} == {NO_SPECIALIST}
+    assert same not in {move.taker for move in moves}
+
+
+@SETTINGS
+@given(st.integers(0, 2**32), st.integers(20, 120))
+def test_whatever_the_world_each_move_is_of_one_that_waits_to_one_who_may_take_it(
+    seed: int, steps: int
+) -> None:
+    world = World(seed)
+    for _ in range(steps):
+        world.step()
+    state = world.state
+    for plan in (evened, specialised):
+        moves, kept = plan(state, 1_000)
+        named = [each.task for each in (*moves, *kept)]
+        assert len(named) == len(set(named)), "a task is named once"
+        for move in moves:
+            task, taker = state.tasks[move.task], state.agents[move.taker]
+            assert (task.agent, task.status) == (move.holder, TaskStatus.ASSIGNED)
+            assert move.taker != move.holder
+            assert set(task.spec.capabilities) <= set(taker.spec.capabilities)
+            assert task.spec.agent is None
+            assert (state.matching.room(move.taker) or -1) >= 0 or taker.open == {}
+    assert world.audit() == []

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import msgspec
 
 from visionflow.domain.agents import AgentStatus
+from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.tasks import TaskStatus
-from visionflow.engine.scoring import level_of, score_bp
+from visionflow.engine.scoring import level_of, score_bp, slots
 from visionflow.engine.state import AgentState, SwarmState, TaskState
 
 STEAL_WAIT_MS = 250
@@ -20,6 +21,8 @@ STEAL_WAIT_MS = 250
 than all that an agent is given ahead should take."""
 STEALS_MAX = 64
 """Attempts that are asked back for others at one time."""
+NOBODY = "nobody who could do it has room and holds less"
+NO_SPECIALIST = "no better specialist has room for it"
 ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
 ASSIGNED = TaskStatus.ASSIGNED
 
@@ -110,3 +113,88 @@ def _taker(
         if spare[name] > 0:
             return name
     return None
+
+
+# On request ------------------------------------------------------------------------------------
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """An attempt that stays where it is, and why."""
+
+    task: str
+    holder: str
+    why: str
+
+
+def evened(state: SwarmState, moves_max: int) -> tuple[list[Move], list[Kept]]:
+    """What would make the load of agents even: from those that hold the most for what they work
+    on at once, to those with room that hold less, one by one while that evens anything."""
+    held = {name: len(agent.open) for name, agent in state.agents.items()}
+    moves: list[Move] = []
+    kept: list[Kept] = []
+    left = {name: unbegun(state, agent) for name, agent in state.agents.items() if agent.open}
+    while left and len(moves) < moves_max:
+        holder = max(left, key=lambda name: _share(state, name, held[name]))
+        if not left[holder]:
+            del left[holder]
+            continue
+        task = left[holder].pop(0)
+        taker = _emptiest(state, task, holder, held)
+        if taker is None:
+            kept.append(Kept(task.spec.id, holder, NOBODY))
+            continue
+        held[holder] -= 1
+        held[taker] += 1
+        moves.append(Move(task.spec.id, holder, taker))
+    return moves, kept
+
+
+def specialised(state: SwarmState, moves_max: int) -> tuple[list[Move], list[Kept]]:
+    """What would go to an agent that offers less beside what the task asks for, and has room."""
+    moves: list[Move] = []
+    kept: list[Kept] = []
+    spare: dict[str, int] = {}
+    for name, agent in state.agents.items():
+        for task in unbegun(state, agent):
+            if len(moves) == moves_max:
+                return moves, kept
+            taker = _taker(state, agent, task, spare)
+            if taker is not None and _breadth(state, taker) < _breadth(state, name):
+                spare[taker] -= 1
+                moves.append(Move(task.spec.id, name, taker))
+            else:
+                kept.append(Kept(task.spec.id, name, NO_SPECIALIST))
+    return moves, kept
+
+
+def _share(state: SwarmState, agent: str, held: int) -> float:
+    return held / state.agents[agent].spec.tasks_max
+
+
+def _capacity(state: SwarmState, name: str, task: TaskState) -> int:
+    """How many attempts an agent may hold, this task's among them."""
+    agent = state.agents[name]
+    tasks_max = agent.spec.tasks_max
+    most = slots(agent.completed, agent.mean_us, tasks_max)
+    if task.spec.type in state.supervised.batches.get(name, ()):
+        most = max(most, BATCH_MAX * tasks_max)
+    return most
+
+
+def _breadth(state: SwarmState, agent: str) -> int:
+    return len(state.agents[agent].spec.capabilities)
+
+
+def _emptiest(state: SwarmState, task: TaskState, holder: str, held: dict[str, int]) -> str | None:
+    """Who would be given the task and holds least, if that is less than its holder has without
+    it."""
+    spec = task.spec
+    own = _share(state, holder, held[holder])
+    best: tuple[float, str] | None = None
+    for name, _ in state.matching.takers((spec.capabilities, spec.agent_type, None)):
+        share = _share(state, name, held[name] + 1)
+        if name == holder or share >= own or held[name] >= _capacity(state, name, task):
+            continue
+        if best is None or share < best[0]:
+            best = (share, name)
+    return None if best is None else best[1]

@@ -4,6 +4,7 @@ from typing import cast
 
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.agents import agent_tools
+from visionflow.interfaces.tools.balancing import balancing
 from visionflow.interfaces.tools.clearing import clearing_tools
 from visionflow.interfaces.tools.effects import effect_tools
 from visionflow.interfaces.tools.memory import memory_tools
@@ -28,7 +29,6 @@ ORDER = (
 ).split()
 """All tools of the contract."""
 _WAITS_FOR = {
-    "supervision": "load_balance",
     "coordination": (
         "daa_communication agent_message agent_inbox daa_consensus coordination_sync "
         "topology_optimize"
@@ -55,6 +55,7 @@ def all_tools(server: Server) -> Registry:
         *reporting_tools(server),
         *observing_tools(server, lambda: registry),
         *supervision_tools(server),
+        balancing(server),
     ]
     places = {name: place for place, name in enumerate(ORDER)}
     made.sort(key=lambda tool: places.get(tool.name, len(places)))
