@@ -22,6 +22,7 @@ from visionflow.adapters.hub import (
     worker_grant,
 )
 from visionflow.adapters.title import PADDING
+from visionflow.compose.outputs import Outputs
 from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.engine.effects import StartWorker
@@ -32,7 +33,7 @@ from visionflow.ports.log import Log
 from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime.children import Launch
 from visionflow.runtime.node import Node, Ports
-from visionflow.worker.limits import over_ceiling
+from visionflow.worker.limits import machine_bytes, over_ceiling
 
 UNSEEN = ("VISIONFLOW_TOKEN",)
 """Variables that are for us and not for agents."""
@@ -103,6 +104,7 @@ class Ground:
         self._complete = grace_ms == 0
         self._leaving = False
         self._path = ""
+        self._outputs = Outputs(places.workers)
         self._nodes: dict[str, Node] = {}
         self._buses: dict[str, Bus] = {}
         self._hub = Hub(self._verify)
@@ -215,5 +217,16 @@ class Ground:
         for name in UNSEEN:
             env.pop(name, None)
         argv = (sys.executable, "-P", "-m", "visionflow.compose.worker", PADDING)
-        held = None if effect.memory_bytes is None else over_ceiling
-        return Launch(argv, env, str(self._places.workers), held)
+        output = self._outputs.file_of(spec.id, effect.worker, effect.incarnation)
+        return Launch(
+            argv,
+            env,
+            stderr_path=str(output),
+            over_ceiling=None if effect.memory_bytes is None else over_ceiling,
+            last_words=lambda: self._outputs.ended(output),
+            machine_bytes=machine_bytes(),
+        )
+
+    def keep_outputs_within_bounds(self) -> None:
+        """Bound what worker processes print. It blocks; from any thread."""
+        self._outputs.keep_within_bounds()

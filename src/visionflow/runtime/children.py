@@ -43,6 +43,10 @@ class Launch(msgspec.Struct, frozen=True):
     over_ceiling: Callable[[int], bool] | None = None
     """Whether the system killed the process of this pid because it reached its memory ceiling;
     asked when it was killed and we did not."""
+    last_words: Callable[[], str] | None = None
+    """The end of what the process wrote to its standard error; asked once, when it has ended."""
+    machine_bytes: int | None = None
+    """Memory that the machine has, where that is known."""
 
 
 class Child:
@@ -182,6 +186,12 @@ class Children:
         if child is not None:
             child.joined = True
 
+    def expect_end(self, worker: str) -> None:
+        """The living process of a worker was told to end by somebody, and will."""
+        child = self._children.get(worker)
+        if child is not None:
+            child.stopping = True
+
     def awaits(self, worker: str) -> bool:
         """Whether the process of a worker lives on from before and has yet to say hello."""
         child = self._children.get(worker)
@@ -237,9 +247,10 @@ class Children:
         del self._children[child.worker]
         kind, reason = child.given_up
         reason = f"{reason}; it was killed and has not ended within {KILLED_MS} ms"
-        self._lost(child.worker, child.incarnation, kind, reason, child.probes)
+        self._lost(child.worker, child.incarnation, kind, reason, child)
 
     def _ended(self, child: Child, how: Exit) -> None:
+        words = "" if child.launch.last_words is None else child.launch.last_words()
         if self._children.get(child.worker) is child:
             del self._children[child.worker]
         elif child.given_up is not None:
@@ -260,7 +271,12 @@ class Children:
             )
             return
         kind, reason = child.given_up or _cause(child, how)
-        self._lost(child.worker, child.incarnation, kind, reason, child.probes)
+        self._lost(child.worker, child.incarnation, kind, reason, child, words)
+
+    def machine_bytes(self, worker: str) -> int | None:
+        """Memory that the machine of a worker's process has, where that is known."""
+        child = self._children.get(worker)
+        return None if child is None else child.launch.machine_bytes
 
     def _lost(
         self,
@@ -268,7 +284,8 @@ class Children:
         incarnation: int,
         kind: FailureKind,
         reason: str,
-        probes: tuple[tuple[str, bool], ...] = (),
+        child: Child | None = None,
+        words: str = "",
     ) -> None:
         self._telemetry.log("debug", None, "worker_gone", f"{worker}.{incarnation}: {reason}")
         self._control.offer(
@@ -278,7 +295,9 @@ class Children:
                 incarnation=incarnation,
                 kind=kind,
                 reason=reason,
-                probes=probes,
+                probes=() if child is None else child.probes,
+                machine_bytes=None if child is None else child.launch.machine_bytes,
+                last_words=words,
             ),
             bounded=False,
         )

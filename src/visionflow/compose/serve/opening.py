@@ -15,7 +15,7 @@ from typing import TextIO
 from visionflow.adapters.files import FileBlobs, make_folders
 from visionflow.adapters.host_os import OsHost
 from visionflow.adapters.hub.guard import make_private
-from visionflow.adapters.lines import LineLog, copy_aside
+from visionflow.adapters.lines import LineLog
 from visionflow.adapters.lock import Lock, acquire, owner
 from visionflow.adapters.sqlite.fleet_views import SqliteFleetViews
 from visionflow.adapters.sqlite.log import SqliteLog
@@ -175,7 +175,6 @@ async def _core(
     log = opening.enter_context(closing(SqliteLog.open(store.log)))
     blobs = FileBlobs(store.blobs)
     host = OsHost(asyncio.get_running_loop(), floor_ms=last_ms(log, log.streams()))
-    opening.callback(_trimming(store.workers).cancel)
     places = Places(store.folder, store.blobs, store.workers, socket_inside=True)
 
     def chronicle(spec: SwarmSpec, node: Node) -> None:
@@ -185,6 +184,7 @@ async def _core(
     grace_ms = settings.orphan_grace_ms
     ground = Ground(places, log, blobs, host, lines, failed, paths, chronicle, grace_ms)
     opening.push_async_callback(ground.close)
+    opening.callback(_trimming(ground).cancel)
     await ground.listen()
     fleet_views = opening.enter_context(closing(SqliteFleetViews(store.fleet_views)))
     fleet = FleetLog.open(log, host, blobs, fleet_views, failed)
@@ -209,13 +209,13 @@ async def _close_fleet(fleet: FleetLog, failure: "asyncio.Future[BaseException]"
             raise
 
 
-def _trimming(path: Path) -> "asyncio.Task[None]":
+def _trimming(ground: Ground) -> "asyncio.Task[None]":
     """Keep what workers print within bounds, now and again."""
 
     async def trim() -> None:
         while True:
             with suppress(OSError):
-                await asyncio.to_thread(copy_aside, path)
+                await asyncio.to_thread(ground.keep_outputs_within_bounds)
             await asyncio.sleep(TRIM_S)
 
     return asyncio.ensure_future(trim())
