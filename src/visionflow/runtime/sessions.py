@@ -293,6 +293,8 @@ class Sessions:
             return
         self._joined[worker] = incarnation
         self._children.joined(worker)
+        if hello.leaving:
+            self._children.expect_end(worker)
         self._liveness.expect(worker, incarnation)
         if worker in self._control.state.supervised.suspects:
             self.on_change(worker, incarnation)
@@ -375,6 +377,7 @@ class Sessions:
                     entropy=self._host.entropy(),
                     wait_ms=message.wait_ms,
                     effect=message.effect,
+                    machine_bytes=self._children.machine_bytes(worker),
                 )
                 self._holder.pop(message.task, None)
                 control.offer(failure, bounded=False)
