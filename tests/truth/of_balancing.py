@@ -106,7 +106,6 @@ BALANCE: Table = {
     "stayed[].count": staying,
     "queued": lambda at: at.swarm.standing("queued"),
     "agents[].agentId": lambda at: Among(*at.swarm.agents),
-    "agents[].tasksMax": lambda at: at.swarm.agents[at.own["agentId"]].spec.tasks_max,
     "agents[].before": lambda at: Among(held(at), held(at) + 1, *range(held(at) + len(asked(at)))),
     "agents[].now": held,
 }

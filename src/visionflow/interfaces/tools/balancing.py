@@ -20,7 +20,7 @@ from visionflow.engine.balancing import Kept, Move, evened, specialised
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import open_swarm
-from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.runtime.intake import sound
@@ -29,7 +29,7 @@ from visionflow.runtime.swarms import LiveSwarm
 BALANCE = "load_balance"
 MOVES_MAX = 1_000
 LISTED_MAX = 200
-WAIT_MS = 5_000
+WAIT_S = 5.0
 LOOK_S = 0.02
 RUNS, PINNED = "it has begun", "it is meant for this agent alone"
 COMING, ENDING = "it was asked back before", "it is being cancelled"
@@ -64,8 +64,7 @@ class LoadBalance(Arguments, frozen=True, kw_only=True):
         Strategy, about("Even by tasks held, or capability: to the best specialist.")
     ] = Strategy.EVEN
     swarm_id: Annotated[str | None, about("Absent: your latest swarm.")] = None
-    wait: Annotated[bool, about("Wait for the workers' answers.")] = False
-    timeout: Annotated[int, form("seconds", "How long, with wait; 5.")] = WAIT_MS
+    wait: Annotated[bool, about("Wait for the workers' answers, at most 5 s.")] = False
 
 
 class MovedTask(Result, frozen=True, kw_only=True):
@@ -90,7 +89,6 @@ class AgentLoad(Result, frozen=True, kw_only=True):
     """What an agent held before, and holds now."""
 
     agent_id: str
-    tasks_max: int
     before: int
     now: int
 
@@ -103,7 +101,8 @@ class Balanced(Result, frozen=True, kw_only=True):
     asked: int
     moved: int | None
     """Null until all have answered: ask with wait."""
-    tasks: Annotated[list[MovedTask], about(f"At most {LISTED_MAX} of those asked back.")]
+    tasks: list[MovedTask]
+    """At most `LISTED_MAX` of those asked back."""
     stayed: list[Stayed]
     queued: int
     """Tasks that belong to nobody: the next with room takes them."""
@@ -139,10 +138,10 @@ class Asking:
 
         await asyncio.gather(*(one(task, attempt) for task, attempt in self.attempts.items()))
 
-    async def answered(self, call: Call, timeout_ms: int) -> None:
+    async def answered(self, call: Call) -> None:
         """Wait until every worker has answered, the time is over, or nobody waits any more."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + timeout_ms / 1_000
+        until = loop.time() + WAIT_S
         while Outcome.ASKED in self.outcomes.values() and loop.time() < until:
             if call.cancelled.is_set() or self._swarm.node.control.failure is not None:
                 return
@@ -198,7 +197,7 @@ def balancing(server: Server) -> AnyTool:
             )
             if given.wait:
                 call.took_effect()
-                await asking.answered(call, given.timeout)
+                await asking.answered(call)
         finally:
             asking.close()
         stayed.update(asking.refused)
@@ -265,7 +264,6 @@ def _told(
         agents=[
             AgentLoad(
                 agent_id=name,
-                tasks_max=agent.spec.tasks_max,
                 before=before.get(name, 0),
                 now=len(agent.open),
             )
