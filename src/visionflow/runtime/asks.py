@@ -176,14 +176,16 @@ class Asks:
         self._control.offer(command, answered, bounded=False)
 
     def _end_wait(self, dropped: m.WaitDropped, now_ms: int) -> None:
-        key = (dropped.task, dropped.attempt, dropped.on)
-        waiter = self._waits.pop(key, None)
-        if waiter is not None:
-            self._completions.forget(dropped.on, waiter)
+        def answered(_: Answer) -> None:
+            # Here, for the answer to the request before it comes before this one too.
+            waiter = self._waits.pop((dropped.task, dropped.attempt, dropped.on), None)
+            if waiter is not None:
+                self._completions.forget(dropped.on, waiter)
+
         command = sc.EndWait(
             now_ms=now_ms, task=dropped.task, attempt=dropped.attempt, on=dropped.on
         )
-        self._control.offer(command, bounded=False)
+        self._control.offer(command, answered, bounded=False)
 
     def _delegate(self, worker: str, asked: m.Delegated, now_ms: int) -> None:
         who = (asked.task, asked.attempt, asked.spec.id)
