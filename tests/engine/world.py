@@ -229,13 +229,13 @@ class World(Asking):
             wait_ms = self.random.choice((-1, 0, 1, 1_000, 20_000, 2**40))
             self.fail(name, self.random.choice(kinds), self.random.getrandbits(64), wait_ms)
 
+    def _outside(self) -> None:
+        something_outside(self, self.running())
+
     def _late(self) -> None:
         if self.state.tasks:
             name = self.random.choice(list(self.state.tasks))
             self.complete(name, max(0, self.state.tasks[name].attempt - 1))
-
-    def _outside(self) -> None:
-        something_outside(self, self.running())
 
     def _recall(self) -> None:
         """Ask an attempt back, mostly one that has not begun; or its worker answers."""

@@ -33,6 +33,7 @@ class EffectLine:
         self.resolution = ""
         self.begun = 0
         """How often it was reserved as if for the first time."""
+        self.was_doubted = False
         self.settled: list[Any] = []
         """The result that it was settled or resolved with, last."""
 
@@ -42,6 +43,8 @@ class EffectCheck:
 
     def __init__(self) -> None:
         self.effects: dict[str, EffectLine] = {}
+        self.doubted: list[str] = []
+        """Keys that came to be in doubt, in order; whoever reads it may clear it."""
 
     def event(self, kind: str, event: Fact, open_attempt: int | None) -> Iterator[str]:
         """What is wrong with this event; `open_attempt` is the one of its task, if any."""
@@ -66,7 +69,8 @@ class EffectCheck:
         elif kind == "effect_doubted":
             if line.status != "reserved":
                 yield f"effect {key} is {line.status} and in doubt"
-            line.status = "in_doubt"
+            line.status, line.was_doubted = "in_doubt", True
+            self.doubted.append(key)
         else:
             if line.status != "in_doubt" and line.resolution in ("", "done"):
                 yield f"effect {key} is {line.status} and resolved"

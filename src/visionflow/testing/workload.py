@@ -38,6 +38,8 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     large: bool = False
     wait_ms: int = 0
     """Of one that is throttled: how long it asks to wait."""
+    effects: tuple[str, ...] = ()
+    """Classes of the things that it does to the world outside, one after the other."""
 
     def outcome(self, attempt: int) -> str:
         """How this attempt ends when nothing else happens: `ok`, or `how`."""
@@ -80,7 +82,7 @@ class Workload(NamedTuple):
 
 
 class _Maker:
-    def __init__(self, seed: int, span_ms: int, staying: int) -> None:
+    def __init__(self, seed: int, span_ms: int, staying: int, effects: bool) -> None:
         self.random = random.Random(seed)
         self.plans = random.Random(f"plans of {seed}")
         """For what plans have beside tasks, so that the tasks of a seed stay what they are."""
@@ -90,6 +92,10 @@ class _Maker:
         seeds none is, so that those stay what they are."""
         self.batches = random.Random(f"batches of {seed}")
         """For who takes several tasks at once."""
+        self.outside = random.Random(f"effects of {seed}")
+        self.outgoing = self.outside.choice((0.0, 0.0, 0.1, 0.3)) if effects else 0.0
+        """Which share of the tasks does something to the world outside; in half of the seeds none,
+        so that those stay what they are."""
         self.staying = staying
         """So many agents stay to the end."""
         self.span_ms = span_ms
@@ -202,6 +208,16 @@ class _Maker:
             wait_ms=self.throttles.choice((0, 50, 400, 3_000)),
         )
 
+    def acting(self, script: Script) -> Script:
+        """The same, or one that does something to the world outside."""
+        if self.outside.random() >= self.outgoing:
+            return script
+        kinds = ("transactional", "idempotent", "probeable", "in_doubt")
+        count = self.outside.randint(1, 3)
+        return msgspec.structs.replace(
+            script, effects=tuple(self.outside.choice(kinds) for _ in range(count))
+        )
+
     def spec(self, at_ms: int, parent: str | None = None, phase: str | None = None) -> TaskSpec:
         """One task with its script."""
         chance, name = self.random, self.name("task")
@@ -209,11 +225,13 @@ class _Maker:
         backoff = chance.choice((Backoff.EXPONENTIAL, Backoff.EXPONENTIAL, Backoff.LINEAR))
         backoff = Backoff.NONE if self.chance(0.1) else backoff
         policy = RetryPolicy(backoff, chance.randint(1, 3), chance.choice((20, 100, 400)))
-        script = self.scripts[name] = self.patient(self.script(quick, policy.attempts_max))
+        script = self.patient(self.script(quick, policy.attempts_max))
+        script = self.scripts[name] = script if quick else self.acting(script)
         wanted = (QUICK,) if quick else chance.choice((("python",), ("testing",), EVERYTHING[:2]))
         if self.chance(0.2) and not quick:
             wanted = ()
         limit_ms = script.ms * max(1, script.steps) + chance.choice((700, 1_500, 3_000))
+        limit_ms += 2_000 * len(script.effects)
         body = msgspec.msgpack.encode(script)
         return TaskSpec(
             id=name,
@@ -430,13 +448,16 @@ def _add_votes(maker: _Maker, seed: int, agents: int) -> None:
         maker.vote(at_ms, members)
 
 
-def make_workload(seed: int, agents: int, tasks: int, span_ms: int = 12_000) -> Workload:
-    """About `tasks` tasks for `agents` agents, asked for over `span_ms`.
+def make_workload(
+    seed: int, agents: int, tasks: int, span_ms: int = 12_000, *, effects: bool = False
+) -> Workload:
+    """About `tasks` tasks for `agents` agents, asked for over `span_ms`; with `effects` some of
+    them do things to the world outside.
 
     Every task can be done by the first two agents, which stay. Ids are fresh within the
     workload, and the same for the same arguments.
     """
-    maker = _Maker(seed, span_ms, min(2, agents))
+    maker = _Maker(seed, span_ms, min(2, agents), effects)
     for number in range(agents):
         early = number < 2 or maker.chance(0.7)
         maker.agent(number, 0 if early else maker.random.randint(0, span_ms))

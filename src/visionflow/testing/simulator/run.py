@@ -46,7 +46,7 @@ class SeedResult(msgspec.Struct, frozen=True):
 def run_seed(seed: int, agents: int = 6, tasks: int = 120) -> SeedResult:
     """Run one seed to its end. It never raises for a fault of the system: it reports it."""
     span_ms = Random(seed).randint(*SPAN_MS)
-    workload = make_workload(seed, agents, tasks, span_ms)
+    workload = make_workload(seed, agents, tasks, span_ms, effects=True)
     world = World(seed, workload)
     faults = Faults(world, span_ms, workload.crashes)
     try:
@@ -120,6 +120,8 @@ def _judge(world: World, workload: Workload, faults: Faults) -> None:
     )
     for fault in verdict.faults():
         kernel.fault(fault)
+    for fault in world.witness.outside.faults(workload.scripts, world.disk.blobs):
+        kernel.fault(fault)
     for fault in compare_with_replay(world.witness, world.lives):
         kernel.fault(fault)
 
@@ -131,6 +133,8 @@ def _result(seed: int, agents: int, tasks: int, world: World, faults: Faults) ->
     counts["mailbox full"] = world.client.full
     counts["failed appends"] = world.disk.failed
     counts["records"] = check.records
+    counts.update(world.witness.outside.counts())
+    counts["effects resolved by a person"] = world.witness.person.said
     counts["throttled attempts"] = sum(len(task.waits) for task in check.tasks.values())
     kinds = (kind for task in check.tasks.values() for _, kind in task.failures)
     counts["attempts given back"] = sum(kind == "recalled" for kind in kinds)

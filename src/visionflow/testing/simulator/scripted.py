@@ -7,8 +7,12 @@ from typing import Any, ClassVar
 import msgspec
 
 from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater
+from visionflow.agents.effects import NotDone
+from visionflow.agents.outside import Done, Looked
 from visionflow.agents.task import Task
+from visionflow.domain.outside import REPEATABLE, EffectClass
 from visionflow.testing.simulator.kernel import Process
+from visionflow.testing.simulator.outside import BrokenOff
 from visionflow.testing.simulator.witness import Witness
 from visionflow.testing.workload import Script
 
@@ -35,7 +39,9 @@ class Stage:
         self.witness.began(self.process, *key, config)
         return msgspec.convert(task.input, Script)
 
-    def finish(self, task: Task, script: Script, steps: list[int]) -> dict[str, Any]:
+    def finish(
+        self, task: Task, script: Script, steps: list[int], effects: list[int] | None = None
+    ) -> dict[str, Any]:
         """The attempt ends as its script says.
 
         Raises:
@@ -57,6 +63,8 @@ class Stage:
             "number": script.number + given,
             "steps": steps,
         }
+        if effects:
+            result["effects"] = effects
         if script.large:
             result["pad"] = bytes(LARGE_BYTES)
         return result
@@ -76,12 +84,33 @@ class Scripted(BaseAgent):
             await asyncio.sleep(script.ms / 1_000)
         if script.notes:
             self.progress(0.5, "half of it")
+        effects = [await self._act(task, script, place) for place in range(len(script.effects))]
         outcome = script.outcome(task.attempt)
         if outcome == "hang":
             await asyncio.sleep(HANG_S)
         if outcome == "crash":
             stage.crash()
-        return stage.finish(task, script, steps)
+        return stage.finish(task, script, steps, effects)
+
+    async def _act(self, task: Task, script: Script, place: int) -> int:
+        """Do one thing to the world outside. Refused, or cut off, it is tried again at once."""
+        stage, kind = self.stage, EffectClass(script.effects[place])
+        world, keyed = stage.witness.outside, kind in REPEATABLE
+        place_key = f"{task.id}/act{place}#1:"
+
+        async def call(*args: object) -> int:
+            key = str(args[0]) if keyed else stage.witness.key_like(place_key)
+            return await world.carry_out(stage.process, task.id, task.attempt, place, kind, key)
+
+        async def probe(key: str, _: int) -> Done | Looked:
+            return await world.look(task.id, place)
+
+        probes = probe if kind is EffectClass.PROBEABLE else None
+        while True:
+            try:
+                return await self.effect(f"act{place}", call, place, probe=probes, cls=kind)
+            except (NotDone, BrokenOff):
+                continue
 
     async def _step(self, task: Task, script: Script, number: int) -> int:
         stage, place = self.stage, f"work#{number + 1}"

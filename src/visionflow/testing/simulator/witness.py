@@ -11,12 +11,15 @@ from typing import Any
 import msgspec
 
 from visionflow.domain import messages as m
+from visionflow.domain.outside import Verdict
+from visionflow.domain.tasks import Payload
 from visionflow.engine.state import Answer, Denial
 from visionflow.runtime.completions import Ended
 from visionflow.testing.checkers import OPEN, LogCheck
 from visionflow.testing.holding import HoldCheck
 from visionflow.testing.restarts import RestartCheck
 from visionflow.testing.simulator.kernel import Kernel, Process
+from visionflow.testing.simulator.outside import OutsideWorld, Person, kept
 from visionflow.testing.simulator.wire import Link
 from visionflow.testing.workload import Action
 
@@ -38,6 +41,10 @@ class Witness:
         self.restarts = RestartCheck()
         self._holds = HoldCheck()
         self.bodies: list[bytes] = []
+        self.outside = OutsideWorld(kernel, self.check)
+        self.person = Person(kernel, self.outside)
+        self._questions: dict[tuple[str, int, int], m.EffectAsked | m.EffectDone] = {}
+        """By (task, attempt, number), what was asked of the ledger."""
         self.answers: dict[str, Answer] = {}
         """The first answer to each command, as it left the orchestrator."""
         self.counts: Counter[str] = Counter()
@@ -56,6 +63,9 @@ class Witness:
         seen = len(self.check.faults)
         self.check.record(body, self.kernel.shown_ms())
         kernel = self.kernel
+        for key in self.check.effects.doubted:
+            self.person.doubted(key)
+        self.check.effects.doubted.clear()
         restarts = self.restarts.record(body, kernel.shown_ms(), kernel.set_back)
         for fault in (*self.check.faults[seen:], *restarts, *self._holds.record(body)):
             self.kernel.fault(f"log: {fault}")
@@ -94,6 +104,8 @@ class Witness:
                 current = task.status in OPEN and task.attempt == message.attempt
                 if current and not task.cancelling:
                     return f"{message.task} is not being cancelled"
+            case m.EffectAnswer():
+                return self._ruled(message)
             case m.DropAgent():
                 agent = check.agents.get(message.agent)
                 if agent is None or agent.worker != worker:
@@ -114,6 +126,36 @@ class Witness:
         if message.agent in self.check.agents and self.check.agents[message.agent].worker != worker:
             return f"agent {message.agent} is not on it"
         return None
+
+    def _ruled(self, answer: m.EffectAnswer) -> str | None:
+        """What the ledger says must be in the log."""
+        asked = self._questions.get((answer.task, answer.attempt, answer.number))
+        line = None if asked is None else self.check.effects.effects.get(asked.key)
+        holder = (answer.task, answer.attempt)
+        match answer.verdict:
+            case Verdict.RUN | Verdict.UNSETTLED:
+                if line is None or holder not in line.holders:
+                    return f"no reservation of {holder} is in the log"
+            case Verdict.SETTLED:
+                if msgspec.convert(kept(line), Payload) != answer.result:
+                    return f"the log does not say that {asked and asked.key} happened so"
+            case Verdict.RECORDED:
+                if line is None or (line.status == "reserved" and line.holder == holder):
+                    return f"how {asked and asked.key} went is not in the log"
+            case Verdict.DOUBTED:
+                other = self.check.effects.effects.get(answer.key or (asked.key if asked else ""))
+                if other is None or not other.was_doubted:
+                    return f"no doubt about {asked and asked.key} is in the log"
+            case _:
+                pass
+        return None
+
+    def key_like(self, beginning: str) -> str:
+        """The key of the effect in the log that begins so, or nothing."""
+        for key in self.check.effects.effects:
+            if key.startswith(beginning):
+                return key
+        return ""
 
     def _acknowledged(self, link: Link, number: int) -> str | None:
         said = self._said.get((link.sender, link.worker.process.started), [])
@@ -139,6 +181,9 @@ class Witness:
             self.counts["frames sent again"] += 1
             return
         self._numbers[key] = frame.number
+        for message in frame.messages:
+            if isinstance(message, m.EffectAsked | m.EffectDone):
+                self._questions[message.task, message.attempt, message.number] = message
         kinds = (m.Result, m.Failed, m.StepDone)
         said.append((frame.number, [x for x in frame.messages if isinstance(x, kinds)]))
 

@@ -45,6 +45,7 @@ class World:
         )
         self.spec = SwarmSpec(id="swarm", goal="simulated", limits=limits)
         self.client = Client(self, workload)
+        self.witness.person.ask = self.client.ask
 
     # The orchestrator --------------------------------------------------------------------------
 
