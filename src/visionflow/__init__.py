@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater
+    from visionflow.agents.batching import batch_process_tasks
     from visionflow.agents.task import Task
     from visionflow.compose.api import AgentOrchestrator
     from visionflow.domain.errors import Refused, TaskFailed, VisionFlowError
@@ -28,6 +29,7 @@ __all__ = [
     "TaskFailed",
     "TryLater",
     "VisionFlowError",
+    "batch_process_tasks",
 ]
 _HOMES = {
     "AgentOrchestrator": "visionflow.compose.api",
@@ -41,6 +43,7 @@ _HOMES = {
     "TaskFailed": "visionflow.domain.errors",
     "TryLater": "visionflow.agents.base",
     "VisionFlowError": "visionflow.domain.errors",
+    "batch_process_tasks": "visionflow.agents.batching",
 }
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from visionflow.agents.base import Attempt, BaseAgent, current_attempt
+from visionflow.agents.batching import one_for_each
 from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.messages import Batches, Failed, Result
@@ -247,23 +248,7 @@ class Batch:
             found = await offload(threads, lambda: process(tasks))
             if inspect.isawaitable(found):
                 found = await found
-        return self._checked(found)
-
-    def _checked(self, found: Any) -> Sequence[Any]:
-        wanted = len(self._attempts)
-        if not isinstance(found, list | tuple):
-            raise UsageError(
-                f"batch_process gave {type(found).__name__} for {wanted} tasks.",
-                hint="Return a list with one result for each task, in their order.",
-            )
-        results = cast("Sequence[Any]", found)
-        if len(results) != wanted:
-            raise UsageError(
-                f"batch_process gave {len(results)} results for {wanted} tasks, so nobody can "
-                "tell whose they are.",
-                hint="Return a list with one result for each task, in their order.",
-            )
-        return results
+        return one_for_each(found, len(self._attempts))
 
     async def _finish(self, attempt: RunningAttempt, value: Any, took_us: int) -> None:
         """One of them is done; that its value cannot be stored is its own failure."""
