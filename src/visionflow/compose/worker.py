@@ -121,6 +121,8 @@ def _end_orphaned(code: int) -> NoReturn:
     for who in () if me is None else os_processes.family(me):
         with suppress(OSError):
             os_processes.send(who, signal.SIGKILL)
+    if code == exits.REFUSED:
+        os._exit(code)  # Whoever turned it away may read that.
     end_with_group(code)
 
 

@@ -215,6 +215,8 @@ class Hello(Message, frozen=True, tag=20):
     """(task, attempt) under way or finished and not yet acknowledged."""
     protocol: int = 0
     """Of which version its messages are; see `PROTOCOL`."""
+    leaving: bool = False
+    """It was told to end, and stays until what it has done is acknowledged."""
 
 
 class AgentUp(Message, frozen=True, tag=21):

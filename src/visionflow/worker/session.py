@@ -299,7 +299,13 @@ class WorkerSession:
             return
         who = self._identity
         hello = Hello(
-            who.worker, who.incarnation, who.secret, who.pid, self.held(), protocol=PROTOCOL
+            who.worker,
+            who.incarnation,
+            who.secret,
+            who.pid,
+            self.held(),
+            protocol=PROTOCOL,
+            leaving=self._leaving,
         )
         self._publish(who.commands, _encoder.encode(WorkerFrame(0, [hello])))
         self._hello_again = self._host.call_later(HELLO_AGAIN_MS, self._hello)
@@ -311,10 +317,8 @@ class WorkerSession:
             self._hello_again.cancel()
         if self._ended.done():
             return
-        if self._leaving:
-            self.end(exits.DONE)
-        elif self._grace_ms <= 0:
-            self.end(exits.ORPHANED)
+        if self._grace_ms <= 0:
+            self.end(exits.DONE if self._leaving else exits.ORPHANED)
         elif not self._dialling:
             self._executor.pause()
             self._start(self._dial(self._grace_ms))
@@ -393,8 +397,14 @@ class WorkerSession:
             await self._executor.drain(reason, patience_ms)
         await self._executor.close(reason)
         self.flush()
-        until = self._host.monotonic_ms() + LAST_ACK_MS
-        while self._unacked and self._bus is not None and self._host.monotonic_ms() < until:
+        began_ms = self._host.monotonic_ms()
+        while self._unacked or self._out:
+            # What it has done is worth waiting for, also for another orchestrator than this one.
+            owes = self._grace_ms > 0 and bool(self.held())
+            longest_ms = max(self._grace_ms, LAST_ACK_MS) if owes else LAST_ACK_MS
+            waited_ms = self._host.monotonic_ms() - began_ms
+            if waited_ms >= longest_ms or (self._bus is None and not owes):
+                break
             await self._pause(10)
         self.end(exits.DONE)
 
