@@ -216,9 +216,9 @@ class PlanSubmitted(Event, frozen=True, tag="plan_submitted"):
     spec: TaskSpec
     phases: tuple[tuple[str, tuple[str, ...], bool], ...]
     """Of each phase, in order: its name, its tasks, and whether those run one by one."""
-    uses: dict[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
+    uses: dict[str, tuple[int, ...]] = {}  # noqa: RUF012 - a Struct's, made anew for each
     """Of a phase, the places of earlier ones whose results its tasks get."""
-    widths: dict[str, int] = msgspec.field(default_factory=dict)
+    widths: dict[str, int] = {}  # noqa: RUF012
     """Of a phase, how many of its tasks may be under way at once, where that is bounded."""
     failure_threshold_bp: int = 0
     command: str | None = None
