@@ -114,6 +114,25 @@ def test_what_is_not_the_agents_fault_does_not_count(kind: FailureKind) -> None:
     assert circuit(world, agent) is None
 
 
+def test_a_failure_of_what_an_agent_called_through_its_circuit_is_not_the_agents() -> None:
+    world = World()
+    agent = world.team(1)[0]
+    for _ in range(CIRCUIT_FAILURES):
+        task = world.submit(retry=ONCE)
+        world.send(
+            c.ReportFailure(
+                now_ms=world.now_ms,
+                task=task,
+                attempt=1,
+                kind=FailureKind.ERROR,
+                reason="503",
+                circuit=ACME,
+            )
+        )
+        assert world.status(task) is TaskStatus.FAILED
+    assert circuit(world, agent) is None
+
+
 def test_a_cancelled_attempt_and_a_death_with_several_count_as_none_and_as_one() -> None:
     world = World()
     agent = world.team(1, tasks_max=4)[0]

@@ -276,7 +276,9 @@ def test_how_a_call_went_is_told_and_what_is_no_failure_of_it_is_not_called_one(
         orchestrator.tell(task("t"))
         asked = (await orchestrator.wait_for(m.CircuitAsked))[0]
         orchestrator.tell(m.CircuitAnswer("t", 1, asked.number, True))
-        await orchestrator.end_of("t")
+        end = await orchestrator.end_of("t")
+        blamed = end.circuit if isinstance(end, m.Failed) else ""
+        assert blamed == ("provider:acme" if succeeded is False else "")
         reason = "ValueError: 503" if succeeded is False else ""
         assert orchestrator.all(m.Outcome) == [m.Outcome("provider:acme", succeeded, reason)]
         await bench.stop()

@@ -55,8 +55,10 @@ class Asking(Protocol):
         """
         ...
 
-    def outcome(self, circuit: str, succeeded: bool | None, reason: str) -> None:
-        """How the call went; `None`: that cannot be told."""
+    def outcome(
+        self, circuit: str, succeeded: bool | None, error: BaseException | None = None
+    ) -> None:
+        """How the call went; `None`: that cannot be told. `error`: what it failed with."""
         ...
 
     async def delegate(self, order: Delegation) -> str:
@@ -109,7 +111,7 @@ async def through(asking: Asking, circuit: str, failures: Failures) -> AsyncGene
         with call:
             yield
     finally:
-        asking.outcome(circuit, call.succeeded, call.reason)
+        asking.outcome(circuit, call.succeeded, call.error)
 
 
 @contextmanager
@@ -118,7 +120,7 @@ def through_in_thread(asking: Asking, circuit: str, failures: Failures) -> Gener
     call = _Call(failures)
 
     async def outcome() -> None:
-        asking.outcome(circuit, call.succeeded, call.reason)
+        asking.outcome(circuit, call.succeeded, call.error)
 
     asking.in_thread(lambda: asking.try_circuit(circuit))
     try:
@@ -134,7 +136,7 @@ class _Call:
     def __init__(self, failures: Failures) -> None:
         self._failures = failures
         self.succeeded: bool | None = None
-        self.reason = ""
+        self.error: BaseException | None = None
 
     def __enter__(self) -> None:
         pass
@@ -144,10 +146,13 @@ class _Call:
             self.succeeded = True
         elif isinstance(error, self._failures) and not isinstance(error, TryLater | StaleAttempt):
             self.succeeded = False
-            self.reason = _words(error)
+            self.error = error
 
 
-def _words(error: BaseException) -> str:
+def in_words(error: BaseException | None) -> str:
+    """What a call failed with, cut; nothing for no error."""
+    if error is None:
+        return ""
     name = type(error).__name__
     try:
         return f"{name}: {error}"[:REASON_CHARS_MAX]

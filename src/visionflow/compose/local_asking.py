@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
-from visionflow.agents.asking import Delegation
+from visionflow.agents.asking import Delegation, in_words
 from visionflow.domain.errors import CircuitOpenError, UsageError
 from visionflow.engine import circuits
 
@@ -40,8 +40,11 @@ class LocalAsking:
             raise CircuitOpenError(f"Circuit {circuit} is open.", circuit=circuit, wait_ms=wait)
         self._fold(circuits.asked(circuit, known), now_ms)
 
-    def outcome(self, circuit: str, succeeded: bool | None, reason: str) -> None:
+    def outcome(
+        self, circuit: str, succeeded: bool | None, error: BaseException | None = None
+    ) -> None:
         """See `Asking`."""
+        reason = in_words(error)
         now_ms, known = _now_ms(), self._circuits.get(circuit)
         if succeeded is None:
             self._fold(circuits.undecided(circuit, known), now_ms)

@@ -243,6 +243,8 @@ class ReportFailure(Command, frozen=True, tag="report_failure"):
     """Memory that the machine has, where that is known."""
     effect: str = ""
     """Of one that ended because an outside effect is in doubt: its key."""
+    circuit: str = ""
+    """What it called through this circuit failed, so its agent is not to blame."""
 
 
 class ExpireLease(Command, frozen=True, tag="expire_lease"):

@@ -274,6 +274,8 @@ class Failed(Message, frozen=True, tag=26):
     """Of one that was throttled: how long to wait."""
     effect: str = ""
     """Of one that ended because an outside effect is in doubt: its key."""
+    circuit: str = ""
+    """What it called through this circuit failed, so its agent is not to blame."""
 
 
 class Progress(Message, frozen=True, tag=27):

@@ -377,6 +377,7 @@ class Sessions:
                     entropy=self._host.entropy(),
                     wait_ms=message.wait_ms,
                     effect=message.effect,
+                    circuit=message.circuit,
                     machine_bytes=self._children.machine_bytes(worker),
                 )
                 self._holder.pop(message.task, None)

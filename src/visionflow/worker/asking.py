@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
-from visionflow.agents.asking import Delegation
+from visionflow.agents.asking import Delegation, in_words
 from visionflow.domain.errors import (
     AwaitedTaskFailed,
     CircuitOpenError,
@@ -37,6 +37,8 @@ from visionflow.worker import values
 from visionflow.worker.telling import sendable
 
 REASON_CHARS_MAX = 500
+CAUSES_MAX = 20
+"""Of an error, one behind the other, that are looked at."""
 CALLED = ("provider:", "tool:")
 """What the names of circuits begin with."""
 Request = LockAsked | WaitAsked | Delegated | CircuitAsked
@@ -114,6 +116,8 @@ class AttemptAsking:
         """Locks that are held or asked for, with the number of the request."""
         self._waits: dict[str, _Wait] = {}
         self._ordinals: dict[str, int] = {}
+        self._failed: tuple[str, BaseException] | None = None
+        """The circuit of the last call, where that failed, and with what."""
 
     def in_thread(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """See `Asking`."""
@@ -169,9 +173,22 @@ class AttemptAsking:
                 answer.reason, circuit=circuit, wait_ms=max(answer.retry_after_ms, 1)
             )
 
-    def outcome(self, circuit: str, succeeded: bool | None, reason: str) -> None:
+    def outcome(
+        self, circuit: str, succeeded: bool | None, error: BaseException | None = None
+    ) -> None:
         """See `Asking`."""
-        self._host.notify(Outcome(circuit, succeeded, sendable(reason, REASON_CHARS_MAX)))
+        self._failed = None if error is None else (circuit, error)
+        reason = sendable(in_words(error), REASON_CHARS_MAX)
+        self._host.notify(Outcome(circuit, succeeded, reason))
+
+    def circuit_of(self, error: BaseException | None) -> str:
+        """The circuit whose last call failed with this error, or with what it comes from."""
+        seen = 0
+        while self._failed is not None and error is not None and seen < CAUSES_MAX:
+            if error is self._failed[1]:
+                return self._failed[0]
+            error, seen = error.__cause__ or error.__context__, seen + 1
+        return ""
 
     # Tasks of its own making -----------------------------------------------------------------
 

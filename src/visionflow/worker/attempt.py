@@ -368,6 +368,9 @@ class RunningAttempt:
             kind, reason = FailureKind.KILLED, sendable(error, REASON_CHARS_MAX)
         else:
             kind, reason = FailureKind.ERROR, told(error)
+            if self._asking is not None:
+                circuit = self._asking.circuit_of(error)
+                return Failed(task, attempt, kind, reason[:REASON_CHARS_MAX], circuit=circuit)
         return Failed(task, attempt, kind, reason[:REASON_CHARS_MAX])
 
     def tell_to_stop(self, stop: Stop) -> None:

@@ -66,6 +66,10 @@ class Closing:
             self._blamed[agent] = None
             self.events.extend(agent_failed(self.state, agent, now_ms, reason))
 
+    def excuse(self, agent: str) -> None:
+        """An agent is not to blame for what ends in this decision."""
+        self._blamed[agent] = None
+
     def praise(self, agent: str | None) -> None:
         """An agent completed a task."""
         if agent is not None and self.state.supervised.circuits:

@@ -322,7 +322,11 @@ def _(state: SwarmState, command: c.ReportFailure) -> Events:
         closing = Closing(state)
         end_exhausted(state, closing, task, command)
         return closing.events
-    return _attempt_failed(state, task, command, kind, reason, command.entropy, command.wait_ms)
+    closing = Closing(state)
+    if command.circuit and task.agent is not None:
+        closing.excuse(task.agent)
+    end_attempt(closing, task, command.now_ms, kind, reason, command.entropy, command.wait_ms)
+    return closing.events
 
 
 @decides(c.ExpireLease)
@@ -342,10 +346,9 @@ def _attempt_failed(
     kind: FailureKind,
     reason: str,
     entropy: int,
-    asked_ms: int = 0,
 ) -> Events:
     closing = Closing(state)
-    end_attempt(closing, task, command.now_ms, kind, reason, entropy, asked_ms)
+    end_attempt(closing, task, command.now_ms, kind, reason, entropy)
     return closing.events
 
 
