@@ -100,6 +100,8 @@ async def live(folder: Path, known: Told, tell: Callable[[str, Told], None]) -> 
         tcp_port=0,
         web_port=0,
         workers_max=1,
+        # A worker that no life knows waits no longer than these tests take.
+        orphan_grace_ms=20_000,
     )
     opened = await open_server(settings)
     answers = await carry_out(opened, known, tell)
