@@ -19,6 +19,10 @@ from visionflow.domain.tasks import Payload
 
 ENDS = {"completed", "failed", "cancelled", "dead_letter"}
 UNKNOWN_MS = 1 << 60
+BLAMELESS = set(
+    "throttled recalled in_doubt crash killed lost agent_gone network_failure deadlock".split()
+)
+"""Ends of an attempt that say nothing about its agent."""
 
 
 class Timeline:
@@ -223,7 +227,7 @@ class Swarm:
         elif isinstance(event, e.AttemptFailed):
             task.retry_ms = event.retry_at_ms
             task.reasons.add(at_ms, event.reason)
-            self._over(task, at_ms, str(event.kind), event.reason)
+            self._over(task, at_ms, str(event.kind), event.reason, event.excused)
             if event.retry_at_ms is not None:
                 self._move(task, at_ms, "pending")
         elif isinstance(event, e.TaskCancelling):
@@ -260,7 +264,9 @@ class Swarm:
         agent.open.append(task)
         agent.status.add(at_ms, "processing")
 
-    def _over(self, task: Task, at_ms: int, outcome: str, reason: str | None) -> None:
+    def _over(
+        self, task: Task, at_ms: int, outcome: str, reason: str | None, excused: bool = False
+    ) -> None:
         attempt = task.attempts[-1]
         attempt.ended_ms, attempt.outcome, attempt.reason = at_ms, outcome, reason
         agent = self.agents[attempt.agent]
@@ -270,7 +276,7 @@ class Swarm:
             change = attempt.duration_us - agent.mean_us
             first = agent.completed == 1
             agent.mean_us = attempt.duration_us if first else agent.mean_us + change // 8
-        elif outcome != "throttled" and not attempt.cancelled:
+        elif outcome not in BLAMELESS and not attempt.cancelled and not excused:
             agent.failed += 1
         if not agent.open and agent.up == "ready":
             agent.status.add(at_ms, "ready")

@@ -220,8 +220,12 @@ REPORT: Table = {
     "agents[].completed_tasks": doing(lambda s, a, at: a.completed),
     "agents[].failed_tasks": doing(lambda s, a, at: len(mine(s, at.own["id"], failed(s)))),
     "agents[].utilization": busy,
-    "agents[].success_rate": doing(lambda s, a, at: share(a.completed, a.completed + a.failed)),
-    "agents[].error_rate": doing(lambda s, a, at: share(a.failed, a.completed + a.failed)),
+    "agents[].success_rate": doing(
+        lambda s, a, at: share(a.completed, a.completed + len(mine(s, at.own["id"], failed(s))))
+    ),
+    "agents[].error_rate": doing(
+        lambda s, a, at: share(len(bad := mine(s, at.own["id"], failed(s))), a.completed + len(bad))
+    ),
     "agents[].avg_task_duration": doing(
         lambda s, a, at: mean(
             [t.duration_us / 1e6 for t in mine(s, at.own["id"], over(s, "completed"))]

@@ -23,20 +23,35 @@ from tests.truth.of_reports import (
     REPORT,
     SERVER_INFO,
 )
+from tests.truth.of_supervision import (
+    AGENT_HEALTH,
+    AGENT_RESTART,
+    DEBUG_ENABLE,
+    OF_AGENT,
+    STANDING,
+    SWARM_MONITOR,
+    SWARM_RECONNECT,
+    SWARM_RESET,
+)
 from tests.truth.of_swarms import SWARM_DESTROY, SWARM_INIT, SWARM_LIST, SWARM_SCALE, SWARM_STATUS
 from tests.truth.of_tasks import CHANGED, CLEAR, ORCHESTRATE, TASK_LIST, TASK_RESULTS, TASK_STATUS
 from tests.truth.origins import Table
 
 SOURCES: dict[str, Table] = {
     "swarm_init": SWARM_INIT,
-    "swarm_status": SWARM_STATUS,
+    "swarm_status": {**SWARM_STATUS, **STANDING},
+    "swarm_monitor": SWARM_MONITOR,
+    "swarm_reconnect": SWARM_RECONNECT,
+    "swarm_reset": SWARM_RESET,
     "swarm_list": SWARM_LIST,
     "swarm_scale": SWARM_SCALE,
     "swarm_destroy": SWARM_DESTROY,
     "agent_spawn": AGENT_SPAWN,
     "agents_spawn_parallel": PARALLEL,
     "agent_list": AGENT_LIST,
-    "agent_status": AGENT_STATUS,
+    "agent_status": {**AGENT_STATUS, **OF_AGENT},
+    "agent_health": AGENT_HEALTH,
+    "agent_restart": AGENT_RESTART,
     "agent_logs": AGENT_LOGS,
     "agent_update": AGENT_UPDATE,
     "agent_scale": AGENT_SCALE,
@@ -54,4 +69,5 @@ SOURCES: dict[str, Table] = {
     "performance_report": REPORT,
     "events": EVENTS,
     "server_info": SERVER_INFO,
+    "debug_enable": DEBUG_ENABLE,
 }

@@ -3,19 +3,22 @@
 import asyncio
 from collections.abc import Iterable
 
-from visionflow.domain.agents import WorkerStatus
+from visionflow.domain.agents import AgentStatus
 from visionflow.runtime.swarms import LiveSwarm
 
+_NEEDS_NONE = (AgentStatus.FAILED, AgentStatus.TERMINATING)
 Answers = dict[str, bool]
 """Each probe by name, and whether it was answered."""
 
 
 def running(swarm: LiveSwarm) -> list[str]:
-    """Workers that have a process, or should have."""
+    """Workers that have a process, or should have: somebody is to be hosted there."""
+    agents = swarm.state.agents
     return [
         name
         for name, worker in swarm.state.workers.items()
-        if worker.status is not WorkerStatus.FAILED
+        if worker.pid is not None
+        or any(agents[each].status not in _NEEDS_NONE for each in worker.agents)
     ]
 
 

@@ -180,7 +180,9 @@ async def _reached(
     while True:
         up = await until(swarm, are_up, ends_ms - swarm.now_ms, call.cancelled)
         after = await probe_all(swarm, running(swarm))
-        if not up or all(is_reached(answers) for answers in after.values()):
+        agents = [state.agents[name] for name in actions if name in state.agents]
+        here = [agent.worker for agent in agents if agent.status in UP]
+        if not up or all(is_reached(after.get(worker, {})) for worker in here):
             return after
         if call.cancelled.is_set() or swarm.now_ms + AGAIN_MS > ends_ms:
             return after
