@@ -11,10 +11,11 @@ import msgspec
 
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.messages import Dispatch, RecordedStep
-from visionflow.domain.tasks import Backoff, Payload, TaskStatus
+from visionflow.domain.tasks import DEFAULT_RETRY, Backoff, Payload, TaskStatus
 from visionflow.engine.scoring import RECORD_TASKS_MIN
 from visionflow.engine.state import AgentState, SwarmState, TaskState, WorkerState
 
+NONE = Backoff.NONE
 ANNOUNCE_ABOVE_US = 20_000
 """Starts of tasks expected to be shorter are only told of when they turn out longer."""
 
@@ -191,8 +192,9 @@ def _stands_alone(task: TaskState) -> bool:
     """Whether a task is to share no batch: one that failed might fail the others with it, and one
     that may not be tried again would have to bear their failure."""
     policy = task.spec.retry
-    tried = task.failures > 0 or task.kills > 0 or task.crashes > 0 or bool(task.steps)
-    return tried or policy.backoff is Backoff.NONE or policy.attempts_max == 1
+    if policy is not DEFAULT_RETRY and (policy.attempts_max == 1 or policy.backoff is NONE):
+        return True
+    return bool(task.failures or task.kills or task.crashes or task.steps)
 
 
 def _dependencies(state: SwarmState, task: TaskState) -> tuple[tuple[str, Payload], ...]:

@@ -77,8 +77,6 @@ class Effects:
         for event in events:
             if type(event) is e.TaskAssigned:
                 sessions.deliver(state, event.task, event.attempt)
-            elif type(event) is s.AttemptRecalling:
-                sessions.recall(state, event.task, event.attempt)
             elif type(event) not in _FREQUENT:
                 self._note(state, event)
         for worker in self._dirty:
@@ -103,7 +101,9 @@ class Effects:
         return self._control.state
 
     def _note(self, state: SwarmState, event: AnyEvent) -> None:
-        if isinstance(event, e.AgentSpawned):
+        if isinstance(event, s.AttemptRecalling):
+            self._sessions.recall(state, event.task, event.attempt)
+        elif isinstance(event, e.AgentSpawned):
             self._places.setdefault(event.spec.id, {})[event.worker] = None
             self._dirty[event.worker] = None
         elif isinstance(
