@@ -15,6 +15,7 @@ import msgspec
 
 from visionflow.testing.ballots import VoteCheck
 from visionflow.testing.ledger import EFFECT_KINDS, EffectCheck
+from visionflow.testing.waitlines import WaitCheck
 from visionflow.testing.workerlines import WorkerLine, recovered, worker_event
 
 Fact = dict[str, Any]
@@ -190,6 +191,7 @@ class LogCheck:
         self.agents: dict[str, AgentLine] = {}
         self.workers: dict[str, WorkerLine] = {}
         self.votes = VoteCheck()
+        self.waits = WaitCheck()
         self.effects = EffectCheck()
         self.commands: dict[str, str] = {}
         """Ids of commands that the log answers, with the kind of event that does."""
@@ -228,7 +230,12 @@ class LogCheck:
                 if asked in self.commands:
                     self._wrong(f"command {asked} is refused, and was answered before")
                 self.refused[asked] = event["code"]
+            times = (self.at_ms, self._until_ms)
+            for fault in self.waits.event(kind, event, self.tasks, times):
+                self._wrong(fault)
             self._event(kind, event)
+        for fault in self.waits.settled(self.tasks):
+            self._wrong(fault)
 
     def _wrong(self, text: str) -> None:
         self.faults.append(f"record {self.records}: {text}")
