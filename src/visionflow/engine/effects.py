@@ -116,8 +116,12 @@ def of_worker(state: SwarmState, worker: WorkerState) -> Iterator[Effect]:
         yield StopWorker(worker.id, worker.incarnation)
     # One that lives on from before a recovery hears nothing until it says hello.
     if worker.status is WorkerStatus.JOINED and worker.id not in state.supervised.awaited:
+        updating, debugging = state.updating, state.supervised.debugging
         for name in worker.agents:
-            yield from _of_agent(state, worker, state.agents[name])
+            agent = state.agents[name]
+            # Of hundreds on one worker almost all need nothing.
+            if agent.open or agent.status not in ABLE or name in updating or name in debugging:
+                yield from _of_agent(state, worker, agent)
         for name, place in state.departing.items():
             if place == worker.id:
                 yield Drop(worker.id, worker.incarnation, name)
