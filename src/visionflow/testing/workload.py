@@ -19,6 +19,8 @@ from visionflow.domain.votes import Choice, VoteSpec
 
 EVERYTHING = ("python", "review", "security", "testing")
 KINDS = (("python", "review"), ("python",), ("security", "testing"), EVERYTHING)
+ALONE, ALONE_MAX = 0.4, 40
+"""This share of the agents has a process of its own, and of many agents no more than so many."""
 QUICK = "quick"
 """Offered by agents whose code is no coroutine: tasks for them take no time."""
 
@@ -109,6 +111,7 @@ class _Maker:
         self.spawned: dict[str, tuple[str, int]] = {}
         """By agent, the command that spawns it, and when that is sent."""
         self.quick = False
+        self.alone = ALONE
         self.crashes = 0
         self._names = 0
 
@@ -146,7 +149,7 @@ class _Maker:
             kind = "batched" if self.batches.random() < 0.4 else kind
         self.quick = self.quick or quick
         offered = (QUICK,) if quick else KINDS[number % len(KINDS)] if number else EVERYTHING
-        memory = 2**30 if number and self.chance(0.4) else None
+        memory = 2**30 if number and self.chance(self.alone) else None
         spec = AgentSpec(
             id=name,
             type="scripted",
@@ -412,6 +415,8 @@ def _update(maker: _Maker, agent: str, spawning: str, at_ms: int) -> None:
     chance, version = maker.random, maker.name("version")
     tasks_max = chance.choice((None, 1, 3))
     memory_bytes = chance.choice((None, None, 2**29, 2**31))
+    if maker.alone < ALONE and chance.random() >= maker.alone:
+        memory_bytes = None
     config = Payload(inline=msgspec.msgpack.encode({"version": version}))
 
     def make(now: int, command: str) -> c.AnyCommand:
@@ -458,6 +463,7 @@ def make_workload(
     workload, and the same for the same arguments.
     """
     maker = _Maker(seed, span_ms, min(2, agents), effects)
+    maker.alone = min(ALONE, ALONE_MAX / agents)
     for number in range(agents):
         early = number < 2 or maker.chance(0.7)
         maker.agent(number, 0 if early else maker.random.randint(0, span_ms))
