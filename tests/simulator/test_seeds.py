@@ -85,6 +85,16 @@ def test_attempts_that_are_given_back_and_batches_are_met_often(report: Report) 
     assert report.counts["attempts in batches"] > SEEDS // 2
 
 
+@pytest.mark.acceptance("effects")
+def test_effects_on_the_world_outside_are_met_often_and_doubts_are_resolved(
+    report: Report,
+) -> None:
+    assert report.counts["effects done"] > 10 * SEEDS
+    assert report.counts["effect_doubted"] > SEEDS // 10
+    assert report.counts["effects resolved by a person"] > SEEDS // 10
+    assert report.counts["effects carried out"] > report.counts["effects done"]
+
+
 def found_seeds() -> list[dict[str, object]]:
     """The seeds that found a fault, newest last."""
     return tomllib.loads(FOUND.read_text(encoding="utf-8"))["seed"]

@@ -43,6 +43,8 @@ class EffectCheck:
 
     def __init__(self) -> None:
         self.effects: dict[str, EffectLine] = {}
+        self.in_doubt: dict[str, None] = {}
+        """Keys of those in doubt now, oldest first."""
         self.doubted: list[str] = []
         """Keys that came to be in doubt, in order; whoever reads it may clear it."""
 
@@ -50,6 +52,7 @@ class EffectCheck:
         """What is wrong with this event; `open_attempt` is the one of its task, if any."""
         key: str = event["key"]
         line = self.effects.get(key)
+        self.in_doubt.pop(key, None)
         if kind == "effect_reserved":
             line = line or EffectLine()
             self.effects[key] = line
@@ -71,16 +74,12 @@ class EffectCheck:
                 yield f"effect {key} is {line.status} and in doubt"
             line.status, line.was_doubted = "in_doubt", True
             self.doubted.append(key)
+            self.in_doubt[key] = None
         else:
             if line.status != "in_doubt" and line.resolution in ("", "done"):
                 yield f"effect {key} is {line.status} and resolved"
             line.status, line.resolution = "resolved", event["resolution"]
             line.settled = event.get("result", [])
-
-    @property
-    def in_doubt(self) -> list[str]:
-        """Keys of those in doubt now."""
-        return [key for key, line in self.effects.items() if line.status == "in_doubt"]
 
 
 def _reserved(line: EffectLine, key: str, event: Fact) -> Iterator[str]:

@@ -95,7 +95,7 @@ class _Maker:
         self.batches = random.Random(f"batches of {seed}")
         """For who takes several tasks at once."""
         self.outside = random.Random(f"effects of {seed}")
-        self.outgoing = self.outside.choice((0.0, 0.0, 0.1, 0.3)) if effects else 0.0
+        self.outgoing = self.outside.choice((0.0, 0.0, 0.2, 0.5)) if effects else 0.0
         """Which share of the tasks does something to the world outside; in half of the seeds none,
         so that those stay what they are."""
         self.staying = staying

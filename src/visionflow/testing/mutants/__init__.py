@@ -17,6 +17,7 @@ AREAS = (
     "calls",
     "engine",
     "fleet",
+    "outside",
     "runtime",
     "storage",
     "telling",

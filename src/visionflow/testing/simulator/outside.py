@@ -21,7 +21,7 @@ from visionflow.testing.ledger import EffectLine
 from visionflow.testing.simulator.kernel import Kernel, Process
 from visionflow.testing.workload import Action, Script
 
-TAKES_US = (100, 30_000)
+TAKES_US = (100, 150_000)
 """Half of what a thing takes: before it is done, and after."""
 REFUSED, BREAKS_OFF = 0.05, 0.05
 """How often it certainly does not happen, and how often nobody hears that it has."""

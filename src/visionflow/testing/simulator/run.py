@@ -64,7 +64,8 @@ def _live(world: World, workload: Workload, faults: Faults) -> None:
     def finished() -> bool:
         if kernel.faults:
             return True
-        return kernel.now_us > faults.until_ms * 1_000 and client.done and not check.alive
+        over = kernel.now_us > faults.until_ms * 1_000 and client.done and not check.alive
+        return over and not check.effects.in_doubt
 
     why = kernel.run(finished, END_MS)
     if why is not None:
