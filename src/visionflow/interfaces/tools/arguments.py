@@ -212,22 +212,25 @@ def output_schema(kind: type[Result]) -> dict[str, Any]:
 
 @cache
 def listed_output_schema(kind: type[Result]) -> dict[str, Any]:
-    """The same as it stands in lists of tools, which models read: without saying of each object
-    that all of its properties are there, as they are in every result."""
-    return cast("dict[str, Any]", _unrequired(output_schema(kind)))
+    """The same as it stands in lists of tools, which models read: names and types. That all of an
+    object's properties are there is so in every result; what they mean the OpenAPI says."""
+    return cast("dict[str, Any]", _bare(output_schema(kind)))
 
 
-def _unrequired(value: Any) -> Any:
+def _bare(value: Any) -> Any:
     if isinstance(value, list):
-        return [_unrequired(each) for each in cast("list[Any]", value)]
+        return [_bare(each) for each in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
     mapping = cast("dict[str, Any]", value)
     names = cast("object", mapping.get("properties"))
     whole = isinstance(names, dict) and mapping.get("required") == [*cast("dict[str, Any]", names)]
-    return {
-        key: _unrequired(each) for key, each in mapping.items() if not (key == "required" and whole)
+    left_out = {
+        key
+        for key, each in mapping.items()
+        if (key == "required" and whole) or (key == "description" and isinstance(each, str))
     }
+    return {key: _bare(each) for key, each in mapping.items() if key not in left_out}
 
 
 def _schema(kind: type[msgspec.Struct], given: bool = False) -> dict[str, Any]:
