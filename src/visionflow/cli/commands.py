@@ -24,7 +24,7 @@ from visionflow.cli.workspaces import workspace_app
 from visionflow.domain.errors import UsageError
 
 DEFAULT_OUT = Path(".visionflow/runs")
-AGENTS_MAX, TASKS_MAX = 100, 10_000
+AGENTS_MAX, TASKS_MAX = 10_000, 100_000
 FLAG = Parameter(negative=())
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object and nothing else.")]
 Out = Annotated[Path, Parameter(help="Where the folders of runs are.")]
@@ -55,6 +55,7 @@ SIMULATE_EXAMPLES = """\
 Examples:
   visionflow simulate --seeds 1000 --agents 20
   visionflow simulate --seed 417 --agents 20
+  visionflow simulate --storm --agents 10000 --tasks 50000
 """
 COMPLETION_EXAMPLES = """\
 Examples:
@@ -241,6 +242,7 @@ def simulate(
     agents: int = 6,
     tasks: int = 120,
     seed: int = 0,
+    storm: Annotated[bool, FLAG] = False,
     json: Json = False,
 ) -> int:
     """Run the engine in simulated worlds full of faults, and count what happened.
@@ -252,13 +254,16 @@ def simulate(
     seeds
         How many worlds.
     agents
-        How many agents in each, at most 100.
+        How many agents in each, at most 10,000.
     tasks
-        How many tasks in each, at most 10,000.
+        How many tasks in each, at most 100,000.
     seed
         The first world's number.
+    storm
+        One world after the other in which two of a hundred attempts fail, and many
+        workers die at once; prints how tasks flow and how often workers restart.
     """
-    from visionflow.cli.simulating import Totals, simulate_and_print
+    from visionflow.cli.simulating import Totals, simulate_and_print, storm_and_print
 
     if min(seeds, agents, tasks) < 1 or seed < 0:
         raise UsageError("--seeds, --agents and --tasks are numbers from 1 on, --seed from 0 on.")
@@ -268,4 +273,6 @@ def simulate(
             hint="More worlds (--seeds) find more than larger ones.",
         )
     totals = Totals(seeds, agents, tasks, seed)
+    if storm:
+        return storm_and_print(totals, json, sys.stdout)
     return simulate_and_print(totals, json, sys.stdout)

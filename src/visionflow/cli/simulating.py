@@ -17,6 +17,7 @@ import msgspec
 from visionflow.cli.result import print_json
 from visionflow.cli.terminal import Paint, colours, say
 from visionflow.testing.simulator.run import SeedResult, run_seed
+from visionflow.testing.simulator.storm import StormFigures, StormOrder, run_storm
 
 IN_ONE_PROCESS = 16
 """Fewer seeds than this are not worth starting processes for."""
@@ -70,6 +71,47 @@ def simulate_and_print(totals: Totals, as_json: bool, out: IO[str]) -> int:
     else:
         print("\n".join(_lines(totals, seconds, Paint(colours(out)))))
     return 1 if totals.failed else 0
+
+
+def storm_and_print(totals: Totals, as_json: bool, out: IO[str]) -> int:
+    """Simulate so many storms, one after the other, and print the figures; 1 when one of them
+    failed."""
+    found: list[StormFigures] = []
+    for seed in range(totals.first_seed, totals.first_seed + totals.seeds):
+        found.append(run_storm(StormOrder(seed, totals.agents, totals.tasks)))
+        if not as_json:
+            print("\n".join(_storm_lines(found[-1], Paint(colours(out)))), flush=True)
+    if as_json:
+        print_json({"storms": [{**msgspec.to_builtins(each)} for each in found]})
+    return 1 if any(each.faults for each in found) else 0
+
+
+def _storm_lines(found: StormFigures, paint: Paint) -> Iterator[str]:
+    order = found.order
+    yield paint("bold", f"Storm {order.seed}: {order.agents:,} agents, {order.tasks:,} tasks")
+    for name, value in (
+        ("completed", found.completed),
+        ("ended otherwise", found.other_ends),
+        ("attempts", found.attempts),
+        *((f"attempts that ended with {kind}", n) for kind, n in found.failed_attempts.items()),
+        ("places of workers", found.workers),
+        ("starts of workers", found.worker_starts),
+        ("deaths of workers by themselves", found.own_deaths),
+        ("workers given up, of so many doomed: " + f"{found.doomed:,}", found.given_up),
+        ("most restarts of one worker in a minute, after deaths by itself", found.restarts_most),
+        ("most starts of workers in a second", found.restarts_peak),
+        ("ms until a task was given out, in the median", found.waited_ms),
+        ("ms until a struck task was given out again, in the median", found.again_ms),
+        ("ms, the same at worst", found.again_worst_ms),
+        ("tasks completed in a second, in the median", found.flow_median),
+        ("the same in the worst second", found.flow_least),
+        ("simulated ms", found.virtual_ms),
+    ):
+        yield f"  {'unknown' if value is None else f'{value:,}':>9}  {name}"
+    for fault in found.faults:
+        yield paint("bad", f"  {fault}")
+    if found.faults:
+        yield f"  again: {order.again}"
 
 
 def _results(totals: Totals) -> Iterator[SeedResult]:

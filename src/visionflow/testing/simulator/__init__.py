@@ -12,14 +12,18 @@ A seed and a commit give one run: `run_seed(seed).digest` is the same wherever a
 
 from visionflow.testing.simulator.report import AGENTS, TASKS, Report, results, simulate, told
 from visionflow.testing.simulator.run import SeedResult, run_seed
+from visionflow.testing.simulator.storm import StormFigures, StormOrder, run_storm
 
 __all__ = [
     "AGENTS",
     "TASKS",
     "Report",
     "SeedResult",
+    "StormFigures",
+    "StormOrder",
     "results",
     "run_seed",
+    "run_storm",
     "simulate",
     "told",
 ]

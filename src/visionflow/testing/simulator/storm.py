@@ -52,6 +52,14 @@ class StormOrder(msgspec.Struct, frozen=True):
     failing_bp: int = 200
     """Of all attempts."""
 
+    @property
+    def again(self) -> str:
+        """The command that simulates it again."""
+        return (
+            f"visionflow simulate --storm --seed {self.seed} --agents {self.agents} "
+            f"--tasks {self.tasks}"
+        )
+
 
 class StormFigures(msgspec.Struct, frozen=True):
     """What came of it."""
@@ -212,11 +220,11 @@ def _spawning(number: int, at_ms: int) -> Action:
         capabilities=("alone",) if alone else ("shared",),
         limits=ResourceLimits(memory_bytes=2**30 if alone else None),
     )
-    return Action(
-        at_ms,
-        f"spawn_{number}",
-        lambda now, i: c.SpawnAgent(now_ms=now, command=i, spec=spec),
-    )
+
+    def make(now: int, command: str) -> c.AnyCommand:
+        return c.SpawnAgent(now_ms=now, command=command, spec=spec)
+
+    return Action(at_ms, f"spawn_{number}", make)
 
 
 def _submitting(name: str, at_ms: int, script: Script, needs: str) -> Action:
@@ -227,12 +235,11 @@ def _submitting(name: str, at_ms: int, script: Script, needs: str) -> Action:
         capabilities=(needs,),
         retry=RetryPolicy(attempts_max=FAILS_MAX + 1, base_ms=500),
     )
-    return Action(
-        at_ms,
-        f"submit_{name}",
-        lambda now, i: c.SubmitTask(now_ms=now, command=i, spec=spec),
-        (name,),
-    )
+
+    def make(now: int, command: str) -> c.AnyCommand:
+        return c.SubmitTask(now_ms=now, command=command, spec=spec)
+
+    return Action(at_ms, f"submit_{name}", make, (name,))
 
 
 # Figures -----------------------------------------------------------------------------------------
