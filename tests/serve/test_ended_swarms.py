@@ -29,6 +29,7 @@ WRITES: dict[str, dict[str, Any]] = {
     "task_orchestrate": {"task": {"description": "x", "type": "review_code"}},
     "task_queue_clear": {"filter": "status:queued"},
     "swarm_scale": {"maxAgents": 3},
+    "load_balance": {},
     "swarm_destroy": {},
 }
 
