@@ -150,6 +150,9 @@ class Ground:
         try:
             node = Node(spec, ports, launch, self._on_failure, self._grace_ms)
             self._nodes[room] = node
+            node.children.on_given_up = lambda worker, incarnation: self._hub.disconnect(
+                f"{worker}.{incarnation}", room
+            )
             if self._on_node is not None:
                 self._on_node(spec, node)
             await node.start()

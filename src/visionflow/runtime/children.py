@@ -93,6 +93,8 @@ class Children:
         self._children: dict[str, Child] = {}
         self._timers: dict[str, Timer] = {}
         self._closed = False
+        self.on_given_up: Callable[[str, int], None] = lambda worker, incarnation: None
+        """Told of a process that was killed: nothing more may pass between it and anybody."""
         self._idle: list[Callable[[], None]] = []
 
     def child(self, worker: str) -> Child | None:
@@ -203,6 +205,7 @@ class Children:
         return (
             child is not None
             and child.incarnation == incarnation
+            and child.given_up is None
             and is_secret(secret, child.secret_hash)
             and pid in (None, child.process.pid)
         )
@@ -239,6 +242,7 @@ class Children:
             child.given_up = (kind, reason)
             child.probes = probes
             child.process.kill()
+            self.on_given_up(worker, incarnation)
             self._host.call_later(KILLED_MS, lambda: self._outlived(child))
 
     def _outlived(self, child: Child) -> None:

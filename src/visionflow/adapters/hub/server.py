@@ -87,10 +87,10 @@ class Hub:
             if connection.room == name:
                 connection.link.close()
 
-    def disconnect(self, sender: str) -> None:
-        """Cut off the connections of this sender."""
+    def disconnect(self, sender: str, room: str = "") -> None:
+        """Cut off the connections of this sender, that of its heartbeat too, in this room."""
         for connection in list(self._connections):
-            if connection.sender == sender:
+            if connection.room == room and connection.sender in (sender, f"{sender}.beat"):
                 connection.link.drop("the orchestrator ended this connection")
 
     async def close(self) -> None:

@@ -64,10 +64,15 @@ class Faults:
                 self._recalls.randint(1, span_ms), self._bring(self.attempts_asked_back)
             )
 
+        self._wakes = Random(f"wakes at {span_ms} of {own_deaths}")
+        """Likewise."""
+        for _ in range(self._wakes.choice((0, 0, 1, 3))):
+            self._kernel.at_ms(self._wakes.randint(1, span_ms), self._bring(self.worker_wakes_late))
+
     @property
     def blames(self) -> bool:
         """Whether something stood still, so that attempts may run out of time for no fault."""
-        still = ("orchestrator_stopped", "worker_stopped", "disk_slow")
+        still = ("orchestrator_stopped", "worker_stopped", "worker_wakes_late", "disk_slow")
         return any(self.counts[name] for name in still)
 
     def _bring(self, kind: Callable[[], bool]) -> Callable[[], None]:
@@ -147,6 +152,19 @@ class Faults:
         if self._kernel.chance(0.3) and self._own_death():
             return self._stop(node.process, 3 * beat_ms, 6 * beat_ms)
         return self._stop(node.process, 50, 2 * beat_ms - 200)
+
+    def worker_wakes_late(self) -> bool:
+        """SIGSTOP, so long that it is given up; its kill takes long too, and before that it wakes
+        up and goes on with what it held."""
+        living = self.world.living()
+        if not living:
+            return False
+        process, beat_ms = self._wakes.choice(living).process, self.world.spec.limits.heartbeat_ms
+        process.deaf_us = self._wakes.randint(3 * beat_ms, 9 * beat_ms) * 1_000
+        process.stop()
+        length_us = self._wakes.randint(3 * beat_ms, 5 * beat_ms) * 1_000
+        self._kernel.after(length_us, process.resume)
+        return True
 
     def worker_refused(self) -> bool:
         """The machine cannot start the next worker."""

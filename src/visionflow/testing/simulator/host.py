@@ -81,7 +81,11 @@ class Child:
     def kill(self) -> None:
         """See `visionflow.ports.host.Process`."""
         if self._parent.touch():
-            self.end(Exit(None, "SIGKILL"))
+            kernel, deaf_us = self.process.kernel, self.process.deaf_us
+            if deaf_us:
+                kernel.after(deaf_us, lambda: self.end(Exit(None, "SIGKILL")))
+            else:
+                self.end(Exit(None, "SIGKILL"))
 
     def leave(self) -> None:
         """See `visionflow.ports.host.Process`."""

@@ -127,6 +127,8 @@ class Process:
         self.steps_left = -1
         """It dies after so many callbacks; below 0: not for that reason."""
         self.touches_left = -1
+        self.deaf_us = 0
+        """A kill takes so long, and meanwhile it runs on if it was not stopped."""
         """It dies at its so-many-th use of a port."""
 
     def post(self, handle: asyncio.Handle) -> None:

@@ -81,6 +81,7 @@ class Life:
             grace_ms = around.grace_ms
             node = Node(self._spec, ports, self._launch, self._failed, grace_ms)
             self._made = node
+            node.children.on_given_up = self.hub.cut
             self._look_for_leftovers(node.children.pids())
             node.control.on_close.append(self._closing)
             await node.start()

@@ -223,6 +223,11 @@ class Hub(End):
         if link not in links:
             links.append(link)
 
+    def cut(self, worker: str, incarnation: int) -> None:
+        """Break the wire to a worker process that was given up."""
+        for link in [each for each in self.links if each.sender == f"{worker}.{incarnation}"]:
+            link.cut()
+
     def left(self, link: Link) -> None:
         """A link is gone."""
         if link in self.links:
