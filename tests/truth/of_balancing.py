@@ -70,6 +70,24 @@ def held(at: At) -> int:
     return len(at.swarm.agents[at.own["agentId"]].open)
 
 
+def held_before(at: At) -> int:
+    """What it held when the first was asked back, or else when the answer was there."""
+    holders: dict[str, str] = {}
+    for _, _, at_ms, event in at.swarm.events:
+        asked_now = isinstance(event, s.AttemptRecalling) and at_ms >= at.before_ms
+        if at_ms > at.after_ms or (asked_now and event.task in _told(at)):
+            break
+        if isinstance(event, e.TaskAssigned):
+            holders[event.task] = event.agent
+        elif isinstance(event, e.AttemptFailed | e.TaskCompleted):
+            holders.pop(event.task, None)
+    return list(holders.values()).count(at.own["agentId"])
+
+
+def _told(at: At) -> list[str]:
+    return [each["taskId"] for each in at.reply["tasks"]]
+
+
 def moved(at: At) -> Any:
     """Those whose outcome says so; null while one has not answered."""
     outcomes = [each["outcome"] for each in at.reply["tasks"]]
@@ -106,6 +124,6 @@ BALANCE: Table = {
     "stayed[].count": staying,
     "queued": lambda at: at.swarm.standing("queued"),
     "agents[].agentId": lambda at: Among(*at.swarm.agents),
-    "agents[].before": lambda at: Among(held(at), held(at) + 1, *range(held(at) + len(asked(at)))),
+    "agents[].before": held_before,
     "agents[].now": held,
 }

@@ -34,6 +34,7 @@ TEMPLATES = {
     "lonely": f"{AGENTS}:Teller",
     "deaf": f"{AGENTS}:Deaf",
     "broken": f"{AGENTS}:Broken",
+    "bulk": f"{AGENTS}:Bulk",
 }
 LIMIT_S = 60.0
 

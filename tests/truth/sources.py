@@ -15,6 +15,7 @@ from tests.truth.of_agents import (
     AGENT_UPDATE,
     PARALLEL,
 )
+from tests.truth.of_balancing import BALANCE
 from tests.truth.of_reports import (
     EVENTS,
     MEMORY_RETRIEVE,
@@ -63,6 +64,7 @@ SOURCES: dict[str, Table] = {
     "task_cancel": CHANGED,
     "task_retry": CHANGED,
     "task_queue_clear": CLEAR,
+    "load_balance": BALANCE,
     "memory_store": MEMORY_STORE,
     "memory_retrieve": MEMORY_RETRIEVE,
     "memory_search": MEMORY_SEARCH,

@@ -10,6 +10,7 @@ import pytest
 from tests.truth.checking import Checker, fields
 from tests.truth.overseeing import overseeing
 from tests.truth.scenario import WORLDS, Client, Params, world_of
+from tests.truth.sharing import sharing
 from tests.truth.sources import SOURCES
 from visionflow.interfaces.tools.all import catalogue
 
@@ -29,13 +30,15 @@ def happen(client: Client, given: Params, folder: Path) -> None:
         "restarts": given.agents_max,
         "period": given.server_max,
     }
-    ask("swarm_init", workspace=str(folder / "workspace" / given.name), supervision=overseen)
+    where = str(folder / "workspace" / given.name)
+    ask("swarm_init", workspace=where, supervision=overseen, autoscale=True)
     spawning(client, given, swarm)
     tasks = working(client, given, folder, swarm)
     looking(client, given, swarm, tasks)
     changing(client, given, folder, swarm, tasks)
     breaking(client, given, folder)
     overseeing(client, given, swarm)
+    sharing(client, given, folder)
     remembering(client, given)
     playbooks(client, given)
     coding(client, given)

@@ -1,5 +1,6 @@
 """Agents whose doings a checker of replies can tell from the log: workers load them from here."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,21 @@ class Deaf(BaseAgent):
         while not Path(task.input["go"]).exists() and time.monotonic() < until:
             time.sleep(0.01)
         return "went on"
+
+
+class Bulk(BaseAgent):
+    """Takes several tasks at once, and goes on once its file is there."""
+
+    def supports_batch(self, task_type: str) -> bool:
+        return task_type == "bulk"
+
+    async def process_task(self, task: Task) -> str:
+        return (await self.batch_process([task]))[0]
+
+    async def batch_process(self, tasks: list[Task]) -> list[str]:
+        while not Path(tasks[0].input["go"]).exists() and not self.cancelled.is_set():
+            await asyncio.sleep(0.01)
+        return [f"with {len(tasks) - 1} others" for _ in tasks]
 
 
 class Broken(BaseAgent):
