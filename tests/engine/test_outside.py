@@ -13,6 +13,7 @@ from tests.engine.effects_world import (
     effect,
     park,
     resolve,
+    something_outside,
     tell,
     verdict,
 )
@@ -347,15 +348,26 @@ def test_effects_of_ended_tasks_are_forgotten_oldest_first_but_never_a_doubt(
 # Any order -----------------------------------------------------------------------------------
 
 
+def busy(seed: int, steps: int) -> World:
+    """A world of much chance, most of it about effects; the auditor finds nothing in it."""
+    world = World(seed)
+    world.team(3)
+    for _ in range(steps):
+        world.step()
+        if len(world.running()) < 2:
+            world.submit()
+        for _ in range(3):
+            something_outside(world, world.running())
+        assert world.audit() == []
+    return world
+
+
 @SETTINGS
 @given(st.integers(0, 2**32), st.integers(40, 200))
 def test_no_order_of_things_begins_twice_what_is_not_known_to_be_undone(
     seed: int, steps: int
 ) -> None:
-    world, check = World(seed), LogCheck()
-    for _ in range(steps):
-        world.step()
-        assert world.audit() == []
+    world, check = busy(seed, steps), LogCheck()
     for record in world.records():
         check.record(encode_record(record.at_ms, record.events))
     assert [fault for fault in check.faults if "effect" in fault] == []
@@ -365,9 +377,7 @@ def test_no_order_of_things_begins_twice_what_is_not_known_to_be_undone(
 @SETTINGS
 @given(st.integers(0, 2**32))
 def test_every_blocked_task_goes_on_or_fails_once_its_doubts_are_resolved(seed: int) -> None:
-    world = World(seed)
-    for _ in range(120):
-        world.step()
+    world = busy(seed, 120)
     for key in list(world.state.outside.doubts):
         if key not in world.state.outside.doubts:
             continue

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.effects_world import ask, resolve, tell
+from tests.engine.test_outside import busy
 from tests.engine.test_properties import SETTINGS
 from tests.engine.world import World
 from tests.runtime.test_queries import views_of
@@ -21,9 +22,7 @@ pytestmark = pytest.mark.acceptance("effects")
 def test_the_rows_of_effects_say_what_the_state_says(
     tmp_path_factory: pytest.TempPathFactory, seed: int, steps: int
 ) -> None:
-    world = World(seed)
-    for _ in range(steps):
-        world.step()
+    world = busy(seed, steps)
     views = views_of(world, tmp_path_factory.mktemp("views") / "views.db")
     for key, found in world.state.outside.effects.items():
         row = views.effect(key)

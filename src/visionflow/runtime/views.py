@@ -195,6 +195,10 @@ def _(event: e.TaskCancelled, at_ms: int) -> list[Change]:
     ]
 
 
+_UNSAID: dict[str, Scalar] = {"resolution": None, "by": None, "note": None}
+"""What a person said of an effect before it was known."""
+
+
 @_views(o.EffectReserved)
 def _(event: o.EffectReserved, at_ms: int) -> list[Change]:
     return [
@@ -209,9 +213,7 @@ def _(event: o.EffectReserved, at_ms: int) -> list[Change]:
             request=event.request,
             digest=event.digest,
             reserved_ms=at_ms,
-            resolution=None,
-            by=None,
-            note=None,
+            **_UNSAID,
         )
     ]
 
@@ -219,12 +221,12 @@ def _(event: o.EffectReserved, at_ms: int) -> list[Change]:
 @_views(o.EffectSettled)
 def _(event: o.EffectSettled, at_ms: int) -> list[Change]:
     kept = {"result": event.result.inline, "result_blob": event.result.blob}
-    return [_effect(event, at_ms, EffectStatus.SETTLED, attempt=event.attempt, **kept)]
+    return [_effect(event, at_ms, EffectStatus.SETTLED, attempt=event.attempt, **kept, **_UNSAID)]
 
 
 @_views(o.EffectFailed)
 def _(event: o.EffectFailed, at_ms: int) -> list[Change]:
-    return [_effect(event, at_ms, EffectStatus.FAILED, reason=event.reason)]
+    return [_effect(event, at_ms, EffectStatus.FAILED, **_UNSAID, reason=event.reason)]
 
 
 @_views(o.EffectDoubted)

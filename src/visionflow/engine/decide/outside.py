@@ -144,7 +144,8 @@ def _same_request(command: oc.ReserveEffect, found: EffectState) -> None:
 def _is_free(found: EffectState) -> bool:
     """Whether it certainly did not happen, so that it may be carried out as if for the first
     time."""
-    return found.status is EffectStatus.FAILED or found.resolution is Resolution.NOT_DONE
+    not_done = found.status is RESOLVED and found.resolution is Resolution.NOT_DONE
+    return not_done or found.status is EffectStatus.FAILED
 
 
 def _said(found: EffectState) -> str:

@@ -89,8 +89,7 @@ def _begin(state: SwarmState, event: o.EffectReserved) -> EffectState:
         )
         return found
     found = _move(state, key, o.EffectReserved)
-    found.resolution = None
-    found.reason = found.by = found.note = ""
+    _unsay(found)
     outside.over.pop(key, None)
     before = outside.tasks.get(found.task)
     if before is not None and found.task != event.task:
@@ -98,6 +97,12 @@ def _begin(state: SwarmState, event: o.EffectReserved) -> EffectState:
         if not before.keys:
             del outside.tasks[found.task]
     return found
+
+
+def _unsay(found: EffectState) -> None:
+    """What was said of it before holds no more."""
+    found.resolution = None
+    found.reason = found.by = found.note = ""
 
 
 @folds(o.EffectReserved)
@@ -116,13 +121,15 @@ def _(state: SwarmState, event: o.EffectReserved) -> None:
 @folds(o.EffectSettled)
 def _(state: SwarmState, event: o.EffectSettled) -> None:
     found = _move(state, event.key, o.EffectSettled)
-    found.result, found.reason = event.result, ""
+    _unsay(found)
+    found.result = event.result
     _known(state, event.key, found)
 
 
 @folds(o.EffectFailed)
 def _(state: SwarmState, event: o.EffectFailed) -> None:
     found = _move(state, event.key, o.EffectFailed)
+    _unsay(found)
     found.reason = event.reason
     _known(state, event.key, found)
 
