@@ -16,41 +16,17 @@ from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.tasks import Backoff, Payload, Phase, RetryPolicy, TaskSpec
 from visionflow.domain.votes import Choice, VoteSpec
+from visionflow.testing.scripts import Script
 
 EVERYTHING = ("python", "review", "security", "testing")
 KINDS = (("python", "review"), ("python",), ("security", "testing"), EVERYTHING)
 ALONE, ALONE_MAX = 0.4, 40
 """This share of the agents has a process of its own, and of many agents no more than so many."""
+LOCKS = ("x", "y", "z")
+ASKING_MS = 600_000
+"""The wall-clock limit of tasks that may have to wait for others."""
 QUICK = "quick"
 """Offered by agents whose code is no coroutine: tasks for them take no time."""
-
-
-class Script(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an agent does with a task."""
-
-    number: int
-    ms: int = 0
-    fails: int = 0
-    """So many first attempts end as `how` says."""
-    how: str = "error"
-    """`error`, `permanent`, `throttled` (for `wait_ms`), `hang` (until the wall-clock limit) or
-    `crash` (of the process)."""
-    steps: int = 0
-    notes: bool = False
-    large: bool = False
-    wait_ms: int = 0
-    """Of one that is throttled: how long it asks to wait."""
-    effects: tuple[str, ...] = ()
-    """Classes of the things that it does to the world outside, one after the other."""
-
-    def outcome(self, attempt: int) -> str:
-        """How this attempt ends when nothing else happens: `ok`, or `how`."""
-        return "ok" if attempt > self.fails else self.how
-
-    @property
-    def may_end_badly(self) -> bool:
-        """Whether it may fail by itself."""
-        return self.fails > 0 and self.how != "throttled"
 
 
 class Action(NamedTuple):
@@ -94,6 +70,9 @@ class _Maker:
         seeds none is, so that those stay what they are."""
         self.batches = random.Random(f"batches of {seed}")
         """For who takes several tasks at once."""
+        self.asks = random.Random(f"asks of {seed}")
+        self.asked = self.asks.choice((0.0, 0.0, 0.1, 0.3)) if effects else 0.0
+        """Which share of the tasks that take their time ask their swarm for something."""
         self.outside = random.Random(f"effects of {seed}")
         self.outgoing = self.outside.choice((0.0, 0.0, 0.2, 0.5)) if effects else 0.0
         """Which share of the tasks does something to the world outside; in half of the seeds none,
@@ -221,6 +200,14 @@ class _Maker:
             script, effects=tuple(self.outside.choice(kinds) for _ in range(count))
         )
 
+    def asking(self, script: Script) -> Script:
+        """The same, or one that asks its swarm for locks and for work."""
+        if self.asks.random() >= self.asked:
+            return script
+        locks = self.asks.sample(LOCKS, self.asks.choice((0, 1, 2, 2, 3)))
+        subs = (self.asks.randint(1, 10**6) for _ in range(self.asks.choice((0, 0, 1, 2))))
+        return msgspec.structs.replace(script, locks=tuple(locks), subs=tuple(subs))
+
     def spec(self, at_ms: int, parent: str | None = None, phase: str | None = None) -> TaskSpec:
         """One task with its script."""
         chance, name = self.random, self.name("task")
@@ -229,7 +216,7 @@ class _Maker:
         backoff = Backoff.NONE if self.chance(0.1) else backoff
         policy = RetryPolicy(backoff, chance.randint(1, 3), chance.choice((20, 100, 400)))
         script = self.patient(self.script(quick, policy.attempts_max))
-        script = self.scripts[name] = script if quick else self.acting(script)
+        script = self.scripts[name] = script if quick else self.asking(self.acting(script))
         wanted = (QUICK,) if quick else chance.choice((("python",), ("testing",), EVERYTHING[:2]))
         if self.chance(0.2) and not quick:
             wanted = ()
@@ -242,12 +229,19 @@ class _Maker:
             input=Payload(inline=body),
             capabilities=wanted or ("python",),
             priority=chance.choice((0, 10, 20, 20, 30)),
-            timeout_ms=limit_ms if script.how == "hang" or self.chance(0.5) else 60_000,
+            timeout_ms=self.limit_ms(script, limit_ms),
             retry=policy,
             parent=parent,
             phase=phase,
             deadline_ms=None,
         )
+
+    def limit_ms(self, script: Script, needed_ms: int) -> int:
+        """The wall-clock limit of a task that needs so long by itself."""
+        short = script.how == "hang" or self.chance(0.5)
+        if script.locks or script.subs:
+            return ASKING_MS // 20 if script.how == "hang" else ASKING_MS
+        return needed_ms if short else 60_000
 
     def task(self, at_ms: int) -> int:
         """Ask for one task; how many that makes."""
@@ -457,7 +451,7 @@ def make_workload(
     seed: int, agents: int, tasks: int, span_ms: int = 12_000, *, effects: bool = False
 ) -> Workload:
     """About `tasks` tasks for `agents` agents, asked for over `span_ms`; with `effects` some of
-    them do things to the world outside.
+    them do things to the world outside, and some ask their swarm for locks and for work.
 
     Every task can be done by the first two agents, which stay. Ids are fresh within the
     workload, and the same for the same arguments.

@@ -139,6 +139,7 @@ def _result(seed: int, agents: int, tasks: int, world: World, faults: Faults) ->
     counts["throttled attempts"] = sum(len(task.waits) for task in check.tasks.values())
     kinds = (kind for task in check.tasks.values() for _, kind in task.failures)
     counts["attempts given back"] = sum(kind == "recalled" for kind in kinds)
+    counts["sections under a lock"] = world.witness.sections.entered
     counts["orchestrators"] = len(world.lives)
     counts["workers"] = len(world.workers)
     moves = {

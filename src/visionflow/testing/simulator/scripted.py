@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
@@ -11,6 +13,7 @@ from visionflow.agents.effects import NotDone
 from visionflow.agents.outside import Done, Looked
 from visionflow.agents.task import Task
 from visionflow.domain.outside import REPEATABLE, EffectClass
+from visionflow.testing.simulator.asking import ask
 from visionflow.testing.simulator.kernel import Process
 from visionflow.testing.simulator.outside import BrokenOff
 from visionflow.testing.simulator.witness import Witness
@@ -40,7 +43,12 @@ class Stage:
         return msgspec.convert(task.input, Script)
 
     def finish(
-        self, task: Task, script: Script, steps: list[int], effects: list[int] | None = None
+        self,
+        task: Task,
+        script: Script,
+        steps: list[int],
+        effects: list[int] | None = None,
+        heard: int = 0,
     ) -> dict[str, Any]:
         """The attempt ends as its script says.
 
@@ -60,7 +68,7 @@ class Stage:
         result: dict[str, Any] = {
             "task": task.id,
             "attempt": task.attempt,
-            "number": script.number + given,
+            "number": script.number + given + heard,
             "steps": steps,
         }
         if effects:
@@ -77,8 +85,19 @@ class Scripted(BaseAgent):
 
     async def process_task(self, task: Task) -> Any:
         """See `BaseAgent`."""
+        script = self.stage.begin(task, self.config)
+        async with AsyncExitStack() as held:
+            heard = 0
+            if script.locks or script.subs:
+                heard = await ask(self, task, script, partial(self._inside, task), held)
+            return await self._work(task, script, heard)
+
+    def _inside(self, task: Task, lock: str) -> AbstractAsyncContextManager[None]:
+        sections = self.stage.witness.sections
+        return sections.inside(self.stage.process, lock, task.id, task.attempt)
+
+    async def _work(self, task: Task, script: Script, heard: int) -> Any:
         stage = self.stage
-        script = stage.begin(task, self.config)
         steps = [await self._step(task, script, number) for number in range(script.steps)]
         if not script.steps and script.ms:
             await asyncio.sleep(script.ms / 1_000)
@@ -90,7 +109,7 @@ class Scripted(BaseAgent):
             await asyncio.sleep(HANG_S)
         if outcome == "crash":
             stage.crash()
-        return stage.finish(task, script, steps, effects)
+        return stage.finish(task, script, steps, effects, heard)
 
     async def _act(self, task: Task, script: Script, place: int) -> int:
         """Do one thing to the world outside. Refused, or cut off, it is tried again at once."""

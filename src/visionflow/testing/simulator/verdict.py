@@ -10,7 +10,7 @@ from visionflow.testing.workload import Script, Workload
 
 CRASHES_MAX = 3
 KILLS_MAX = 16
-KILLS = ("killed", "lost", "agent_gone", "network_failure")
+KILLS = ("killed", "lost", "agent_gone", "network_failure", "deadlock")
 
 
 class Verdict:
@@ -47,7 +47,13 @@ class Verdict:
             elif task.phases:
                 yield from self._plan(name, task)
             else:
-                yield from self._task(name, task, self._workload.scripts[name])
+                yield from self._task(name, task, self._script(name, task))
+
+    def _script(self, name: str, task: TaskLine) -> Script:
+        """What the task was to do; one that an agent delegated brings it along."""
+        if task.delegated_by is None:
+            return self._workload.scripts[name]
+        return msgspec.convert(self._value(task.spec["input"]), Script)
 
     def _plan(self, name: str, task: TaskLine) -> Iterator[str]:
         asked = self._was_cancelled(name)
@@ -87,6 +93,10 @@ class Verdict:
     def _attempts(self, name: str, task: TaskLine, script: Script) -> Iterator[str]:
         for attempt, kind in task.failures:
             outcome = script.outcome(attempt)
+            if kind == "permanent" and self._waits_in_vain(name):
+                continue
+            if kind == "deadlock" and not script.locks and not script.subs:
+                yield f"attempt {attempt} of {name} ends with {kind} and waits for nothing"
             shared = attempt in task.shared and kind in ("error", "throttled")
             if kind in ("error", "permanent", "throttled") and outcome != kind and not shared:
                 yield f"attempt {attempt} of {name} ends with {kind}, its script says {outcome}"
@@ -102,6 +112,13 @@ class Verdict:
             if kind == "timeout" and outcome != "hang" and not self._blames:
                 if task.spec.get("deadline_ms") is None:
                     yield f"attempt {attempt} of {name} runs out of time: {outcome}"
+
+    def _waits_in_vain(self, name: str) -> bool:
+        """Whether a task that it delegated ended without a result."""
+        return any(
+            other.delegated_by == name and other.status != "completed"
+            for other in self._tasks.values()
+        )
 
     def _may_fail(self, task: TaskLine) -> bool:
         counted = sum(kind in COUNTED for kind in task.round)
@@ -128,7 +145,7 @@ class Verdict:
             yield f"task {name} has the result of {result['task']}"
         if result["attempt"] != task.completed_attempt:
             yield f"task {name} has the result of attempt {result['attempt']}"
-        right = script.number + sum(self._given(task))
+        right = script.number + sum(self._given(task)) + sum(script.subs)
         if result["number"] != right:
             yield f"task {name} has the number {result['number']}, right is {right}"
         kept: list[Any] = [None] * script.steps

@@ -18,6 +18,7 @@ from visionflow.runtime.completions import Ended
 from visionflow.testing.checkers import OPEN, LogCheck
 from visionflow.testing.holding import HoldCheck
 from visionflow.testing.restarts import RestartCheck
+from visionflow.testing.simulator.asking import Sections, ahead_of_log
 from visionflow.testing.simulator.kernel import Kernel, Process
 from visionflow.testing.simulator.outside import OutsideWorld, Person, kept
 from visionflow.testing.simulator.wire import Link
@@ -41,6 +42,7 @@ class Witness:
         self.restarts = RestartCheck()
         self._holds = HoldCheck()
         self.bodies: list[bytes] = []
+        self.sections = Sections(kernel, self.check)
         self.outside = OutsideWorld(kernel, self.check)
         self.person = Person(kernel, self.outside)
         self._questions: dict[tuple[str, int, int], m.EffectAsked | m.EffectDone] = {}
@@ -106,6 +108,8 @@ class Witness:
                     return f"{message.task} is not being cancelled"
             case m.EffectAnswer():
                 return self._ruled(message)
+            case m.LockAnswer() | m.WaitAnswer() | m.DelegateAnswer():
+                return ahead_of_log(check, message)
             case m.DropAgent():
                 agent = check.agents.get(message.agent)
                 if agent is None or agent.worker != worker:
