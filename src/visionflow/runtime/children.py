@@ -200,7 +200,8 @@ class Children:
         return child is not None and child.kept and not child.joined
 
     def admits(self, worker: str, incarnation: int, secret: str, pid: int | None) -> bool:
-        """Whether a hello is that of the living process: number, secret, and kernel's pid."""
+        """Whether a hello is that of the living process: number, secret, and kernel's pid. One that
+        was given up is not let in again, whatever it shows."""
         child = self._children.get(worker)
         return (
             child is not None
