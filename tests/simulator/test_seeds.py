@@ -109,3 +109,8 @@ def test_a_seed_that_once_found_a_fault_is_clean(found: dict[str, int]) -> None:
 def test_swarms_of_other_sizes_are_clean(agents: int, tasks: int) -> None:
     for result in results(range(8), agents, tasks):
         expect_clean(result)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_seed_with_a_thousand_agents_is_clean(seed: int) -> None:
+    expect_clean(run_seed(seed, 1_000, 300))

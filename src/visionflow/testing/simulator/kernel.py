@@ -24,6 +24,8 @@ from typing import Any
 BURST_MAX = 4
 """Callbacks of one process in a row, at most, while others have something to do too."""
 EPOCH_MS = 1_700_000_000_000
+PIDS = (100, 120)
+"""These come round, and more than these only while many processes live."""
 
 
 class Loop(asyncio.AbstractEventLoop):
@@ -226,12 +228,11 @@ class Kernel:
 
     def process(self, name: str) -> Process:
         """A new process. Pids come round again soon, as on a busy machine."""
-        used = [process.pid for process in self._processes if process.alive]
+        used = {process.pid for process in self._processes if process.alive}
+        last = max(PIDS[1], PIDS[0] + 2 * len(used))
         self._pids += 1
-        while self._pids in used:
-            self._pids += 1
-        if self._pids > 120:
-            self._pids = 100
+        while self._pids in used or self._pids > last:
+            self._pids = PIDS[0] if self._pids > last else self._pids + 1
         process = Process(self, name, self._pids)
         self._processes.append(process)
         self.trace(f"start {name} {process.pid}")
