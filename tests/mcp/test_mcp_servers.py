@@ -22,6 +22,7 @@ from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
 from mcp_faces import run
 from mcp_servers import GOAL, Lines, core_served, parameters, prepared, settings_of, waiting
 
+from visionflow.adapters.os_processes import identity, is_alive
 from visionflow.compose.serve.opening import open_server
 from visionflow.compose.serve.ports import open_ports
 from visionflow.domain.access import Role
@@ -288,8 +289,11 @@ def test_a_second_assistant_joins_the_first_and_takes_over_when_it_is_killed(
     first.call(1, "agent_spawn", type="waiter", wait=True)
     agent = first.result(1)["agentId"]
     second.call(1, "agent_list")
-    assert [each["id"] for each in second.result(1)["agents"]] == [agent]
-    assert not children_of(second.process), "the first does the work"
+    [worker] = [each["pid"] for each in second.result(1)["agents"] if each["id"] == agent]
+    assert worker in {each.pid for each in children_of(first.process)}, "the first does the work"
+    assert not children_of(second.process)
+    process = identity(worker)
+    assert process is not None
 
     second.call(2, "task_orchestrate", **waiting(tmp_path), wait=True)
     until = time.monotonic() + 30
@@ -304,10 +308,11 @@ def test_a_second_assistant_joins_the_first_and_takes_over_when_it_is_killed(
     second.call(3, "task_list")
     assert [each["taskId"] for each in second.result(3)["tasks"]] == [done["taskId"]]
     second.call(4, "agent_list")
-    assert [each["id"] for each in second.result(4)["agents"]] == [agent]
-    assert children_of(second.process), "now the second does it"
+    agents = [(each["id"], each["pid"]) for each in second.result(4)["agents"]]
+    assert agents == [(agent, worker)], "now the second does it, with the worker of the first"
     second.hang_up()
     assert second.process.wait(30) == 0
+    assert not is_alive(process)
 
 
 def test_a_server_that_runs_is_used_and_its_restart_is_waited_for(
