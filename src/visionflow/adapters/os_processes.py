@@ -210,3 +210,32 @@ def end_family(leader: Identity) -> bool:
             with suppress(PermissionError):
                 send(who, signal.SIGKILL)
         time.sleep(POLL_S)
+
+
+def end_young_descendants(age_s: float) -> int:
+    """Kill the descendants of this process that were started within the last so many seconds; how
+    many there were."""
+    pids, young, before = {os.getpid()}, _started_ago(age_s), 0
+    everyone = list(_everyone())
+    while before != len(pids):
+        before = len(pids)
+        pids |= {found.pid for found in everyone if found.parent in pids}
+    ended = [
+        found
+        for found in everyone
+        if found.pid in pids
+        and found.pid != os.getpid()
+        and found.alive
+        and _not_older(found.started, young)
+    ]
+    for found in ended:
+        send(Identity(found.pid, found.started), signal.SIGKILL)
+    return len(ended)
+
+
+def _started_ago(age_s: float) -> str:
+    """How a process says when it was started that was started so long ago."""
+    if not (PROC / "self/stat").exists():
+        return f"{time.time() - age_s:.3f}"
+    since_boot_s = time.clock_gettime(time.CLOCK_BOOTTIME) - age_s
+    return f"{_boot()}-{int(since_boot_s * os.sysconf('SC_CLK_TCK'))}"

@@ -24,6 +24,7 @@ from visionflow.adapters.host_os import OsHost
 from visionflow.adapters.hub.blocking import BlockingPublisher
 from visionflow.adapters.hub.client import connect
 from visionflow.adapters.hub.guard import Claim
+from visionflow.adapters.os_processes import end_young_descendants
 from visionflow.adapters.title import Title
 from visionflow.agents.base import AgentContext
 from visionflow.compose.gate.hosted import gate_runner
@@ -150,6 +151,7 @@ async def _serve(order: WorkerOrder, secret: str, title: Title) -> NoReturn:
         make_context=make_context,
         on_worn_out=lambda: session.end(exits.WORN_OUT),
         on_hosted=lambda agents: title.show(" ".join(("visionflow", order.worker, *agents))),
+        end_started=end_young_descendants,
     )
     session = WorkerSession(
         identity,

@@ -74,17 +74,20 @@ class Executor:
         load: Callable[[str], type[BaseAgent]] = load_agent_class,
         on_worn_out: Callable[[], None] | None = None,
         on_hosted: Callable[[list[str]], None] | None = None,
+        end_started: Callable[[float], int] | None = None,
     ) -> None:
         """`make_context` gets the agent's spec and where its log lines go (level, text).
 
         `on_worn_out` is called when too many attempts had to be given up, `on_hosted` with the ids
-        of the agents that are here whenever that has changed.
+        of the agents that are here whenever that has changed. `end_started` ends the processes
+        that this one started within the last so many seconds, and gives how many.
         """
         self.loop = asyncio.get_running_loop()
         self.threads = threads
         self.blobs = blobs
         self._host = host
         self._on_worn_out = on_worn_out
+        self._end_started = end_started
         self._reporter: Reporter | None = None
         self._hosting = Hosting(self, make_context, load, on_hosted)
         self._attempts: dict[str, RunningAttempt] = {}
@@ -273,6 +276,7 @@ class Executor:
             del self._attempts[dispatch.task]
         self._running.pop(attempt, None)
         if not attempt.silent:
+            self._end_processes(attempt)
             self._remember(dispatch.task, dispatch.attempt)
             self.send(message)
         if self._hosting.outdated:
@@ -406,6 +410,20 @@ class Executor:
         self.given_up += 1
         if self.given_up == GIVEN_UP_MAX and self._on_worn_out is not None:
             self._on_worn_out()
+
+    def _end_processes(self, attempt: RunningAttempt) -> None:
+        """End what an attempt started and did not end itself, as far as it can be told from what
+        others started. A thread that waits for such a process goes on then, and ends."""
+        stop, began = attempt.stop, attempt.started_at
+        if self._end_started is None or began is None or stop is None:
+            return
+        others = [each for each in self._running if each is not attempt and each.started_at]
+        if others or stop.kind not in (FailureKind.TIMEOUT, FailureKind.KILLED):
+            return
+        count = self._end_started(self.loop.time() - began)
+        if count:
+            text = f"{count} of the processes that it had started were left, and were ended."
+            self.write_log(attempt.dispatch.agent, "warning", f"{attempt.dispatch.task}: {text}")
 
     def _remember(self, task: str, attempt: int) -> None:
         """This attempt is over here, whenever its Dispatch is repeated."""
