@@ -11,15 +11,25 @@ if TYPE_CHECKING:
     from visionflow.agents.batching import batch_process_tasks
     from visionflow.agents.task import Task
     from visionflow.compose.api import AgentOrchestrator
-    from visionflow.domain.errors import Refused, TaskFailed, VisionFlowError
+    from visionflow.domain.errors import (
+        AwaitedTaskFailed,
+        CircuitOpenError,
+        Refused,
+        TaskFailed,
+        VisionFlowError,
+    )
     from visionflow.domain.limits import Limits
     from visionflow.domain.tasks import RetryPolicy
+    from visionflow.interfaces.breaker import CircuitBreaker
     from visionflow.interfaces.client.calls import MCPClient
 
 __version__ = "0.1.0"
 __all__ = [
     "AgentOrchestrator",
+    "AwaitedTaskFailed",
     "BaseAgent",
+    "CircuitBreaker",
+    "CircuitOpenError",
     "Limits",
     "MCPClient",
     "PermanentFailure",
@@ -33,7 +43,10 @@ __all__ = [
 ]
 _HOMES = {
     "AgentOrchestrator": "visionflow.compose.api",
+    "AwaitedTaskFailed": "visionflow.domain.errors",
     "BaseAgent": "visionflow.agents.base",
+    "CircuitBreaker": "visionflow.interfaces.breaker",
+    "CircuitOpenError": "visionflow.domain.errors",
     "Limits": "visionflow.domain.limits",
     "MCPClient": "visionflow.interfaces.client.calls",
     "PermanentFailure": "visionflow.agents.base",

@@ -1,0 +1,148 @@
+"""The guide's circuit breaker, for any program: a thin face over the engine's circuits.
+
+It needs no swarm and keeps nothing but what it counts.
+"""
+
+import inspect
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+from visionflow.domain.errors import CircuitOpenError, TryLater, UsageError
+from visionflow.engine import circuits
+
+T = TypeVar("T")
+
+
+class CircuitBreaker:
+    """After `failure_threshold` failures in a row of what is called for an id, nothing more is
+    called for it for `timeout` seconds. Then one call may try: its success closes the circuit, its
+    failure opens it for as long again. May be used from several threads and loops at once.
+
+    An exception of the operation is a failure and is raised on. `TryLater` and being cancelled
+    say nothing of whether it works.
+    """
+
+    def __init__(
+        self,
+        failure_threshold: int = 5,
+        timeout: float = 60,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` gives seconds that never go back.
+
+        Raises:
+            UsageError: the threshold is not at least 1, or the timeout not above 0.
+        """
+        if failure_threshold < 1 or timeout <= 0:
+            raise UsageError(
+                f"A circuit breaker with failure_threshold={failure_threshold} and "
+                f"timeout={timeout} would never let anything through, or never hold it up.",
+                hint="Use a threshold of 1 or more, and a timeout above 0 s.",
+            )
+        self.failure_threshold = failure_threshold
+        self.timeout = timeout
+        self._clock = clock
+        self._policy = circuits.Policy(failure_threshold, max(1, round(timeout * 1_000)))
+        self._circuits: circuits.Circuits = {}
+        self._lock = threading.Lock()
+
+    @property
+    def state(self) -> defaultdict[str, str]:
+        """By id: `closed`, `open` or `half_open`, as it is now."""
+        found: defaultdict[str, str] = defaultdict(lambda: circuits.CLOSED.value)
+        with self._lock:
+            self._look()
+            found.update({name: each.status.value for name, each in self._circuits.items()})
+        return found
+
+    @property
+    def failures(self) -> defaultdict[str, int]:
+        """By id: how many calls in a row have failed."""
+        found: defaultdict[str, int] = defaultdict(int)
+        with self._lock:
+            found.update({name: each.failures for name, each in self._circuits.items()})
+        return found
+
+    async def call(self, agent_id: str, operation: Callable[[], Awaitable[T] | T]) -> T:
+        """What `operation` comes to; it may be a coroutine function.
+
+        Raises:
+            CircuitOpenError: it was not called; `wait_ms` says when one call may try.
+        """
+        self._ask(agent_id)
+        with _Call(self, agent_id):
+            found = operation()
+            return await found if inspect.isawaitable(found) else cast("T", found)
+
+    def call_sync(self, agent_id: str, operation: Callable[[], T]) -> T:
+        """`call` for programs without a loop.
+
+        Raises:
+            CircuitOpenError: it was not called; `wait_ms` says when one call may try.
+        """
+        self._ask(agent_id)
+        with _Call(self, agent_id):
+            return operation()
+
+    def reset(self, agent_id: str) -> None:
+        """Close a circuit, whatever stands against it."""
+        with self._lock:
+            self._circuits.pop(agent_id, None)
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1_000)
+
+    def _look(self) -> None:
+        now_ms = self._now_ms()
+        for event in circuits.due(self._circuits, now_ms):
+            circuits.fold(self._circuits, event, now_ms)
+
+    def _ask(self, name: str) -> None:
+        with self._lock:
+            now_ms, known = self._now_ms(), self._circuits.get(name)
+            wait_ms = circuits.wait_ms(known, now_ms, self._policy)
+            if wait_ms is None:
+                for event in circuits.asked(name, known):
+                    circuits.fold(self._circuits, event, now_ms)
+                return
+        raise CircuitOpenError(
+            f"Circuit open for agent {name}. Retry after {wait_ms / 1_000:.1f} s.",
+            circuit=name,
+            wait_ms=wait_ms,
+        )
+
+    def tell(self, name: str, succeeded: bool | None, reason: str = "") -> None:
+        """How a call went that was made without `call`; `None`: that cannot be told."""
+        with self._lock:
+            now_ms, known = self._now_ms(), self._circuits.get(name)
+            if succeeded is None:
+                events = circuits.undecided(name, known)
+            elif succeeded:
+                events = circuits.succeeded(name, known)
+            else:
+                events = circuits.failed(name, known, now_ms, reason, self._policy)
+            for event in events:
+                circuits.fold(self._circuits, event, now_ms)
+
+
+class _Call:
+    """One call: how it ends is told whatever happens."""
+
+    def __init__(self, breaker: CircuitBreaker, name: str) -> None:
+        self._breaker = breaker
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._breaker.tell(self._name, True)
+        elif isinstance(error, TryLater) or not isinstance(error, Exception):
+            self._breaker.tell(self._name, None)
+        else:
+            self._breaker.tell(self._name, False, type(error).__name__)
