@@ -249,6 +249,16 @@ def test_at_the_most_an_attempt_counts_as_a_failure_and_says_so_and_the_agent_go
     assert world.state.agents[agent].status is AgentStatus.PROCESSING
 
 
+def test_one_that_is_to_end_gets_no_more_memory() -> None:
+    world = Calm()
+    agent = ready(world, MEMORY, memory_max_bytes=10 * MEMORY)
+    world.send(c.TerminateAgent(now_ms=world.now_ms, agent=agent))
+    worker = world.state.workers[world.state.agents[agent].worker]
+    world.lose(worker.id, FailureKind.RESOURCES)
+    assert agent not in world.state.agents
+    assert not world.of(s.CeilingRaised)
+
+
 def test_an_agent_without_a_ceiling_fails_as_before() -> None:
     world = Calm()
     ready(world)

@@ -7,7 +7,7 @@ against no task. Each choice is an event, with the name of the strategy that mad
 
 from visionflow.domain import events as e
 from visionflow.domain import supervision_events as s
-from visionflow.domain.agents import AgentSpec
+from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.limits import RESTART_PERIOD_MS, RESTARTS_MAX
 from visionflow.domain.supervision import Cause, RecoverySpec
 from visionflow.domain.tasks import FailureKind
@@ -56,6 +56,8 @@ def higher_ceiling(
     """The ceiling that a process of its own comes back with, if it may have a higher one."""
     spec = owner(state, worker)
     if spec is None or state.closed is not None or spec.id in state.moving:
+        return None
+    if state.agents[spec.id].status in (AgentStatus.TERMINATING, AgentStatus.FAILED):
         return None
     before, recovery = spec.limits.memory_bytes, spec.recovery
     bounds = [most for most in (recovery.memory_max_bytes, machine_bytes) if most is not None]
