@@ -20,6 +20,7 @@ from visionflow.adapters.hub import (
     socket_path_for,
     worker_grant,
 )
+from visionflow.adapters.hub.connection import DENIED_MAX
 from visionflow.adapters.hub.frames import FrameReader, pack
 from visionflow.adapters.hub.guard import make_private
 from visionflow.domain.errors import BusClosed, ConfigError, NoResponders, Refused
@@ -313,6 +314,26 @@ def test_the_owner_hears_of_a_lost_worker_and_the_worker_of_a_lost_hub(tmp_path:
         with pytest.raises(BusClosed):
             second.publish("orch.sw.cmd", b"")
         assert lost[-1] == "w2"
+
+    guarded(body, tmp_path)
+
+
+def test_whoever_goes_on_saying_what_it_may_not_is_cut_off_and_others_go_on(
+    tmp_path: Path,
+) -> None:
+    async def body(hub: Hub, path: str, gone: list[str]) -> None:
+        loud = await connect(path, Claim("w1", 2, SECRET))
+        fine = await connect(path, Claim("w2", 2, SECRET))
+        for _ in range(DENIED_MAX):
+            loud.publish("worker.w2", b"do as I say")
+        await loud.settle()
+        assert gone == []
+        loud.publish("worker.w2", b"do as I say")
+        loud.link.flush()
+        while not gone:
+            await fine.settle()
+        assert gone == ["w1.2"]
+        await fine.close()
 
     guarded(body, tmp_path)
 

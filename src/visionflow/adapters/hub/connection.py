@@ -14,6 +14,8 @@ from visionflow.adapters.hub.routes import Patterns
 
 AUTH_MS_MAX = 5_000
 """A connection that has not said by then who it is ends."""
+DENIED_MAX = 1_000
+"""A connection that says or wants to hear so often what it may not is cut off."""
 REPLIES_OWED_MAX = 65_536
 """Requests that a connection may leave unanswered and still answer; beyond, the oldest go."""
 
@@ -54,6 +56,7 @@ class Connection:
         self._pid = 0
         self._patterns: dict[str, None] = {}
         self._owed: dict[str, None] = {}
+        self._denied = 0
         self._may_publish = Patterns(frozenset())
         self._may_subscribe = Patterns(frozenset())
         self._patience: asyncio.TimerHandle | None = None
@@ -143,7 +146,7 @@ class Connection:
         elif self._may_publish.cover(subject) and not subject.startswith(INBOX):
             handed = self._exchange.route(subject, payload, reply, self.sender)
         else:
-            self._counts.denied += 1
+            self._deny()
         if token is not None and not handed:
             self.link.send(("!" + token, None, subject.encode()))
 
@@ -165,10 +168,16 @@ class Connection:
 
     def _subscribe(self, pattern: str) -> None:
         if not self._may_subscribe.cover(pattern):
-            self._counts.denied += 1
+            self._deny()
         elif pattern not in self._patterns:
             self._exchange.routes.add(pattern, self)
             self._patterns[pattern] = None
+
+    def _deny(self) -> None:
+        self._counts.denied += 1
+        self._denied += 1
+        if self._denied > DENIED_MAX:
+            self.link.drop("it goes on saying what it may not")
 
     def _lost(self, why: str | None) -> None:
         if self._patience is not None:
