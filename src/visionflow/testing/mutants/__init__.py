@@ -24,6 +24,7 @@ AREAS = (
     "throttles",
     "updates",
     "votes",
+    "waiting",
 )
 """Files of this folder with a list."""
 
