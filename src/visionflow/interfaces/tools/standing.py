@@ -11,6 +11,7 @@ from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.interfaces.tools.able import kept_waiting, nobody_takes
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.forms import about
+from visionflow.interfaces.tools.held_up import awaited, turned_away, waits_in_words
 from visionflow.interfaces.tools.moments import iso, iso_or_none, seconds
 from visionflow.interfaces.tools.waiting import progress_of
 from visionflow.ports.views import AttemptRow, TaskRow
@@ -57,8 +58,8 @@ class TaskStanding(Result, frozen=True, kw_only=True):
     reason: Annotated[
         str | None,
         about(
-            "Why it failed, is blocked, waits until retryAt, or is queued (of a plan, a part) and "
-            "nobody can take it."
+            "Why it failed, is blocked, waits until retryAt or for others, or is queued (of a "
+            "plan, a part) and nobody can take it."
         ),
     ]
     waits_for: list[str]
@@ -208,14 +209,17 @@ def _progress(swarm: AnySwarm, row: TaskRow, live: TaskState | None) -> Progress
 def why(state: SwarmState, task: TaskState, full: str | None = None) -> str | None:
     """Why a task is where it is, when that needs saying."""
     if task.status is TaskStatus.QUEUED:
-        return nobody_takes(state, task, full)
+        return nobody_takes(state, task, full) or turned_away(state, task)
     if task.status is TaskStatus.ORCHESTRATING and task.plan is not None:
         return " ".join(kept_waiting(state, task.plan, full)) or None
-    return task.reason
+    return waits_in_words(state, task) or task.reason
 
 
 def waits_for(state: SwarmState, task: TaskState) -> list[str]:
-    """Tasks that have to end before a pending one is queued; at most `WAITS_FOR_MAX`."""
+    """Tasks that have to end before a pending one is queued, or that an attempt waits for; at most
+    `WAITS_FOR_MAX`."""
+    if task.status not in (TaskStatus.PENDING, *TERMINAL):
+        return awaited(state, task)[:WAITS_FOR_MAX]
     if task.status is not TaskStatus.PENDING or task.retry_at_ms is not None:
         return []
     names = list(task.spec.depends_on)
