@@ -11,6 +11,7 @@ from orchestra import Bench, run, task, unpacked
 
 from visionflow.agents.base import BaseAgent, PermanentFailure
 from visionflow.agents.task import Task
+from visionflow.domain.limits import BATCH_TYPES_MAX
 from visionflow.domain.messages import (
     Batches,
     CancelAttempt,
@@ -236,6 +237,23 @@ def test_the_limit_of_one_ends_its_batch_and_the_others_are_told_why(tmp_path: P
         assert first.kind is FailureKind.TIMEOUT
         assert second.kind is FailureKind.ERROR
         assert "it was stopped with the others" in second.reason
+        await bench.stop()
+
+    run(body())
+
+
+def test_types_without_end_are_asked_for_and_forgotten(tmp_path: Path) -> None:
+    async def body() -> None:
+        bench = Bench(tmp_path, {})
+        orchestrator = await bench.start_one(Embedding)
+        names = [f"t{number}" for number in range(BATCH_TYPES_MAX + 10)]
+        orchestrator.tell(*[msgspec.structs.replace(task(name), type=name) for name in names])
+        await orchestrator.wait_for(Result, len(names))
+        orchestrator.tell(embed("e1"), embed("e2"))
+        results = await orchestrator.wait_for(Result, len(names) + 2)
+        assert [unpacked(result.value)["with"] for result in results[-2:]] == [2, 2]
+        found = bench.executor._hosting.find("a1")
+        assert found is not None and len(found[1]._types) <= BATCH_TYPES_MAX  # type: ignore[attr-defined]
         await bench.stop()
 
     run(body())

@@ -46,6 +46,8 @@ PREFETCH_WINDOW_US = 20_000
 """An agent is given about this much work ahead, when its tasks are shorter than that."""
 BATCH_MAX = 5
 """Tasks that an agent takes at once where it takes several of their type."""
+BATCH_TYPES_MAX = 256
+"""Types of tasks of which it is known whether an agent takes several."""
 CRASHES_PER_TASK_MAX = 3
 """Crashes of a worker under one task, without a finished step in between, until it is poison."""
 KILLS_PER_TASK_MAX = 16

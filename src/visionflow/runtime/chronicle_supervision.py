@@ -205,5 +205,5 @@ def _(event: s.BatchesLearned, known: Known) -> Told:
 
 @tells("info", "agent", s.ScaleDecided)
 def _(event: s.ScaleDecided, known: Known) -> Told:
-    told = f"{event.agent_type} in {known.swarm}: {event.before} become {event.after}"
+    told = f"{_why(event.agent_type)} in {known.swarm}: {event.before} become {event.after}"
     return Told(None, "scale_decided", f"{told}: {_why(event.evidence)}")

@@ -16,7 +16,7 @@ from typing import Any, cast
 from visionflow.agents.base import Attempt, BaseAgent, current_attempt
 from visionflow.agents.batching import one_for_each
 from visionflow.domain.errors import UsageError
-from visionflow.domain.limits import BATCH_MAX
+from visionflow.domain.limits import BATCH_MAX, BATCH_TYPES_MAX
 from visionflow.domain.messages import Batches, Failed, Result
 from visionflow.domain.tasks import FailureKind, Payload
 from visionflow.worker import values
@@ -114,11 +114,21 @@ class BatchLane:
         kind = attempt.dispatch.type
         known = self._types.get(kind)
         if known is None:
-            known = self._types[kind] = self._asked(kind)
-            if known:
-                types = tuple(name for name, batched in self._types.items() if batched)
-                self._learned(Batches(self._agent.id, types))
+            known = self._learn(kind)
         return known and not attempt.dispatch.alone and not attempt.dispatch.suspect
+
+    def _learn(self, kind: str) -> bool:
+        known = self._asked(kind)
+        if len(self._types) >= BATCH_TYPES_MAX:
+            # What is forgotten is asked for again.
+            self._types = {name: True for name, batched in self._types.items() if batched}
+            if len(self._types) >= BATCH_TYPES_MAX:
+                return False
+        self._types[kind] = known
+        if known:
+            types = tuple(name for name, batched in self._types.items() if batched)
+            self._learned(Batches(self._agent.id, types))
+        return known
 
     def _asked(self, kind: str) -> bool:
         try:

@@ -11,6 +11,7 @@ from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import WorkerStatus
 from visionflow.domain.errors import Refused, UnknownTask
 from visionflow.domain.events import AnyEvent
+from visionflow.domain.limits import BATCH_TYPES_MAX, WORD_CHARS_MAX
 from visionflow.domain.tasks import TaskStatus
 from visionflow.engine.balancing import ABLE, steals
 from visionflow.engine.decide.closing import Closing
@@ -62,7 +63,9 @@ def _(state: SwarmState, command: sc.ReportBatches) -> Events:
         return []
     if worker.incarnation != command.incarnation or worker.status is not WorkerStatus.JOINED:
         return []
-    if agent.status not in ABLE:
+    if agent.status not in ABLE or len(command.types) > BATCH_TYPES_MAX:
+        return []
+    if any(len(name) > WORD_CHARS_MAX for name in command.types):
         return []
     if state.supervised.batches.get(command.agent, ()) == command.types:
         return []
