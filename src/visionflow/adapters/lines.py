@@ -7,7 +7,6 @@ know what came last asks `tail`. What looks like a credential never reaches a li
 import datetime
 import os
 import queue
-import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import TextIO
 
 import msgspec
+
+from visionflow.domain.secrecy import masked
 
 LEVELS = ("debug", "info", "warning", "error")
 FILE_BYTES_MAX = 10 * 1024 * 1024
@@ -31,11 +32,6 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 # Line ends that are not ASCII's, and what turns the direction of writing.
 _UNSEEN = {code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))}
 _ESCAPED = _CONTROL | _UNSEEN
-_SECRETS = (
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 ***"),
-    (re.compile(r"\b(vf_[A-Za-z0-9]+)_[A-Za-z0-9_-]{8,}"), r"\1_***"),
-    (re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"), "sk-***"),
-)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -49,16 +45,9 @@ class Line(msgspec.Struct, frozen=True):
     message: str
 
 
-def masked(text: str) -> str:
-    """The text without what looks like a credential."""
-    for pattern, shown in _SECRETS:
-        text = pattern.sub(shown, text)
-    return text
-
-
 def formed(form: str, level: str, agent: str | None, code: str, message: str) -> str:
     """A line with its end, in the form `text` or `json`."""
-    now, message = datetime.datetime.now().astimezone(), masked(message)
+    now = datetime.datetime.now().astimezone()
     if form == "json":
         line = Line(now.isoformat(timespec="milliseconds"), level, agent, code, message)
         return msgspec.json.encode(line).decode() + "\n"
@@ -83,9 +72,10 @@ class LineLog:
         bytes_max: int = FILE_BYTES_MAX,
         kept: int = FILES_KEPT,
         debugged: Callable[[str], bool] = lambda _: False,
+        mask: Callable[[str], str] = masked,
     ) -> None:
         """Lines below `level` are left out, but for agents that are `debugged`. `form` is text or
-        json; `echo` gets each line too."""
+        json; `echo` gets each line too. `mask`: takes secrets out of a message."""
         self._path = path
         self._level = _rank(level)
         self._form = form
@@ -93,6 +83,7 @@ class LineLog:
         self._bytes_max = bytes_max
         self._kept = kept
         self._debugged = debugged
+        self._mask = mask
         self._lock = threading.Lock()
         self._file = _open(path)
         self._bytes = path.stat().st_size
@@ -101,7 +92,7 @@ class LineLog:
         """See `Telemetry`. Control characters in the message are written out."""
         if _rank(level) < self._level and not (agent and self._debugged(agent)):
             return
-        line = formed(self._form, level, agent, code, message)
+        line = formed(self._form, level, agent, code, self._mask(message))
         with self._lock, suppress(OSError, ValueError):
             self._write(line)
         if self._echo is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from visionflow.cli.terminal import say
+from visionflow.domain.secrecy import masked
 
 Tell = Callable[[str], None]
 
@@ -22,7 +23,7 @@ def teller(form: str, code: str) -> Tell:
         from visionflow.adapters.lines import formed
 
         with suppress(OSError, ValueError):
-            sys.stderr.write(formed(form, "info", None, code, text))
+            sys.stderr.write(formed(form, "info", None, code, masked(text)))
             sys.stderr.flush()
 
     return tell

@@ -36,6 +36,7 @@ from visionflow.ports.sandbox import Sandbox
 from visionflow.worker import exits, limits
 from visionflow.worker.executor import Executor
 from visionflow.worker.heartbeat import Publisher, ThreadHeartbeat
+from visionflow.worker.hiding import HIDDEN, MaskedText, secrets_in
 from visionflow.worker.parent import (
     PARENT_FD,
     Alone,
@@ -89,6 +90,9 @@ def main() -> NoReturn:
         del os.environ[name]
     if not order.orphan_grace_ms:
         watch_parent(descriptor, lambda: end_with_group(exits.ORPHANED))
+    HIDDEN.add([secret, *secrets_in(os.environ)])
+    sys.stdout = MaskedText(sys.stdout.buffer, HIDDEN.text)
+    sys.stderr = MaskedText(sys.stderr.buffer, HIDDEN.text)
     title = Title(f"visionflow {order.worker}")
     sys.setswitchinterval(SWITCH_S)
     sys.path.extend(path for path in order.import_paths if path not in sys.path)

@@ -34,10 +34,12 @@ from visionflow.domain.messages import (
     Started,
     StepDone,
 )
+from visionflow.domain.secrecy import secret_values
 from visionflow.domain.tasks import FailureKind, Payload
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
 from visionflow.worker.asking import AskedAnswer, AttemptAsking, Notice, Request, key_of
+from visionflow.worker.hiding import HIDDEN
 from visionflow.worker.outside import OutsideEffects
 from visionflow.worker.steps import Steps
 from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
@@ -311,13 +313,14 @@ class RunningAttempt:
                 self.dispatch, steps=parcel.steps, dependencies=parcel.dependencies, parcel=None
             )
         dispatch = self.dispatch
-        config = values.load(dispatch.config, blobs)
+        config, given = values.load(dispatch.config, blobs), values.load(dispatch.input, blobs)
+        HIDDEN.add(secret_values([config, given]))
         now = self._surroundings.now_ms
         return Task(
             id=dispatch.task,
             type=dispatch.type,
             description=dispatch.description,
-            input=values.load(dispatch.input, blobs),
+            input=given,
             config=cast("dict[str, Any]", config) if isinstance(config, dict) else {},
             required_capabilities=dispatch.capabilities,
             priority=dispatch.priority,

@@ -8,9 +8,11 @@ from visionflow.agents.base import AgentContext, BaseAgent
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import ConfigError
 from visionflow.domain.messages import AgentDown, AgentUp, Message
+from visionflow.domain.secrecy import secret_values
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
 from visionflow.worker.batches import BatchLane, takes_batches
+from visionflow.worker.hiding import HIDDEN
 from visionflow.worker.lanes import Desk, Lane, lane_for
 from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
 
@@ -160,6 +162,7 @@ class Hosting:
             config = await self._office.offload(lambda: values.load(spec.config, blobs))
         else:
             config = values.load(spec.config, blobs)
+        HIDDEN.add(secret_values(config))
         # Modules are imported in the loop's thread: many expect to be imported in the main one.
         self._making_since = self._office.loop.time()
         try:

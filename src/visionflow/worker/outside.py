@@ -29,7 +29,7 @@ from visionflow.domain.outside import EffectClass, EffectOutcome, Verdict
 from visionflow.domain.tasks import NOTHING, Payload
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
-from visionflow.worker.telling import sendable, told
+from visionflow.worker.telling import carried, sendable, told
 
 NAME_CHARS_MAX = 200
 KEY_CHARS_MAX = 500
@@ -121,8 +121,8 @@ class OutsideEffects:
                 f"{order.name!r} has {len(order.key)}."
             )
         for text in (order.name, order.key or ""):
-            if sendable(text) != text:
-                raise UsageError(f"UTF-8 cannot carry the name or key {sendable(text)!r:.80}.")
+            if carried(text) != text:
+                raise UsageError(f"UTF-8 cannot carry the name or key {carried(text)!r:.80}.")
         what = f"The arguments of effect {order.name!r}"
         return hashlib.sha256(values.encode_sorted(order.identity, what)).hexdigest()
 

@@ -7,6 +7,8 @@ an exception may fail to describe itself. What is said with them is for others.
 import os
 import traceback
 
+from visionflow.worker.hiding import HIDDEN
+
 TEXT_CHARS_MAX = 8_000
 REASON_CHARS_MAX = 4_000
 FRAMES_MAX = 4
@@ -14,7 +16,12 @@ OWN = os.sep.join(("visionflow", "worker", ""))
 
 
 def sendable(value: object, chars_max: int = TEXT_CHARS_MAX) -> str:
-    """The value as text that UTF-8 can carry, cut to this many characters."""
+    """The value as text that UTF-8 can carry and without secrets, cut to this many characters."""
+    return carried(HIDDEN.text(carried(value, 2 * chars_max)), chars_max)
+
+
+def carried(value: object, chars_max: int = TEXT_CHARS_MAX) -> str:
+    """The same with whatever secrets it holds."""
     try:
         text = str(value)[:chars_max]
     except Exception as error:

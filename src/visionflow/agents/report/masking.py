@@ -15,7 +15,8 @@ from visionflow.agents.findings import Finding, ToolRun
 from visionflow.agents.report.gates import SECRETS_TOOL
 from visionflow.agents.tools.hiding import hide
 from visionflow.agents.tools.text import clean
-from visionflow.agents.tools.veiling import MARK, SHAPES
+from visionflow.agents.tools.veiling import MARK
+from visionflow.domain.secrecy import SHAPES
 
 SECRET_CWES = frozenset({256, 257, 259, 260, 312, 321, 522, 540, 547, 798})
 """Weaknesses that are about a credential in the source."""

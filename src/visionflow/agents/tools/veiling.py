@@ -18,6 +18,7 @@ import msgspec
 
 from visionflow.agents.findings import Finding, ToolRun
 from visionflow.agents.tools.hiding import short_hash
+from visionflow.domain.secrecy import SHAPES
 
 LENGTH_MIN = 6
 """Shorter values are not replaced: they stand in too many words that have nothing to do with it."""
@@ -51,20 +52,6 @@ _NAMES_ONE = re.compile(
 )
 """A name for a secret, or for none: replacing it would hide nothing and garble much."""
 _NAME_MAX = 40
-SHAPES = re.compile(
-    r"""
-    \b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}
-    | \bgh[pousr]_[A-Za-z0-9]{20,} | \bgithub_pat_[A-Za-z0-9_]{20,} | \bglpat-[A-Za-z0-9_-]{16,}
-    | \bxox[abeoprs]-[A-Za-z0-9-]{8,} | \b[sr]k_(?:live|test)_[A-Za-z0-9]{10,}
-    | \bAIza[0-9A-Za-z_-]{30,} | \bnpm_[A-Za-z0-9]{30,} | \bpypi-[A-Za-z0-9_-]{30,}
-    | \bsk-[A-Za-z0-9_-]{20,} | \bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}
-    | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*
-    | (?<=://)[^\s/:@'"<>]{1,80}:[^\s/@'"<>]{1,200}(?=@)
-    | -----BEGIN[ A-Z]{0,30}PRIVATE\ KEY-----(?:[^<]{0,4000}?-----END[ A-Z]{0,30}-----|[^\n<]*)
-    """,
-    re.VERBOSE,
-)
-"""Well-known credentials by their form, which need nobody to find them; none holds a tag."""
 _STRUCTURE = frozenset(
     "agent at branch by choice digest ended fingerprint fingerprints focus gates head id kind out "
     "outcome path phase place playbook role rule rules run severity started status t task tip "
