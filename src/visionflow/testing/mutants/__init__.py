@@ -19,6 +19,7 @@ AREAS = (
     "fleet",
     "outside",
     "runtime",
+    "sharing",
     "storage",
     "telling",
     "throttles",
