@@ -56,6 +56,11 @@ def test_an_agent_that_is_wanted_again_has_its_worker_begin_anew() -> None:
     assert restarts((0, SPAWNED), (0, lost(None)), (5, again), (9, STARTED)) == []
 
 
+def test_a_worker_whose_agents_are_gone_is_forgotten() -> None:
+    gone = {"t": "agent_terminated", "agent": "a"}
+    assert restarts((0, SPAWNED), (0, lost(5_000)), (5, gone), (8, SPAWNED), (9, STARTED)) == []
+
+
 def test_more_restarts_than_the_intensity_allows_are_found() -> None:
     assert restarts(*deaths(3, 1_000)) == []
     (found,) = restarts(*deaths(4, 1_000))

@@ -46,6 +46,8 @@ class RestartCheck:
                     self._placed(event["spec"], event["worker"])
                 case "agent_moved":
                     self._places[event["agent"]] = event["worker"]
+                case "agent_terminated":
+                    self._left(event["agent"])
                 case "agent_recovering":
                     # Somebody wants an agent again that was given up: its worker begins anew.
                     self._begins_anew(self._places.get(event["agent"]))
@@ -61,6 +63,13 @@ class RestartCheck:
         if worker.startswith("own-"):
             most = spec.get("recovery", {}).get("restarts_max", RESTARTS_MAX)
             self._bounds[worker] = most
+
+    def _left(self, agent: str) -> None:
+        """A worker that nobody needs any more is forgotten; the next of its name begins anew."""
+        worker = self._places.pop(agent, "")
+        if worker not in self._places.values():
+            self._due.pop(worker, None)
+            self._deaths.pop(worker, None)
 
     def _begins_anew(self, worker: str | None) -> None:
         if worker is not None and self._due.get(worker, 0) is None:
