@@ -12,6 +12,7 @@ from unconfined import UnconfinedSandbox
 from visionflow.adapters.memory import MemoryBlobs
 from visionflow.agents import BaseAgent, Task
 from visionflow.agents.base import AgentContext, GateRunner, current_attempt
+from visionflow.compose.local_asking import LocalAsking
 from visionflow.ports.sandbox import Sandbox
 from visionflow.worker.values import encode
 
@@ -29,6 +30,7 @@ class Attempt:
         self.ran: list[str] = []
         self.notes: list[tuple[float | None, str]] = []
         self._kill_at = kill_at
+        self.asking = LocalAsking()
         self._ordinals: dict[str, int] = {}
 
     async def step(

@@ -11,11 +11,19 @@ from unconfined import RefusingSandbox
 from tests.coding.sample import run_git
 from visionflow.agents import PermanentFailure
 from visionflow.agents.base import TryLater
-from visionflow.agents.candidates.values import Integrated, Landed, Sides, Unmerged, Usage
+from visionflow.agents.candidates.values import (
+    Attempted,
+    Integrated,
+    Landed,
+    Sides,
+    Unmerged,
+    Usage,
+)
 from visionflow.agents.command.agent import CommandAgent, CommandSettings
 from visionflow.agents.roles.job import CodingBounds
 from visionflow.agents.roles.settings import settings_of
 from visionflow.agents.storing import storable
+from visionflow.compose.local_asking import LocalAsking
 
 pytestmark = pytest.mark.acceptance("coding-agents")
 
@@ -141,6 +149,23 @@ def test_a_key_that_is_refused_fails_the_task_in_the_providers_own_words(shop: S
         shop.attempted("good,refuses:600")
     assert "refs/visionflow/kept/" in str(caught.value)
     assert not (shop.folder / "candidate-1" / "home").exists()
+
+
+@pytest.mark.acceptance("circuit")
+def test_a_tool_that_is_refused_five_times_in_a_row_is_not_started_for_a_while(shop: Shop) -> None:
+    asking = LocalAsking()
+
+    def attempted(name: str) -> Attempted:
+        attempt = Attempt()
+        attempt.asking = asking
+        return shop.attempted("refuses:600", shop.task(name), attempt=attempt)
+
+    for number in range(5):
+        with pytest.raises(PermanentFailure, match="401 invalid x-api-key"):
+            attempted(f"c{number}")
+    with pytest.raises(PermanentFailure, match=r"was not started: Circuit tool:\S+ is open"):
+        attempted("c5")
+    assert not (shop.folder / "c5" / "home").exists()
 
 
 def test_asked_for_patience_it_comes_back_later_and_then_goes_on(shop: Shop) -> None:

@@ -8,7 +8,7 @@ to judge.
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -20,7 +20,7 @@ from visionflow.agents.base import BaseAgent, PermanentFailure
 from visionflow.agents.candidates.values import Attempted, Outcome, Violation
 from visionflow.agents.command.before import Begun, begun
 from visionflow.agents.command.confining import Wish
-from visionflow.agents.command.going import Going, Went
+from visionflow.agents.command.going import Going, ToolUnusable, Went, tool_of
 from visionflow.agents.command.home import drop_home
 from visionflow.agents.command.journal import journal_in
 from visionflow.agents.command.leaking import given_to, leaked
@@ -41,7 +41,8 @@ from visionflow.agents.workspace.fence import fence
 from visionflow.agents.workspace.files import remove_tree
 from visionflow.agents.workspace.gathering import Gathered, gather, gather_aside
 from visionflow.agents.workspace.repository import PrivateRepository
-from visionflow.domain.errors import ConfigError, UsageError
+from visionflow.domain.errors import CircuitOpenError, ConfigError, UsageError
+from visionflow.domain.limits import CIRCUIT_NAME_CHARS_MAX
 
 TASK_TYPES = ("implement",)
 _LOCK_POLL_S = 0.1
@@ -162,7 +163,8 @@ class CommandAgent(BaseAgent):
         run = job.run
         copy = await self.step("prepare copy", prepare, given, begin.base)
         try:
-            went = restored(await self.step("go", go, copy, template.given, begin.context), Went)
+            arguments = (copy, template.given, begin.context)
+            went = restored(await self._through_circuit(template, "go", go, *arguments), Went)
         except PermanentFailure as error:
             await asyncio.to_thread(drop_home, home)
             left = await _set_aside(repository, restored(copy, Copy), folder, job.goal)
@@ -175,6 +177,23 @@ class CommandAgent(BaseAgent):
         await asyncio.to_thread(drop_home, home)
         log = os.path.relpath(folder / "output.log", Path(job.folder or "").parent.parent)
         return _told(name, template, restored(copy, Copy), went, violations, kept, log)
+
+    async def _through_circuit(
+        self, template: Template, name: str, call: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        """A step that starts the tool, unless that could not be used so often in a row that
+        nobody starts it for a while."""
+        tool = tool_of(template)
+        circuit = f"tool:{tool}"[:CIRCUIT_NAME_CHARS_MAX]
+        try:
+            async with self.circuit(circuit, failures=(ToolUnusable,)):
+                return await self.step(name, call, *arguments)
+        except CircuitOpenError as error:
+            # Not to wait for: what it was refused for is mended by a person.
+            raise PermanentFailure(
+                f"{tool} was not started: {error.message}",
+                hint="Mend that, and start the task again.",
+            ) from error
 
     @asynccontextmanager
     async def _alone(self, folder: Path, template: Template) -> AsyncGenerator[int, None]:

@@ -56,6 +56,12 @@ _INTERPRETERS = re.compile(
 )
 
 
+class ToolUnusable(PermanentFailure):
+    """The tool cannot be started, or its provider refuses it for good, whatever the task."""
+
+    code = "tool_unusable"
+
+
 class Went(msgspec.Struct, frozen=True):
     """How the work on a task came to an end, all of its goes together."""
 
@@ -159,7 +165,10 @@ class Going:
             command = command_of(wish, env, session=session, wall_ms=wall_ms, locks=locks)
             done = await run.done(self._sandbox(), command, self.tool)
             go = run.over(done, whose)
-        except (CommandNotStarted, ConfinementUnavailable, UsageError) as error:
+        except CommandNotStarted as error:
+            write_journal(self._folder, journal)
+            raise ToolUnusable(error.message, hint=error.hint) from error
+        except (ConfinementUnavailable, UsageError) as error:
             write_journal(self._folder, journal)
             raise PermanentFailure(error.message, hint=error.hint) from error
         finally:
@@ -220,7 +229,7 @@ class Going:
                 self._governor.went_well()
             return
         if refused.permanent:
-            raise PermanentFailure(
+            raise ToolUnusable(
                 f"{self.tool} was refused for good: {_sentence(refused.message)}",
                 hint="Mend that, and start the task again.",
             )
