@@ -35,6 +35,7 @@ TEMPLATES = {
     "deaf": f"{AGENTS}:Deaf",
     "broken": f"{AGENTS}:Broken",
     "bulk": f"{AGENTS}:Bulk",
+    "sender": f"{AGENTS}:Sender",
 }
 LIMIT_S = 60.0
 

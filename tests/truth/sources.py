@@ -16,6 +16,7 @@ from tests.truth.of_agents import (
     PARALLEL,
 )
 from tests.truth.of_balancing import BALANCE
+from tests.truth.of_effects import EFFECTS, RESOLVED
 from tests.truth.of_reports import (
     EVENTS,
     MEMORY_RETRIEVE,
@@ -64,6 +65,8 @@ SOURCES: dict[str, Table] = {
     "task_cancel": CHANGED,
     "task_retry": CHANGED,
     "task_queue_clear": CLEAR,
+    "effects": EFFECTS,
+    "effect_resolve": RESOLVED,
     "load_balance": BALANCE,
     "memory_store": MEMORY_STORE,
     "memory_retrieve": MEMORY_RETRIEVE,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.truth.affecting import affecting
 from tests.truth.checking import Checker, fields
 from tests.truth.overseeing import overseeing
 from tests.truth.scenario import WORLDS, Client, Params, world_of
@@ -39,6 +40,7 @@ def happen(client: Client, given: Params, folder: Path) -> None:
     breaking(client, given, folder)
     overseeing(client, given, swarm)
     sharing(client, given, folder)
+    affecting(client, given)
     remembering(client, given)
     playbooks(client, given)
     coding(client, given)
@@ -364,6 +366,7 @@ STEADY: dict[tuple[str, str], str] = {
     ("task_orchestrate", "coordination.consensusThreshold"): "the rule of the only vote there is",
     ("task_orchestrate", "coordination.votingMechanism"): "the same",
     ("task_orchestrate", "coordination.conflictResolution"): "the same",
+    ("effect_resolve", "status"): "what was resolved is resolved",
     ("task_results", "leftOut[]"): "the only field that may be large",
     ("task_results", "report.status"): "a run with another end is told by its own tests",
     ("task_retry", "cancelling"): "what is queued again is not being cancelled",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from visionflow import BaseAgent, Task, TryLater
+from visionflow.agents.effects import NotDone
 
 
 class Teller(BaseAgent):
@@ -74,3 +75,24 @@ class Broken(BaseAgent):
 
     async def start(self) -> None:
         raise RuntimeError(f"no licence for {self.config['colour']}")
+
+
+class Sender(BaseAgent):
+    """Does something to the world outside that ends as it is told to."""
+
+    async def process_task(self, task: Task) -> Any:
+        given = task.input
+        if given.get("late") and task.attempt == 1:
+            raise TryLater("later", wait_ms=1)
+        more = {name: given[name] for name in ("key", "cls", "about") if name in given}
+        return await self.effect(given["what"], act, given, **more)
+
+
+def act(*args: Any) -> Any:
+    """`args` ends with what the task was given; a key may come before."""
+    how = args[-1]["how"]
+    if how == "refused":
+        raise NotDone("the world says no")
+    if how == "broken":
+        raise RuntimeError("the line went dead")
+    return {"value": args[-1]["value"]}
