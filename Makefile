@@ -17,9 +17,12 @@ LOCK := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3
 PUBLIC := env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS
 
 # Each is a folder of tests with a stage of its own; every other folder is in the unit stage.
-SLOW := simulator powercuts kills job clients faces mutants
+SLOW := simulator powercuts kills chaos job clients faces mutants
 PRESENT := $(notdir $(wildcard $(SLOW:%=tests/%)))
 SEEDS ?= 10000
+# What a release is put through besides: seeds with a thousand agents, storms, hours of chaos.
+LARGE_SEEDS ?= 10000
+CHAOS_SEEDS ?= 1 2 3 4 5 6 7 8 9 10
 JOBS ?= 2
 DEMO := .demo
 
@@ -91,8 +94,15 @@ bench: $(BENCH_READY)  ## measure, with peers on the same work in the same run
 	@$(STAGE) "bench" $(BIN)/python -m bench
 
 prove: export VISIONFLOW_RELEASE := 1
-prove: test  ## what a release needs: no row of the manifest unproved, and ten thousand seeds
+prove: test  ## what a release needs: no row of the manifest unproved, seeds and hours of chaos
 	@$(STAGE) "prove: simulator" $(BIN)/visionflow simulate --seeds $(SEEDS)
+	@$(STAGE) "prove: a thousand agents" $(BIN)/visionflow simulate --seeds $(LARGE_SEEDS) \
+		--agents 1000 --tasks 300
+	@$(STAGE) "prove: a storm" $(BIN)/visionflow simulate --storm --agents 10000 --tasks 50000
+	@for seed in $(CHAOS_SEEDS); do \
+		$(STAGE) "prove: chaos $$seed" \
+			$(BIN)/visionflow chaos --seed $$seed --duration 10m --tasks 10000 || exit 1; \
+	done
 
 lock: $(READY)  ## write the lock files anew; UPGRADE=--upgrade takes newer versions
 	$(PUBLIC) $(LOCK) pyproject.toml --group dev -o requirements/dev.lock
