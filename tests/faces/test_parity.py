@@ -116,6 +116,8 @@ STEPS = [
     ),
     Step("task_queue_clear", {"filter": "status:queued"}, name="cleared"),
     Step("task_queue_clear", lambda known: {"undo": known["cleared"]["clearId"]}),
+    example("effects"),
+    example("effect_resolve", "unknown_effect"),
     example("load_balance"),
     example("task_list"),
     Step("task_list", {"swarmId": "swarm-1", "status": []}),
