@@ -69,6 +69,12 @@ class Faults:
         for _ in range(self._wakes.choice((0, 0, 1, 3))):
             self._kernel.at_ms(self._wakes.randint(1, span_ms), self._bring(self.worker_wakes_late))
 
+        self._ends = Random(f"ends at {span_ms} of {own_deaths}")
+        """Likewise."""
+        for _ in range(self._ends.choice((0, 0, 1, 2))):
+            kind = self._ends.choice((self.orchestrator_upgraded, self.orchestrator_ended))
+            self._kernel.at_ms(self._ends.randint(1, span_ms), self._bring(kind))
+
     @property
     def blames(self) -> bool:
         """Whether something stood still, so that attempts may run out of time for no fault."""
@@ -110,6 +116,22 @@ class Faults:
         if life is not None:
             life.process.touches_left = self._kernel.random.randint(0, 40)
         return life is not None
+
+    def orchestrator_upgraded(self) -> bool:
+        """Told to end and to leave its workers to the next one."""
+        life = self.world.life
+        if life is None or life.node is None or not self.world.grace_ms:
+            return False
+        life.process.start(life.leave())
+        return True
+
+    def orchestrator_ended(self) -> bool:
+        """Told to end, while work is under way."""
+        life = self.world.life
+        if life is None or life.node is None:
+            return False
+        life.process.start(life.end())
+        return True
 
     def orchestrator_stopped(self) -> bool:
         """SIGSTOP and, later, SIGCONT."""

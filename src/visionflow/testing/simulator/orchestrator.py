@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from visionflow.domain.errors import LogUnavailable, VisionFlowError
+from visionflow.domain.errors import BusClosed, LogUnavailable, VisionFlowError
 from visionflow.domain.events import AnyEvent, decode_record
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.engine.audit import audit
@@ -68,6 +68,7 @@ class Life:
         self._spec = spec
         self._made: Node | None = None
         self._closes = 0
+        self._leaving = False
 
     async def main(self) -> None:
         """The program: recover, then answer."""
@@ -99,6 +100,21 @@ class Life:
             self.look()
         done()
 
+    async def end(self) -> None:
+        """End in order while work is under way: workers finish what they can."""
+        if self.node is not None:
+            node, self.node = self.node, None
+            await node.stop()
+            self.process.die()
+
+    async def leave(self) -> None:
+        """End in order, as for an upgrade: what workers do is left to the next life."""
+        if self.node is not None:
+            self._leaving = True
+            node, self.node = self.node, None
+            await node.leave()
+            self.process.die()
+
     def _look_for_leftovers(self, kept: list[int]) -> None:
         """Before anything is given out, no worker that the log names may be alive, but those that
         are kept."""
@@ -107,6 +123,8 @@ class Life:
 
     def _verify(self, worker: str, incarnation: int, secret: str, pid: int | None) -> bool:
         node = self._made
+        if self._leaving:
+            raise BusClosed("Nobody may come in now.")
         return node is not None and node.children.admits(worker, incarnation, secret, pid)
 
     def _gone(self, sender: str) -> None:
@@ -124,7 +142,11 @@ class Life:
             self.process.start(self._wind_up(self._made))
 
     async def _wind_up(self, node: Node) -> None:
-        await node.stop(kill=True)
+        if self._surroundings.grace_ms:
+            self._leaving = True
+            await node.leave()
+        else:
+            await node.stop(kill=True)
         self.process.die()
 
     def _launch(self, effect: StartWorker) -> Launch:
