@@ -181,3 +181,18 @@ def test_a_process_that_leaks_is_replaced_before_its_ceiling_ends_it_and_no_task
     assert "it is replaced at 30 %" in recycled[0].reason
     assert not [x for x in events if isinstance(x, e.AttemptFailed | e.WorkerLost)]
     assert completed_once(events, *(handle.id for handle in handles))
+
+
+def test_a_strategy_of_the_users_is_asked_first_and_what_it_says_is_done(tmp_path: Path) -> None:
+    upkeep = Upkeep(RecoverySpec(name="mine", call="tests.api.faltering:choose"))
+    with AgentOrchestrator(tmp_path / "store", limits=LIMITS) as fleet:
+        fleet.spawn(SlowAsync, upkeep=upkeep, config={"told": str(tmp_path / "told")})
+        handle = fleet.submit(Task(input=str(tmp_path)), timeout_ms=2_000)
+        assert handle.result(WAIT_S) == "in time"
+    events = events_of(tmp_path / "store")
+    (found,) = chosen(events, Cause.TIMEOUT)
+    assert found.strategy == "mine"
+    assert found.action.endswith("gets 6000 ms, not 2000; its own choice")
+    asked = "agent attempt cause config memory reason strategy task timeout type".split()
+    assert (tmp_path / "told").read_text() == repr(asked)
+    assert completed_once(events, handle.id)

@@ -140,6 +140,9 @@ class Ledger:
             return
         if not isinstance(event, e.AgentDraining):
             self.unbuilt.discard(event.agent)
+        if isinstance(event, e.AgentFailed) and event.agent in self.movers:
+            # It does not move any more; should it come back, it is built where it is.
+            self.memory[event.agent] = self.movers.pop(event.agent)
         if isinstance(event, e.AgentRecovering) and self.life[event.agent] == "failed":
             place = self.places[self.home[event.agent]]
             if place.for_good:

@@ -22,6 +22,8 @@ from visionflow.adapters.hub import (
     worker_grant,
 )
 from visionflow.adapters.title import PADDING
+from visionflow.compose.asking import asking
+from visionflow.compose.hiding import hide_environment, hide_settings
 from visionflow.compose.outputs import Outputs
 from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
@@ -33,6 +35,7 @@ from visionflow.ports.log import Log
 from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime.children import Launch
 from visionflow.runtime.node import Node, Ports
+from visionflow.worker.hiding import HIDDEN
 from visionflow.worker.limits import machine_bytes, over_ceiling
 
 UNSEEN = ("VISIONFLOW_TOKEN",)
@@ -104,7 +107,9 @@ class Ground:
         self._complete = grace_ms == 0
         self._leaving = False
         self._path = ""
-        self._outputs = Outputs(places.workers)
+        hide_environment()
+        self._outputs = Outputs(places.workers, HIDDEN.text)
+        self._asking = asking(import_paths)
         self._nodes: dict[str, Node] = {}
         self._buses: dict[str, Bus] = {}
         self._hub = Hub(self._verify)
@@ -148,8 +153,9 @@ class Ground:
             return self._launch(effect, kept or spec, scratch)
 
         try:
-            node = Node(spec, ports, launch, self._on_failure, self._grace_ms)
+            node = Node(spec, ports, launch, self._on_failure, self._grace_ms, self._asking)
             self._nodes[room] = node
+            hide_settings(node, self.blobs)
             node.children.on_given_up = lambda worker, incarnation: self._hub.disconnect(
                 f"{worker}.{incarnation}", room
             )
@@ -232,4 +238,6 @@ class Ground:
 
     def keep_outputs_within_bounds(self) -> None:
         """Bound what worker processes print. It blocks; from any thread."""
-        self._outputs.keep_within_bounds()
+        for name, dropped in self._outputs.keep_within_bounds():
+            told = f"{dropped} bytes of what {name} printed: it printed too much"
+            self.telemetry.log("warning", None, "output_dropped", told)

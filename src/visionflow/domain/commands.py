@@ -7,6 +7,7 @@ with a `command` id that was seen before gets its first answer again.
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.command import Command
 from visionflow.domain.outside_commands import OutsideCommand
+from visionflow.domain.supervision import Advice
 from visionflow.domain.supervision_commands import SupervisionCommand
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, Phase, TaskSpec
@@ -169,6 +170,7 @@ class ReportWorkerLost(Command, frozen=True, tag="report_worker_lost"):
     """Memory that the machine has, where that is known."""
     last_words: str = ""
     """The end of what the process wrote to its standard error."""
+    advice: Advice | None = None
 
 
 class ReportWorkerStopped(Command, frozen=True, tag="report_worker_stopped"):
@@ -199,6 +201,7 @@ class ReportAgentDown(Command, frozen=True, tag="report_agent_down"):
     """It was told to end it, and has."""
     revision: int = 0
     """Which version of it could not be built."""
+    advice: Advice | None = None
 
 
 class ReportStarted(Command, frozen=True, tag="report_started"):
@@ -241,6 +244,7 @@ class ReportFailure(Command, frozen=True, tag="report_failure"):
     """Of one that was throttled: how long to wait."""
     machine_bytes: int | None = None
     """Memory that the machine has, where that is known."""
+    advice: Advice | None = None
     effect: str = ""
     """Of one that ended because an outside effect is in doubt: its key."""
     circuit: str = ""

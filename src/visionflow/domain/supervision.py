@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from visionflow.domain.tasks import Payload
+
 
 class RestartStrategy(StrEnum):
     """Who is started again when a worker dies by itself; the names are OTP's."""
@@ -68,6 +70,21 @@ class Upkeep(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 USUAL_UPKEEP = Upkeep()
+
+
+class Advice(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a user's own strategy says is to be done about a failure; `None`: the usual."""
+
+    restart: bool | None = None
+    wait_ms: int | None = None
+    """Until the next start, or the next attempt."""
+    memory_bytes: int | None = None
+    timeout_ms: int | None = None
+    """Of the next attempts."""
+    config: Payload | None = None
+    """What the agent is built with from now on."""
+    fault: str = ""
+    """Why nothing of it holds."""
 
 
 class CircuitStatus(StrEnum):

@@ -11,6 +11,7 @@ import msgspec
 
 from visionflow.domain import commands as c
 from visionflow.domain.errors import CommandNotStarted
+from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.effects import StartWorker, StopWorker
 from visionflow.ports.host import UNKNOWN, Exit, Host, Process, Timer
@@ -18,6 +19,7 @@ from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime.adoption import Survivor, hash_of, is_secret
 from visionflow.runtime.control_plane import ControlPlane
 
+AskOfWorker = Callable[[str, Mapping[str, str], Callable[[Advice | None], None]], None]
 STOP_GRACE_MS = 8_000
 """After this long a worker that was told to end is killed."""
 KILLED_MS = 2_000
@@ -92,6 +94,8 @@ class Children:
         self._grace_ms = grace_ms
         self._children: dict[str, Child] = {}
         self._timers: dict[str, Timer] = {}
+        self.advise: AskOfWorker = lambda worker, failure, then: then(None)
+        """Asks the strategy of a worker's agent about its end, where it has one of its own."""
         self._closed = False
         self.on_given_up: Callable[[str, int], None] = lambda worker, incarnation: None
         """Told of a process that was killed: nothing more may pass between it and anybody."""
@@ -293,19 +297,25 @@ class Children:
         words: str = "",
     ) -> None:
         self._telemetry.log("debug", None, "worker_gone", f"{worker}.{incarnation}: {reason}")
-        self._control.offer(
-            c.ReportWorkerLost(
-                now_ms=self._host.now_ms(),
-                worker=worker,
-                incarnation=incarnation,
-                kind=kind,
-                reason=reason,
-                probes=() if child is None else child.probes,
-                machine_bytes=None if child is None else child.launch.machine_bytes,
-                last_words=words,
-            ),
-            bounded=False,
-        )
+
+        def report(advice: Advice | None) -> None:
+            self._control.offer(
+                c.ReportWorkerLost(
+                    now_ms=self._host.now_ms(),
+                    worker=worker,
+                    incarnation=incarnation,
+                    kind=kind,
+                    reason=reason,
+                    probes=() if child is None else child.probes,
+                    machine_bytes=None if child is None else child.launch.machine_bytes,
+                    last_words=words,
+                    advice=advice,
+                ),
+                bounded=False,
+            )
+
+        failure = {"cause": kind.value, "reason": reason, "last_words": words}
+        self.advise(worker, failure, report)
 
     def leave(self, done: Callable[[], None]) -> None:
         """Start nothing more and let the processes live on, but for those that are being ended or

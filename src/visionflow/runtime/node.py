@@ -20,6 +20,7 @@ from visionflow.ports.host import Host, ProcessState
 from visionflow.ports.log import Log
 from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime.adoption import survivors
+from visionflow.runtime.advising import Advising, Ask
 from visionflow.runtime.asks import Asks
 from visionflow.runtime.children import Children, Launch
 from visionflow.runtime.completions import Completions
@@ -67,9 +68,11 @@ class Node:
         launch: Callable[[StartWorker], Launch],
         on_failure: Callable[[BaseException], None],
         grace_ms: int = 0,
+        ask: Ask | None = None,
     ) -> None:
         """`on_failure` is called once, when the node can answer nothing more. `grace_ms`: how long
-        workers live on when it is gone, and wait for the next one; 0: they end with it."""
+        workers live on when it is gone, and wait for the next one; 0: they end with it. `ask`: asks
+        the strategies of users."""
         self._ports = ports
         self._spec = spec
         self._on_failure = on_failure
@@ -111,6 +114,9 @@ class Node:
         self.sessions.on_progress.append(self.stalls.heard)
         self.sessions.on_pong = self.probing.ponged
         self.sessions.on_change = self.probing.look_at
+        self.advising = Advising(self.control, ports.blobs, ports.telemetry, ask)
+        self.sessions.advising = self.advising
+        self.children.advise = self.advising.of_worker
         self.sessions.on_beat = Recycling(self.control, ports.host, ports.telemetry).heard
         self.on_over: list[Callable[[BaseException], None]] = []
         """Called once, with why, when nothing is decided or answered here any more."""
@@ -164,6 +170,7 @@ class Node:
         gone: asyncio.Future[None] = loop.create_future()
         part(lambda: _settle(gone))
         await gone
+        self.advising.close()
         if self.control.failure is None:
             quiet = self._quiet = loop.create_future()
             self.control.in_order(lambda _: _settle(quiet))
@@ -191,6 +198,7 @@ class Node:
             starting.set_exception(failure)
         if self._quiet is not None:
             _settle(self._quiet)
+        self.advising.close()
         self._ticker.stop()
         self.effects.stop()
         self.control.close(failure)

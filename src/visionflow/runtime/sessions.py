@@ -14,6 +14,7 @@ from visionflow.domain import supervision_commands as sc
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import BusClosed
 from visionflow.domain.limits import FRAME_BYTES_MAX
+from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.effects import Cancel, Debug, Drop, Host, dispatch
 from visionflow.engine.state import Answer, SwarmState
@@ -22,6 +23,7 @@ from visionflow.ports.bus import Bus, Delivery
 from visionflow.ports.host import Host as Machine
 from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime import outside
+from visionflow.runtime.advising import ASKED_ABOUT, Advising
 from visionflow.runtime.asks import AnswerMessage
 from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
@@ -81,6 +83,8 @@ class Sessions:
         self.on_ask: Callable[[str, object], bool] = lambda worker, message: False
         """Told of what an attempt asks of its swarm; whether it was that."""
         self.on_beat: Callable[[m.Heartbeat], None] = lambda _: None
+        self.advising: Advising | None = None
+        """Whom to ask about failures first."""
         self._control = control
         self._bus = bus
         self._host = host
@@ -368,20 +372,7 @@ class Sessions:
             case m.Started():
                 self._started(worker, message, now_ms)
             case m.Failed():
-                failure = c.ReportFailure(
-                    now_ms=now_ms,
-                    task=message.task,
-                    attempt=message.attempt,
-                    kind=message.kind,
-                    reason=message.reason,
-                    entropy=self._host.entropy(),
-                    wait_ms=message.wait_ms,
-                    effect=message.effect,
-                    circuit=message.circuit,
-                    machine_bytes=self._children.machine_bytes(worker),
-                )
-                self._holder.pop(message.task, None)
-                control.offer(failure, bounded=False)
+                self._failed(worker, message)
             case m.StepDone():
                 self._step(worker, message, now_ms)
             case m.EffectAsked() | m.EffectDone():
@@ -397,6 +388,29 @@ class Sessions:
                 if not self.on_ask(worker, message):
                     self._take_agent(worker, incarnation, message, now_ms)
 
+    def _failed(self, worker: str, message: m.Failed) -> None:
+        def report(advice: Advice | None) -> None:
+            failure = c.ReportFailure(
+                now_ms=self._host.now_ms(),
+                task=message.task,
+                attempt=message.attempt,
+                kind=message.kind,
+                reason=message.reason,
+                entropy=self._host.entropy(),
+                wait_ms=message.wait_ms,
+                effect=message.effect,
+                circuit=message.circuit,
+                machine_bytes=self._children.machine_bytes(worker),
+                advice=advice,
+            )
+            self._control.offer(failure, bounded=False)
+
+        self._holder.pop(message.task, None)
+        if self.advising is not None and message.kind in ASKED_ABOUT:
+            self.advising.of_task(message.task, message.kind, message.reason, report)
+        else:
+            report(None)
+
     def _take_agent(self, worker: str, incarnation: int, message: object, now_ms: int) -> None:
         if isinstance(message, m.AgentUp):
             command = c.ReportAgentUp(
@@ -408,16 +422,7 @@ class Sessions:
             )
             self._control.offer(command, bounded=False)
         elif isinstance(message, m.AgentDown):
-            down = c.ReportAgentDown(
-                now_ms=now_ms,
-                agent=message.agent,
-                worker=worker,
-                incarnation=incarnation,
-                reason=message.reason,
-                ended=message.ended,
-                revision=message.revision,
-            )
-            self._control.offer(down, bounded=False)
+            self._agent_down(worker, incarnation, message)
         elif isinstance(message, m.Batches):
             batches = sc.ReportBatches(
                 now_ms=now_ms,
@@ -427,6 +432,25 @@ class Sessions:
                 types=message.types,
             )
             self._control.offer(batches, bounded=False)
+
+    def _agent_down(self, worker: str, incarnation: int, message: m.AgentDown) -> None:
+        def report(advice: Advice | None) -> None:
+            down = c.ReportAgentDown(
+                now_ms=self._host.now_ms(),
+                agent=message.agent,
+                worker=worker,
+                incarnation=incarnation,
+                reason=message.reason,
+                ended=message.ended,
+                revision=message.revision,
+                advice=advice,
+            )
+            self._control.offer(down, bounded=False)
+
+        if self.advising is None or message.ended:
+            report(None)
+        else:
+            self.advising.of_agent(message.agent, message.reason, report)
 
     def _started(self, worker: str, message: m.Started, now_ms: int) -> None:
         def answered(_: Answer) -> None:

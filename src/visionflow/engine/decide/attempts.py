@@ -8,6 +8,7 @@ from visionflow.domain.limits import (
     KILLS_PER_TASK_MAX,
     THROTTLE_MS_MAX,
 )
+from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import WENT_AWAY, Backoff, FailureKind, RetryPolicy
 from visionflow.engine.decide.circuits import BLAMED
 from visionflow.engine.decide.closing import Closing
@@ -49,11 +50,12 @@ def end_attempt(
     asked_ms: int = 0,
     *,
     excused: bool = False,
+    advice: Advice | None = None,
 ) -> None:
     """The open attempt of a task has ended without a result: try again, or end the task.
 
     `asked_ms`: of one that was throttled, how long to wait. `excused`: it counts against nothing,
-    and is tried again at once.
+    and is tried again at once. `advice`: of a strategy of the user's, about a timeout.
     """
     name, attempt, more_ms = task.spec.id, task.attempt, None
     late = kind is FailureKind.TIMEOUT and not excused
@@ -72,7 +74,7 @@ def end_attempt(
             )
         )
         if again:
-            closing.events.append(timeout_recovery(closing.state, task, more_ms))
+            closing.events.append(timeout_recovery(closing.state, task, more_ms, advice))
 
     cancelling = closing.cancelling(task)
     if cancelling is not None:
@@ -84,7 +86,12 @@ def end_attempt(
     else:
         verdict, retry_at_ms = _verdict(task, now_ms, kind, entropy, asked_ms)
     if late:
-        more_ms = longer_ms(closing.state, task)
+        more_ms = longer_ms(closing.state, task, advice)
+        if advice is not None and retry_at_ms is not None:
+            if advice.restart is False:
+                verdict, retry_at_ms = None, None
+            elif advice.wait_ms is not None:
+                retry_at_ms = now_ms + advice.wait_ms
     deadline_ms = task.spec.deadline_ms
     if retry_at_ms is not None and deadline_ms is not None and retry_at_ms >= deadline_ms:
         record(None)

@@ -11,15 +11,18 @@ from visionflow.domain import events as e
 from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.events import AnyEvent
-from visionflow.domain.supervision import Cause
+from visionflow.domain.supervision import Advice, Cause
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import Closing
+from visionflow.engine.decide.recovering import said_of
 from visionflow.engine.decide.supervising import degrade
 from visionflow.engine.diagnosis import Diagnosis, diagnose
 from visionflow.engine.state import AgentState, SwarmState
 
 Events = list[AnyEvent]
+VERSIONS_MAX = 20
+"""Of an agent, up to which a strategy may give it another configuration."""
 UP = (AgentStatus.READY, AgentStatus.PROCESSING)
 
 
@@ -29,6 +32,10 @@ def cannot_be_built(state: SwarmState, agent: AgentState, command: c.ReportAgent
         return []
     name, closing = agent.spec.id, Closing(state)
     found = finding(agent.spec, command.reason)
+    advised = reconfigured(state, agent, command.advice)
+    if advised is not None:
+        action = f"it is built with another configuration{said_of(command.advice)}"
+        return [_chosen(agent, found, action), advised]
     mended = mend(state, agent, found)
     if mended is not None:
         return [_chosen(agent, found, "that is taken out, and it is built again"), mended]
@@ -71,6 +78,23 @@ def mend(state: SwarmState, agent: AgentState, found: Diagnosis | None) -> e.Age
         revision=state.revisions.get(name, 0) + 1,
         moves=name in state.moving,
         reason=f"{found.key!r} was taken out of its configuration: {found.line}",
+    )
+
+
+def reconfigured(
+    state: SwarmState, agent: AgentState, advice: Advice | None
+) -> e.AgentUpdated | None:
+    """The agent with the configuration that a strategy of the user's gives it, if it is another.
+    One that was changed often is not changed again: such advice might never come to an end."""
+    name, config = agent.spec.id, None if advice is None else advice.config
+    version = state.revisions.get(name, 0)
+    if config is None or config == agent.spec.config or version >= VERSIONS_MAX:
+        return None
+    return e.AgentUpdated(
+        spec=replace(agent.spec, config=config),
+        revision=version + 1,
+        moves=name in state.moving,
+        reason=f"strategy {agent.spec.recovery.name} gave it another configuration",
     )
 
 

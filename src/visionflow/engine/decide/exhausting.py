@@ -11,7 +11,7 @@ from visionflow.domain.supervision import Cause
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
-from visionflow.engine.decide.recovering import higher_ceiling, was_raised
+from visionflow.engine.decide.recovering import higher_ceiling, said_of, was_raised
 from visionflow.engine.state import SwarmState, TaskState, WorkerState
 
 
@@ -22,7 +22,9 @@ def end_exhausted(
     agent = state.agents[task.agent or ""]
     worker = state.workers[agent.worker]
     raised = was_raised(state, worker)
-    ceiling = None if raised else higher_ceiling(state, worker, command.machine_bytes)
+    ceiling = (
+        None if raised else higher_ceiling(state, worker, command.machine_bytes, command.advice)
+    )
     mended = raised or ceiling is not None
     stopping = closing.cancelling(task) is not None
     end_attempt(
@@ -40,7 +42,7 @@ def end_exhausted(
         s.RecoveryChosen(
             cause=Cause.RESOURCES,
             strategy=agent.spec.recovery.name,
-            action=_memory_action(worker, agent.spec, ceiling, raised),
+            action=_memory_action(worker, agent.spec, ceiling, raised) + said_of(command.advice),
             agent=agent.spec.id,
             worker=worker.id,
             task=task.spec.id,

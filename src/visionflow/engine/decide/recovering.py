@@ -9,7 +9,7 @@ from visionflow.domain import events as e
 from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.limits import RESTART_PERIOD_MS, RESTARTS_MAX
-from visionflow.domain.supervision import Cause, RecoverySpec
+from visionflow.domain.supervision import Advice, Cause, RecoverySpec
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.evolve.supervising import NOT_ITS_OWN
 from visionflow.engine.state import SwarmState, TaskState, WorkerState
@@ -51,9 +51,13 @@ def restart_at(
 
 
 def higher_ceiling(
-    state: SwarmState, worker: WorkerState, machine_bytes: int | None
+    state: SwarmState,
+    worker: WorkerState,
+    machine_bytes: int | None,
+    advice: Advice | None = None,
 ) -> s.CeilingRaised | None:
-    """The ceiling that a process of its own comes back with, if it may have a higher one."""
+    """The ceiling that a process of its own comes back with, if it may have a higher one: as much
+    as the strategy says, or the advice, up to the strategy's most and the machine's memory."""
     spec = owner(state, worker)
     if spec is None or state.closed is not None or spec.id in state.moving:
         return None
@@ -63,7 +67,8 @@ def higher_ceiling(
     bounds = [most for most in (recovery.memory_max_bytes, machine_bytes) if most is not None]
     if before is None or not bounds:
         return None
-    after = min(before * recovery.memory_factor_bp // 10_000, *bounds)
+    wanted = None if advice is None else advice.memory_bytes
+    after = min(wanted or before * recovery.memory_factor_bp // 10_000, *bounds)
     if after <= before:
         return None
     return s.CeilingRaised(
@@ -82,6 +87,7 @@ def worker_recovery(
     wait_ms: int | None,
     ceiling: s.CeilingRaised | None,
     mended: e.AgentUpdated | None = None,
+    advice: Advice | None = None,
 ) -> s.RecoveryChosen:
     """What is done about a worker that died. `wait_ms`: until it starts again, if it does.
     `mended`: its agent as it is built then, where it is another."""
@@ -98,6 +104,7 @@ def worker_recovery(
             action = f"{action}, with no more memory: it may have no more"
         if mended is not None:
             action = f"{action}; {mended.reason}"
+    action += said_of(advice)
     return s.RecoveryChosen(
         cause=_CAUSES.get(kind, Cause.CRASH),
         strategy=strategy_of(state, worker).name,
@@ -116,12 +123,21 @@ def exhausted_before(state: SwarmState, worker: WorkerState) -> bool:
     return state.supervised.exhausted.get(worker.id) == worker.incarnation
 
 
-def longer_ms(state: SwarmState, task: TaskState) -> int | None:
+def said_of(advice: Advice | None) -> str:
+    """The end of an action: what became of asking the user's own strategy."""
+    if advice is None:
+        return ""
+    return f"; its own choice failed: {advice.fault}" if advice.fault else "; its own choice"
+
+
+def longer_ms(state: SwarmState, task: TaskState, advice: Advice | None = None) -> int | None:
     """How much time the next attempt of a task gets after a timeout, if it gets more."""
     if state.spec is None:
         return None
     recovery, first_ms = _of_holder(state, task), time_given_ms(state, task)
     now_ms = state.supervised.timeouts.get(task.spec.id, first_ms)
+    if advice is not None and advice.timeout_ms is not None:
+        return advice.timeout_ms if advice.timeout_ms != now_ms else None
     most_ms = 10 * first_ms if recovery.timeout_max_ms is None else recovery.timeout_max_ms
     next_ms = min(now_ms * recovery.timeout_factor_bp // 10_000, most_ms)
     return next_ms if next_ms > now_ms else None
@@ -133,13 +149,16 @@ def time_given_ms(state: SwarmState, task: TaskState) -> int:
     return task.spec.timeout_ms or usual_ms
 
 
-def timeout_recovery(state: SwarmState, task: TaskState, next_ms: int | None) -> s.RecoveryChosen:
+def timeout_recovery(
+    state: SwarmState, task: TaskState, next_ms: int | None, advice: Advice | None = None
+) -> s.RecoveryChosen:
     """What is done about an attempt that took too long."""
     now_ms = state.supervised.timeouts.get(task.spec.id, time_given_ms(state, task))
     if next_ms is None:
         given = f"gets {now_ms} ms again, the most that it may have"
     else:
         given = f"gets {next_ms} ms, not {now_ms}"
+    given += said_of(advice)
     agent = None if task.agent is None else state.agents.get(task.agent)
     return s.RecoveryChosen(
         cause=Cause.TIMEOUT,

@@ -325,7 +325,16 @@ def _(state: SwarmState, command: c.ReportFailure) -> Events:
     closing = Closing(state)
     if command.circuit and task.agent is not None:
         closing.excuse(task.agent)
-    end_attempt(closing, task, command.now_ms, kind, reason, command.entropy, command.wait_ms)
+    end_attempt(
+        closing,
+        task,
+        command.now_ms,
+        kind,
+        reason,
+        command.entropy,
+        command.wait_ms,
+        advice=command.advice,
+    )
     return closing.events
 
 

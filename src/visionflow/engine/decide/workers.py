@@ -9,9 +9,10 @@ from visionflow.domain import events as e
 from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.events import AnyEvent
+from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import FailureKind, TaskStatus
 from visionflow.engine.decide.attempts import end_attempt
-from visionflow.engine.decide.building import UP, finding, mend
+from visionflow.engine.decide.building import UP, finding, mend, reconfigured
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
 from visionflow.engine.decide.recovering import (
@@ -79,13 +80,18 @@ def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
     reason, mended = _last_words(state, worker, command)
     ceiling, busy = _new_ceiling(state, worker, command), _is_busy(state, worker)
     judged = _judged(state, worker, command.kind, ceiling)
+    advice = command.advice or Advice()
     too_many = bears_no_more(state, judged or command.kind, now_ms)
+    if too_many is None and advice.restart is False:
+        too_many = f"worker {worker.id} died, and its strategy gives it up"
     restart_at_ms = None
     if too_many is None:
         # Each attempt that is open now counts this against its task, which ends after a few. Where
         # the worker were given up too, one bad task would take every other's agents with it.
         counts_as = FailureKind.KILLED if busy else judged or command.kind
         restart_at_ms = restart_at(worker, counts_as, now_ms, strategy_of(state, worker))
+        if restart_at_ms is not None and advice.wait_ms is not None:
+            restart_at_ms = now_ms + advice.wait_ms
     again = restart_at_ms is not None
     closing.events.append(
         e.WorkerLost(
@@ -106,7 +112,9 @@ def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
     wait_ms = None if restart_at_ms is None else restart_at_ms - now_ms
     if not again:
         mended = None
-    closing.events.append(worker_recovery(state, worker, command.kind, wait_ms, ceiling, mended))
+    closing.events.append(
+        worker_recovery(state, worker, command.kind, wait_ms, ceiling, mended, command.advice)
+    )
     if mended is not None:
         closing.events.append(mended)
     if ceiling is not None:
@@ -124,17 +132,19 @@ def _last_words(
 ) -> tuple[str, e.AgentUpdated | None]:
     """Why a process died, with what it said itself; and its agent without the fault that a crash
     names, where its strategy mends such."""
-    spec = owner(state, worker)
-    line = last_line(command.last_words)
-    if command.kind is not FailureKind.CRASH or line is None:
-        return command.reason, None
-    reason = f"{command.reason}; its last words: {line}"
+    spec, reason = owner(state, worker), command.reason
+    line = last_line(command.last_words) if command.kind is FailureKind.CRASH else None
+    if line is not None:
+        reason = f"{reason}; its last words: {line}"
     if spec is None:
         return reason, None
-    found = finding(spec, command.last_words)
     agent = state.agents[spec.id]
-    may_change = agent.status in (*UP, AgentStatus.INITIALISING, AgentStatus.RECOVERING)
-    return reason, mend(state, agent, found) if may_change else None
+    if agent.status not in (*UP, AgentStatus.INITIALISING, AgentStatus.RECOVERING):
+        return reason, None
+    advised = reconfigured(state, agent, command.advice)
+    if advised is not None or line is None:
+        return reason, advised
+    return reason, mend(state, agent, finding(spec, command.last_words))
 
 
 def _is_busy(state: SwarmState, worker: WorkerState) -> bool:
@@ -149,9 +159,11 @@ def _is_wanted(state: SwarmState, agent: str) -> bool:
 def _new_ceiling(
     state: SwarmState, worker: WorkerState, command: c.ReportWorkerLost
 ) -> s.CeilingRaised | None:
-    if command.kind is not FailureKind.RESOURCES or exhausted_before(state, worker):
+    advice, exhausted = command.advice, command.kind is FailureKind.RESOURCES
+    wanted = advice is not None and advice.memory_bytes is not None
+    if not (exhausted or wanted) or exhausted_before(state, worker):
         return None
-    return higher_ceiling(state, worker, command.machine_bytes)
+    return higher_ceiling(state, worker, command.machine_bytes, advice)
 
 
 def _judged(
