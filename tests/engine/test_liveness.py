@@ -22,7 +22,7 @@ BEAT_MS = 1_000
 LOOK_MS = 100
 RUNS = Probe("process", True, "process 1 is running")
 STOPPED = Probe("process", False, "process 1 is stopped")
-BEATS = st.integers(200, 30_000)
+BEATS = st.integers(500, 30_000)
 SIGNS = st.lists(
     st.tuples(st.integers(0, 600), st.sampled_from(("beat", "pong", "leave", "join", "none"))),
     max_size=60,
@@ -209,6 +209,11 @@ def test_a_connection_that_is_gone_is_a_suspicion_at_once_and_one_that_is_back_e
     assert watch.look().standing is Standing.SUSPECTED, "a heartbeat takes another way"
     watch.worker.join(watch.now_ms)
     assert watch.look().standing is Standing.TRUSTED
+
+
+def test_however_often_it_has_to_beat_a_worker_has_half_a_second_to_answer_a_ping() -> None:
+    watch = Watch(100)
+    assert 500 < watch.until_lost(5_000) < 1_000
 
 
 def test_an_answer_to_an_earlier_doubt_says_nothing_of_this_one() -> None:

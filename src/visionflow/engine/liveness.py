@@ -22,6 +22,8 @@ SUSPECTED_BP = 15_000
 """After a silence of so much of the interval a worker is suspected, unless a ping is answered."""
 PATIENCE_BP = 4_000
 """A ping that was not answered within this share of the interval is unanswered."""
+PATIENCE_MS_MIN = 500
+"""And never sooner: a busy machine takes that long now and then, however often workers beat."""
 AGAIN_BP = 5_000
 """In doubt, the next ping follows after this share."""
 RHYTHM_MAX = 32
@@ -197,7 +199,7 @@ class Detector:
             return Probe("ping", False, "no ping is possible, its connection is gone")
         if watched.asked_ms is not None:
             waited_ms = now_ms - watched.asked_ms
-            if waited_ms >= self._share(PATIENCE_BP):
+            if waited_ms >= max(self._share(PATIENCE_BP), PATIENCE_MS_MIN):
                 return Probe("ping", False, f"no answer to a ping for {waited_ms} ms")
             return Probe("ping", None, f"a ping was sent {waited_ms} ms ago")
         ago_ms = None if watched.answered_ms is None else now_ms - watched.answered_ms
