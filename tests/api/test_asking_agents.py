@@ -11,6 +11,7 @@ from tests.api.rogues import events_of
 from visionflow import AgentOrchestrator, Limits, RetryPolicy, Task, TaskFailed
 from visionflow.domain import events as e
 from visionflow.domain import supervision_events as s
+from visionflow.domain.errors import UnknownId
 from visionflow.domain.event import Event
 from visionflow.domain.tasks import FailureKind
 
@@ -75,6 +76,8 @@ def test_five_failures_open_an_agents_circuit_others_work_on_and_a_probe_closes_
         for _ in range(5):
             with pytest.raises(TaskFailed, match="a bad day"):
                 fleet.submit(Task(input=str(bad_day)), retry=ONCE, agent=moody).result(WAIT_S)
+        told = fleet.circuits()[f"agent:{moody.id}"]
+        assert (told.failures, "a bad day" in told.reason) == (5, True)
         (steady,) = fleet.spawn(Steady, capabilities=["work"])
         while_open = fleet.submit(Task(input=str(bad_day), required_capabilities=["work"]))
         assert while_open.result(WAIT_S) == steady.id
@@ -117,3 +120,20 @@ def test_a_provider_that_is_down_is_not_called_by_any_agent_and_no_task_is_lost_
     assert len(of(store, s.CircuitClosed)) == 1
     kinds = Counter(each.kind for each in of(store, e.AttemptFailed))
     assert kinds[FailureKind.ERROR] == 3 and kinds.keys() <= {"error", "throttled"}
+
+
+@pytest.mark.acceptance("circuit")
+def test_somebody_may_close_a_circuit_before_its_time(tmp_path: Path) -> None:
+    bad_day = tmp_path / "bad-day"
+    bad_day.touch()
+    with AgentOrchestrator(limits=Limits(circuit_open_ms=3_600_000)) as fleet:
+        (moody,) = fleet.spawn(Moody)
+        for _ in range(5):
+            with pytest.raises(TaskFailed):
+                fleet.submit(Task(input=str(bad_day)), retry=ONCE).result(WAIT_S)
+        waiting = fleet.submit(Task(input=str(tmp_path / "none")))
+        assert fleet.circuits()[f"agent:{moody.id}"].status == "open" and not waiting.done
+        fleet.reset_circuit(f"agent:{moody.id}")
+        assert waiting.result(WAIT_S) == moody.id and fleet.circuits() == {}
+        with pytest.raises(UnknownId, match="has counted no failure"):
+            fleet.reset_circuit("provider:acme")

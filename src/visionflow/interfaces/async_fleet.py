@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from visionflow.agents.task import Task
 from visionflow.domain.errors import UsageError
+from visionflow.interfaces.breaker import Circuit
 from visionflow.interfaces.classes import AgentClass
 from visionflow.interfaces.handles import TaskHandle
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
@@ -87,6 +88,14 @@ class AsyncFleet:
     async def resolve_effect(self, key: str, resolution: str, note: str, **options: Any) -> None:
         """See `Fleet.resolve_effect`."""
         await in_thread(lambda: self.sync.resolve_effect(key, resolution, note, **options))
+
+    async def circuits(self) -> dict[str, Circuit]:
+        """See `Fleet.circuits`."""
+        return await in_thread(self.sync.circuits)
+
+    async def reset_circuit(self, name: str) -> None:
+        """See `Fleet.reset_circuit`."""
+        await in_thread(lambda: self.sync.reset_circuit(name))
 
     async def map(self, tasks: Iterable[Task]) -> AsyncIterator[Any]:
         """Submit all; yields results in the order of the tasks."""

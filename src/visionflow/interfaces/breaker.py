@@ -1,6 +1,5 @@
-"""The guide's circuit breaker, for any program: a thin face over the engine's circuits.
-
-It needs no swarm and keeps nothing but what it counts.
+"""Circuits for programs: those of a swarm to look at, and the guide's circuit breaker, which is a
+thin face over the same machine, needs no swarm, and keeps nothing but what it counts.
 """
 
 import inspect
@@ -10,10 +9,32 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
+import msgspec
+
 from visionflow.domain.errors import CircuitOpenError, TryLater, UsageError
+from visionflow.domain.supervision import CircuitStatus
 from visionflow.engine import circuits
+from visionflow.engine.supervised import CircuitState
 
 T = TypeVar("T")
+
+
+class Circuit(msgspec.Struct, frozen=True):
+    """A circuit of a swarm that has counted failures."""
+
+    status: CircuitStatus
+    failures: int
+    """In a row."""
+    until_ms: int | None
+    """Of one that is open: when one call may try, in ms since the epoch."""
+    reason: str
+    """What the last failure was that opened it."""
+
+    @classmethod
+    def of(cls, known: CircuitState) -> "Circuit":
+        """As the engine keeps it."""
+        until_ms = known.until_ms if known.status is CircuitStatus.OPEN else None
+        return cls(known.status, known.failures, until_ms, known.reason)
 
 
 class CircuitBreaker:

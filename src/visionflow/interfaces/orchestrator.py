@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from visionflow.agents.task import Task
 from visionflow.domain import commands as c
+from visionflow.domain import supervision_commands as sc
 from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import UnknownId, UsageError, VisionFlowError, refusal
@@ -26,6 +27,7 @@ from visionflow.domain.tasks import (
 )
 from visionflow.engine.state import Answer
 from visionflow.interfaces import outside
+from visionflow.interfaces.breaker import Circuit
 from visionflow.interfaces.classes import AgentClass, class_path
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
 from visionflow.interfaces.submission import Submission
@@ -379,6 +381,22 @@ class Fleet:
         now_ms = self._runtime.node.intake.now_ms()
         made = outside.resolving(key, resolution, note, result, by, self._runtime.blobs)
         self._ask(sound(made(now_ms, None)))
+
+    def circuits(self) -> dict[str, Circuit]:
+        """Circuits of agents, providers and tools that have counted a failure, by name."""
+        found: dict[str, Circuit] = {}
+        known = self._runtime.node.control.state.supervised.circuits
+        self._in_turn(lambda: found.update({n: Circuit.of(each) for n, each in known.items()}))
+        return found
+
+    def reset_circuit(self, name: str) -> None:
+        """Close a circuit, whatever stands against it: `agent:ID`, `provider:NAME`, `tool:NAME`.
+
+        Raises:
+            UnknownId: it has counted no failure.
+        """
+        now_ms = self._runtime.node.intake.now_ms()
+        self._ask(sound(sc.ResetCircuit(now_ms=now_ms, circuit=name)))
 
     def map(self, tasks: Iterable[Task]) -> list[Any]:
         """Submit all and wait for all; results in the order of the tasks. Never more than
