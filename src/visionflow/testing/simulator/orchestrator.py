@@ -17,6 +17,7 @@ from visionflow.runtime.node import Node, Ports
 from visionflow.testing.simulator.disk import Disk, SimBlobs, SimLog
 from visionflow.testing.simulator.host import CountingTelemetry, Machine, SimHost
 from visionflow.testing.simulator.kernel import Process
+from visionflow.testing.simulator.scaling import scale
 from visionflow.testing.simulator.wire import Hub
 from visionflow.testing.simulator.witness import Witness
 from visionflow.testing.simulator.worker import ORDER, Order
@@ -92,6 +93,8 @@ class Life:
             process.die()
             return
         self.node = node
+        if self._spec.autoscale:
+            scale(node, host, around.telemetry)
 
     async def stop(self, done: Callable[[], None]) -> None:
         """End as on request: workers first."""

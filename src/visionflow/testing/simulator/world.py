@@ -1,6 +1,7 @@
 """The simulated machine: an orchestrator that is brought back whenever it ends, and workers."""
 
 from collections.abc import Callable, Mapping
+from random import Random
 
 import msgspec
 
@@ -43,7 +44,9 @@ class World:
             heartbeat_ms=kernel.random.choice((500, 1_000, 2_000, 5_000)),
             workers_max=kernel.random.randint(1, 3),
         )
-        self.spec = SwarmSpec(id="swarm", goal="simulated", limits=limits)
+        # Of its own chance, so that all else of a seed stays what it is.
+        scaled = Random(f"scaling of {seed}").random() < 0.25
+        self.spec = SwarmSpec(id="swarm", goal="simulated", autoscale=scaled, limits=limits)
         self.client = Client(self, workload)
         self.witness.person.ask = self.client.ask
 
