@@ -137,7 +137,8 @@ def _(event: e.WorkerLost, known: Known) -> Told:
 
 @tells("info", "agent", e.WorkerStopped)
 def _(event: e.WorkerStopped, known: Known) -> Told:
-    return Told(None, "worker_stopped", f"{_worker(event, known)}: nothing needs it")
+    why = one_line(event.reason, REASON_CHARS_MAX) or "nothing needs it"
+    return Told(None, "worker_stopped", f"{_worker(event, known)}: {why}")
 
 
 def _worker(event: e.WorkerStarted | e.WorkerLost | e.WorkerStopped, known: Known) -> str:
