@@ -85,6 +85,11 @@ def test_attempts_that_are_given_back_and_batches_are_met_often(report: Report) 
     assert report.counts["attempts in batches"] > SEEDS // 2
 
 
+@pytest.mark.acceptance("scale")
+def test_numbers_of_agents_are_decided_on_in_many_seeds(report: Report) -> None:
+    assert report.counts["scale_decided"] > SEEDS // 20
+
+
 @pytest.mark.acceptance("effects")
 def test_effects_on_the_world_outside_are_met_often_and_doubts_are_resolved(
     report: Report,
