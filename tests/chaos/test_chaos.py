@@ -61,7 +61,7 @@ def test_the_faults_of_the_plan_were_really_brought_about(report: ChaosReport) -
     assert {kind: found.times for kind, found in report.faults.items()} == {
         "worker_killed": 5, "worker_cut": 4, "worker_paused": 2, "worker_starved": 2,
         "worker_hung": 2, "server_killed": 2, "server_paused": 1, "server_ended": 1,
-        "front_killed": 1,
+        "server_upgraded": 1, "front_killed": 1,
     }  # fmt: skip
     assert report.server_starts >= 5
     assert report.worker_starts > 4 + 5

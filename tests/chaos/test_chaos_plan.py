@@ -24,7 +24,7 @@ def test_another_seed_gives_another_plan() -> None:
 def test_each_minute_meets_every_kind_of_fault(minutes: int) -> None:
     strokes = make_plan(Order(5, 60.0 * minutes, 1_000 * minutes)).strokes
     for minute in range(minutes):
-        assert {each.fault for each in strokes[20 * minute : 20 * minute + 20]} == set(Fault)
+        assert {each.fault for each in strokes[21 * minute : 21 * minute + 21]} == set(Fault)
 
 
 def test_faults_come_in_order_while_there_are_tasks_to_come() -> None:

@@ -225,6 +225,7 @@ class Swarms:
         self._leaving: dict[str, LiveSwarm] = {}
         """Over, with processes that may still run."""
         self._closed = False
+        self._let_go = False
         self._coming = 0
         self._turns: deque[asyncio.Future[None]] = deque()
         self.agents_max = agents_max
@@ -355,8 +356,18 @@ class Swarms:
         live = [each for name, each in self._live.items() if name not in self._ending]
         closing = (self._close(each, kill) for each in live)
         await asyncio.gather(*closing, *ending, return_exceptions=True)
+        self._let_go = True
         for each in live:
             self._live.pop(each.id, None)
+
+    def check_held(self, whole: bool = False) -> None:
+        """What is known here can be told; with `whole`, also that there is nothing more of it.
+
+        Raises:
+            Stopped: the server ends, and its swarms are let go of.
+        """
+        if self._let_go or (whole and self._closed):
+            raise Stopped("The server ends.", hint="Call again once it is back.")
 
     # Agents of all swarms ------------------------------------------------------------------
 

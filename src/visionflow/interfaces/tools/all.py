@@ -10,6 +10,7 @@ from visionflow.interfaces.tools.effects import effect_tools
 from visionflow.interfaces.tools.memory import memory_tools
 from visionflow.interfaces.tools.observing import observing_tools
 from visionflow.interfaces.tools.orchestrating import orchestration_tools
+from visionflow.interfaces.tools.parting import until_parted
 from visionflow.interfaces.tools.repeating import FirstAnswers
 from visionflow.interfaces.tools.reporting import reporting_tools
 from visionflow.interfaces.tools.results import result_tools
@@ -60,7 +61,7 @@ def all_tools(server: Server) -> Registry:
     places = {name: place for place, name in enumerate(ORDER)}
     made.sort(key=lambda tool: places.get(tool.name, len(places)))
     first = FirstAnswers(server)
-    registry = Registry([first.of(tool) for tool in made], LATER)
+    registry = Registry([until_parted(server, first.of(tool)) for tool in made], LATER)
     return registry
 
 

@@ -8,10 +8,10 @@ import msgspec
 
 from visionflow.domain import events as e
 from visionflow.domain.events import AnyEvent, Record
-from visionflow.testing.chaos.plan import Fault
+from visionflow.testing.chaos.plan import ENDS, Fault
 from visionflow.testing.chaos.striking import Struck
 
-SERVER = frozenset({Fault.SERVER_KILLED, Fault.SERVER_ENDED, Fault.FRONT_KILLED})
+SERVER = frozenset({Fault.SERVER_KILLED, Fault.FRONT_KILLED, *ENDS})
 _SIGNS = (e.TaskStarted, e.StepFinished, e.TaskCompleted, e.AttemptFailed)
 
 

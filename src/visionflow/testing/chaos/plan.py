@@ -11,7 +11,7 @@ import msgspec
 
 from visionflow.testing.workload import Script
 
-FAULTS_PER_MINUTE = 20
+FAULTS_PER_MINUTE = 21
 TASKS_PER_MINUTE = 1_000
 AGENTS = 8
 SPARE = 4
@@ -44,6 +44,8 @@ class Fault(StrEnum):
     """SIGSTOP for some seconds."""
     SERVER_ENDED = "server_ended"
     """SIGTERM to its front: it ends in order, and is started again."""
+    SERVER_UPGRADED = "server_upgraded"
+    """The same of one that leaves its workers at work, for the next one to adopt."""
     FRONT_KILLED = "front_killed"
     """SIGKILL to the front, and a new one is started."""
 
@@ -57,8 +59,10 @@ DECK = (
     *(Fault.SERVER_KILLED,) * 2,
     Fault.SERVER_PAUSED,
     Fault.SERVER_ENDED,
+    Fault.SERVER_UPGRADED,
     Fault.FRONT_KILLED,
 )
+ENDS = (Fault.SERVER_ENDED, Fault.SERVER_UPGRADED)
 """Shuffled and dealt out once a minute, so that each minute meets every kind."""
 LASTS_MS: dict[Fault, tuple[int, int]] = {
     Fault.WORKER_HUNG: (3 * HEARTBEAT_MS + 2_000, 4 * HEARTBEAT_MS),

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,15 @@ class Server:
         self.starts = 0
         """Of the server itself, whoever started it."""
         self.fronts = 0
+        self.keeps_next: Callable[[], bool] = lambda: False
+        """Whether the next front, once it is told to end, is to leave the workers at work."""
         self.endings_ms: list[int] = []
         """How long each end in order took."""
         self._agents = agents
         self._front: Process | None = None
         self._server: Identity | None = None
         self._up = asyncio.Event()
+        self._keeps = False
         self._ending: float | None = None
         self._over = False
         self._listening: asyncio.Task[None] | None = None
@@ -136,6 +140,9 @@ class Server:
         argv += ["--workspace", str(place.folder / "workspace")]
         argv += ["--agents", str(place.folder / "agents.yaml")]
         argv += ["--max-agents", str(self._agents)]
+        self._keeps = self.keeps_next()
+        if self._keeps:
+            argv.append("--keep-workers")
         self.fronts += 1
         with place.said.open("ab") as said:
             # In a group of its own: Ctrl-C is heard here, and told in order.
@@ -180,7 +187,16 @@ class Server:
         return True
 
     async def stop(self) -> None:
-        """End it in order, for good."""
+        """End it in order, for good, and its workers too."""
+        self.keeps_next = lambda: False
+        if self._keeps and not self._over:
+            self.end()
+            fronts = self.fronts
+            with suppress(TimeoutError):
+                async with asyncio.timeout(END_S_MAX):
+                    while self.fronts == fronts:
+                        await asyncio.sleep(PAUSE_S)
+                await self.up()
         self._over = True
         if self._listening is None or self._listening.done():
             return

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from visionflow.adapters.os_processes import Identity, is_alive, send
-from visionflow.testing.chaos.plan import Fault, Stroke
+from visionflow.testing.chaos.plan import ENDS, Fault, Stroke
 from visionflow.testing.chaos.server import Server
 from visionflow.testing.chaos.watching import Watcher, wall_ms
 from visionflow.testing.chaos.wires import can_cut, cut
@@ -39,6 +39,9 @@ class Striker:
         self.missed: list[tuple[Stroke, str]] = []
         """Faults that could not be brought about, and why."""
         self._strokes = strokes
+        self._ends = [stroke.fault for stroke in strokes if stroke.fault in ENDS]
+        """Ends in order that are still to come."""
+        server.keeps_next = lambda: self._ends[:1] == [Fault.SERVER_UPGRADED]
         self._server = server
         self._watcher = watcher
         self._asleep: dict[Identity, int] = {}
@@ -80,7 +83,7 @@ class Striker:
                 hit = self._server.kill()
             case Fault.FRONT_KILLED:
                 hit = self._server.identity is not None and self._server.kill_front()
-            case Fault.SERVER_ENDED:
+            case Fault.SERVER_ENDED | Fault.SERVER_UPGRADED:
                 hit = self._server.identity is not None and self._server.end()
             case Fault.SERVER_PAUSED:
                 who = self._server.identity
@@ -89,6 +92,8 @@ class Striker:
                 return self._hit_worker(stroke, at_ms)
         if hit:
             self.struck.append(Struck(stroke, at_ms))
+            if stroke.fault in ENDS:
+                self._ends.pop(0)
         return hit
 
     def _hit_worker(self, stroke: Stroke, at_ms: int) -> bool:
