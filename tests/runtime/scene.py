@@ -94,6 +94,9 @@ class Process:
     def on_exit(self, call: Callable[[Exit], None]) -> None:
         self._calls.append(call)
 
+    def leave(self) -> None:
+        self._calls.clear()
+
     def terminate(self) -> None:
         for call in self._calls:
             asyncio.get_running_loop().call_soon(call, Exit(0, None))
