@@ -174,6 +174,23 @@ def test_what_only_one_agent_may_do_stays_with_it() -> None:
     assert world.of(s.AttemptRecalling) == []
 
 
+def test_nothing_is_asked_of_a_worker_that_may_be_gone() -> None:
+    world = World()
+    (busy,) = world.team(1)
+    experienced(world, busy)
+    for _ in range(4):
+        world.submit()
+    world.team(1)
+    worker = world.state.workers[world.state.agents[busy].worker]
+    who = {"worker": worker.id, "incarnation": worker.incarnation, "evidence": "it is silent"}
+    world.send(sc.ReportSuspicion(now_ms=world.now_ms, **who))
+    world.tick(STEAL_WAIT_MS)
+    assert world.of(s.AttemptRecalling) == []
+    world.send(sc.ReportTrust(now_ms=world.now_ms, **who))
+    world.tick()
+    assert len(world.of(s.AttemptRecalling)) == 1
+
+
 @SETTINGS
 @given(st.integers(0, 2**32), st.integers(1, 60), st.integers(0, 5))
 def test_no_more_is_asked_back_than_others_could_begin(seed: int, tasks: int, others: int) -> None:

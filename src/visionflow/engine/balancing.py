@@ -86,7 +86,14 @@ def steals(state: SwarmState, now_ms: int) -> list[Move]:
 def _tails(state: SwarmState, now_ms: int) -> Iterator[tuple[AgentState, TaskState]]:
     """Attempts beyond what their agents work on at once that have waited long enough, those of the
     agent with the longest tail first."""
-    behind = [agent for agent in state.agents.values() if len(agent.open) > agent.spec.tasks_max]
+    # One in doubt may not answer; what is asked of it would only stand in the way of others.
+    doubtful = (state.supervised.suspects, state.supervised.awaited)
+    behind = [
+        agent
+        for agent in state.agents.values()
+        if len(agent.open) > agent.spec.tasks_max
+        and not any(agent.worker in each for each in doubtful)
+    ]
     behind.sort(key=lambda agent: agent.spec.tasks_max - len(agent.open))
     for agent in behind:
         tail = len(agent.open) - agent.spec.tasks_max
