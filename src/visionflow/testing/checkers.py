@@ -16,6 +16,7 @@ import msgspec
 from visionflow.testing.ballots import VoteCheck
 from visionflow.testing.ledger import EFFECT_KINDS, EffectCheck
 from visionflow.testing.tasklines import AgentLine, Fact, TaskLine
+from visionflow.testing.upkeeplines import KINDS, UpkeepCheck
 from visionflow.testing.waitlines import WaitCheck
 from visionflow.testing.workerlines import WorkerLine, recovered, worker_event
 
@@ -122,6 +123,7 @@ class LogCheck:
         self.agents: dict[str, AgentLine] = {}
         self.workers: dict[str, WorkerLine] = {}
         self.votes = VoteCheck()
+        self.upkeep = UpkeepCheck()
         self.waits = WaitCheck()
         self.effects = EffectCheck()
         self.commands: dict[str, str] = {}
@@ -172,6 +174,9 @@ class LogCheck:
         self.faults.append(f"record {self.records}: {text}")
 
     def _event(self, kind: str, event: Fact) -> None:
+        if kind in KINDS:
+            for fault in self.upkeep.event(kind, event, self.agents, self.at_ms):
+                self._wrong(fault)
         if kind.startswith("agent_"):
             self._agent(kind, event)
         elif kind.startswith("worker_"):

@@ -16,6 +16,7 @@ from visionflow.domain.tasks import TaskStatus
 from visionflow.ports.host import Exit
 from visionflow.runtime.node import Node
 from visionflow.testing.simulator.kernel import Process
+from visionflow.testing.simulator.upkeep import Upkeep
 from visionflow.testing.simulator.wire import WorkerEnd
 from visionflow.testing.simulator.world import World
 
@@ -68,6 +69,8 @@ class Faults:
         """Likewise."""
         for _ in range(self._wakes.choice((0, 0, 1, 3))):
             self._kernel.at_ms(self._wakes.randint(1, span_ms), self._bring(self.worker_wakes_late))
+
+        Upkeep(world, span_ms, Random(f"upkeep at {span_ms} of {own_deaths}"), self._bring)
 
         self._ends = Random(f"ends at {span_ms} of {own_deaths}")
         """Likewise."""

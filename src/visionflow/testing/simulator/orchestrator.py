@@ -25,6 +25,7 @@ from visionflow.testing.simulator.worker import ORDER, Order
 LOOK_EVERY, PER_AGENT = 40, 0.4
 """Every so many records the auditor looks, and the state is compared with the log: every 40, or
 with many agents every so many for each. Once a small swarm is closed, at each."""
+MACHINE_BYTES = 2**34
 
 
 class Surroundings(Machine, Protocol):
@@ -159,9 +160,10 @@ class Life:
             self._spec.id,
             self._spec.limits.heartbeat_ms,
             self._surroundings.grace_ms,
+            effect.memory_bytes,
         )
         env: Mapping[str, str] = {ORDER: msgspec.json.encode(order).decode()}
-        return Launch(("worker",), env)
+        return Launch(("worker",), env, machine_bytes=MACHINE_BYTES)
 
     # Looking at it -----------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from visionflow.worker.threads import InlineThreads
 
 ORDER = "VISIONFLOW_WORKER"
 START_US = (2_000, 80_000)
+RESIDENT_BYTES = 30_000_000
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -38,6 +39,8 @@ class Order(msgspec.Struct, frozen=True):
     heartbeat_ms: int
     grace_ms: int
     """How long it waits for a lost orchestrator."""
+    memory_bytes: int | None = None
+    """The ceiling of its memory, where it has one."""
 
 
 class Surroundings(Machine, Protocol):
@@ -71,6 +74,7 @@ class WorkerNode:
         self.orphan_us: int | None = None
         self.session: WorkerSession | None = None
         self.end: WorkerEnd | None = None
+        self.resident_bytes = RESIDENT_BYTES
         self._surroundings = surroundings
         self._identity = Identity(order.worker, order.incarnation, secret, order.swarm, process.pid)
 
@@ -114,7 +118,14 @@ class WorkerNode:
             load=loader(stage),
             on_worn_out=lambda: session.end(exits.WORN_OUT),
         )
-        session = WorkerSession(self._identity, self._dial, host, executor, order.grace_ms)
+        session = WorkerSession(
+            self._identity,
+            self._dial,
+            host,
+            executor,
+            order.grace_ms,
+            lambda: self.resident_bytes,
+        )
         self.session = session
         LoopHeartbeat(host, session.beat, order.heartbeat_ms).start()
         code = await session.run()
