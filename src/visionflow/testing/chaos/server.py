@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from visionflow.adapters.os_processes import Identity, identity, is_alive, send
+from visionflow.domain.errors import VisionFlowError
 
 MARK = "VISIONFLOW_SERVER_HOME"
 """In the environment of everything that a server starts."""
@@ -25,6 +26,8 @@ END_S_MAX = 40.0
 """A front that was told to end and has not by then is a fault."""
 PAUSE_S = 0.1
 START_S_MAX = 90.0
+STARTS_MAX = 3
+"""A server that never came up is not tried more often."""
 _TEMPLATES = """\
 agent_templates:
   labourer: {{class: "{path}:Labourer"}}
@@ -104,13 +107,24 @@ class Server:
         return None if front is None or front.returncode is not None else identity(front.pid)
 
     async def start(self) -> None:
-        """Start it, and keep it going from now on."""
+        """Start it, and keep it going from now on.
+
+        Raises:
+            VisionFlowError: it does not come up.
+        """
         workspace = self.place.folder / "workspace"
         workspace.mkdir()
         templates = self.place.folder / "agents.yaml"
         templates.write_text(_TEMPLATES.format(path="visionflow.testing.chaos.agents"))
         self._listening = asyncio.create_task(self._keep())
-        await self.up()
+        with suppress(TimeoutError):
+            await self.up()
+        if not self.starts:
+            said = self.place.said.read_text(errors="replace").strip().splitlines()
+            raise VisionFlowError(
+                f"The server of this run of chaos does not come up: {'; '.join(said[-1:])}",
+                hint="See whether `visionflow serve` does.",
+            )
 
     async def up(self) -> None:
         """Wait until it has said where it listens, for the first time or once more.
@@ -129,7 +143,10 @@ class Server:
                 self.endings_ms.append(round((time.monotonic() - asked) * 1_000))
                 if code not in (0, 128 + signal.SIGTERM):
                     self.faults.append(f"the server was told to end, and ended with {code}")
-            elif code == 1 or code == 2:
+            elif not self.starts and self.fronts == STARTS_MAX:
+                self._over = True
+                self._up.set()
+            elif code in (1, 2):
                 self.faults.append(f"the front ended with {code} by itself; see {self.place.said}")
                 self._over = True
 
