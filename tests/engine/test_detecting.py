@@ -60,9 +60,15 @@ def test_agents_of_a_suspected_worker_get_nothing_new_and_keep_what_they_hold() 
     assert world.status(tasks[1]) is TaskStatus.QUEUED
     world.trust("w1")
     assert world.state.tasks[tasks[1]].agent == first
+    for task in tasks:
+        world.complete(task)
+    world.suspect("w1")
+    late = [world.submit(), world.submit()]
+    assert [world.state.tasks[task].agent for task in late] == [second, None], "idle as it is"
+    world.trust("w1")
     assert [type(event) for event in world.events() if "worker" in event.__struct_fields__][
-        -2:
-    ] == [s.WorkerSuspected, s.WorkerTrusted]
+        -4:
+    ] == [s.WorkerSuspected, s.WorkerTrusted] * 2
     world.same_again()
 
 

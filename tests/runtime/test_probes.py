@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from tests.runtime.scene import Scene, played
+from visionflow.domain import events as e
 from visionflow.domain import messages as m
 from visionflow.domain import supervision_events as s
 from visionflow.domain.events import AnyEvent
+from visionflow.domain.tasks import FailureKind
 from visionflow.ports.host import ProcessState
 
 pytestmark = pytest.mark.acceptance("detect")
@@ -42,6 +44,30 @@ def test_of_a_worker_that_is_not_there_nothing_is_answered() -> None:
         found = await scene.node.probing.probe("w9", 20)
         assert not any(answered for _, answered in found)
         assert not scene.wire.heard(m.Ping)
+
+    played(play)
+
+
+def test_one_that_was_given_up_is_not_let_in_again_and_counts_as_gone_before_its_kill_is_done() -> (
+    None
+):
+    async def play(scene: Scene) -> None:
+        events: list[AnyEvent] = []
+        scene.node.control.on_commit.append(lambda seq, at, some: events.extend(some))
+        cut: list[tuple[str, int]] = []
+        scene.node.children.on_given_up = lambda *who: cut.append(who)
+        child = scene.host.child
+        child.kill = lambda: None  # type: ignore[method-assign]
+        probes = (("heartbeat", False), ("ping", False), ("process", True))
+        scene.node.children.give_up("w1", 1, FailureKind.CRASH, "it hangs", probes)
+        assert cut == [("w1", 1)]
+        scene.wire.say(0, m.Hello("w1", 1, child.secret, child.pid))
+        await scene.until(lambda: scene.wire.heard(m.Rejected))
+        await scene.until(lambda: [x for x in events if isinstance(x, e.WorkerLost)])
+        (lost,) = [x for x in events if isinstance(x, e.WorkerLost)]
+        assert lost.probes == probes and "has not ended" in lost.reason
+        await scene.until(lambda: scene.host.child is not child)
+        child.terminate()
 
     played(play)
 

@@ -30,7 +30,6 @@ def _(state: SwarmState, event: s.WorkerAdopted) -> None:
 
 
 def forget_process(state: SwarmState, worker: str) -> None:
-    """The process of a worker is gone: nothing is awaited of it, and nobody suspects it."""
+    """The process of a worker is gone: nothing is awaited of it."""
     state.supervised.awaited.pop(worker, None)
-    state.supervised.suspects.pop(worker, None)
     state.supervised.secrets.pop(worker, None)

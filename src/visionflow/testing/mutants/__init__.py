@@ -15,6 +15,7 @@ from visionflow.testing.mutants.trial import Trial, Verdict, try_mutant, try_unc
 __all__ = ["AREAS", "Mutant", "Trial", "Verdict", "all_mutants", "try_mutant", "try_unchanged"]
 AREAS = (
     "calls",
+    "detecting",
     "engine",
     "fleet",
     "outside",
