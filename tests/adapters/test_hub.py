@@ -15,9 +15,11 @@ from visionflow.adapters.hub import (
     Claim,
     Grant,
     Hub,
+    NotYet,
     SocketBus,
     connect,
     socket_path_for,
+    socket_path_in,
     worker_grant,
 )
 from visionflow.adapters.hub.connection import DENIED_MAX
@@ -230,6 +232,33 @@ def test_a_connection_without_the_right_secret_and_incarnation_is_turned_away(
         assert (hub.counts.refused, hub.counts.connections, gone) == (1, 0, [])
 
     guarded(body, tmp_path)
+
+
+def test_one_that_comes_before_anybody_can_tell_is_not_refused_and_may_come_again(
+    tmp_path: Path,
+) -> None:
+    async def body() -> None:
+        ready = False
+
+        def verify(claim: Claim) -> Grant | None:
+            if not ready:
+                raise NotYet
+            return worker_grant(claim.worker, "sw")
+
+        hub = Hub(verify)
+        path = str(tmp_path / "hub.sock")
+        await hub.listen(path)
+        claim = Claim("w1", 1, "secret")
+        with pytest.raises(BusClosed):
+            await connect(path, claim)
+        with pytest.raises(BusClosed):
+            await asyncio.to_thread(BlockingPublisher, path, claim)
+        ready = True
+        bus = await connect(path, claim)
+        await bus.close()
+        await hub.close()
+
+    run(body())
 
 
 def test_the_pid_that_counts_is_the_kernels_and_not_the_claimed_one(tmp_path: Path) -> None:
@@ -446,6 +475,13 @@ def test_a_path_for_a_deep_folder_is_short_private_and_always_the_same(
             await Hub().listen(str(deep / "hub.sock"))
 
     run(too_long())
+
+
+def test_a_socket_stands_in_its_folder_unless_its_path_would_be_too_long(tmp_path: Path) -> None:
+    short, deep = tmp_path / "s", tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    assert socket_path_in(short) == str(short / "hub.sock")
+    assert socket_path_in(deep) == socket_path_for(deep) == socket_path_in(deep)
 
 
 def test_a_link_planted_where_the_private_folder_should_be_is_refused(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """A program that runs a front over a stand-in orchestrator and prints how it ended, as JSON.
 
-usage: front_program.py CODE [restarts_max [stop_s_max]], where CODE is the stand-in's Python.
+usage: front_program.py CODE [restarts_max [stop_s_max [spares|leaves]]], where CODE is the
+stand-in's Python, and workers live on between two of its lives, or also after the last.
 """
 
 import json
 import os
 import sys
 
+from visionflow.cli.descendants import workers
 from visionflow.cli.front import Front
 
 
@@ -14,8 +16,16 @@ def main() -> None:
     code = sys.argv[1]
     restarts_max = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     stop_s_max = float(sys.argv[3]) if len(sys.argv) > 3 else 30.0
+    keeps = sys.argv[4] if len(sys.argv) > 4 else ""
     argv = [sys.executable, "-c", code]
-    front = Front(argv, os.environ, restarts_max=restarts_max, stop_s_max=stop_s_max)
+    front = Front(
+        argv,
+        os.environ,
+        restarts_max=restarts_max,
+        stop_s_max=stop_s_max,
+        spares=workers if keeps else None,
+        leaves=keeps == "leaves",
+    )
     print(json.dumps(front.run()._asdict()))
 
 

@@ -1,5 +1,6 @@
 """The front keeps a stand-in orchestrator going, passes on what a person wants, leaves nothing."""
 
+import contextlib
 import json
 import os
 import signal
@@ -137,6 +138,47 @@ sys.exit(4 if os.path.exists(f"/proc/{pid}") else 0)
     fronted.start(COUNT + orphan)
     assert fronted.ending() == {"code": 0, "asked": None, "gave_up": False, "left": []}
     assert not is_alive(int(fronted.until("pid")))
+
+
+WORKER = """
+import subprocess
+if lives == 1:
+    # A worker with a child of its own in its session that has lost its parent, and a stray.
+    stay = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
+    middle = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {stay!r}, 'child'])"
+    worker = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {middle!r}]); "
+    for name, code, env in (
+        ("worker", worker + stay, {"VISIONFLOW_WORKER": "{}"}), ("stray", stay, {})
+    ):
+        argv = [sys.executable, "-c", code, name]
+        env, quiet = {**os.environ, **env}, subprocess.DEVNULL
+        subprocess.Popen(argv, env=env, start_new_session=True, stdout=quiet, stderr=quiet)
+    names = ("worker", "child", "stray")
+    while not all(os.path.exists(name) and os.path.getsize(name) for name in names):
+        time.sleep(0.01)
+    os.kill(os.getpid(), 9)
+def runs(name):
+    try:
+        return open(f"/proc/{open(name).read()}/stat").read().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
+sys.exit(0 if (runs("worker"), runs("child"), runs("stray")) == (True, True, False) else 4)
+"""
+
+
+@pytest.mark.parametrize("keeps", ["spares", "leaves"])
+def test_a_worker_with_all_that_is_its_own_lives_on_for_the_next_orchestrator(
+    fronted: Fronted, keeps: str
+) -> None:
+    fronted.start(COUNT + WORKER, 3, 30, keeps)
+    try:
+        assert fronted.ending() == {"code": 0, "asked": None, "gave_up": False, "left": []}
+        pids = [int(fronted.until(name)) for name in ("worker", "child")]
+        # When nobody comes any more they go, unless they shall be left.
+        assert [is_alive(pid) for pid in pids] == [keeps == "leaves"] * 2
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(fronted.until("worker")), signal.SIGKILL)
 
 
 def test_children_that_it_had_before_are_none_of_its_business(tmp_path: Path) -> None:
