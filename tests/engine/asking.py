@@ -71,7 +71,7 @@ class Asking(Calm):
         if not running:
             return
         task = self.random.choice(running)
-        lock = self.random.choice(("x", "y", "z"))
+        lock = self.random.choice(("x", "x", "y"))
         known = self.state.supervised.locks.get(lock)
         entries = [] if known is None else [*known.queue, *filter(None, (known.holder,))]
         mine = [entry for entry in entries if entry[0] == task]
@@ -105,11 +105,11 @@ class Asking(Calm):
 
     def ask_circuit(self) -> None:
         """Of what some code calls, or would like to."""
-        name = self.random.choice(("provider:acme", "tool:lint", "tool:lint", "nothing"))
+        name = self.random.choice(("provider:acme", *["tool:lint"] * 6, "nothing"))
         if self.random.random() < 0.4:
             self.send(sc.TryCircuit(now_ms=self.now_ms, circuit=name))
         else:
-            how = self.random.choice((True, False, False, False, False, None))
+            how = self.random.choice((True, *[False] * 14, None))
             self.send(sc.ReportOutcome(now_ms=self.now_ms, circuit=name, succeeded=how))
 
     def close_circuit(self) -> None:

@@ -93,7 +93,7 @@ def test_random_worlds_take_nearly_every_edge_of_both_tables() -> None:
     for seed in range(12):
         world = World(seed)
         before: dict[str, str] = {}
-        for _ in range(500):
+        for _ in range(900):
             world.step()
             now = {name: task.status.value for name, task in world.state.tasks.items()}
             now |= {name: agent.status.value for name, agent in world.state.agents.items()}

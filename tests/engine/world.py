@@ -70,8 +70,8 @@ class World(Asking):
             self._batches,
             self._scale,
         ]
-        chances += [self.ask_for_lock, self.ask_for_lock, self.ask_for_result, self.ask_for_result]
-        chances += [self.ask_circuit, self.close_circuit, self.close_circuit, self.look_at_waits]
+        chances += [*[self.ask_for_lock] * 5, *[self.ask_for_result] * 3]
+        chances += [self.ask_circuit, self.ask_circuit, self.close_circuit, self.look_at_waits]
         self.random.choice(chances)()
 
     def _policy(self) -> RetryPolicy:
