@@ -71,6 +71,7 @@ class World(Asking):
             self._scale,
         ]
         chances += [*[self.ask_for_lock] * 5, *[self.ask_for_result] * 3]
+        chances += [*[self._report] * 6, *[self._effect] * 4, self._submit, self._spawn]
         chances += [self.ask_circuit, self.ask_circuit, self.close_circuit, self.look_at_waits]
         self.random.choice(chances)()
 
