@@ -56,7 +56,7 @@ def test_prose_about_secrets_stays_as_it_is(text: str) -> None:
 
 
 def test_a_text_that_is_made_to_be_searched_for_long_comes_back_as_it_is() -> None:
-    for text in ("a.b-" * 20_000, "'" * 80_000, "://" * 30_000, "sk-" * 30_000):
+    for text in ("a.b-" * 20_000, "'" * 80_000, "://" * 30_000, "sk- " * 30_000):
         assert masked(text) == text
 
 

@@ -20,11 +20,13 @@ from visionflow.adapters.lock import Lock, acquire
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.adapters.sqlite.views import SqliteViews
 from visionflow.compose.ground import Ground, Places, last_ms
+from visionflow.compose.outputs import keep_within_bounds
 from visionflow.compose.store import Store
 from visionflow.domain.errors import LogUnavailable, UsageError
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.runtime.node import Node, Stopped
 from visionflow.runtime.queries import Queries
+from visionflow.worker.hiding import HIDDEN
 
 T = TypeVar("T")
 POSTED_PER_TURN_MAX = 1_024
@@ -193,7 +195,7 @@ class Embedded:
         async with AsyncExitStack() as open_now:
             log = open_now.enter_context(closing(SqliteLog.open(store.log)))
             views = open_now.enter_context(closing(SqliteViews(store.views)))
-            lines = open_now.enter_context(closing(LineLog(store.lines)))
+            lines = open_now.enter_context(closing(LineLog(store.lines, mask=HIDDEN.text)))
             await self._run_node(store, log, views, lines, open_now)
 
     async def _run_node(
@@ -208,6 +210,8 @@ class Embedded:
         places = Places(store.folder, store.blobs, store.workers)
         ground = Ground(places, log, self.blobs, host, lines, self._failed, self._import_paths)
         open_now.push_async_callback(ground.close)
+        bounds = keep_within_bounds(ground.keep_outputs_within_bounds)
+        open_now.callback(asyncio.ensure_future(bounds).cancel)
         await ground.listen()
         node = await ground.open(self.spec, store.scratch)
         if node.control.state.spec is not None:

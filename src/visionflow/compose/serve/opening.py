@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 import time
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import TextIO
 
@@ -22,6 +22,7 @@ from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.adapters.sqlite.views import SqliteViews
 from visionflow.agents.workspace.files import remove_tree
 from visionflow.compose.ground import Ground, Places, last_ms
+from visionflow.compose.outputs import keep_within_bounds
 from visionflow.compose.serve.core import Core, ServerStore
 from visionflow.compose.serve.jobs import ServerJobs
 from visionflow.compose.serve.scaling import Scaling
@@ -39,9 +40,7 @@ from visionflow.runtime.swarms import LiveSwarm, Swarms
 from visionflow.settings.agents import AgentSettings, load_agents
 from visionflow.settings.origins import completed
 from visionflow.settings.server import ServerSettings
-
-TRIM_S = 60.0
-"""So often the file of what workers print is looked at."""
+from visionflow.worker.hiding import HIDDEN
 
 
 class OpenServer:
@@ -82,7 +81,13 @@ class OpenServer:
     async def leave(self, kill: bool = False) -> None:
         """End everything but the workers, which wait for the next server as long as they have
         grace; those that have none are ended as by `close`."""
-        self.core.ground.leave_workers()
+        ground, core = self.core.ground, self.core
+        ground.leave_workers()
+        left, grace_s = len(ground.worker_pids()), core.settings.orphan_grace_ms / 1_000
+        if left and grace_s:
+            many = "1 process goes" if left == 1 else f"{left} processes go"
+            told = f"{many} on for {grace_s:g} s, and the next server takes over"
+            core.lines.log("info", None, "workers_left", told)
         await self.close(kill)
 
     async def close(self, kill: bool = False) -> None:
@@ -164,7 +169,16 @@ async def _core(
     form, level = settings.log_format, settings.log_level
     debugged = Debugged(lambda: time.time_ns() // 1_000_000)
     lines = opening.enter_context(
-        closing(LineLog(store.lines, level=level, form=form, echo=echo, debugged=debugged.is_on))
+        closing(
+            LineLog(
+                store.lines,
+                level=level,
+                form=form,
+                echo=echo,
+                debugged=debugged.is_on,
+                mask=HIDDEN.text,
+            )
+        )
     )
 
     def failed(error: BaseException) -> None:
@@ -184,7 +198,8 @@ async def _core(
     grace_ms = settings.orphan_grace_ms
     ground = Ground(places, log, blobs, host, lines, failed, paths, chronicle, grace_ms)
     opening.push_async_callback(ground.close)
-    opening.callback(_trimming(ground).cancel)
+    bounds = keep_within_bounds(ground.keep_outputs_within_bounds)
+    opening.callback(asyncio.ensure_future(bounds).cancel)
     await ground.listen()
     fleet_views = opening.enter_context(closing(SqliteFleetViews(store.fleet_views)))
     fleet = FleetLog.open(log, host, blobs, fleet_views, failed)
@@ -207,18 +222,6 @@ async def _close_fleet(fleet: FleetLog, failure: "asyncio.Future[BaseException]"
         # What cannot be written any more was told as the failure.
         if not failure.done():
             raise
-
-
-def _trimming(ground: Ground) -> "asyncio.Task[None]":
-    """Keep what workers print within bounds, now and again."""
-
-    async def trim() -> None:
-        while True:
-            with suppress(OSError):
-                await asyncio.to_thread(ground.keep_outputs_within_bounds)
-            await asyncio.sleep(TRIM_S)
-
-    return asyncio.ensure_future(trim())
 
 
 class _Cover:

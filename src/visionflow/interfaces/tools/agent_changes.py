@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from visionflow.domain import commands as c
 from visionflow.domain.access import OPERATORS
 from visionflow.domain.errors import UnknownAgent, UsageError
+from visionflow.domain.secrecy import MASK, is_secret_name, without_secrets
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.agent_reads import find_left
 from visionflow.interfaces.tools.arguments import Arguments, Result
@@ -62,7 +63,13 @@ def updating(server: Server) -> AnyTool:
         swarm, agent = find_agent(server, call, given.agent_id, given.swarm_id)
         spec, blobs = agent.spec, swarm.node.intake.blobs
         kept: dict[str, Any] = await asyncio.to_thread(unpack, spec.config, blobs) or {}
-        made = await recast(server, spec, kept, given.config or {})
+        # Whoever hands back what was shown does not mean the mask.
+        wanted = {
+            key: value
+            for key, value in (given.config or {}).items()
+            if not (value == MASK and is_secret_name(key))
+        }
+        made = await recast(server, spec, kept, wanted)
         warnings = list(made.warnings)
         ceiling = _ceiling(given.resources, spec.type, warnings)
         config = None
@@ -134,7 +141,7 @@ async def _updated(swarm: LiveSwarm, agent: str, warnings: list[str]) -> AgentUp
         agent_id=spec.id,
         swarm_id=swarm.id,
         status=found.status,
-        config=config or {},
+        config=without_secrets(config or {}),
         tasks_max=spec.tasks_max,
         memory_limit=held.memory,
         enforced_by=held.enforced_by,

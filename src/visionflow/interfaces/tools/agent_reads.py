@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from visionflow.domain.access import READERS
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.errors import UnknownAgent, UnknownSwarm, UsageError
+from visionflow.domain.secrecy import without_secrets
 from visionflow.domain.supervision import CircuitStatus
 from visionflow.engine.state import AgentState
 from visionflow.interfaces.server import Server
@@ -220,7 +221,7 @@ def _told(swarm: LiveSwarm, agent: AgentState, config: dict[str, Any] | None) ->
         reason=agent.reason if agent.status in _AILING else None,
         pid=pid_of(swarm.state, agent),
         capabilities=list(spec.capabilities),
-        config=config,
+        config=without_secrets(config),
         current_task=next(iter(agent.open), None),
         tasks=list(agent.open),
         tasks_max=spec.tasks_max,

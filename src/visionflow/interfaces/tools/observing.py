@@ -17,6 +17,7 @@ from visionflow.domain.limits import (
     MEMORY_VALUE_BYTES_MAX,
     SWARMS_MAX,
 )
+from visionflow.domain.secrecy import without_secrets
 from visionflow.domain.swarms import Strategy, Topology
 from visionflow.domain.tasks import Payload, Priority
 from visionflow.interfaces.server import Server
@@ -259,7 +260,7 @@ def _value(payload: Payload, blobs: Blobs) -> Any:
     if payload.inline is not None and len(payload.inline) > VALUE_BYTES_MAX:
         return {"bytes": len(payload.inline)}
     try:
-        return msgspec.to_builtins(unpack(payload, blobs), str_keys=True)
+        return without_secrets(msgspec.to_builtins(unpack(payload, blobs), str_keys=True))
     except (msgspec.DecodeError, TypeError, BlobMissing):
         return {"bytes": len(payload.inline or b"")}
 
