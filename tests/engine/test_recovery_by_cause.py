@@ -171,9 +171,9 @@ def test_an_agent_that_ran_out_of_memory_comes_back_with_half_as_much_again() ->
     ("most", "machine", "ceilings"),
     [
         (2 * MEMORY, None, [1_500_000, 2_000_000]),
-        (None, 1_200_000, [1_200_000]),
         (9 * MEMORY, 1_200_000, [1_200_000]),
-        (None, None, []),
+        (None, 4_400_000, [1_500_000, 2_200_000]),
+        (None, None, [1_500_000, 2_250_000, 3_375_000, 4_000_000]),
     ],
 )
 def test_the_ceiling_grows_up_to_the_strategys_most_and_the_machines_memory(
@@ -181,12 +181,26 @@ def test_the_ceiling_grows_up_to_the_strategys_most_and_the_machines_memory(
 ) -> None:
     world = Calm()
     agent = ready(world, MEMORY, memory_max_bytes=most)
-    for _ in range(3):
+    for _ in range(6):
         exhaust(world, agent, machine)
         world.now_ms += 60_001
         world.settle()
     assert [event.memory_bytes for event in world.of(s.CeilingRaised)] == ceilings
     assert "it may have no more" in world.last(s.RecoveryChosen).action
+
+
+def test_a_ceiling_that_somebody_set_is_where_growth_begins_anew() -> None:
+    world = Calm()
+    agent = ready(world, MEMORY)
+    for _ in range(5):
+        exhaust(world, agent)
+        world.now_ms += 60_001
+        world.settle()
+    assert world.state.agents[agent].spec.limits.memory_bytes == 4 * MEMORY
+    world.update(agent, memory_bytes=10 * MEMORY)
+    world.settle()
+    exhaust(world, agent)
+    assert world.state.agents[agent].spec.limits.memory_bytes == 15 * MEMORY
 
 
 def test_deaths_that_were_answered_with_more_memory_are_not_held_against_the_agent() -> None:

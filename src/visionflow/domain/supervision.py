@@ -40,7 +40,8 @@ class RecoverySpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     memory_factor_bp: int = 15_000
     """After its ceiling was reached an agent comes back with so much of it."""
     memory_max_bytes: int | None = None
-    """What that grows to at most; `None`: what the machine has."""
+    """What that grows to at most, and never beyond what the machine has; `None`: four times what it
+    had at first, or half of what the machine has, whichever is less."""
     restarts_max: int = 3
     """Of its worker within a minute, where it has one of its own."""
     backoff_ms: int = 1_000

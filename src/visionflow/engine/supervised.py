@@ -54,6 +54,8 @@ class Supervised(msgspec.Struct, gc=False, omit_defaults=True):
     lives: dict[str, LifeState] = {}
     exhausted: dict[str, int] = {}
     """Workers whose process of this incarnation reached its memory ceiling with a task at work."""
+    ceilings: dict[str, int] = {}
+    """Agents whose memory ceiling was raised, with what it was at first, in bytes."""
     raised: dict[str, int] = {}
     """Workers that get another ceiling because the process of this incarnation reached it."""
     deaths: list[int] = []

@@ -27,9 +27,11 @@ KILLED_MS = 2_000
 lets it do nothing more, whatever holds it up."""
 JOIN_MS = 60_000
 """A process that has not said hello after this long is killed."""
+OVER_CEILING = 86
+"""The code of a process that ended itself at its memory ceiling, whatever it was told meanwhile."""
 _CODES = {
     0: (FailureKind.KILLED, "it ended although nobody told it to"),
-    86: (FailureKind.RESOURCES, "it reached its memory ceiling"),
+    OVER_CEILING: (FailureKind.RESOURCES, "it reached its memory ceiling"),
     87: (FailureKind.KILLED, "too many of its attempts ignored that they were stopped"),
     88: (FailureKind.TIMEOUT, "an agent blocked it for longer than an attempt or a start may take"),
 }
@@ -269,7 +271,7 @@ class Children:
                 for call in self._idle:
                     call()
             return
-        if child.stopping:
+        if child.stopping and how.code != OVER_CEILING:
             self._control.offer(
                 c.ReportWorkerStopped(
                     now_ms=self._host.now_ms(),

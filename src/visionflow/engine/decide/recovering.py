@@ -21,6 +21,8 @@ _CAUSES = {
     FailureKind.DEADLOCK: Cause.DEADLOCK,
 }
 _USUAL = RecoverySpec()
+CEILING_TIMES_MAX = 4
+"""So many times its first ceiling an agent gets where its strategy says no other bound."""
 
 
 def owner(state: SwarmState, worker: WorkerState) -> AgentSpec | None:
@@ -64,11 +66,17 @@ def higher_ceiling(
     if state.agents[spec.id].status in (AgentStatus.TERMINATING, AgentStatus.FAILED):
         return None
     before, recovery = spec.limits.memory_bytes, spec.recovery
-    bounds = [most for most in (recovery.memory_max_bytes, machine_bytes) if most is not None]
-    if before is None or not bounds:
+    if before is None:
         return None
     wanted = None if advice is None else advice.memory_bytes
-    after = min(wanted or before * recovery.memory_factor_bp // 10_000, *bounds)
+    after = wanted or before * recovery.memory_factor_bp // 10_000
+    if recovery.memory_max_bytes is not None:
+        after = min(after, recovery.memory_max_bytes)
+    elif wanted is None:
+        after = min(after, CEILING_TIMES_MAX * state.supervised.ceilings.get(spec.id, before))
+        after = after if machine_bytes is None else min(after, machine_bytes // 2)
+    if machine_bytes is not None:
+        after = min(after, machine_bytes)
     if after <= before:
         return None
     return s.CeilingRaised(

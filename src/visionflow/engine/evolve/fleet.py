@@ -10,6 +10,7 @@ from visionflow.domain.tasks import FailureKind
 from visionflow.engine.evolve.adopting import forget_process
 from visionflow.engine.evolve.circuits import forget_agent
 from visionflow.engine.evolve.supervising import (
+    ceiling_set,
     count_death,
     life_begins,
     process_ended,
@@ -203,6 +204,8 @@ def _forget_update(state: SwarmState, agent: str) -> None:
 def _(state: SwarmState, event: e.AgentUpdated) -> None:
     name = event.spec.id
     agent = _move_agent(state, name, e.AgentUpdated)
+    if event.spec.limits != agent.spec.limits:
+        ceiling_set(state, name)
     if event.moves:
         state.moving.setdefault(name, agent.spec.limits.memory_bytes)
     agent.spec = event.spec
@@ -254,6 +257,7 @@ def _(state: SwarmState, event: e.AgentTerminating) -> None:
 def _(state: SwarmState, event: e.AgentTerminated) -> None:
     agent = _move_agent(state, event.agent, e.AgentTerminated)
     del state.agents[event.agent]
+    ceiling_set(state, event.agent)
     if state.supervised.circuits:
         forget_agent(state, event.agent)
     state.revisions.pop(event.agent, None)

@@ -54,6 +54,11 @@ def count_death(state: SwarmState, kind: FailureKind) -> None:
     state.supervised.deaths = [*(at for at in deaths if at > since_ms), state.now_ms]
 
 
+def ceiling_set(state: SwarmState, agent: str) -> None:
+    """Its ceiling is what somebody said, or it is gone: what was raised before counts no more."""
+    state.supervised.ceilings.pop(agent, None)
+
+
 def worker_left(state: SwarmState, worker: str) -> None:
     """There is no such worker any more."""
     state.supervised.exhausted.pop(worker, None)
@@ -81,6 +86,7 @@ def attempts_ended(state: SwarmState, worker: WorkerState) -> int:
 @folds(s.CeilingRaised)
 def _(state: SwarmState, event: s.CeilingRaised) -> None:
     agent = state.agents[event.agent]
+    state.supervised.ceilings.setdefault(event.agent, event.before_bytes)
     agent.spec = replace(agent.spec, limits=ResourceLimits(memory_bytes=event.memory_bytes))
     state.supervised.raised[event.worker] = event.incarnation
 
