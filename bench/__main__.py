@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from bench.candidates import candidates
+from bench.dead_worker import dead_worker
 from bench.density import density
 from bench.faces import mcp_reads, stdio
 from bench.failover import failover
@@ -30,6 +31,7 @@ ROWS: dict[str, Callable[[Budget], Row]] = {
     "engine": lambda budget: engine(budget.rounds),
     "restart": lambda budget: restart(budget.rounds),
     "failover": lambda budget: failover(),
+    "dead-worker": lambda budget: dead_worker(budget.rounds),
     "agents-per-gib": lambda budget: density(),
     "gate": lambda budget: gate(budget.rounds),
     "candidates": lambda budget: candidates(budget.rounds),

@@ -26,6 +26,7 @@ def machine() -> dict[str, object]:
         "python": platform.python_version(),
         "sqlite": apsw.sqlite_lib_version(),
         "huey": _version("huey"),
+        "dramatiq": _version("dramatiq"),
         "taskiq": _version("taskiq"),
         "taskiq-redis": _version("taskiq-redis"),
         "redis-py": _version("redis"),

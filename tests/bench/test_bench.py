@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench import dead_worker as dead
 from bench.__main__ import main
 from bench.candidates import candidates
 from bench.contenders import WrongResult, check, timed
@@ -46,6 +47,18 @@ def test_every_task_of_a_burst_is_in_the_file_as_submitted_assigned_and_complete
     assert burst.tasks == 100
     assert records > 0
     assert kinds["TaskSubmitted"] == kinds["TaskAssigned"] == kinds["TaskCompleted"] == 603
+
+
+def test_a_dead_workers_task_runs_again_and_a_peer_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dead, "CASES", {"kill -9": dead.signal.SIGKILL})
+    monkeypatch.setattr(dead.dramatiq_side, "find_spec", lambda name: None)
+    row = dead.dead_worker(1)
+    ours, theirs = row.series
+    assert len(ours.samples) == 1 and ours.samples[0] > 0
+    assert theirs.samples == () and "not installed" in (theirs.why or "")
+    assert list(row.ratios.values()) == [None]
 
 
 def test_a_wrong_result_stops_the_measurement() -> None:
