@@ -49,6 +49,7 @@ def test_an_upgrade_leaves_workers_to_the_next_server_with_what_they_did_meanwhi
         assert served.end(signal.SIGTERM) == 0
         assert not alive(served.pid)
         assert alive(worker)
+        assert "workers_left 1 process goes on for 60 s" in served.said
         # Nobody is there who could be told of its result.
         (tmp_path / "go").touch()
         with serving(tmp_path) as again:

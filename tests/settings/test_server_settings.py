@@ -11,7 +11,14 @@ import msgspec
 import pytest
 
 from visionflow.domain.errors import ConfigError, UsageError
-from visionflow.settings.origins import SETTINGS, Resolved, check_ports, home_of, resolve
+from visionflow.settings.origins import (
+    SETTINGS,
+    Resolved,
+    check_keeping,
+    check_ports,
+    home_of,
+    resolve,
+)
 from visionflow.settings.server import ServerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +119,24 @@ def test_a_workspace_that_is_a_file_is_told_as_such(tmp_path: Path) -> None:
         resolve({"workspaces": (str(tmp_path), str(tmp_path / "file"))}, {})
     assert "--workspace is " in told.value.message and "(" not in told.value.message
     assert told.value.message.endswith(f"{tmp_path}/file is no folder.")
+
+
+@pytest.mark.parametrize(
+    ("written", "ms"), [("0", 0), ("0s", 0), ("90", 90_000), ("1500ms", 1_500), ("1h", 3_600_000)]
+)
+def test_workers_wait_for_so_long_or_not_at_all(tmp_path: Path, written: str, ms: int) -> None:
+    found = resolved(tmp_path, VISIONFLOW_ORPHAN_GRACE=written)
+    assert found.settings.orphan_grace_ms == ms
+
+
+def test_workers_that_wait_for_nobody_cannot_be_left_to_the_next_server() -> None:
+    nobody = {"VISIONFLOW_ORPHAN_GRACE": "0"}
+    with pytest.raises(UsageError, match=r"flag --keep-workers.*environment VISIONFLOW_ORPHAN"):
+        check_keeping(resolve({"keep_workers": True}, nobody))
+    check_keeping(resolve({"keep_workers": True}, {}))
+    check_keeping(resolve({}, nobody))
+    with pytest.raises(ConfigError, match="at most 1h"):
+        resolve({}, {"VISIONFLOW_ORPHAN_GRACE": "2h"})
 
 
 @pytest.mark.parametrize(

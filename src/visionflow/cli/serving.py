@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from cyclopts import Parameter
 
-from visionflow.domain.errors import StoreInUse, UsageError
+from visionflow.domain.errors import StoreInUse
 
 if TYPE_CHECKING:
     from visionflow.cli.front import Ending
@@ -135,16 +135,12 @@ def serve(
     from visionflow.cli.front import Front
     from visionflow.cli.telling import teller
     from visionflow.compose.serve.core import ServerStore
-    from visionflow.settings.origins import check_ports, resolve
+    from visionflow.settings.origins import check_keeping, check_ports, resolve
 
     resolved = resolve({**ports.given(), **words.given()}, os.environ, words.config)
     check_ports(resolved)
+    check_keeping(resolved)
     settings = resolved.settings
-    if settings.keep_workers and not settings.orphan_grace_ms:
-        raise UsageError(
-            "keep_workers is on and orphan_grace is 0: workers that do not wait cannot be kept.",
-            hint="Leave out --keep-workers, or set VISIONFLOW_ORPHAN_GRACE to some seconds.",
-        )
     store = ServerStore.of(settings.home)
     try:
         lock = acquire(store.front_lock)

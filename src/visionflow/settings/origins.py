@@ -397,6 +397,23 @@ def check_ports(resolved: Resolved) -> None:
         )
 
 
+def check_keeping(resolved: Resolved) -> None:
+    """See that workers which are to be left to the next server would wait for it.
+
+    Raises:
+        UsageError, ConfigError: they would not; the message says where both were said.
+    """
+    settings, origins = resolved.settings, resolved.origins
+    if settings.keep_workers and not settings.orphan_grace_ms:
+        first, second = origins["keep_workers"], origins["orphan_grace"]
+        kind = UsageError if first.startswith("flag") else ConfigError
+        raise kind(
+            f"keep_workers is on ({first}), and orphan_grace is 0 ({second}): workers that wait "
+            "for nobody cannot be left to the next server.",
+            hint="Leave out --keep-workers, or set VISIONFLOW_ORPHAN_GRACE to some seconds.",
+        )
+
+
 def _given(
     setting: Setting, flags: Mapping[str, object], environment: Mapping[str, str]
 ) -> tuple[Any, str] | None:
