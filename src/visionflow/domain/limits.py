@@ -121,7 +121,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt_timeout_ms: int = 300_000
     """Wall-clock time of one attempt that states none."""
     heartbeat_ms: int = 5_000
-    """Workers are silent for three of these before they are declared lost."""
+    """Workers miss two of these, and two of three probes, before they are declared lost."""
     workers_max: int = 2
     """Processes that agents without limits of their own share."""
     circuit_failures: int = CIRCUIT_FAILURES
