@@ -27,6 +27,16 @@ VOLATILE: dict[str, dict[str, str]] = {
         "usage.connections": "a program's connection is there while it asks",
     },
     "swarm_status": {"taskQueue.oldestWaitSeconds": "a clock"},
+    "swarm_monitor": {
+        "at": "a clock",
+        "throughput.seconds": "by a swarm's age",
+        "throughput.perMinute": "by a swarm's age",
+    },
+    "agent_health": {
+        "agents.*.lastHeartbeatAge": "a clock",
+        "agents.*.memoryBytes": "as the last heartbeat said",
+        "agents.*.currentTaskSeconds": "a clock",
+    },
     "performance_report": {
         "timeframe.until": "a clock",
         "timeframe.seconds": "a clock",
@@ -63,6 +73,13 @@ def waits(known: Known) -> Given:
     return {"task": task, "swarmId": "swarm-1"}
 
 
+def doubtful(known: Known) -> Given:
+    """A task with an effect that is in doubt."""
+    sent = {"folder": known["home"], "text": "really?", "key": "letter"}
+    task = {"description": "writes", "agentType": "clerk", "input": sent}
+    return {"task": task, "swarmId": "swarm-1"}
+
+
 def coded(known: Known) -> Given:
     """A goal for the server's coding agents."""
     return {
@@ -94,6 +111,12 @@ STEPS = [
     example("agent_logs"),
     example("agent_update"),
     Step("agent_status", {"agentId": "tester-1"}),
+    example("agent_health"),
+    Step("agent_health", {"agentId": "nobody"}, "unknown_agent"),
+    example("agent_restart"),
+    Step("agent_restart", {"agentId": "nobody"}, "unknown_agent"),
+    example("debug_enable"),
+    Step("agent_health", {"swarmId": "swarm-1"}, settle=True),
     Step(
         "task_orchestrate",
         {"task": {"description": "say", "agentType": "echo", "input": {"n": [1, None, "ü"]}},
@@ -101,6 +124,12 @@ STEPS = [
         name="said",
     ),
     Step("task_results", lambda known: {"taskId": known["said"]["taskId"], "wait": True}),
+    Step("agent_spawn", {"agentType": "clerk", "swarmId": "swarm-1", "wait": True}),
+    Step("task_orchestrate", doubtful, name="doubtful"),
+    example("effects", settle=True),
+    example("effect_resolve", "unknown_effect"),
+    Step("effect_resolve", {"key": "letter", "resolution": "abandoned", "note": "not any more"}),
+    Step("effects", {"swarmId": "swarm-1", "key": "letter"}),
     Step("task_orchestrate", waits, name="first"),
     Step("task_orchestrate", waits, name="second"),
     example("task_cancel", "unknown_task"),
@@ -116,8 +145,6 @@ STEPS = [
     ),
     Step("task_queue_clear", {"filter": "status:queued"}, name="cleared"),
     Step("task_queue_clear", lambda known: {"undo": known["cleared"]["clearId"]}),
-    example("effects"),
-    example("effect_resolve", "unknown_effect"),
     example("load_balance"),
     example("task_list"),
     Step("task_list", {"swarmId": "swarm-1", "status": []}),
@@ -130,10 +157,15 @@ STEPS = [
     example("performance_report"),
     Step("performance_report", {"swarmId": "swarm-1", "format": "detailed", "timeframe": "1h"}),
     Step("performance_report", {"swarmId": "swarm-1", "format": "summary"}),
+    example("swarm_monitor"),
+    Step("swarm_monitor", {"swarmId": "swarm-1", "metrics": "latency,connectivity"}),
+    Step("swarm_monitor", {"metrics": ["speed"]}, "usage"),
+    example("swarm_reconnect"),
     example("agent_terminate"),
     Step("agent_terminate", {"agentId": "nobody"}, "unknown_agent"),
     example("swarm_list"),
     Step("swarm_status", {"swarmId": "nowhere"}, "unknown_swarm"),
+    example("swarm_reset"),
     example("swarm_destroy"),
     Step("swarm_destroy", {"swarmId": "swarm-1"}, "already_ended"),
     Step(

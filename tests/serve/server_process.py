@@ -20,6 +20,7 @@ agent_templates:
   echo: {{class: {here}/serve_agents.py:Echo}}
   where: {{class: {here}/serve_agents.py:Where}}
   waiter: {{class: {here}/serve_agents.py:Waiter}}
+  clerk: {{class: {here}/effect_agents.py:Clerk}}
 """
 
 
