@@ -348,7 +348,7 @@ class Matching:
             (member for member in self._classes if member.total and wanted <= member.offers),
             key=lambda member: len(member.offers),
         )
-        for level in range(SCORE_LEVELS - 1, -1, -1):
+        for level in reversed(range(SCORE_LEVELS)):
             for member in able:
                 if member.counts[level]:
                     for entry in member.queues[level]:
