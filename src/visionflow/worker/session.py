@@ -9,9 +9,9 @@ It runs over a `Bus` and a `Host` alone, so that the simulator drives the very s
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -408,12 +408,9 @@ class WorkerSession:
             await self._pause(10)
         self.end(exits.DONE)
 
-    def _start(self, work: Awaitable[None]) -> None:
-        async def run() -> None:
-            await work
-
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._background = [task for task in self._background if not task.done()]
-        self._background.append(self._loop.create_task(run()))
+        self._background.append(self._loop.create_task(work))
 
 
 def _ends(messages: Sequence[Message]) -> tuple[tuple[str, int], ...]:
