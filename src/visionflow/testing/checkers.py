@@ -273,8 +273,10 @@ class LogCheck:
                 self._release(task, name)
             case "attempt_failed":
                 task.failures.append((event["attempt"], event["kind"]))
-                task.round.append(event["kind"])
-                task.since_step[event["kind"]] += 1
+                if not event.get("excused", False):
+                    if not event.get("excused", False):
+                    task.round.append(event["kind"])
+                    task.since_step[event["kind"]] += 1
                 task.retry_at_ms = event.get("retry_at_ms")
                 if event["kind"] == "throttled":
                     self._throttled(task, name)

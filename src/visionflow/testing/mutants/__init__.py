@@ -25,6 +25,7 @@ AREAS = (
     "telling",
     "throttles",
     "updates",
+    "upkeep",
     "votes",
     "waiting",
 )

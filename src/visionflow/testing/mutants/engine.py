@@ -37,8 +37,8 @@ ATTEMPTS = (
     Mutant(
         "recovery leaves the attempts of joined workers open",
         "engine/decide/fleet.py",
-        "        if worker.status in LIVE:\n            _lose(",
-        "        if worker.status is WorkerStatus.STARTING:\n            _lose(",
+        "        if worker.status in LIVE and worker.id not in taken_up.kept:\n",
+        "        if worker.status is WorkerStatus.STARTING:\n",
         TESTS + "test_fleet.py::test_recovery_fences_every_attempt_that_was_open",
     ),
 )
@@ -322,7 +322,11 @@ EFFECTS = tuple(
     )
     for kind, before, after in (
         ("StartWorker", "if worker.status is WorkerStatus.WANTED and needed:", "if False:"),
-        ("StopWorker", "    if not needed:\n", "    if not needed and state.closed:\n"),
+        (
+            "StopWorker",
+            "    if not needed or worker.id in state.supervised.restarting:\n",
+            "    if not needed and state.closed:\n",
+        ),
         (
             "Host",
             "if agent.status in (AgentStatus.INITIALISING, AgentStatus.RECOVERING):",
@@ -337,23 +341,23 @@ EFFECTS = tuple(
 FLEET = (
     Mutant(
         "a worker is started for ever, however often it dies",
-        "engine/decide/fleet.py",
-        "if kind is not FailureKind.KILLED and by_itself >= RESTARTS_MAX:",
-        "if kind is not FailureKind.KILLED and by_itself >= 10**9:",
+        "engine/decide/recovering.py",
+        "if kind not in NOT_ITS_OWN and by_itself >= strategy.restarts_max:",
+        "if kind not in NOT_ITS_OWN and by_itself >= 10**9:",
         TESTS + "test_fleet.py::"
         "test_a_worker_starts_again_at_once_then_later_each_time_and_then_not_at_all",
     ),
     Mutant(
         "an earlier process of a worker is believed",
-        "engine/decide/fleet.py",
+        "engine/decide/workers.py",
         "return found is not None and found.incarnation == incarnation and found.status in LIVE",
         "return found is not None and found.status in LIVE",
         TESTS + "test_fleet.py::test_what_an_earlier_process_of_a_worker_says_is_ignored",
     ),
     Mutant(
         "a worker that stopped ends agents that were placed on it since",
-        "engine/decide/fleet.py",
-        "_lose_agents(state, closing, worker, FailureKind.KILLED, reason, command.now_ms, True)",
+        "engine/decide/workers.py",
+        "_lose_agents(state, closing, worker, FailureKind.KILLED, reason, now_ms, True)",
         "closing.events.extend(e.AgentTerminated(agent=name) for name in worker.agents)",
         TESTS + "test_fleet.py::"
         "test_an_agent_placed_on_a_worker_that_is_just_ending_is_built_by_its_next_process",

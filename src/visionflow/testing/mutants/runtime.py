@@ -112,14 +112,14 @@ SESSIONS = (
     Mutant(
         "no secret is asked for",
         "runtime/children.py",
-        "            and secrets.compare_digest(child.secret, secret)\n",
+        "            and is_secret(secret, child.secret_hash)\n",
         "",
         FEW,
     ),
     Mutant(
         "the death of a worker is not reported",
         "runtime/children.py",
-        "        self._lost(child.worker, child.incarnation, kind, reason)\n",
+        "        self._lost(child.worker, child.incarnation, kind, reason, child, words)\n",
         "        self._idle.clear()\n",
         FEW,
     ),

@@ -59,7 +59,7 @@ MUTANTS = (
     Mutant(
         "the wait is lost between the worker's message and the command",
         "runtime/sessions.py",
-        "                    wait_ms=message.wait_ms,\n",
+        "                wait_ms=message.wait_ms,\n",
         "",
         "tests/runtime/test_sessions.py::"
         "test_how_long_a_throttled_attempt_is_to_wait_arrives_in_the_log",
