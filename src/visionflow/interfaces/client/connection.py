@@ -147,7 +147,10 @@ class LineConnection:
                 self._write(message)
                 await self._writer.drain()
             except (OSError, RuntimeError) as error:
-                raise self._end(error) from error
+                lost = self._end(error)
+                if not reply.cancelled():
+                    reply.exception()  # It is told here, so nobody else has to hear of it.
+                raise lost from error
             return await reply
         finally:
             self._waiting.pop(number, None)
