@@ -274,7 +274,6 @@ class LogCheck:
             case "attempt_failed":
                 task.failures.append((event["attempt"], event["kind"]))
                 if not event.get("excused", False):
-                    if not event.get("excused", False):
                     task.round.append(event["kind"])
                     task.since_step[event["kind"]] += 1
                 task.retry_at_ms = event.get("retry_at_ms")
