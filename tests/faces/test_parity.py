@@ -29,8 +29,8 @@ VOLATILE: dict[str, dict[str, str]] = {
     "swarm_status": {"taskQueue.oldestWaitSeconds": "a clock"},
     "swarm_monitor": {
         "at": "a clock",
-        "throughput.seconds": "by a swarm's age",
-        "throughput.perMinute": "by a swarm's age",
+        "latency": "of the last minute, which goes on",
+        "throughput": "of the last minute, which goes on",
     },
     "agent_health": {
         "agents.*.lastHeartbeatAge": "a clock",
