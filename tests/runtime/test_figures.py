@@ -26,7 +26,7 @@ TERMINAL_EVENTS = {
     e.TaskCancelled: "cancelled",
 }
 
-NO_FAILURES = ("completed", "throttled")
+NO_FAILURES = ("completed", "throttled", "recalled", "in_doubt")
 
 
 def views_of(world: World, path: Path) -> SqliteViews:

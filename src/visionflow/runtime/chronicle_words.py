@@ -288,7 +288,8 @@ def _(event: e.TaskCompleted, known: Known) -> Told:
 def _(event: e.AttemptFailed, known: Known) -> Told:
     why = known.reason(event.task, event.reason)
     told = f"{known.task(event.task)}, attempt {event.attempt}: {why}"
-    then = "" if event.retry_at_ms is None else "; it is tried again"
+    waits = event.retry_at_ms is None or event.kind is FailureKind.IN_DOUBT
+    then = "" if waits else "; it is tried again"
     if event.timeout_ms is not None:
         then = f"{then}, with {event.timeout_ms / 1_000:g} s"
     if event.retry_at_ms is not None and event.kind is FailureKind.THROTTLED:

@@ -14,7 +14,9 @@ from visionflow.ports.figures import AgentFigures, FailureRow, Figures, TypeFigu
 Read = Callable[[str, tuple[Value, ...]], list[tuple[object, ...]]]
 _Done = tuple[str, int, int, int, int, int]
 """Agent, completed, failed, all of its attempts, how long the completed ones took, throttled."""
-FAILED = "outcome NOT IN ('completed', 'throttled') AND cancelled_ms IS NULL"
+FAILED = (
+    "outcome NOT IN ('completed', 'throttled', 'recalled', 'in_doubt') AND cancelled_ms IS NULL"
+)
 THROTTLED = "outcome = 'throttled' AND cancelled_ms IS NULL"
 ENDED = "ended_ms > ?1 AND ended_ms <= ?2"
 ENDS = ", ".join(f"'{status}'" for status in sorted(TERMINAL))
