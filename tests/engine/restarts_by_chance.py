@@ -1,5 +1,8 @@
 """What supervision meets in a world of chance: restarts, recycling, ceilings that are reached."""
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 from visionflow.domain import commands as c
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain.agents import AgentSpec, ResourceLimits
@@ -11,11 +14,14 @@ from visionflow.domain.supervision import (
 )
 from visionflow.domain.tasks import FailureKind
 
+if TYPE_CHECKING:
+    from tests.engine.world import World
+
 MEMORY = 1_000_000
 KINDS = (FailureKind.CRASH, FailureKind.RESOURCES, FailureKind.TIMEOUT, FailureKind.NETWORK)
 
 
-def supervision(choice) -> SupervisionSpec:
+def supervision(choice: Callable[[Sequence[Any]], Any]) -> SupervisionSpec:
     """Of a swarm."""
     return SupervisionSpec(
         strategy=choice(list(RestartStrategy)),
@@ -24,12 +30,12 @@ def supervision(choice) -> SupervisionSpec:
     )
 
 
-def happen(world) -> None:
+def happen(world: "World") -> None:
     """One thing of it."""
     world.random.choice((_restart, _recycle, _die, _special, _exhaust))(world)
 
 
-def _restart(world) -> None:
+def _restart(world: "World") -> None:
     if world.state.agents:
         world.send(
             sc.RestartAgent(
@@ -41,7 +47,7 @@ def _restart(world) -> None:
         )
 
 
-def _recycle(world) -> None:
+def _recycle(world: "World") -> None:
     if world.state.workers:
         worker = world.random.choice(list(world.state.workers.values()))
         number = worker.incarnation - world.random.choice((0, 0, 0, 1))
@@ -52,7 +58,7 @@ def _recycle(world) -> None:
         )
 
 
-def _die(world) -> None:
+def _die(world: "World") -> None:
     if world.state.workers:
         worker = world.random.choice(list(world.state.workers.values()))
         world.send(
@@ -68,7 +74,7 @@ def _die(world) -> None:
         )
 
 
-def _special(world) -> None:
+def _special(world: "World") -> None:
     """An agent with wishes of its own."""
     choice = world.random.choice
     name = world.name("agent")
@@ -91,7 +97,7 @@ def _special(world) -> None:
     world.send(c.SpawnAgent(now_ms=world.now_ms, spec=spec))
 
 
-def _exhaust(world) -> None:
+def _exhaust(world: "World") -> None:
     running = world.running()
     if running:
         task = world.random.choice(running)

@@ -14,6 +14,7 @@ from visionflow.domain.limits import Limits
 from visionflow.domain.supervision import RecyclingSpec
 from visionflow.domain.tasks import TaskStatus
 from visionflow.engine.decide.recycling import replacements_due, too_large
+from visionflow.engine.state import WorkerState
 
 MEMORY = 1_000_000
 
@@ -34,7 +35,7 @@ def ready(world: Calm, memory_bytes: int | None = MEMORY, **recycling: object) -
     return name
 
 
-def place(world: Calm, agent: str):
+def place(world: Calm, agent: str) -> WorkerState:
     return world.state.workers[world.state.agents[agent].worker]
 
 
