@@ -1,16 +1,24 @@
 """`visionflow effects`: lists, shows and resolves, in a program's folder and at a server."""
 
+import asyncio
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.command_line import visionflow
+from tests.engine.effects_world import ask, park, tell
+from tests.engine.world import World
 from tests.serve.effect_agents import Clerk
 from tests.serve.server_process import serving
 from visionflow import AgentOrchestrator, Task
+from visionflow.adapters.sqlite.log import SqliteLog
+from visionflow.compose.job import create_run
+from visionflow.domain.events import decode_record
+from visionflow.domain.outside import EffectOutcome
 from visionflow.interfaces.orchestrator import Fleet
 
 pytestmark = pytest.mark.acceptance("effects")
@@ -123,3 +131,29 @@ def called(tool: str, given: dict[str, Any], server: str) -> dict[str, Any]:
     ran = visionflow("call", tool, *words, f"--server={server}", "--json")
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
+
+
+def test_a_doubt_of_an_interrupted_run_is_resolved_in_its_folder(tmp_path: Path) -> None:
+    folder = create_run("Review this repository", tmp_path, tmp_path / "runs")
+    world = World()
+    world.team(1)
+    task = world.submit()
+    ask(world, task, key="letter", request="send a letter")
+    tell(world, "letter", EffectOutcome.UNKNOWN)
+    park(world, task, "letter")
+
+    async def write() -> None:
+        with closing(SqliteLog.open(folder.state / "log.db")) as log:
+            for place, body in enumerate(world.log):
+                await log.append(folder.run, place, body)
+
+    asyncio.run(write())
+    place = ("--run", folder.run, "--out", str(tmp_path / "runs"))
+    (row,) = told("list", *place)["effects"]
+    assert (row["key"], row["status"], row["task"]) == ("letter", "in_doubt", task)
+    ran = visionflow("effects", "resolve", "letter", "--not-done", "--note", "n", *place)
+    assert ran.returncode == 0, ran.stderr
+    assert f"visionflow run --resume {folder.run}" in ran.stderr
+    with closing(SqliteLog.open(folder.state / "log.db", read_only=True)) as log:
+        last = decode_record(list(log.read(folder.run))[-1].body)
+    assert [type(event).__name__ for event in last.events] == ["EffectResolved", "TaskQueued"]
