@@ -1,18 +1,23 @@
 """Recoveries in a world of chance: processes live on, come back with what they hold, or do not."""
 
+from typing import TYPE_CHECKING
+
 from visionflow.domain import commands as c
 from visionflow.domain import supervision_commands as sc
+
+if TYPE_CHECKING:
+    from tests.engine.world import World
 
 SECRET_HASH = "5e"
 """Of every process in here, so that each may be kept."""
 
 
-def happen(world) -> None:
+def happen(world: "World") -> None:
     """One thing of it."""
     world.random.choice((_recover, _come_back, _come_back, _begin))(world)
 
 
-def _recover(world) -> None:
+def _recover(world: "World") -> None:
     """With some of the workers alive, and with one that nobody knows."""
     names = [*world.state.workers, "nobody"]
     kept = tuple(world.random.sample(names, world.random.randint(0, len(names))))
@@ -20,7 +25,7 @@ def _recover(world) -> None:
     world.send(c.Recover(now_ms=world.now_ms, kept=kept, kept_until_ms=until_ms))
 
 
-def _come_back(world) -> None:
+def _come_back(world: "World") -> None:
     """One of them says hello with some of what it was given, and something of its own; mostly one
     that is awaited."""
     awaited = [world.state.workers[name] for name in world.state.supervised.awaited]
@@ -46,7 +51,7 @@ def _come_back(world) -> None:
     )
 
 
-def _begin(world) -> None:
+def _begin(world: "World") -> None:
     """A process is there and has not said hello: it may be kept before it ever does."""
     for worker in world.state.workers.values():
         if worker.pid is None and world.random.random() < 0.5:
