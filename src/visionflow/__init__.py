@@ -22,17 +22,21 @@ if TYPE_CHECKING:
     from visionflow.domain.tasks import RetryPolicy
     from visionflow.interfaces.breaker import CircuitBreaker
     from visionflow.interfaces.client.calls import MCPClient
+    from visionflow.interfaces.supervisors import AgentRecycler, FailureDetector, RecoveryManager
 
 __version__ = "0.1.0"
 __all__ = [
     "AgentOrchestrator",
+    "AgentRecycler",
     "AwaitedTaskFailed",
     "BaseAgent",
     "CircuitBreaker",
     "CircuitOpenError",
+    "FailureDetector",
     "Limits",
     "MCPClient",
     "PermanentFailure",
+    "RecoveryManager",
     "Refused",
     "RetryPolicy",
     "Task",
@@ -43,13 +47,16 @@ __all__ = [
 ]
 _HOMES = {
     "AgentOrchestrator": "visionflow.compose.api",
+    "AgentRecycler": "visionflow.interfaces.supervisors",
     "AwaitedTaskFailed": "visionflow.domain.errors",
     "BaseAgent": "visionflow.agents.base",
     "CircuitBreaker": "visionflow.interfaces.breaker",
     "CircuitOpenError": "visionflow.domain.errors",
+    "FailureDetector": "visionflow.interfaces.supervisors",
     "Limits": "visionflow.domain.limits",
     "MCPClient": "visionflow.interfaces.client.calls",
     "PermanentFailure": "visionflow.agents.base",
+    "RecoveryManager": "visionflow.interfaces.supervisors",
     "Refused": "visionflow.domain.errors",
     "RetryPolicy": "visionflow.domain.tasks",
     "Task": "visionflow.agents.task",

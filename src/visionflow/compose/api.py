@@ -28,6 +28,7 @@ from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
 from visionflow.interfaces.client.blocking import BlockingRemoteFleet
 from visionflow.interfaces.client.calls import MCPClient
 from visionflow.interfaces.client.remote import RemoteAgent, RemoteFleet, RemoteSwarm
+from visionflow.interfaces.mending import Mending, RemoteMending, Seen
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
 from visionflow.runtime.intake import sound
 from visionflow.settings.agents import load_agents
@@ -226,6 +227,31 @@ class AgentOrchestrator(Generic[Sync, Async]):
         if self._remote is not None:
             return await self._remote.spawn_agents(agents)
         return await (await self._open_lazily()).spawn_agents(agents)
+
+    async def mending(self) -> Mending:
+        """What can be seen and done of its agents; it is opened if need be."""
+        if self._remote is not None:
+            return RemoteMending(self._remote.client, self._remote.swarm)
+        return (await self._open_lazily()).sync.mending
+
+    async def get_agent_errors(self, agent_id: str) -> list[dict[str, Any]]:
+        """Attempts of an agent that failed lately, of the last 100 of its swarm, the latest first:
+        `type` (such as `timeout`), `message`, `task`, and `at` as text in ISO 8601."""
+        return await (await self.mending()).errors(agent_id)
+
+    async def update_agent_config(self, agent_id: str, config: Mapping[str, Any]) -> None:
+        """Change settings of an agent, from its next task on; the others stay."""
+        await (await self.mending()).update_config(agent_id, config)
+
+    async def scale_agent_resources(self, agent_id: str, resources: Mapping[str, Any]) -> None:
+        """Give an agent another memory ceiling, such as `{"memory": "8Gi"}`: once it is idle it
+        moves to a process that is held to it."""
+        await (await self.mending()).scale_resources(agent_id, resources)
+
+    async def restart_agent(self, agent_id: str, drain: bool = False) -> Seen:
+        """Build an agent anew under its id, also one that failed, and wait until it is ready; how
+        it is then. `drain`: it finishes what it holds first."""
+        return await (await self.mending()).restart(agent_id, drain)
 
     async def _open_lazily(self) -> AsyncFleet:
         return AsyncFleet(await in_thread(self.open))

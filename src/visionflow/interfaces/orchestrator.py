@@ -30,6 +30,7 @@ from visionflow.interfaces import outside
 from visionflow.interfaces.breaker import Circuit
 from visionflow.interfaces.classes import AgentClass, class_path
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
+from visionflow.interfaces.mending import EmbeddedMending
 from visionflow.interfaces.submission import Submission
 from visionflow.interfaces.templates import class_of, tasks_at_once
 from visionflow.ports.blobs import Blobs
@@ -397,6 +398,14 @@ class Fleet:
         """
         now_ms = self._runtime.node.intake.now_ms()
         self._ask(sound(sc.ResetCircuit(now_ms=now_ms, circuit=name)))
+
+    @property
+    def mending(self) -> EmbeddedMending:
+        """What can be seen and done of its agents, for a loop."""
+        runtime = self._runtime
+        return EmbeddedMending(
+            runtime.node, runtime.blobs, runtime.queries, runtime.post, self._ask
+        )
 
     def map(self, tasks: Iterable[Task]) -> list[Any]:
         """Submit all and wait for all; results in the order of the tasks. Never more than
