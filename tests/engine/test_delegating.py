@@ -3,9 +3,10 @@
 from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
+from visionflow.domain import supervision_commands as sc
 from visionflow.domain import supervision_events as s
-from visionflow.domain.limits import TERMINAL_TASKS_MAX
-from visionflow.domain.tasks import TaskStatus
+from visionflow.domain.limits import TERMINAL_TASKS_MAX, Limits
+from visionflow.domain.tasks import RetryPolicy, TaskStatus
 from visionflow.engine.decide.deadlocks import is_deadlocked
 
 
@@ -212,3 +213,36 @@ def test_one_that_was_given_out_behind_the_task_that_waits_for_it_is_in_the_ring
     world.wait(first, behind)
     found = world.last(s.DeadlockFound)
     assert set(found.ring) == {first, behind} and found.broken == first
+
+
+def test_an_agent_that_is_held_until_it_is_idle_does_nothing_for_a_task_of_its_own() -> None:
+    """It has a turn left, and would take the task only when the one that waits has ended."""
+    for change in ("moves", "is rebuilt", "is recycled"):
+        world = World()
+        agent = world.team(1, tasks_max=3)[0]
+        task = world.submit()
+        if change == "is recycled":
+            worker = world.state.agents[agent].worker
+            world.send(
+                sc.RecycleWorker(
+                    now_ms=world.now_ms, worker=worker, incarnation=1, reason="it is old"
+                )
+            )
+            assert worker in world.state.supervised.recycling
+        else:
+            world.update(agent, memory_bytes=2**30 if change == "moves" else None, tasks_max=4)
+        sub = world.delegate(task)
+        assert world.status(sub) is TaskStatus.QUEUED
+        world.wait(task, sub)
+        assert world.last(s.DeadlockFound).broken == task, change
+
+
+def test_a_task_that_tries_a_circuit_cannot_wait_for_what_its_agent_alone_could_do() -> None:
+    world = World(limits=Limits(circuit_failures=1, circuit_open_ms=500))
+    world.team(1, tasks_max=3)
+    world.fail(world.submit(retry=RetryPolicy(attempts_max=1)))
+    world.tick(500)
+    task = world.submit()
+    sub = world.delegate(task)
+    world.wait(task, sub)
+    assert world.last(s.DeadlockFound).broken == task

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.engine.circuits import AGENT, HALF_OPEN
 from visionflow.engine.matching import GroupKey, needs, offers
 from visionflow.engine.state import SwarmState, TaskState
 from visionflow.engine.waitgraph import Need, Place, ring, stuck
@@ -182,11 +183,26 @@ class Waits:
                 continue
             if not wanted <= offers(agent.spec.capabilities, agent.spec.type):
                 continue
-            place = self._place(name)
+            place = self._until_idle(name) or self._place(name)
             if len(place.taken) < place.room:
                 return None
             places.append(place)
         return Need(places=tuple(places)) if places else None
+
+    def _until_idle(self, agent: str) -> Place | None:
+        """Of an agent that gets nothing until all that it, or its worker, holds has ended."""
+        state, sup = self._state, self._state.supervised
+        names: dict[str, None] = {}
+        circuit = sup.circuits.get(f"{AGENT}{agent}")
+        half_open = circuit is not None and circuit.status is HALF_OPEN
+        if agent in state.updating or agent in state.moving or half_open:
+            names[agent] = None
+        worker = state.workers.get(state.agents[agent].worker)
+        if worker is not None and worker.id in sup.recycling:
+            names.update(worker.agents)
+        if not names:
+            return None
+        return Place(1, tuple(task for name in names for task in self._place(name).taken))
 
     def _place(self, agent: str) -> Place:
         found = self._state.agents[agent]

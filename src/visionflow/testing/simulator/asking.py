@@ -62,16 +62,20 @@ class Sections:
         entry, entries = (process, task, attempt), self._inside.setdefault(lock, [])
         self.entered += 1
         for other, name, number in entries:
-            line = self._check.tasks[name]
             # One that was given up may not have heard of it yet; then the fence holds it off.
-            if other.alive and line.attempt == number and line.status in OPEN and process.alive:
+            both = other.alive and process.alive and self._is_open(name, number)
+            if both and self._is_open(task, attempt):
                 told = f"{task} and {name} are both under lock {lock}"
-                self._kernel.fault(f"{told}, and the log says that {name} is at work")
+                self._kernel.fault(f"{told}, and the log says that both are at work")
         entries.append(entry)
         try:
             yield
         finally:
             entries.remove(entry)
+
+    def _is_open(self, task: str, attempt: int) -> bool:
+        line = self._check.tasks.get(task)
+        return line is not None and line.attempt == attempt and line.status in OPEN
 
 
 async def ask(
