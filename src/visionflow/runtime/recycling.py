@@ -45,8 +45,10 @@ class Recycling:
         first = self._first.get(name)
         if first is None or first.incarnation != beat.incarnation:
             first = _First(beat.incarnation, attempts_ended(state, worker), reason is not None)
-            self._first = {each: at for each, at in self._first.items() if each in state.workers}
             self._first[name] = first
+            if len(self._first) > 2 * len(state.workers):
+                known = self._first.items()
+                self._first = {each: at for each, at in known if each in state.workers}
             if reason is not None:
                 told = f"{name}.{beat.incarnation} has just started: {reason} once it has worked"
                 self._telemetry.log("warning", None, "large_at_start", told)

@@ -71,7 +71,7 @@ def _(state: SwarmState, event: e.WorkerStarted) -> None:
 def _(state: SwarmState, event: e.WorkerJoined) -> None:
     worker = state.workers[event.worker]
     worker.status = WorkerStatus.JOINED
-    life_begins(state, worker)
+    life_begins(state, worker, worker.agents)
 
 
 @folds(e.WorkerLost)
@@ -138,7 +138,7 @@ def _(state: SwarmState, event: e.AgentSpawned) -> None:
         worker = WorkerState(event.worker, WorkerStatus.WANTED, dedicated, {}, state.retired)
         state.workers[event.worker] = worker
     worker.agents[spec.id] = None
-    life_begins(state, worker)
+    life_begins(state, worker, (spec.id,))
     state.matching.join(spec.id, offers(spec.capabilities, spec.type))
     answer(state, event.command, Answer(state.now_ms, spec.id))
 

@@ -1,5 +1,7 @@
 """Folds of restarts that were wanted, of recycling, of ceilings, and of a swarm's degradation."""
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from visionflow.domain import supervision_events as s
@@ -65,12 +67,13 @@ def worker_left(state: SwarmState, worker: str) -> None:
     state.supervised.raised.pop(worker, None)
 
 
-def life_begins(state: SwarmState, worker: WorkerState) -> None:
-    """Count the age and the work of a process from now on, where that decides anything."""
+def life_begins(state: SwarmState, worker: WorkerState, agents: Iterable[str]) -> None:
+    """Count the age and the work of a process from now on, where one of these agents, which it has
+    now, wants that."""
     sup = state.supervised
     if worker.status is not WorkerStatus.JOINED or worker.id in sup.lives:
         return
-    for name in worker.agents:
+    for name in agents:
         recycling = state.agents[name].spec.recycling
         if recycling.tasks_max is not None or recycling.age_ms is not None:
             sup.lives[worker.id] = LifeState(state.now_ms, attempts_ended(state, worker))
