@@ -98,6 +98,7 @@ def test_effects_on_the_world_outside_are_met_often_and_doubts_are_resolved(
     assert report.counts["effect_doubted"] > SEEDS // 10
     assert report.counts["effects resolved by a person"] > SEEDS // 10
     assert report.counts["effects carried out"] > report.counts["effects done"]
+    assert report.counts["effects refused to stale attempts"] > 0
 
 
 def found_seeds() -> list[dict[str, object]]:

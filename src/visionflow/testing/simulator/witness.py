@@ -150,6 +150,8 @@ class Witness:
                 other = self.check.effects.effects.get(answer.key or (asked.key if asked else ""))
                 if other is None or not other.was_doubted:
                     return f"no doubt about {asked and asked.key} is in the log"
+            case Verdict.STALE:
+                self.counts["effects refused to stale attempts"] += isinstance(asked, m.EffectAsked)
             case _:
                 pass
         return None
