@@ -346,18 +346,16 @@ class Children:
 
 
 def _cause(child: Child, how: Exit) -> tuple[FailureKind, str]:
-    if how.signal == "SIGKILL":
+    if how.signal == "SIGKILL" or how == UNKNOWN:
         over = child.launch.over_ceiling
         if over is not None and over(child.process.pid):
             return FailureKind.RESOURCES, "it reached its memory ceiling, and the kernel killed it"
+    if how == UNKNOWN:
+        reason = "it ended; only the process that started it, which is gone, was told how"
+        return FailureKind.CRASH, reason
+    if how.signal == "SIGKILL":
         return FailureKind.KILLED, "it was killed (SIGKILL)"
     if how.signal is not None:
         return FailureKind.CRASH, f"it died by {how.signal}"
-    if how == UNKNOWN:
-        over = child.launch.over_ceiling
-        if over is not None and over(child.process.pid):
-            return FailureKind.RESOURCES, "it reached its memory ceiling, and the kernel killed it"
-        reason = "it ended; only the process that started it, which is gone, was told how"
-        return FailureKind.CRASH, reason
     known = _CODES.get(how.code or 0)
     return known or (FailureKind.CRASH, f"it ended with code {how.code}")

@@ -18,6 +18,7 @@ AREAS = (
     "detecting",
     "engine",
     "fleet",
+    "keeping",
     "outside",
     "runtime",
     "sharing",

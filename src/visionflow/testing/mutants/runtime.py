@@ -77,12 +77,8 @@ EFFECTS = (
         "runtime/effects.py",
         """        for worker in self._control.state.workers:
             self._dirty[worker] = None
-        self._control.after_commit(lambda: None)
-
-    def stop""",
-        """        self._control.after_commit(lambda: None)
-
-    def stop""",
+        for name""",
+        """        for name""",
         MORE,
     ),
     Mutant(
@@ -136,8 +132,8 @@ RECOVERY = (
     Mutant(
         "a log is taken up without a word",
         "runtime/recovery.py",
-        "return c.Recover(now_ms=now_ms)",
-        "return c.Tick(now_ms=now_ms)",
+        "return c.Recover(now_ms=now_ms, kept=kept,",
+        "return c.Tick(now_ms=now_ms) if not kept else c.Recover(now_ms=now_ms, kept=kept,",
         FEW,
     ),
 )
