@@ -201,8 +201,9 @@ class _Maker:
         )
 
     def asking(self, script: Script) -> Script:
-        """The same, or one that asks its swarm for locks and for work."""
-        if self.asks.random() >= self.asked:
+        """The same, or one that asks its swarm for locks and for work. Not one that hangs: others
+        would wait for it, and be blamed for the time."""
+        if self.asks.random() >= self.asked or script.how == "hang":
             return script
         locks = self.asks.sample(LOCKS, self.asks.choice((0, 1, 2, 2, 3)))
         subs = (self.asks.randint(1, 10**6) for _ in range(self.asks.choice((0, 0, 1, 2))))
@@ -240,7 +241,7 @@ class _Maker:
         """The wall-clock limit of a task that needs so long by itself."""
         short = script.how == "hang" or self.chance(0.5)
         if script.locks or script.subs:
-            return ASKING_MS // 20 if script.how == "hang" else ASKING_MS
+            return ASKING_MS
         return needed_ms if short else 60_000
 
     def task(self, at_ms: int) -> int:
