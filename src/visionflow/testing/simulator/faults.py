@@ -22,6 +22,14 @@ from visionflow.testing.simulator.world import World
 
 OWN_DEATHS_MAX = 2
 TIMES_MAX = 3
+STILL = (
+    "orchestrator_stopped",
+    "worker_stopped",
+    "worker_wakes_late",
+    "wire_held",
+    "disk_slow",
+)
+"""While one of these lasts, attempts run out of time for no fault of theirs."""
 
 
 class Faults:
@@ -78,11 +86,15 @@ class Faults:
             kind = self._ends.choice((self.orchestrator_upgraded, self.orchestrator_ended))
             self._kernel.at_ms(self._ends.randint(1, span_ms), self._bring(kind))
 
+        self._holds = Random(f"holds at {span_ms} of {own_deaths}")
+        """Likewise."""
+        for _ in range(self._holds.choice((0, 0, 1, 3))):
+            self._kernel.at_ms(self._holds.randint(1, span_ms), self._bring(self.wire_held))
+
     @property
     def blames(self) -> bool:
         """Whether something stood still, so that attempts may run out of time for no fault."""
-        still = ("orchestrator_stopped", "worker_stopped", "worker_wakes_late", "disk_slow")
-        return any(self.counts[name] for name in still)
+        return any(self.counts[name] for name in STILL)
 
     def _bring(self, kind: Callable[[], bool]) -> Callable[[], None]:
         def bring() -> None:
@@ -221,6 +233,21 @@ class Faults:
             return False
         way = self._kernel.random.randint(0, 1)
         self._kernel.random.choice(hub.links).cut_after[way] = self._kernel.random.randint(0, 5)
+        return True
+
+    def wire_held(self) -> bool:
+        """Nothing arrives at one end of a connection for a while, nor is it known to be broken:
+        one hears and is not heard. Then all of it comes at once, or the connection breaks."""
+        hub = self.world.hub
+        if hub is None or not hub.links:
+            return False
+        link, beat_ms = self._holds.choice(hub.links), self.world.spec.limits.heartbeat_ms
+        long = self._holds.random() < 0.5 and self._own_death()
+        most_ms = 4 * beat_ms if long else 2 * beat_ms - 400
+        length_us = self._holds.randint(100, most_ms) * 1_000
+        link.hold(self._holds.randint(0, 1), length_us)
+        if self._holds.random() < 0.5:
+            self._kernel.after(length_us, link.cut)
         return True
 
     def acknowledgement_lost(self) -> bool:

@@ -113,6 +113,7 @@ class Link:
         """The wire is cut with the next acknowledgement."""
         self._kernel = hub.process.kernel
         self._last_us = [0, 0]
+        self._held_us = 0
 
     def down(self, delivery: Delivery) -> None:
         """From the hub to the worker."""
@@ -140,6 +141,11 @@ class Link:
 
         kernel.push(at_us, None, arrive)
 
+    def hold(self, way: int, length_us: int) -> None:
+        """What is said this way (0: to the worker) arrives after so long, in its order."""
+        self._held_us = self._kernel.now_us + length_us
+        self._last_us[way] = max(self._last_us[way], self._held_us)
+
     def cut(self) -> None:
         """Break it: what is on its way is lost."""
         if self.open:
@@ -152,7 +158,7 @@ class Link:
     def worker_died(self) -> None:
         """The hub hears of it after all that the worker had written, or without some of it."""
         kernel = self._kernel
-        if kernel.chance(0.3):
+        if kernel.chance(0.3) or kernel.now_us < self._held_us:
             self.cut()
         elif self.open:
             at_us = max(self._last_us[1], kernel.now_us + kernel.between(*LATENCY_US))
