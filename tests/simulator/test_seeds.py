@@ -59,7 +59,7 @@ def test_every_change_of_status_is_met(report: Report) -> None:
 
 
 def test_every_fault_of_the_machine_is_met_often(report: Report) -> None:
-    assert len(report.injected) == 18
+    assert len(report.injected) == 25
     assert min(report.injected.values()) >= SEEDS // 10, report.injected
 
 
