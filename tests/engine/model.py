@@ -59,6 +59,7 @@ class Ledger:
         self.left_behind: dict[str, str] = {}
         """By agent that moved, the worker that still has it."""
         self.attempts: dict[str, Attempt] = {}
+        self.debugging: dict[str, int] = {}
         self.retired = 0
 
     def see(self, event: AnyEvent) -> None:
@@ -68,6 +69,8 @@ class Ledger:
         elif isinstance(event, e.Recovered):
             for worker, place in self.places.items():
                 place.awaited = worker in event.kept
+        elif isinstance(event, s.DebugEnabled):
+            self.debugging[event.agent] = event.until_ms
         elif isinstance(event, s.CeilingRaised):
             self.memory[event.agent] = event.memory_bytes
         elif type(event).__name__.startswith("Worker"):
@@ -196,6 +199,9 @@ class Ledger:
             found.add(("StopWorker", worker, str(place.incarnation)))
         joined = place.joined and not place.awaited
         for agent in place.agents if joined else ():
+            if agent in self.debugging:
+                until = str(self.debugging[agent])
+                found.add(("Debug", worker, str(place.incarnation), agent, until))
             host = ("Host", worker, str(place.incarnation), agent, str(self.version.get(agent, 0)))
             if self.life[agent] in ("initialising", "recovering"):
                 if agent not in self.left_behind:

@@ -60,6 +60,7 @@ class World(Asking):
             self._ballot,
             self._update,
             self._update,
+            self._debug,
             self._limits,
             self._outside,
             self._outside,
@@ -296,6 +297,18 @@ class World(Asking):
             name = self.random.choice(list(self.state.agents))
             drain = self.random.random() < 0.5
             self.send(c.TerminateAgent(now_ms=self.now_ms, agent=name, drain=drain))
+
+    def _debug(self) -> None:
+        known = [*self.state.agents, "nobody"]
+        until_ms = self.now_ms + self.random.choice((-1_000, 0, 5_000, 600_000))
+        self.send(
+            sc.EnableDebug(
+                now_ms=self.now_ms,
+                agent=self.random.choice(known),
+                until_ms=until_ms,
+                command=self.random.choice((None, self.name("command"))),
+            )
+        )
 
     def _sleep(self) -> None:
         self.now_ms += 30_000

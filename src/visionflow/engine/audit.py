@@ -158,6 +158,9 @@ def _workers(state: SwarmState) -> Iterator[str]:
         worker = state.workers.get(place)
         if worker is None or worker.status in (WorkerStatus.WANTED, WorkerStatus.FAILED):
             yield f"agent {name} is to be ended in worker {place}, which has no process"
+    for name in state.supervised.debugging:
+        if name not in state.agents:
+            yield f"agent {name} is not there and its debug lines are kept"
     for name in (*state.revisions, *state.updating, *state.moving):
         if name not in state.agents:
             yield f"agent {name} is not there and counts as being changed"
