@@ -18,6 +18,7 @@ from visionflow.runtime.node import Node
 from visionflow.testing.simulator.kernel import Process
 from visionflow.testing.simulator.upkeep import Upkeep
 from visionflow.testing.simulator.wire import WorkerEnd
+from visionflow.testing.simulator.worker import WorkerNode
 from visionflow.testing.simulator.world import World
 
 OWN_DEATHS_MAX = 2
@@ -78,7 +79,8 @@ class Faults:
         for _ in range(self._wakes.choice((0, 0, 1, 3))):
             self._kernel.at_ms(self._wakes.randint(1, span_ms), self._bring(self.worker_wakes_late))
 
-        Upkeep(world, span_ms, Random(f"upkeep at {span_ms} of {own_deaths}"), self._bring)
+        upkeep = Random(f"upkeep at {span_ms} of {own_deaths}")
+        Upkeep(world, span_ms, upkeep, self._bring, self._own_death)
 
         self._ends = Random(f"ends at {span_ms} of {own_deaths}")
         """Likewise."""
@@ -164,8 +166,11 @@ class Faults:
         living = self.world.living()
         if not living:
             return False
-        process = self._kernel.random.choice(living).process
-        process.touches_left = self._kernel.random.randint(0, 20)
+        node = self._kernel.random.choice(living)
+        touches = self._kernel.random.randint(0, 20)
+        if not self._may_kill(node):
+            return False
+        node.process.touches_left = touches
         return True
 
     def worker_crashed(self) -> bool:
@@ -175,9 +180,17 @@ class Faults:
 
     def _end_worker(self, how: Exit) -> bool:
         living = self.world.living()
-        if living:
-            self._kernel.random.choice(living).ended(how)
-        return bool(living)
+        if not living:
+            return False
+        node = self._kernel.random.choice(living)
+        if how.signal == "SIGKILL" and not self._may_kill(node):
+            return False
+        node.ended(how)
+        return True
+
+    def _may_kill(self, node: WorkerNode) -> bool:
+        """How one ended that lived on from before is told to nobody: it counts as its own death."""
+        return node.child is None or not node.child.is_orphan or self._own_death()
 
     def worker_stopped(self) -> bool:
         """SIGSTOP: short, or so long that it is given up."""

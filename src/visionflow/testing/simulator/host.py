@@ -57,6 +57,11 @@ class Child:
         process.on_death.append(self._died)
 
     @property
+    def is_orphan(self) -> bool:
+        """Whether who started it is gone."""
+        return not self._parent.alive
+
+    @property
     def pid(self) -> int:
         """See `visionflow.ports.host.Process`."""
         return self.process.pid
