@@ -1,5 +1,6 @@
 """A server that ends says so; it does not say that there is nothing of what it has let go of."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,13 @@ def test_a_server_that_has_let_go_of_its_swarms_denies_neither_tasks_nor_swarms(
         task = await submit(swarm, "nobody")
         client = Client(all_tools(opened.server))
         assert (await client.call("task_status", taskId=task))["status"] == "queued"
+        waiting = asyncio.ensure_future(
+            client.call("task_results", taskId=task, wait=True, waitTimeout=60)
+        )
+        await asyncio.sleep(0)
         await opened.end_workers(kill=True)
+        with pytest.raises(Stopped, match="The server ends"):
+            await waiting
         for tool, given in (
             ("task_status", {"taskId": task}),
             ("task_results", {"taskId": task}),

@@ -14,6 +14,7 @@ from visionflow.domain.errors import UnknownId, VisionFlowError
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.tool import AnyTool, Call
+from visionflow.runtime.node import Stopped
 
 
 def until_parted(server: Server, tool: AnyTool) -> AnyTool:
@@ -28,8 +29,10 @@ def until_parted(server: Server, tool: AnyTool) -> AnyTool:
     async def _awaited(found: Awaitable[Result]) -> Result:
         try:
             result = await found
-        except VisionFlowError as error:
-            server.swarms.check_held(whole=isinstance(error, UnknownId))
+        except Exception as error:
+            # What a tool needs may have been closed under it.
+            ours = isinstance(error, VisionFlowError)
+            server.swarms.check_held(whole=not ours or isinstance(error, (UnknownId, Stopped)))
             raise
         server.swarms.check_held()
         return result

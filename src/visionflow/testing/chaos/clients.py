@@ -22,6 +22,8 @@ ASKED_MAX = 1_000_000
 """A call is asked again until its time is up."""
 CALL_S_MAX = 240.0
 AGAIN_S = 0.2
+WAITED_S = 5.0
+"""A call that took longer was taken up, and waited for something."""
 TIMEOUT_S = 120
 """Of an attempt: what stands still for some seconds must not run out of time."""
 
@@ -105,21 +107,27 @@ class Clients:
 
     async def _wait(self, task: str) -> None:
         given = {"taskId": task, "wait": True}
-        told = await self._ask("task_results", given, f"wait {task}")
+        told = await self._ask("task_results", given, f"wait {task}", limit_s=None)
         if told is not None:
             self.told[task] = told
 
-    async def _ask(self, tool: str, given: dict[str, Any], key: str) -> dict[str, Any] | None:
+    async def _ask(
+        self, tool: str, given: dict[str, Any], key: str, limit_s: float | None = CALL_S_MAX
+    ) -> dict[str, Any] | None:
         """The answer, however often it takes; what is refused all the same is a fault."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + CALL_S_MAX
+        since_s = loop.time()
+        # Since when it is put off without anything else in between.
         while True:
+            began_s = loop.time()
             try:
-                return await self._client.call(tool, given, key=key, timeout=CALL_S_MAX)
+                return await self._client.call(tool, given, key=key, timeout=limit_s)
             except ServerFault as error:
                 # A server that ends says so, and that one should come again.
                 self.turned_away += 1
-                if loop.time() < until_s:
+                if loop.time() - began_s > WAITED_S:
+                    since_s = loop.time()
+                if loop.time() - since_s < CALL_S_MAX:
                     await asyncio.sleep(AGAIN_S)
                     continue
                 self.faults.append(f"{key}: {error}")
