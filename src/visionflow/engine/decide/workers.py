@@ -170,8 +170,10 @@ def _judged(
     state: SwarmState, worker: WorkerState, kind: FailureKind, ceiling: s.CeilingRaised | None
 ) -> FailureKind | None:
     """What a death counts as for restart intensities, where that is another kind: nothing, where
-    memory ran out and that was mended, or its attempts have been judged for it already."""
-    exhausted = kind is FailureKind.RESOURCES and exhausted_before(state, worker)
+    memory ran out and that was mended, or its attempts have been judged for it already. Nobody may
+    be left who was told that this was the end of it too."""
+    ended = kind in (FailureKind.RESOURCES, FailureKind.CRASH)
+    exhausted = ended and exhausted_before(state, worker)
     return FailureKind.KILLED if exhausted or ceiling is not None else None
 
 

@@ -75,8 +75,8 @@ RETRIES = (
     Mutant(
         "jitter does not come from the command's entropy",
         "engine/decide/attempts.py",
-        "(entropy % 10_001)",
-        "(hash((failures, policy.base_ms)) % 10_001)",
+        "policy.jitter_bp * (entropy % 10_001)",
+        "policy.jitter_bp * (hash((failures, policy.base_ms)) % 10_001)",
         TESTS + "test_retries.py::"
         "test_jitter_comes_from_the_entropy_of_the_command_and_from_nothing_else",
     ),

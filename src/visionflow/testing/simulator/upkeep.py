@@ -27,7 +27,10 @@ class Upkeep:
         span_ms: int,
         source: Random,
         bring: Callable[[Callable[[], bool]], Callable[[], None]],
+        own_death: Callable[[], bool],
     ) -> None:
+        """`own_death`: whether a worker may die by itself once more."""
+        self._own_death = own_death
         self._world = world
         self._random = source
         for kind in (self.worker_leaks, self.worker_out_of_memory, self.agent_restarted):
@@ -49,7 +52,8 @@ class Upkeep:
     def worker_out_of_memory(self) -> bool:
         """It reaches its ceiling; its last words arrive, or it is killed before it can say them."""
         found = self._alone()
-        if not found:
+        # Of a process that outlived its orchestrator nobody is told the code with which it ended.
+        if not found or (self._world.grace_ms and not self._own_death()):
             return False
         node, reason = self._random.choice(found), "it held too much"
         if node.session is not None and self._random.random() < 0.7:
