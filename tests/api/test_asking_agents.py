@@ -70,15 +70,17 @@ def test_five_failures_open_an_agents_circuit_others_work_on_and_a_probe_closes_
 ) -> None:
     bad_day, store = tmp_path / "bad-day", tmp_path / "store"
     bad_day.touch()
-    limits = Limits(workers_max=2, circuit_open_ms=500)
+    # Long enough for the task below to be given out while the circuit is open.
+    limits = Limits(workers_max=2, circuit_open_ms=3_000)
     with AgentOrchestrator(store, limits=limits) as fleet:
         (moody,) = fleet.spawn(Moody, capabilities=["work"])
+        (steady,) = fleet.spawn(Steady, capabilities=["work"])
+        assert fleet.submit(Task(), agent=steady).result(WAIT_S) == steady.id
         for _ in range(5):
             with pytest.raises(TaskFailed, match="a bad day"):
                 fleet.submit(Task(input=str(bad_day)), retry=ONCE, agent=moody).result(WAIT_S)
         told = fleet.circuits()[f"agent:{moody.id}"]
         assert (told.failures, "a bad day" in told.reason) == (5, True)
-        (steady,) = fleet.spawn(Steady, capabilities=["work"])
         while_open = fleet.submit(Task(input=str(bad_day), required_capabilities=["work"]))
         assert while_open.result(WAIT_S) == steady.id
         bad_day.unlink()
