@@ -9,7 +9,18 @@ import pytest
 
 from tests.cli.command_line import visionflow
 
-COMMANDS = ("run", "apply", "runs", "show", "demo", "simulate", "completion", "serve", "config")
+COMMANDS = (
+    "run",
+    "apply",
+    "runs",
+    "show",
+    "demo",
+    "simulate",
+    "chaos",
+    "completion",
+    "serve",
+    "config",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -53,6 +64,8 @@ def test_the_version_is_told() -> None:
         (("show",), "RUN"),
         (("simulate", "--seeds", "many"), "many"),
         (("simulate", "--seeds", "0"), "from 1 on"),
+        (("chaos", "--duration", "soon"), "'soon'"),
+        (("chaos", "--tasks", "0"), "from 1 to"),
         (("completion", "tcsh"), "bash"),
         (("serve", "--port", "7", "--web-port", "7"), "--web-port"),
         (("mcp", "--port", "7"), "--port"),
