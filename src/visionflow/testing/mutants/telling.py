@@ -18,8 +18,8 @@ COUNTED = (
     Mutant(
         "an attempt that was told to stop counts as an error",
         "adapters/sqlite/figures.py",
-        "FAILED = \"outcome NOT IN ('completed', 'throttled') AND cancelled_ms IS NULL\"",
-        "FAILED = \"outcome NOT IN ('completed', 'throttled')\"",
+        "'in_doubt') AND cancelled_ms IS NULL\"\n)",
+        "'in_doubt')\"\n)",
         FIGURES + "test_an_attempt_that_was_told_to_stop_is_no_error",
     ),
     Mutant(

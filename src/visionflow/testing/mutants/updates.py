@@ -109,8 +109,8 @@ MUTANTS = (
     Mutant(
         "a task that is accepted blocked is queued",
         "engine/decide/tasks.py",
-        "return [submitted, e.TaskBlocked(task=spec.id, missing=command.blocked)]",
-        "return [submitted]",
+        "return [*events, e.TaskBlocked(task=spec.id, missing=command.blocked)]",
+        "return events",
         HELD + "test_a_task_that_is_accepted_blocked_is_never_given_out_until_it_is_unblocked",
     ),
     Mutant(
