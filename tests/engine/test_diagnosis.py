@@ -98,9 +98,7 @@ def down(world: Calm, agent: str, reason: str) -> None:
     assert world.audit() == []
 
 
-def test_where_the_strategy_may_the_faulty_key_goes_with_its_reason_and_it_is_built() -> (
-    None
-):
+def test_where_the_strategy_may_the_faulty_key_goes_with_its_reason_and_it_is_built() -> None:
     world = Calm()
     agent = ready(world, mends_config=True)
     down(world, agent, "ValueError: max_depth must be positive")

@@ -64,6 +64,13 @@ def test_a_class_named_for_nothing_is_found() -> None:
     assert rules.vague_classes(planted(text)) == ["planted.py:1 class TaskManager"]
 
 
+def test_a_name_that_the_guide_gives_passes_where_it_is_given_and_nowhere_else() -> None:
+    text = "class RecoveryManager: ..."
+    assert rules.vague_classes(planted(text)) == ["planted.py:1 class RecoveryManager"]
+    public = rules.Source("src/visionflow/interfaces/supervisors.py", text)
+    assert rules.vague_classes(public) == []
+
+
 def test_a_module_without_its_job_is_found_and_an_empty_one_is_not() -> None:
     assert rules.undocumented_module(planted("x = 1"))
     assert rules.undocumented_module(planted('"""Its job."""\nx = 1')) == []
