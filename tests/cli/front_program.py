@@ -1,7 +1,8 @@
 """A program that runs a front over a stand-in orchestrator and prints how it ended, as JSON.
 
-usage: front_program.py CODE [restarts_max [stop_s_max [spares|leaves]]], where CODE is the
-stand-in's Python, and workers live on between two of its lives, or also after the last.
+usage: front_program.py CODE [restarts_max [stop_s_max [spares|leaves|meant]]], where CODE is
+the stand-in's Python, and workers live on between two of its lives, or also after the last. With
+`meant`, 0 and 75 are the codes that it ends with by itself.
 """
 
 import json
@@ -23,8 +24,9 @@ def main() -> None:
         os.environ,
         restarts_max=restarts_max,
         stop_s_max=stop_s_max,
-        spares=workers if keeps else None,
+        spares=workers if keeps in ("spares", "leaves") else None,
         leaves=keeps == "leaves",
+        meant={0, 75} if keeps == "meant" else None,
     )
     print(json.dumps(front.run()._asdict()))
 

@@ -115,6 +115,17 @@ def test_one_that_was_killed_or_could_not_write_comes_back(fronted: Fronted, dea
     assert fronted.said.count("goes on from its log") == 2
 
 
+@pytest.mark.parametrize(("code", "lives"), [(7, b"xxxx"), (1, b"xxxx"), (75, b"x"), (0, b"x")])
+def test_a_code_that_was_not_meant_is_a_death_where_it_is_known_which_are(
+    fronted: Fronted, code: int, lives: bytes
+) -> None:
+    fronted.start(COUNT + f"os._exit({code})", "3", "30", "meant")
+    gave_up = len(lives) > 1
+    assert fronted.ending() == {"code": code, "asked": None, "gave_up": gave_up, "left": []}
+    assert fronted.until("lives") == lives
+    assert (f"ended with exit code {code}; it goes on" in fronted.said) is gave_up
+
+
 def test_one_that_dies_too_often_is_given_up(fronted: Fronted) -> None:
     fronted.start(COUNT + "os.kill(os.getpid(), 9)")
     assert fronted.ending() == {"code": -9, "asked": None, "gave_up": True, "left": []}

@@ -37,10 +37,9 @@ def load_agent_class(path: str) -> type[BaseAgent]:
     place, colon, name = path.rpartition(":")
     if not colon or not place or not name:
         raise ConfigError(f"{path!r} is not the import path of an agent.", hint=_FORMS)
-    is_file = place.endswith(".py") or os.sep in place
     importing.append(place)
     try:
-        module = _load_file(place) if is_file else _import(place)
+        module = _load_file(place) if _is_file(place) else _import(place)
     finally:
         importing.pop()
     found: Any = module
@@ -50,6 +49,13 @@ def load_agent_class(path: str) -> type[BaseAgent]:
         except AttributeError:
             raise ConfigError(f"{place} has no {name}.", hint=_FORMS) from None
     return as_agent_class(found, path)
+
+
+def is_loaded(path: str) -> bool:
+    """Whether the module or file of this import path was imported before, to its end."""
+    place = path.rpartition(":")[0]
+    with _loading:
+        return (_name_of(place) if _is_file(place) else place) in sys.modules
 
 
 def as_agent_class(found: object, path: str) -> type[BaseAgent]:
@@ -115,6 +121,16 @@ def _import(name: str) -> ModuleType:
         raise _broken(name, error) from error
 
 
+def _is_file(place: str) -> bool:
+    return place.endswith(".py") or os.sep in place
+
+
+def _name_of(file: str) -> str:
+    """Under which name the module of a file is known."""
+    real = os.path.realpath(file)
+    return "_visionflow_script_" + hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
+
+
 def _load_file(place: str) -> ModuleType:
     # Half of a module is there while it runs: another thread must not take that for all of it.
     with _loading:
@@ -122,8 +138,7 @@ def _load_file(place: str) -> ModuleType:
 
 
 def _loaded(place: str) -> ModuleType:
-    real = os.path.realpath(place)
-    name = "_visionflow_script_" + hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
+    real, name = os.path.realpath(place), _name_of(place)
     known = sys.modules.get(name)
     if known is not None:
         return known

@@ -92,12 +92,15 @@ class Front:
         tell: Callable[[str], None] = say,
         spares: Spares | None = None,
         leaves: bool = False,
+        meant: Set[int] | None = None,
     ) -> None:
         """Nothing is started yet. `env` is the whole environment of the orchestrator, `stdout` the
         descriptor that it prints on, `what` how it is called here, and `tell` says a line.
 
         `spares` says which of the processes that an orchestrator leaves behind live on until the
-        next one takes them up; with `leaves` also when there is none to come."""
+        next one takes them up; with `leaves` also when there is none to come. With `meant` it is
+        started again too when it ended by itself with a code that is none of these: something
+        in it ended it."""
         self._argv = list(argv)
         self._env = dict(env)
         self._restarts_max = restarts_max
@@ -107,6 +110,7 @@ class Front:
         self._tell_person = tell
         self._spares = spares
         self._leaves = leaves
+        self._meant = meant
         self._restarts: list[float] = []
         self._asked: int | None = None
         self._asked_at = 0.0
@@ -144,7 +148,7 @@ class Front:
             if code < 0:
                 show_cursor()
             urgent = self._urgency > 1 or code == -signal.SIGKILL
-            died = self._asked is None and (code < 0 or code == FAIL_STOP)
+            died = self._asked is None and self._is_death(code)
             again = died and self._may_restart()
             left: list[int] = []
             if before is not None:
@@ -158,6 +162,11 @@ class Front:
             self._tell_person(
                 f"The {self._what} {how_it_ended(code)}; it goes on from its log {times}."
             )
+
+    def _is_death(self, code: int) -> bool:
+        if code < 0 or code == FAIL_STOP:
+            return True
+        return self._meant is not None and code not in self._meant
 
     def _may_restart(self) -> bool:
         now = time.monotonic()

@@ -121,6 +121,7 @@ def _listen(pipe: int, wishes: Wishes) -> None:
 
 
 async def _serve(order: Order, wishes: Wishes) -> int:
+    from visionflow.agents import trying
     from visionflow.compose.serve.opening import open_server
     from visionflow.compose.serve.ports import open_ports, probe
 
@@ -137,6 +138,7 @@ async def _serve(order: Order, wishes: Wishes) -> int:
     gc.freeze()
     _announce(order, opened, ports.endpoints)
     failure = await _until_over(opened, wishes)
+    trying.give_up()
     if failure is not None:
         teller(order.settings.log_format, "server")(f"visionflow: {failure}")
         with suppress(Exception):

@@ -35,6 +35,8 @@ PREDECESSOR_S_MAX = 10.0
 LEFTOVER_GRACE_S = 2.0
 POLL_S = 0.02
 INTERRUPTED, TERMINATED = 130, 143
+MEANT = frozenset({0, 2, 69, 73, 75, 77, 78})
+"""What a server ends with by itself, having said why; with any other code something ended it."""
 
 
 @Parameter(name="*", negative=(), show_default=False)
@@ -161,6 +163,7 @@ def serve(
             tell=tell,
             spares=spares,
             leaves=settings.keep_workers,
+            meant=MEANT,
         )
         ending = front.run()
         if not descendants.adopts() and not settings.keep_workers:
@@ -226,4 +229,5 @@ def _finish(ending: "Ending", store: Path, tell: "Tell") -> int:
             f"visionflow: the server {how_it_ended(ending.code)}, too often in a minute to start "
             f"it once more. Nothing acknowledged is lost; {store / 'visionflow.log'} may say why."
         )
+        return FAIL_STOP
     return ending.code if ending.code > 0 else FAIL_STOP

@@ -10,6 +10,7 @@ from typing import Any
 from visionflow.agents import ROLES
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.loading import load_agent_class
+from visionflow.agents.trying import try_import
 from visionflow.domain.errors import ConfigError, UsageError
 from visionflow.domain.wording import shown
 from visionflow.settings.agents import AgentTemplate, fault_of
@@ -22,7 +23,8 @@ def class_of(template: AgentTemplate) -> type[BaseAgent]:
     """The class of a template, imported.
 
     Raises:
-        ConfigError: it cannot be imported, or is no agent; the message names file and line.
+        ConfigError: it cannot be imported, or is no agent; the message names file and line. Also
+            when importing it would end this process: it is tried in another first.
     """
     place, _, name = template.class_path.rpartition(":")
     try:
@@ -32,6 +34,7 @@ def class_of(template: AgentTemplate) -> type[BaseAgent]:
             raise ConfigError(
                 f"{_HOME} has no {name}.{meant}", hint=f"There are {', '.join(ROLES)}."
             )
+        try_import(template.class_path)
         return load_agent_class(template.class_path)
     except ConfigError as error:
         raise fault_of(template, error) from error
