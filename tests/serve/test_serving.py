@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,30 @@ def test_lines_go_to_a_file_and_to_standard_error_in_the_form_of_the_guide(tmp_p
     assert {"recovered", "listening", "agent", "agent_ready"} <= {line.split()[4] for line in lines}
     assert all(line in served.said for line in lines)
     assert "0123456789abcdef" not in served.said
+
+
+@pytest.mark.acceptance("recover")
+def test_agents_that_end_or_hold_up_their_process_at_import_disturb_nobody(
+    tmp_path: Path,
+) -> None:
+    file, begun = tmp_path / "own.yaml", tmp_path / "begun"
+    (tmp_path / "gone.py").write_text("import os\nos._exit(7)\n")
+    (tmp_path / "hung.py").write_text(
+        f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(600)\n"
+    )
+    echo = Path(__file__).parent / "serve_agents.py"
+    file.write_text(
+        "agent_templates:\n  gone: {class: ./gone.py:X}\n  hung: {class: ./hung.py:X}\n"
+        f"  echo: {{class: {echo}:Echo}}\n"
+    )
+    with serving(tmp_path, "--agents", str(file)) as served, ThreadPoolExecutor() as calls:
+        swarm = served.call("swarm_init", topology="hierarchical")["swarmId"]
+        with pytest.raises(AssertionError, match=r"Importing .*gone\.py ends .* exit code 7"):
+            served.call("agent_spawn", swarmId=swarm, agentType="gone")
+        hung = calls.submit(served.call, "agent_spawn", swarmId=swarm, agentType="hung")
+        until(begun.exists)
+        spawned = served.call("agent_spawn", swarmId=swarm, agentType="echo", wait=True)
+        assert spawned["status"] == "ready"
+        assert served.end(signal.SIGTERM) == 0
+        assert hung.exception(60) is not None
+    assert "Ending at once" not in served.said

@@ -1,0 +1,89 @@
+"""Tries an import in a process of its own, before one that must not end does it.
+
+`python -P -m visionflow.agents.trying` is the program that tries. What is imported may end its
+process or never return, and no caller could catch that. What it raises is left to the import that
+follows, which names its line.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+import msgspec
+
+from visionflow.agents import loading
+from visionflow.domain.errors import ConfigError
+
+TRY_S_MAX = 30.0
+"""The slowest libraries take some ten seconds on a slow machine."""
+_OURS = "visionflow."
+_RETURNED = 64
+"""The code that says that the import came to its end; nothing ends with it by chance."""
+_trying: set["subprocess.Popen[bytes]"] = set()
+
+
+def try_import(path: str, seconds: float = TRY_S_MAX) -> None:
+    """Make sure that importing the agent at this import path returns, or raises. What was
+    imported before, and what is a part of VisionFlow, is not tried.
+
+    Raises:
+        ConfigError: it ended its process, or took longer than that; both are told.
+    """
+    if path.startswith(_OURS) or loading.is_loaded(path):
+        return
+    place = path.rpartition(":")[0]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "visionflow.agents.trying", path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _trying.add(process)
+    try:
+        process.communicate(msgspec.json.encode(sys.path), seconds)
+    except subprocess.TimeoutExpired:
+        raise ConfigError(
+            f"Importing {place} did not come to an end within {seconds:g} s.",
+            hint="What a module does when it is imported must be short.",
+        ) from None
+    finally:
+        _trying.discard(process)
+        _kill(process)
+        process.wait()
+    if process.returncode != _RETURNED:
+        raise ConfigError(
+            f"Importing {place} ends the process that does it: {_ending(process.returncode)}.",
+            hint="It must end no process when it is imported, only define things.",
+        )
+
+
+def give_up() -> None:
+    """End all tries that are under way, from any thread: nobody waits for them any more."""
+    for process in list(_trying):
+        _kill(process)
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+
+def main() -> None:
+    """Import, and say that it came to its end."""
+    paths = msgspec.json.decode(sys.stdin.buffer.read(), type=list[str])
+    sys.path.extend(path for path in paths if path not in sys.path)
+    with suppress(ConfigError):
+        loading.load_agent_class(sys.argv[1])
+    # Threads that it began must not keep the process.
+    os._exit(_RETURNED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""An import that would end or hold up whoever does it is noticed before somebody does it."""
+
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from visionflow.agents.trying import try_import
+from visionflow.domain.errors import ConfigError
+from visionflow.interfaces.templates import class_of
+from visionflow.settings.agents import AgentTemplate
+
+GOOD = "from visionflow.agents.base import BaseAgent\nclass X(BaseAgent):\n    pass\n"
+
+
+def written(folder: Path, code: str, name: str = "mine.py") -> str:
+    (folder / name).write_text(code + GOOD)
+    return f"{folder / name}:X"
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        ("import os\nos._exit(7)\n", "exit code 7"),
+        ("import os\nos._exit(0)\n", "exit code 0"),
+        ("import os\nos.kill(os.getpid(), 9)\n", "SIGKILL"),
+        ("import os\nos.abort()\n", "SIGABRT"),
+    ],
+)
+def test_a_class_whose_import_ends_the_process_is_a_fault_of_its_template(
+    tmp_path: Path, code: str, how: str
+) -> None:
+    template = AgentTemplate("gone", written(tmp_path, code), {}, source="agents.yaml line 2")
+    with pytest.raises(ConfigError, match=f"ends the process that does it: {how}"):
+        class_of(template)
+
+
+def test_one_that_never_returns_is_given_up_with_what_it_started(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"with open({str(pid)!r}, 'w') as file:\n    file.write(str(child.pid))\n"
+        "time.sleep(600)\n"
+    )
+    with pytest.raises(ConfigError, match="did not come to an end within 10 s"):
+        try_import(written(tmp_path, code), 10.0)
+    deadline = time.monotonic() + 60
+    while pid.exists() and time.monotonic() < deadline:
+        try:
+            if psutil.Process(int(pid.read_text())).status() == psutil.STATUS_ZOMBIE:
+                return
+        except psutil.NoSuchProcess:
+            return
+        time.sleep(0.02)
+    assert not pid.exists(), "what it started lives on"
+
+
+def test_it_is_looked_for_where_this_process_looks_and_what_it_raises_is_told_by_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    written(tmp_path, "import only_here\n", "mine_that_needs.py")
+    (tmp_path / "only_here.py").write_text("import os, sys\nif 'x' in sys.path:\n    os._exit(3)\n")
+    try_import("mine_that_needs:X")
+    monkeypatch.setattr(sys, "path", [*sys.path, "x"])
+    with pytest.raises(ConfigError, match="exit code 3"):
+        try_import("mine_that_needs:X")
+    with pytest.raises(ConfigError, match=r"ValueError: no .*mine\.py:1"):
+        class_of(AgentTemplate("a", written(tmp_path, "raise ValueError('no')\n"), {}, source="s"))
+
+
+def test_what_is_imported_already_is_not_tried_again(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    code = f"with open({str(count)!r}, 'a') as count:\n    count.write('x')\n"
+    path = written(tmp_path, code)
+    template = AgentTemplate("mine", path, {}, source="agents.yaml")
+    assert class_of(template) is class_of(template)
+    assert count.read_text() == "xx"
