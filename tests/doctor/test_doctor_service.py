@@ -6,10 +6,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.doctor.examining import BIN, environment, findings, place
 from tests.guide.serving import Served, serving
+from visionflow.compose.doctor.service import Answers, Swarm, agents, effects
+from visionflow.compose.doctor.values import Seen
 
 AGENTS = """\
 agent_templates:
@@ -73,6 +76,26 @@ def test_a_failed_agent_is_found_and_restarted_by_the_command(tmp_path: Path) ->
         (finding,) = found(told, "errors")
         assert "permanent 1" in finding["what"]
         assert run(served, finding["mend"])["errorMetrics"]["total"] == 1
+
+
+def test_what_a_swarm_tells_of_itself_is_found(tmp_path: Path) -> None:
+    status = {
+        "swarmId": "s", "agents": [], "degraded": "w1 died too often", "suspected": ["w2"],
+        "openCircuits": ["agent:a", "provider:acme"], "stalledTasks": ["t"],
+    }  # fmt: skip
+    doubted = {"effects": [{"key": "k 1", "name": "send", "request": "a letter"}]}
+    told = Answers({}, (Swarm(status, {"agents": []}, doubted),))
+    where = msgspec.structs.replace(place(tmp_path), server="127.0.0.1:9500")
+    seen = agents(where, told)
+    assert isinstance(seen, Seen)
+    words = [each.what for each in seen.findings]
+    assert [each for each in ("degraded", "w2", "agent:a", "provider:acme", "Task t")
+            if not any(each in word for word in words)] == []  # fmt: skip
+    assert len(words) == 5
+    asked = effects(where, told)
+    assert isinstance(asked, Seen)
+    (finding,) = asked.findings
+    assert finding.mend == "visionflow effects show 'k 1' --server 127.0.0.1:9500 --swarm s"
 
 
 def test_a_port_that_somebody_else_has_is_found(tmp_path: Path) -> None:

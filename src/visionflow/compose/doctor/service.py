@@ -32,6 +32,8 @@ class Swarm(msgspec.Struct, frozen=True):
 
     status: Reply
     report: Reply
+    doubted: Reply = {}
+    """Its outside effects of which nobody knows whether they happened."""
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -56,6 +58,7 @@ def service_checks(connect: Connect) -> tuple[Check, ...]:
         Check("agents", "Agents", lambda place: agents(place, answers())),
         Check("queue", "Tasks that wait", lambda place: queue(place, answers())),
         Check("errors", "Errors", lambda place: errors(place, answers())),
+        Check("effects", "Outside effects", lambda place: effects(place, answers())),
     )
 
 
@@ -69,10 +72,13 @@ async def _ask(client: MCPClient) -> Answers:
                 if each["status"] == "ended":
                     continue
                 name = each["swarmId"]
+                given = {"swarmId": name}
+                in_doubt = {**given, "status": ["in_doubt"]}
                 swarms.append(
                     Swarm(
-                        cast("Reply", await client.call("swarm_status", {"swarmId": name})),
-                        cast("Reply", await client.call("performance_report", {"swarmId": name})),
+                        cast("Reply", await client.call("swarm_status", given)),
+                        cast("Reply", await client.call("performance_report", given)),
+                        cast("Reply", await client.call("effects", in_doubt)),
                     )
                 )
     except (VisionFlowError, TimeoutError, OSError) as error:
@@ -170,6 +176,7 @@ def agents(place: Place, told: Answers) -> Seen | Skipped:
                     mend=_call(place, "swarm_status", swarmId=name),
                 )
             )
+        findings += _unwell(place, status)
         findings += [
             Finding(
                 level=Level.ERROR,
@@ -191,6 +198,41 @@ def agents(place: Place, told: Answers) -> Seen | Skipped:
             if (each.get("memoryUsage") or 0) > 100 * MEMORY_SHARE_MAX
         ]
     return Seen(f"{count} in {len(told.swarms)} swarms", tuple(findings))
+
+
+def _unwell(place: Place, status: Reply) -> list[Finding]:
+    """What a swarm keeps work from, and what seems to stand still."""
+    name = status["swarmId"]
+    found = [
+        Finding(
+            level=Level.WARNING,
+            what=f"Worker {each} of swarm {name} may be gone.",
+            why="Its agents get nothing new until it answers or is given up and replaced.",
+            mend=_call(place, "swarm_reconnect", swarmId=name),
+        )
+        for each in status.get("suspected", ())
+    ]
+    found += [
+        Finding(
+            level=Level.WARNING,
+            what=f"The circuit {each} of swarm {name} is open.",
+            why="It failed five times in a row; nothing is tried with it for a while, then one "
+            "call is. agent_health and events say what failed.",
+            mend=_call(place, "agent_health", agentId=each.removeprefix("agent:"))
+            if each.startswith("agent:")
+            else None,
+        )
+        for each in status.get("openCircuits", ())
+    ]
+    return found + [
+        Finding(
+            level=Level.WARNING,
+            what=f"Task {each} of swarm {name} makes no progress.",
+            why="It takes over twice its estimate, or says the same again and again.",
+            mend=_call(place, "task_cancel", taskId=each),
+        )
+        for each in status.get("stalledTasks", ())
+    ]
 
 
 def queue(place: Place, told: Answers) -> Seen | Skipped:
@@ -261,6 +303,27 @@ def errors(place: Place, told: Answers) -> Seen | Skipped:
                 )
             )
     return Seen(f"{total} attempts failed in a day", tuple(findings))
+
+
+def effects(place: Place, told: Answers) -> Seen | Skipped:
+    """Effects that nobody knows of whether they happened."""
+    if told.fault is not None:
+        return Skipped("no server answers")
+    server = [f"--server {shlex.quote(place.server)}"] if place.server is not None else []
+    findings = [
+        Finding(
+            level=Level.WARNING,
+            what=f"Whether {each['name']} ({each['request']}) happened is not known.",
+            why="Its task waits until somebody says: --done, --not-done or --abandon.",
+            mend=" ".join(
+                ["visionflow effects show", shlex.quote(each["key"]), *server, "--swarm",
+                 shlex.quote(swarm.status["swarmId"])]
+            ),
+        )
+        for swarm in told.swarms
+        for each in swarm.doubted.get("effects", ())
+    ]  # fmt: skip
+    return Seen(f"{len(findings)} in doubt", tuple(findings))
 
 
 def _call(place: Place, tool: str, **given: str) -> str:
