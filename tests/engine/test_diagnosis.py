@@ -122,7 +122,21 @@ def test_where_it_may_not_the_fault_is_named_and_nothing_is_changed() -> None:
     assert config_of(world, agent) == CONFIG
     assert world.state.agents[agent].status is AgentStatus.FAILED
     action = world.last(s.RecoveryChosen).action
-    assert action == "its configuration is wrong at 'max_depth': it is not built again"
+    assert action == (
+        "its configuration is wrong at 'max_depth': it is not built again until somebody "
+        "restarts it"
+    )
+
+
+def test_an_agent_that_cannot_be_built_for_another_reason_has_its_answer_in_the_log_too() -> None:
+    world = Calm()
+    agent = ready(world, mends_config=True)
+    down(world, agent, "RuntimeError: no database")
+    chosen = world.last(s.RecoveryChosen)
+    assert chosen.agent == agent
+    assert (chosen.cause, chosen.strategy) == (Cause.CRASH, "own")
+    assert chosen.action == "it is not built again until somebody restarts it"
+    assert world.state.agents[agent].status is AgentStatus.FAILED
 
 
 def test_a_crash_that_names_a_key_is_mended_before_the_next_start() -> None:

@@ -23,6 +23,7 @@ from visionflow.engine.state import AgentState, SwarmState
 Events = list[AnyEvent]
 VERSIONS_MAX = 20
 """Of an agent, up to which a strategy may give it another configuration."""
+NOT_AGAIN = "it is not built again until somebody restarts it"
 UP = (AgentStatus.READY, AgentStatus.PROCESSING)
 
 
@@ -39,8 +40,7 @@ def cannot_be_built(state: SwarmState, agent: AgentState, command: c.ReportAgent
     mended = mend(state, agent, found)
     if mended is not None:
         return [_chosen(agent, found, "that is taken out, and it is built again"), mended]
-    if found is not None and found.told:
-        closing.events.append(_chosen(agent, found, "it is not built again"))
+    closing.events.append(_chosen(agent, found, NOT_AGAIN))
     if agent.status is not AgentStatus.RECOVERING:
         closing.events.append(
             e.AgentErrored(agent=name, kind=FailureKind.ERROR, reason=command.reason)
@@ -99,7 +99,7 @@ def reconfigured(
 
 
 def _chosen(agent: AgentState, found: Diagnosis | None, action: str) -> s.RecoveryChosen:
-    told = "" if found is None else f"{found.told}: "
+    told = f"{found.told}: " if found is not None and found.told else ""
     return s.RecoveryChosen(
         cause=Cause.CRASH,
         strategy=agent.spec.recovery.name,
