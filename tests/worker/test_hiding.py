@@ -69,6 +69,11 @@ def test_values_under_secret_names_are_found_and_masked_wherever_they_are() -> N
     assert secrets_in({"MY_TOKEN": HORSE, "PATH": "/bin"}) == [HORSE]
 
 
+def test_the_folder_that_a_shell_says_it_is_in_is_no_secret_and_a_variable_like_it_is() -> None:
+    env = {"PWD": "/home/me/project", "OLDPWD": "/home/me", "DB_PWD": HORSE, "pwd": "hunter2222"}
+    assert secrets_in(env) == [HORSE, "hunter2222"]
+
+
 def test_a_known_value_is_hidden_in_each_way_in_which_it_is_written() -> None:
     hidden, value = Hidden(), 'a "quoted"\nsecond line\\'
     hidden.add([value, "short", "aaaaaaaa"])

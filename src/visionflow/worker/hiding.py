@@ -11,6 +11,8 @@ from visionflow.domain.secrecy import LENGTH_MIN, MASK, forms_of, is_secret_name
 
 VALUES_MAX = 1_000
 """Forms of values that are known at once; the oldest are forgotten."""
+WORKING_FOLDERS = frozenset({"PWD", "OLDPWD"})
+"""Every shell sets these, and no password is in them: where something failed is below them."""
 LINE_CHARS_MAX = 65_536
 """Of a line without an end, what is kept before it is written."""
 
@@ -51,7 +53,9 @@ class Hidden:
 
 def secrets_in(env: Mapping[str, str]) -> list[str]:
     """The values of variables whose names say that they are secret."""
-    return [value for name, value in env.items() if is_secret_name(name)]
+    return [
+        value for name, value in env.items() if name not in WORKING_FOLDERS and is_secret_name(name)
+    ]
 
 
 HIDDEN = Hidden()
