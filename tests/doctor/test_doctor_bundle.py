@@ -91,3 +91,19 @@ def test_the_command_writes_it_and_says_where(tmp_path: Path) -> None:
     files = unpacked(tmp_path / "b.tar.gz")
     checks = json.loads(files["visionflow-doctor/doctor.json"])["checks"]
     assert [each["check"] for each in checks] == ["python"]
+
+
+def test_paths_and_our_own_words_stay_readable(tmp_path: Path) -> None:
+    where = place(
+        tmp_path, PWD=str(tmp_path), OLDPWD=str(tmp_path), ACME_API_KEY=SECRETS["environment"]
+    )
+    server = where.home / "server"
+    server.mkdir(mode=0o700)
+    (server / "visionflow.log").write_text(f"ERROR - E1 no such file {tmp_path}/there\n")
+    done = bundle(where, Examined(checks=()), tmp_path / "out.tar.gz")
+    files = unpacked(Path(done.path))
+    assert f"{tmp_path}/there" in files["visionflow-doctor/server/visionflow.log"]
+    told = json.loads(files["visionflow-doctor/environment.json"])
+    assert told == {"VISIONFLOW_HOME": str(where.home)}
+    settings = json.loads(files["visionflow-doctor/settings.json"])
+    assert settings["allow_unauthenticated"] == {"value": False, "origin": "default"}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.doctor.examining import BIN, environment, findings, place
 from tests.guide.serving import Served, serving
-from visionflow.compose.doctor.service import Answers, Swarm, agents, effects
+from visionflow.compose.doctor.service import Answers, Swarm, agents, effects, named_silent
 from visionflow.compose.doctor.values import Seen
 
 AGENTS = """\
@@ -118,6 +118,19 @@ def test_a_server_that_was_named_and_is_silent_is_an_error(tmp_path: Path) -> No
     assert done.returncode == 1
     assert f"127.0.0.1:{free} does not answer" in done.stdout
     assert "no server answers" in done.stdout
+
+
+def test_one_that_was_named_is_mended_at_its_own_port_and_a_stranger_there_is_told(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        there = named_silent(f"127.0.0.1:{port}", "it was closed")
+    assert there.mend == "visionflow serve --port 0"
+    assert "another program" in there.why
+    nobody = named_silent(f"127.0.0.1:{port}", "connection refused")
+    assert nobody.mend == f"visionflow serve --port {port}"
+    assert named_silent("server.invalid:9500", "no such host").mend is None
 
 
 def test_a_check_that_there_is_not_is_a_wrong_word(tmp_path: Path) -> None:

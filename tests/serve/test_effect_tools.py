@@ -95,10 +95,12 @@ def test_one_that_was_not_done_is_sent_and_an_abandoned_one_fails_its_task(tmp_p
         await until(lambda: len(swarm.state.outside.effects["a"].holders) == 2)
         await blocked(swarm, one)
         assert (tmp_path / "sent").read_text().split() == ["a?", "b?", "a?"]
-        told = await tools("effect_resolve", {"key": "b", "resolution": "abandoned", **note})
+        secret = {"note": "I asked them with password=hunter2xyz"}
+        told = await tools("effect_resolve", {"key": "b", "resolution": "abandoned", **secret})
         assert told["tasks"] == [other]
         over = await ended(swarm, other)
         assert over.status is TaskStatus.FAILED and "abandoned" in (over.reason or "")
+        assert "password=***" in (over.reason or "") and "hunter2" not in (over.reason or "")
         with pytest.raises(UnknownId):
             await tools("effect_resolve", {"key": "c", "resolution": "done", **note})
         with pytest.raises(UnknownId):

@@ -6,6 +6,7 @@ from typing import Any
 from visionflow.domain import outside_commands as oc
 from visionflow.domain.errors import UsageError
 from visionflow.domain.outside import EffectStatus, Resolution
+from visionflow.domain.secrecy import masked
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.views import EffectFilter, EffectRow
 from visionflow.runtime.intake import pack
@@ -71,7 +72,8 @@ def resolving(
             key=key,
             resolution=chosen,
             by=by,
-            note=note,
+            # It becomes the reason of tasks that end by it, which people read.
+            note=masked(note),
             result=payload,
         )
 

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -32,6 +32,7 @@ from visionflow.compose.serve.core import ServerStore
 from visionflow.compose.store import Store
 from visionflow.domain.errors import VisionFlowError
 from visionflow.settings.origins import SETTINGS, resolve
+from visionflow.worker.hiding import WORKING_FOLDERS
 
 LOG_BYTES = 256 * 1024
 """Of each log its last so many."""
@@ -65,7 +66,11 @@ class _Writing:
     """The files so far, and what hides secrets in them."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        told = (value for name, value in environment.items() if _SECRET_NAME.search(name))
+        told = (
+            value
+            for name, value in environment.items()
+            if name not in WORKING_FOLDERS and _SECRET_NAME.search(name)
+        )
         self._secrets = KnownSecrets(value for value in told if len(value) > 5)
         self.files: dict[str, bytes] = {}
         self.masked = 0
@@ -82,8 +87,19 @@ class _Writing:
         self.files[name] = self.text(text).encode("utf-8", "replace")
 
     def add_json(self, name: str, value: object) -> None:
-        """A file of one value."""
-        self.add(name, json.dumps(value, indent=1, sort_keys=True, default=str))
+        """A file of one value. The keys of its maps are our own words, and stay."""
+        told = json.dumps(self._without(value), indent=1, sort_keys=True, default=str)
+        self.files[name] = told.encode("utf-8", "replace")
+
+    def _without(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            tree = cast("dict[str, Any]", value)
+            return {key: self._without(each) for key, each in tree.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._without(each) for each in cast("list[Any]", value)]
+        return value
 
 
 def bundle(place: Place, examined: Examined, path: Path) -> Bundled:
@@ -162,7 +178,8 @@ def _settings(place: Place) -> object:
 
 
 def _shown(name: str, value: object) -> object:
-    return "[hidden]" if _SECRET_NAME.search(name) and value else value
+    told = isinstance(value, bool) or not value
+    return "[hidden]" if _SECRET_NAME.search(name) and not told else value
 
 
 def _stores(place: Place) -> Iterator[tuple[str, Store]]:

@@ -125,13 +125,7 @@ def server(place: Place, told: Answers) -> Seen:
 
 def _silent(place: Place, fault: str) -> Seen:
     if place.server is not None:
-        found = Finding(
-            level=Level.ERROR,
-            what=f"The server {place.server} does not answer: {fault}",
-            why="Nobody who is to use it can.",
-            mend="visionflow serve",
-        )
-        return Seen("no answer", (found,))
+        return Seen("no answer", (named_silent(place.server, fault),))
     findings: list[Finding] = []
     try:
         kept = resolve({"home": str(place.home)}, place.environment).settings
@@ -148,6 +142,30 @@ def _silent(place: Place, fault: str) -> Seen:
                 )
             )
     return Seen("none of yours runs", tuple(findings))
+
+
+def named_silent(server: str, fault: str) -> Finding:
+    """One that was named: nobody is there, or somebody who is none of ours."""
+    host, _, port = server.rpartition(":")
+    dialled = host and port.isdecimal() and "/" not in server
+    if dialled and _answers(host, int(port)):
+        return Finding(
+            level=Level.ERROR,
+            what=f"What listens on {server} does not answer as a server does: {fault}",
+            why="It is another program, or a server that hangs: clients get nothing from it.",
+            mend="visionflow serve --port 0",
+        )
+    return Finding(
+        level=Level.ERROR,
+        what=f"The server {server} does not answer: {fault}",
+        why="Nobody who is to use it can.",
+        mend=_serving_at(host, port) if dialled else "visionflow serve",
+    )
+
+
+def _serving_at(host: str, port: str) -> str | None:
+    here = host in ("localhost", "127.0.0.1")
+    return f"visionflow serve --port {port}" if here else None
 
 
 def _answers(host: str, port: int) -> bool:
