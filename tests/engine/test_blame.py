@@ -5,7 +5,7 @@ from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.limits import CRASHES_PER_TASK_MAX, RESTARTS_MAX, Limits
-from visionflow.domain.tasks import TaskStatus
+from visionflow.domain.tasks import FailureKind, TaskStatus
 from visionflow.engine.effects import Deliver, dispatch, outstanding
 
 
@@ -59,3 +59,71 @@ def test_an_attempt_after_one_that_went_with_its_worker_is_suspect() -> None:
     world.settle()
     assert [x for x in outstanding(world.state) if isinstance(x, Deliver)] != []
     assert dispatch(world.state, world.state.tasks[task]).suspect
+
+
+# Several in one process ----------------------------------------------------------------------
+
+
+def begin(world: World, *tasks: str) -> None:
+    for task in tasks:
+        attempt = world.state.tasks[task].attempt
+        world.send(c.ReportStarted(now_ms=world.now_ms, task=task, attempt=attempt))
+
+
+def die_under(world: World, *tasks: str) -> None:
+    """The process of the first of these tasks dies while they run, and all is built again."""
+    begin(world, *tasks)
+    holder = world.state.tasks[tasks[0]].agent
+    assert holder is not None
+    world.lose(world.state.agents[holder].worker)
+    world.now_ms += 8_000
+    world.settle()
+
+
+def beside() -> tuple[World, list[str], str, str]:
+    """A world, its two agents in one process, and a task for each."""
+    world = World(limits=Limits(workers_max=1))
+    agents = world.team(2)
+    return world, agents, world.submit(agent=agents[0]), world.submit(agent=agents[1])
+
+
+def test_of_two_that_worked_in_a_process_that_died_neither_is_taken_to_have_ended_it() -> None:
+    world, agents, bad, good = beside()
+    die_under(world, bad, good)
+    ends = world.of(e.AttemptFailed)
+    assert [each.kind for each in ends] == [FailureKind.KILLED] * 2
+    told = f"agents {agents[0]}, {agents[1]} worked in it, and whose doing it was is not known"
+    assert all(told in each.reason for each in ends)
+    assert not world.state.supervised.circuits
+    assert {agent.worker for agent in world.state.agents.values()} == {"w1"}, "it may be chance"
+
+
+def test_agents_whose_process_dies_again_under_them_part_and_then_one_is_known() -> None:
+    world, agents, bad, good = beside()
+    die_under(world, bad, good)
+    die_under(world, bad, good)
+    places = [world.state.agents[name].worker for name in agents]
+    assert len({*places, "w1"}) == 3, places
+    assert all(world.state.agents[name].status is not AgentStatus.FAILED for name in agents)
+    begin(world, good)
+    for _ in range(CRASHES_PER_TASK_MAX):
+        assert world.status(bad) is TaskStatus.ASSIGNED
+        die_under(world, bad)
+    assert world.status(bad) is TaskStatus.DEAD_LETTER
+    world.complete(good)
+    assert world.status(good) is TaskStatus.COMPLETED
+    assert list(world.state.supervised.circuits) == [f"agent:{agents[0]}"]
+    assert world.audit() == []
+    assert world.replay().digest() == world.state.digest()
+
+
+def test_who_waited_in_a_process_that_another_ended_is_told_so_and_stays_where_it_is() -> None:
+    world, agents, bad, waiting = beside()
+    for _ in range(CRASHES_PER_TASK_MAX):
+        die_under(world, bad)
+    assert world.status(bad) is TaskStatus.DEAD_LETTER
+    assert world.status(waiting) is TaskStatus.ASSIGNED
+    (first, *_) = [each for each in world.of(e.AttemptFailed) if each.task == waiting]
+    assert first.kind is FailureKind.KILLED
+    assert first.reason.endswith("nobody had heard yet that the attempt began")
+    assert world.state.agents[agents[1]].worker == "w1"

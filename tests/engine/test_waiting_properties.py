@@ -8,12 +8,15 @@ from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain import supervision_events as s
+from visionflow.domain.limits import Limits
 from visionflow.engine.decide.deadlocks import is_deadlocked
 from visionflow.testing.waitlines import WaitCheck
 
 SETTINGS = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
+# So that a world of a few hundred steps has circuits that open.
+FRAGILE = Limits(circuit_failures=2)
 
 
 class Line:
@@ -42,7 +45,7 @@ def follow(lines: dict[str, Line], event: e.Event) -> None:
 @SETTINGS
 @given(st.integers(0, 2**32), st.integers(40, 200))
 def test_the_checker_that_shares_no_code_finds_nothing_in_any_log(seed: int, steps: int) -> None:
-    world = World(seed)
+    world = World(seed, FRAGILE)
     for _ in range(steps):
         world.step()
     check, lines, faults = WaitCheck(), dict[str, Line](), list[str]()
@@ -60,7 +63,7 @@ def test_the_checker_that_shares_no_code_finds_nothing_in_any_log(seed: int, ste
 def test_once_it_was_looked_nobody_waits_for_ever_and_the_broken_are_tried_again(
     seed: int, steps: int
 ) -> None:
-    world = World(seed)
+    world = World(seed, FRAGILE)
     for _ in range(steps):
         world.step()
     world.send(c.Tick(now_ms=world.now_ms, waits=True))
@@ -77,7 +80,7 @@ def test_once_it_was_looked_nobody_waits_for_ever_and_the_broken_are_tried_again
 def test_random_worlds_meet_all_of_it() -> None:
     met: set[type[e.Event]] = set()
     for seed in range(12):
-        world = World(seed)
+        world = World(seed, FRAGILE)
         for _ in range(300):
             world.step()
         met |= {type(event) for event in world.events()}

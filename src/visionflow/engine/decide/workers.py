@@ -30,6 +30,8 @@ from visionflow.engine.diagnosis import last_line
 from visionflow.engine.state import SwarmState, WorkerState
 
 Events = list[AnyEvent]
+NAMES_MAX = 5
+"""Agents of a process that are named when it dies."""
 
 
 def is_current(state: SwarmState, worker: str, incarnation: int) -> bool:
@@ -241,15 +243,54 @@ def _lose_agents(
     again: bool,
     excused: bool = False,
 ) -> None:
+    suspects = [name for name in worker.agents if _runs_something(state, name)]
+    shared = kind is FailureKind.CRASH and len(suspects) > 1
+    told = f"worker {worker.id}: {reason}"
+    if shared:
+        told = f"{told}; agents {_few(suspects)} worked in it, and whose doing it was is not known"
     for name in worker.agents:
         _lose_agent(state, closing, name, kind, reason, again)
+        if shared and again and name in suspects and _is_to_part(state, name):
+            closing.events.append(_apart(state, name, worker))
     for name in worker.agents:
         for task in state.agents[name].open:
             found = state.tasks[task]
             began = found.status is TaskStatus.RUNNING
-            suspect = kind if began else FailureKind.KILLED
-            told = f"worker {worker.id}: {reason}"
-            end_attempt(closing, found, now_ms, suspect, told, 0, excused=excused)
+            suspect = kind if began and not shared else FailureKind.KILLED
+            words = told if began else f"{told}; nobody had heard yet that the attempt began"
+            end_attempt(closing, found, now_ms, suspect, words, 0, excused=excused)
+
+
+def _runs_something(state: SwarmState, agent: str) -> bool:
+    tasks = state.tasks
+    return any(tasks[name].status is TaskStatus.RUNNING for name in state.agents[agent].open)
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(names[:NAMES_MAX])
+    return shown if len(names) <= NAMES_MAX else f"{shown} and {len(names) - NAMES_MAX} more"
+
+
+def _is_to_part(state: SwarmState, agent: str) -> bool:
+    """Whether an agent that worked beside others when their process died is to have one of its own:
+    where it is the second time for a task of it. One death may be chance, and processes cost."""
+    if state.closed is not None or agent in state.moving or agent in state.draining:
+        return False
+    found = state.agents[agent]
+    if found.status not in UP:
+        return False
+    again = (state.tasks[name] for name in found.open)
+    return any(task.status is TaskStatus.RUNNING and task.kills > 0 for task in again)
+
+
+def _apart(state: SwarmState, agent: str, worker: WorkerState) -> e.AgentUpdated:
+    return e.AgentUpdated(
+        spec=state.agents[agent].spec,
+        revision=state.revisions.get(agent, 0) + 1,
+        moves=True,
+        reason=f"its process {worker.id} died again under it and others: it gets one of its own, "
+        "where its crashes are its own",
+    )
 
 
 def _lose_agent(
