@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from tests.doctor.examining import carry_out, findings, place, told
+from visionflow.adapters.lock import acquire
 from visionflow.adapters.os_processes import identity
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.compose.doctor import Level
@@ -176,3 +177,28 @@ def test_an_interrupted_run_is_told_with_the_command_that_resumes_it(tmp_path: P
     (found,) = findings(where, "runs")
     assert found.level is Level.INFO
     assert found.mend == f"visionflow run --resume run_1 --out {where.out}"
+
+
+@pytest.mark.acceptance("doctor")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows environments")
+def test_what_a_worker_that_is_gone_left_behind_is_found_when_no_server_runs(
+    tmp_path: Path,
+) -> None:
+    where = place(tmp_path)
+    (where.home / "server").mkdir(mode=0o700)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"],
+        env={**where.environment, "VISIONFLOW_SERVER_HOME": str(where.home)},
+        start_new_session=True,
+    )
+    try:
+        with acquire(where.home / "server" / "front.lock"):
+            assert findings(where, "leftovers") == []
+        (found,) = findings(where, "leftovers")
+        assert found.mend == f"kill -9 {process.pid}"
+        carry_out(found, where)
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait(60)
+    assert findings(where, "leftovers") == []

@@ -78,6 +78,25 @@ def test_a_worker_that_nobody_comes_back_for_ends_with_all_that_it_started(tmp_p
 
 
 @pytest.mark.acceptance("durable")
+def test_what_an_adopted_worker_started_ends_with_the_server_that_adopted_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "stubborn.yaml").write_text(STUBBORN)
+    flags = ("--agents", str(tmp_path / "stubborn.yaml"))
+    with serving(tmp_path, *flags, "--keep-workers") as served:
+        swarm, _ = at_work(served, tmp_path, "stubborn")
+        [[_, worker, *started]] = traces(tmp_path)
+        assert served.end(signal.SIGTERM) == 0
+        assert all(map(alive, (worker, *started)))
+    with serving(tmp_path, *flags) as again:
+        until(lambda: "worker_adopted" in again.said)
+        [agent] = again.call("agent_list", swarmId=swarm)["agents"]
+        assert agent["pid"] == worker
+        assert again.end(signal.SIGTERM) in (0, 143)
+        assert [pid for pid in (worker, *started) if alive(pid)] == []
+
+
+@pytest.mark.acceptance("durable")
 def test_ending_in_order_leaves_nothing_of_what_ignores_it_and_its_task_to_the_next_start(
     tmp_path: Path,
 ) -> None:

@@ -13,7 +13,15 @@ from collections.abc import Callable, Set
 from contextlib import suppress
 from pathlib import Path
 
-from visionflow.adapters.os_processes import Identity, end_family, family, is_alive, send, stat
+from visionflow.adapters.os_processes import (
+    Identity,
+    end_family,
+    family,
+    is_alive,
+    marked,
+    send,
+    stat,
+)
 
 PR_SET_CHILD_SUBREAPER = 36
 POLL_S = 0.01
@@ -151,8 +159,7 @@ def end_marked(
     It finds workers that a killed orchestrator had not recorded yet. They end by themselves, so
     they have `grace_s` for it; how many there were is returned. Only Linux shows environments.
     """
-    mark = os.fsencode(f"{name}={value}")
-    found = _marked(mark)
+    found = marked(name, value)
     if spares is not None and found:
         found -= spares(found)
     began = time.monotonic()
@@ -163,20 +170,6 @@ def end_marked(
     for who in left:
         end_family(who)
     return len(found)
-
-
-def _marked(mark: bytes) -> set[Identity]:
-    me = os.getpid()
-    found: set[Identity] = set()
-    for name in _names():
-        try:
-            environment = Path("/proc", name, "environ").read_bytes()
-        except OSError:
-            continue
-        seen = stat(int(name))
-        if mark in environment.split(b"\0") and seen is not None and seen.alive and seen.pid != me:
-            found.add(Identity(seen.pid, seen.started))
-    return found
 
 
 def _names() -> list[str]:

@@ -168,6 +168,9 @@ def serve(
         ending = front.run()
         if not descendants.adopts() and not settings.keep_workers:
             descendants.end_recorded(store.log)
+        # What an adopted worker started is below no process of ours when that has ended.
+        kept = spares if settings.keep_workers else None
+        descendants.end_marked(MARK, settings.home, 0, kept)
     return _finish(ending, store.folder, tell)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visionflow.adapters.lock import owner
-from visionflow.adapters.os_processes import Identity, is_alive
+from visionflow.adapters.os_processes import Identity, family, is_alive, marked
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.compose.doctor.machine import size
 from visionflow.compose.doctor.values import Check, Finding, Level, Place, Seen, Skipped
@@ -31,6 +31,8 @@ LOG_BYTES_MAX = 256 * 1024**2
 SCRATCH_AGE_S = 24 * 3600.0
 """Scratch older than the longest thing that makes it."""
 NAMED_MAX = 5
+SERVER_MARK = "VISIONFLOW_SERVER_HOME"
+"""In the environment of all that a server starts: its home."""
 
 
 def keeping_checks() -> tuple[Check, ...]:
@@ -205,7 +207,8 @@ class Leftover(NamedTuple):
 
 
 def leftovers(place: Place) -> Seen:
-    """Workers in the logs of stores that nobody owns any more, and that still run."""
+    """Workers in the logs of stores that nobody owns any more, and that still run; and what was
+    started by a server of this home that is gone, or by its workers."""
     found: list[Leftover] = []
     unread: list[str] = []
     for name, files in _stores(place):
@@ -229,8 +232,30 @@ def leftovers(place: Place) -> Seen:
         )
         for each in found
     ]
+    strays = _strays(place, {each.who for each in found})
+    findings += [
+        Finding(
+            level=Level.WARNING,
+            what=f"Process {who.pid} was started by a worker of a server of this home, and no "
+            "server runs.",
+            why="It outlived its worker. The next `visionflow serve` ends it at its start.",
+            mend=f"kill -9 {who.pid}",
+        )
+        for who in sorted(strays)
+    ]
     left = f"; not read: {', '.join(unread[:NAMED_MAX])}" if unread else ""
-    return Seen(f"{len(found) or 'none'}{left}", tuple(findings))
+    return Seen(f"{len(findings) or 'none'}{left}", tuple(findings))
+
+
+def _strays(place: Place, workers: set[Identity]) -> set[Identity]:
+    """Processes of a server of this home that belong to no living one and to none of these."""
+    files = ServerStore.of(str(place.home))
+    if owner(files.lock) is not None or owner(files.front_lock) is not None:
+        return set()
+    found = marked(SERVER_MARK, str(place.home)) - workers
+    for who in workers if found else ():
+        found -= family(who)
+    return found
 
 
 def _stores(place: Place) -> Iterator[tuple[str, Store]]:
