@@ -242,3 +242,28 @@ def test_phi_is_the_more_suspicious_the_longer_and_the_steadier() -> None:
     calm, sure = unsteady.phi(1_500), steady.phi(1_500)
     assert calm is not None and sure is not None and calm < PHI_MAX < sure
     assert Rhythm().phi(10**6) is None and Rhythm().mean_ms() is None
+
+
+def test_one_that_beats_and_takes_up_nothing_is_suspected_until_it_answers_and_never_lost() -> None:
+    watch = Watch()
+    watch.beats(3)
+    watch.worker.unheeded = True
+    standings: list[Standing] = []
+    for _ in range(20):
+        standings += [opinion.standing for opinion in watch.pass_by(BEAT_MS)]
+        watch.worker.beat(watch.now_ms)
+    assert standings[0] is Standing.TRUSTED
+    assert set(standings[10:]) == {Standing.SUSPECTED}
+    assert "has not taken up" in watch.look().evidence
+    watch.worker.answer(watch.now_ms)
+    assert watch.look().standing is Standing.TRUSTED
+    assert not watch.detector.is_doubtful(watch.worker, watch.now_ms)
+
+
+def test_one_that_takes_up_nothing_and_answers_is_not_suspected() -> None:
+    watch = Watch()
+    watch.answers = True
+    for _ in range(20):
+        watch.worker.unheeded = True
+        assert {each.standing for each in watch.pass_by(BEAT_MS)} == {Standing.TRUSTED}
+        watch.worker.beat(watch.now_ms)

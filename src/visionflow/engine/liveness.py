@@ -105,6 +105,8 @@ class Watched:
         """When the oldest ping that is not answered was sent."""
         self.last_asked_ms: int | None = None
         self.answered_ms: int | None = None
+        self.unheeded = False
+        """It has not taken up what it was given, and answered no ping since."""
         self._steady = False
         """The time since it was heard last says something about its rhythm."""
 
@@ -121,7 +123,7 @@ class Watched:
         self.connected = True
         self.heard_ms = now_ms
         self.asked_ms = self.last_asked_ms = None
-        self._steady = False
+        self.unheeded = self._steady = False
 
     def leave(self) -> None:
         """Its connection is gone: what was asked over it will not be answered."""
@@ -138,6 +140,7 @@ class Watched:
         """The last ping was answered."""
         self.answered_ms = now_ms
         self.asked_ms = None
+        self.unheeded = False
 
     def skip(self, gap_ms: int) -> None:
         """We stood still for so long."""
@@ -163,9 +166,11 @@ class Detector:
         return self.heartbeat_ms * share_bp // 10_000
 
     def is_doubtful(self, watched: Watched, now_ms: int) -> bool:
-        """Whether it is late, so that it should be asked and looked at."""
+        """Whether it is late, or does not do what it was given, so that it should be asked and
+        looked at."""
         silence_ms = now_ms - watched.heard_ms
-        return not watched.connected or silence_ms > self._share(10_000 + LATE_BP)
+        late = silence_ms > self._share(10_000 + LATE_BP)
+        return late or watched.unheeded or not watched.connected
 
     def wants_ping(self, watched: Watched, now_ms: int) -> bool:
         """Whether a ping should be sent now."""
@@ -216,6 +221,9 @@ class Detector:
             return "its process does not run"
         if heartbeat.answered is False:
             return "too many heartbeats are missing"
+        if watched.unheeded and ping.answered is False:
+            # Heartbeats have a thread of their own: they say nothing of its loop.
+            return "it has not taken up what it was given and a ping is not answered"
         if ping.answered is True or silence_ms <= self._share(10_000 + LATE_BP):
             return None
         if silence_ms > self._share(SUSPECTED_BP) and ping.answered is False:

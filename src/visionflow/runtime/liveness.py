@@ -134,7 +134,8 @@ class Liveness:
         return Heard(age_ms, known.resident_bytes, known.watched.beats)
 
     def expired(self, state: SwarmState) -> list[tuple[str, int]]:
-        """(task, attempt) that their worker has not vouched for in a lease's time."""
+        """(task, attempt) that their worker has not vouched for in a lease's time. A worker that
+        has not vouched for one in a heartbeat's time is doubtful from then on."""
         unvouched: dict[tuple[str, int], int] = {}
         for worker, known in self._workers.items():
             watched, place = known.watched, state.workers.get(worker)
@@ -145,5 +146,7 @@ class Liveness:
                     if known.attempts.get(task) != attempt:
                         key = (task, attempt)
                         unvouched[key] = self._unvouched.get(key, self._now_ms)
+                        if self._now_ms - unvouched[key] > self.heartbeat_ms:
+                            watched.unheeded = True
         self._unvouched = unvouched
         return [key for key, at in unvouched.items() if self._now_ms - at > self.lease_ms]
