@@ -47,6 +47,27 @@ def test_five_failures_in_a_row_open_the_circuit_of_an_agent_and_its_tasks_go_to
     assert world.audit() == []
 
 
+def test_a_batch_that_failed_as_a_whole_is_one_failure_of_its_agent() -> None:
+    world = World()
+    agent = world.team(1, tasks_max=CIRCUIT_FAILURES)[0]
+    tasks = [world.submit(retry=ONCE) for _ in range(CIRCUIT_FAILURES)]
+    for number, task in enumerate(tasks):
+        world.send(
+            c.ReportFailure(
+                now_ms=world.now_ms,
+                task=task,
+                attempt=1,
+                kind=FailureKind.ERROR,
+                reason="In a batch of 5: it broke",
+                shared=number > 0,
+            )
+        )
+    assert {world.status(task) for task in tasks} == {TaskStatus.FAILED}
+    found = circuit(world, agent)
+    assert found is not None and found.failures == 1
+    assert found.status is CircuitStatus.CLOSED
+
+
 def test_tasks_of_an_agent_alone_wait_for_its_circuit_and_one_of_them_tries_it() -> None:
     world = World()
     agent = world.team(1, tasks_max=3)[0]

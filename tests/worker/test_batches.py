@@ -146,6 +146,7 @@ def test_a_batch_that_goes_wrong_fails_each_of_its_tasks_so_that_each_is_tried_a
         assert sorted(f.task for f in failed) == ["t0", "t1", "t2"]
         assert {f.kind for f in failed} == {FailureKind.ERROR}
         assert all(f.reason.startswith("In a batch of 3: ") and reason in f.reason for f in failed)
+        assert [f.shared for f in failed].count(False) == 1, "one call that failed is one failure"
         orchestrator.tell(*[embed(f"t{number}", attempt=2, alone=True) for number in range(3)])
         results = await orchestrator.wait_for(Result, 3)
         assert {unpacked(result.value)["with"] for result in results} == {1}
@@ -237,6 +238,7 @@ def test_the_limit_of_one_ends_its_batch_and_the_others_are_told_why(tmp_path: P
         assert first.kind is FailureKind.TIMEOUT
         assert second.kind is FailureKind.ERROR
         assert "it was stopped with the others" in second.reason
+        assert (first.shared, second.shared) == (False, True)
         await bench.stop()
 
     run(body())

@@ -249,6 +249,9 @@ class ReportFailure(Command, frozen=True, tag="report_failure"):
     """Of one that ended because an outside effect is in doubt: its key."""
     circuit: str = ""
     """What it called through this circuit failed, so its agent is not to blame."""
+    shared: bool = False
+    """It ended in a batch whose failure was told with another attempt, and counts against the agent
+    with that one."""
 
 
 class ExpireLease(Command, frozen=True, tag="expire_lease"):

@@ -276,6 +276,9 @@ class Failed(Message, frozen=True, tag=26):
     """Of one that ended because an outside effect is in doubt: its key."""
     circuit: str = ""
     """What it called through this circuit failed, so its agent is not to blame."""
+    shared: bool = False
+    """It ended with others of its batch, of which one is told without this: that is one failure of
+    its agent."""
 
 
 class Progress(Message, frozen=True, tag=27):

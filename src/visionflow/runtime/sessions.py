@@ -400,6 +400,7 @@ class Sessions:
                 wait_ms=message.wait_ms,
                 effect=message.effect,
                 circuit=message.circuit,
+                shared=message.shared,
                 machine_bytes=self._children.machine_bytes(worker),
                 advice=advice,
             )

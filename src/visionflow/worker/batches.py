@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import msgspec
+
 from visionflow.agents.base import Attempt, BaseAgent, current_attempt
 from visionflow.agents.batching import one_for_each
 from visionflow.domain.errors import UsageError
@@ -240,8 +242,9 @@ class Batch:
             for attempt, value in zip(self._attempts, results, strict=True):
                 await self._finish(attempt, value, took_us)
         except BaseException as error:
+            blamed = self._blamed()
             for attempt in self._attempts:
-                self._desk.ended(attempt, self._failure(attempt, error))
+                self._desk.ended(attempt, self._failure(attempt, error, attempt is not blamed))
         self._over(self)
 
     async def _results(self) -> Sequence[Any]:
@@ -278,11 +281,20 @@ class Batch:
             return small
         return await offload(self._desk.threads, lambda: values.store(body, attempt.blobs))
 
-    def _failure(self, attempt: RunningAttempt, error: BaseException) -> Failed:
-        """How the end of all is told of one."""
+    def _blamed(self) -> RunningAttempt | None:
+        """With which attempt the failure of all is told: the one that took too long, else one that
+        nobody told to stop."""
+        left = [attempt for attempt in self._attempts if not attempt.ended]
+        for attempt in left:
+            if attempt.stop is not None and attempt.stop.kind is FailureKind.TIMEOUT:
+                return attempt
+        return next((attempt for attempt in left if attempt.stop is None), None)
+
+    def _failure(self, attempt: RunningAttempt, error: BaseException, shared: bool) -> Failed:
+        """How the end of all is told of one. `shared`: as a part of another's failure."""
         failed = attempt.failure(error)
         if attempt.stop is not None:
-            return failed
+            return msgspec.structs.replace(failed, shared=shared)
         kind, reason = failed.kind, failed.reason
         if kind is FailureKind.PERMANENT:
             # That holds for all of them together. By itself each may fare better.
@@ -290,4 +302,12 @@ class Batch:
         if self._stopped_for is not None:
             reason = f"it was stopped with the others: {self._stopped_for}"
         told_of = f"In a batch of {len(self._attempts)}: {reason}"[:REASON_CHARS_MAX]
-        return Failed(failed.task, failed.attempt, kind, told_of, failed.wait_ms)
+        return Failed(
+            failed.task,
+            failed.attempt,
+            kind,
+            told_of,
+            failed.wait_ms,
+            circuit=failed.circuit,
+            shared=shared,
+        )

@@ -323,7 +323,7 @@ def _(state: SwarmState, command: c.ReportFailure) -> Events:
         end_exhausted(state, closing, task, command)
         return closing.events
     closing = Closing(state)
-    if command.circuit and task.agent is not None:
+    if (command.circuit or command.shared) and task.agent is not None:
         closing.excuse(task.agent)
     end_attempt(
         closing,
