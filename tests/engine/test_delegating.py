@@ -5,7 +5,7 @@ from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain import supervision_events as s
-from visionflow.domain.limits import TERMINAL_TASKS_MAX, Limits
+from visionflow.domain.limits import DELEGATIONS_DEEP_MAX, TERMINAL_TASKS_MAX, Limits
 from visionflow.domain.tasks import RetryPolicy, TaskStatus
 from visionflow.engine.decide.deadlocks import is_deadlocked
 
@@ -38,6 +38,21 @@ def test_a_second_attempt_finds_what_the_first_delegated_and_a_stale_one_delegat
     world.delegate(task, id=sub)
     assert world.answer.code is None and world.wait(task, sub) is None
     assert len(world.of(e.TaskSubmitted)) == 2
+
+
+def test_tasks_that_delegate_one_another_end_somewhere_and_ended_ones_do_not_count() -> None:
+    world = World()
+    world.team(DELEGATIONS_DEEP_MAX + 2)
+    first = task = world.submit()
+    for _ in range(DELEGATIONS_DEEP_MAX):
+        task = world.delegate(task)
+        assert world.answer.code is None
+    world.delegate(task)
+    assert world.answer.code == "limit_reached"
+    assert f"more than {DELEGATIONS_DEEP_MAX} that delegated one another" in world.answer.message
+    world.complete(first)
+    world.delegate(task)
+    assert world.answer.code is None, "one that has ended waits for nothing"
 
 
 def test_a_wait_stands_in_the_state_until_it_is_given_up_or_its_attempt_ends() -> None:

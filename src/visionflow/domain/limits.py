@@ -86,6 +86,9 @@ LOCKS_MAX = 100_000
 LOCK_NAME_CHARS_MAX = 1_000
 WAITS_PER_ATTEMPT_MAX = 10_000
 """Locks and tasks that one attempt holds or waits for."""
+DELEGATIONS_DEEP_MAX = 16
+"""Tasks that delegated one another and have not ended, down to one that is delegated. Beyond that
+an agent delegates what comes back to it, and would without end."""
 DEADLOCK_BACKOFF_MS = 500
 """An attempt that was ended to break a deadlock is followed by another after this, doubled each
 time, and up to as much again, so that the same tasks do not meet in the same way."""

@@ -7,7 +7,12 @@ from visionflow.domain import supervision_commands as sc
 from visionflow.domain import supervision_events as s
 from visionflow.domain.errors import LimitReached, Refused, StaleAttempt, UnknownTask
 from visionflow.domain.events import AnyEvent
-from visionflow.domain.limits import LOCK_NAME_CHARS_MAX, LOCKS_MAX, WAITS_PER_ATTEMPT_MAX
+from visionflow.domain.limits import (
+    DELEGATIONS_DEEP_MAX,
+    LOCK_NAME_CHARS_MAX,
+    LOCKS_MAX,
+    WAITS_PER_ATTEMPT_MAX,
+)
 from visionflow.domain.tasks import TERMINAL
 from visionflow.engine.decide.closing import RUNNING, Closing
 from visionflow.engine.decide.deadlocks import break_rings
@@ -146,4 +151,18 @@ def _(state: SwarmState, command: sc.DelegateTask) -> Events:
     _fresh(state, command.task, command.attempt)
     if spec.parent is not None or spec.phase is not None:
         raise Refused("A task that is delegated is no part of a plan.", code="usage")
+    _not_too_deep(state, command.task)
     return submitted(state, spec, command.command, delegated_by=command.task)
+
+
+def _not_too_deep(state: SwarmState, task: str) -> None:
+    depth, name = 1, state.supervised.delegated.get(task)
+    while name is not None and name in state.tasks and state.tasks[name].status not in TERMINAL:
+        depth, name = depth + 1, state.supervised.delegated.get(name)
+        if depth > DELEGATIONS_DEEP_MAX:
+            raise LimitReached(
+                f"Task {task} is the last of more than {DELEGATIONS_DEEP_MAX} that delegated one "
+                "another and have not ended; it delegates none.",
+                hint="An agent that delegates what only it can do gets that back: ask for what "
+                "another agent offers.",
+            )
