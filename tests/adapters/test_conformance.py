@@ -298,6 +298,7 @@ class KillsOnlyTheChild(OsHost):
     def spawn(self, *words: Any, **more: Any) -> OsProcess:
         child = super().spawn(*words, **more)
         child._kill_group = child._child.kill  # type: ignore[method-assign]
+        child._mark = "nobody's"
         return child
 
 

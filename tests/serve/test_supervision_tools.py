@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import psutil
@@ -131,6 +132,42 @@ def test_a_restart_that_drains_waits_for_what_the_agent_holds(tmp_path: Path) ->
         assert swarm.state.tasks[task].attempt == 1, "it was finished, not given out again"
 
     with_core(settings_in(tmp_path), use, FAR_S)
+
+
+# Ends of processes -----------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance("recover")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows environments")
+def test_what_a_worker_started_ends_with_it_in_whatever_session(tmp_path: Path) -> None:
+    async def use(opened: OpenServer) -> None:
+        swarm, tools = await new_swarm(opened), Tools(opened)
+        path = f"{Path(__file__).parent / 'stubborn_agents.py'}:Stubborn"
+        await swarm.ask(swarm.node.intake.agent("stubborn", path, capabilities=("stubborn",)))
+        trace = tmp_path / "trace"
+        files = {"trace": str(trace), "go": str(tmp_path / "go")}
+        await submit(swarm, "stubborn", files)
+
+        def lives() -> list[list[int]]:
+            lines = trace.read_text().splitlines() if trace.exists() else []
+            return [[int(word) for word in line.split()[1:]] for line in lines]
+
+        await until(lambda: len(lives()) == 1)
+        [[worker, *children]] = lives()
+        os.kill(worker, signal.SIGKILL)
+        await until(lambda: len(lives()) == 2)
+        assert not any(map(running, children)), "the next attempt works beside them"
+        await tools("swarm_reset", {"swarmId": "swarm_1"})
+        await until(lambda: not any(map(running, lives()[1])))
+
+    with_core(settings_in(tmp_path), use)
+
+
+def running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 # swarm_reset -----------------------------------------------------------------------------------

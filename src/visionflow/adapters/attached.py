@@ -11,7 +11,14 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 from contextlib import suppress
 
-from visionflow.adapters.os_processes import Identity, family, is_alive, send
+from visionflow.adapters.os_processes import (
+    Identity,
+    end_started_by,
+    family,
+    is_alive,
+    mark_of,
+    send,
+)
 from visionflow.ports.host import UNKNOWN, Exit
 
 LOOK_S = 0.2
@@ -42,6 +49,7 @@ class AttachedProcess:
     def __init__(self, loop: AbstractEventLoop, who: Identity, descriptor: int | None) -> None:
         self._loop = loop
         self._who = who
+        self._mark = mark_of(who)
         self._descriptor = descriptor
         self._timer: TimerHandle | None = None
         self._over = False
@@ -112,7 +120,10 @@ class AttachedProcess:
             self._descriptor = None
 
     def _sweep(self) -> None:
-        """Its end is told when nothing that it started in its session lives on."""
+        """Its end is told when nothing that it started in its session lives on, and the rest of
+        what it started is killed."""
+        if self._mark is not None:
+            end_started_by(self._mark)
         left = family(self._who)
         for who in left:
             with suppress(PermissionError):

@@ -16,7 +16,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from visionflow.adapters.attached import AttachedProcess, attach
-from visionflow.adapters.os_processes import Identity, end_family, identity, state_of
+from visionflow.adapters.os_processes import (
+    STARTED_BY,
+    Identity,
+    end_family,
+    end_started_by,
+    identity,
+    state_of,
+)
 from visionflow.domain.errors import CommandNotStarted
 from visionflow.ports.host import Exit, ProcessState
 
@@ -44,9 +51,10 @@ class OsProcess:
     """A child of this process. All methods belong to the loop's thread."""
 
     def __init__(
-        self, loop: AbstractEventLoop, child: "subprocess.Popen[bytes]", lifeline: int
+        self, loop: AbstractEventLoop, child: "subprocess.Popen[bytes]", lifeline: int, mark: str
     ) -> None:
         self._loop = loop
+        self._mark = mark
         self._child = child
         self._lifeline = lifeline
         _lifelines.add(lifeline)
@@ -127,9 +135,10 @@ class OsProcess:
             os.close(self._descriptor)
             self._descriptor = None
         # It is dead but not reaped: the last moment at which its group is certainly its own.
-        # Nothing that it started in there may live on.
+        # Nothing that it started may live on, there or in sessions of its own.
         self._kill_group()
         code = self._child.wait()
+        end_started_by(self._mark)
         self._close_lifeline()
         self._exit = Exit(code, None) if code >= 0 else Exit(None, _signal_name(-code))
         calls, self._calls = self._calls, []
@@ -189,21 +198,24 @@ class OsHost:
     ) -> OsProcess:
         """See `visionflow.ports.host.Host.spawn`.
 
-        The environment is `env` and the one variable. Standard input is empty; what it prints
-        is appended to the file at `stderr_path`, or goes nowhere. When it ends, what is left of
-        its process group is killed.
+        The environment is `env`, that one variable, and one that all it starts inherits. Standard
+        input is empty; what it prints is appended to the file at `stderr_path`, or goes nowhere.
+        When it ends, what is left of its process group is killed, and on Linux whatever else has
+        that variable.
         """
         loop = self._running_loop()
         inherited, lifeline = os.pipe()
+        mark = os.urandom(8).hex()
         try:
             _write_secret(lifeline, secret)
-            child = _start(argv, {**env, PARENT_FD: str(inherited)}, inherited, stderr_path)
+            told = {**env, PARENT_FD: str(inherited), STARTED_BY: mark}
+            child = _start(argv, told, inherited, stderr_path)
         except BaseException:
             os.close(lifeline)
             raise
         finally:
             os.close(inherited)
-        return OsProcess(loop, child, lifeline)
+        return OsProcess(loop, child, lifeline, mark)
 
     def attach(self, pid: int, started: str) -> AttachedProcess | None:
         """See `visionflow.ports.host.Host.attach`."""

@@ -18,6 +18,9 @@ from visionflow.ports.host import ProcessState
 
 PROC = Path("/proc")
 POLL_S = 0.005
+STARTED_BY = "VISIONFLOW_STARTED_BY"
+"""In the environment of a worker and of all that it starts: a word that no other worker has."""
+SWEEPS_MAX = 20
 DEATH_S_MAX = 10.0
 """A killed process is gone in a moment, unless the kernel itself waits for a device."""
 
@@ -172,6 +175,33 @@ def marked(name: str, value: str) -> set[Identity]:
         if seen is not None and seen.alive:
             found.add(Identity(seen.pid, seen.started))
     return found
+
+
+def mark_of(who: Identity) -> str | None:
+    """The word that a worker and what it starts have in common; `None` where that is not told."""
+    try:
+        environment = (PROC / str(who.pid) / "environ").read_bytes()
+    except OSError:
+        return None
+    start = os.fsencode(f"{STARTED_BY}=")
+    for entry in environment.split(b"\0"):
+        if entry.startswith(start) and is_alive(who):
+            return os.fsdecode(entry.removeprefix(start))
+    return None
+
+
+def end_started_by(mark: str) -> None:
+    """Kill what a worker that has ended left behind, in whatever session, as far as the system
+    shows environments. What forks meanwhile is looked for again; it does not wait for deaths."""
+    killed: set[Identity] = set()
+    for _ in range(SWEEPS_MAX):
+        left = marked(STARTED_BY, mark) - killed
+        if not left:
+            return
+        for who in left:
+            with suppress(PermissionError):
+                send(who, signal.SIGKILL)
+        killed |= left
 
 
 def _not_older(started: str, than: str) -> bool:

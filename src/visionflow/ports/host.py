@@ -95,7 +95,7 @@ class Host(Protocol):
         stderr_path: str | None = None,
     ) -> Process:
         """Start a worker process in a session and group of its own. When it ends, what is left of
-        its group is killed.
+        its group is killed, and what it started elsewhere as far as the system tells.
 
         It inherits one descriptor, whose number stands in its environment as
         `VISIONFLOW_PARENT_FD`: the read end of a pipe that first yields `secret` and a newline

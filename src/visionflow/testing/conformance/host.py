@@ -19,7 +19,7 @@ WITNESS = """
 import os, sys
 pipe = os.fdopen(int(os.environ["VISIONFLOW_PARENT_FD"]), "rb")
 print(os.getpid() == os.getsid(0) == os.getpgid(0), pipe.readline(), sys.stdin.read(),
-      sorted(set(os.environ) - {"LC_CTYPE"}), flush=True)
+      sorted(set(os.environ) - {"LC_CTYPE", "VISIONFLOW_STARTED_BY"}), flush=True)
 sys.exit(7 if pipe.read() == b"" else 8)
 """
 # Starts a child in its group and one in a session of its own, says so, and stays.
@@ -93,7 +93,8 @@ CLOCK_CASES: tuple[Case[HostSubject], ...] = (
 
 
 async def a_child_gets_a_session_a_secret_and_nothing_else(subject: HostSubject) -> None:
-    """Its own session and group, the pipe with the secret, no input, the given environment."""
+    """Its own session and group, the pipe with the secret, no input, the given environment and at
+    most the variable by which what it starts is found."""
     host = subject.open()
     with TemporaryDirectory() as folder:
         output = Path(folder, "output")
@@ -148,13 +149,13 @@ async def terminate_asks_and_kill_ends(subject: HostSubject) -> None:
 
 
 async def what_a_child_started_ends_with_it(subject: HostSubject) -> None:
-    """A kill ends the whole group."""
+    """A kill ends the whole group and, where the system shows environments, other sessions."""
     host = subject.open()
     child, (inside, outside) = await _family(host)
     try:
         child.kill()
         await _ended(child)
-        await _gone(host, [inside])
+        await _gone(host, [inside, outside] if sys.platform == "linux" else [inside])
     finally:
         _end(inside, outside)
 
@@ -224,6 +225,8 @@ async def a_process_of_before_is_watched_and_ended(subject: HostSubject) -> None
         found.kill()
         require(await _ended(found) == UNKNOWN, "how a stranger's child ended was made up")
         require(not _runs(child.pid) and not _runs(inside), "its end was told too early")
+        if sys.platform == "linux":
+            await _gone(other, [outside])
         require(other.attach(child.pid, child.started) is None, "a dead process was attached")
         require(not told, "whoever left it was told of its end")
         found.terminate()
