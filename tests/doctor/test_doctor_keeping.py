@@ -142,6 +142,12 @@ def test_a_worker_that_nobody_owns_is_found_and_ended_by_the_command(tmp_path: P
             e.WorkerStarted(worker="w1", incarnation=1, pid=who.pid, started=who.started),
         )
         (found,) = findings(where, "leftovers")
+        assert found.mend == "visionflow serve", "it may wait for the next server"
+        with acquire(where.home / "server" / "front.lock"):
+            assert findings(where, "leftovers") == [], "the next server is just coming"
+        for path in (where.home / "server").glob("log.db*"):
+            os.utime(path, (time.time() - 3_600, time.time() - 3_600))
+        (found,) = findings(where, "leftovers")
         assert "w1" in found.what and str(process.pid) in found.what
         carry_out(found, where)
         process.wait(60)

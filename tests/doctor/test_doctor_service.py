@@ -1,8 +1,11 @@
 """Faults of a server: a real one, with an agent that failed and tasks that fail."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ import pytest
 
 from tests.doctor.examining import BIN, environment, findings, place
 from tests.guide.serving import Served, serving
+from visionflow.adapters.lock import acquire
 from visionflow.compose.doctor.service import Answers, Swarm, agents, effects, named_silent
-from visionflow.compose.doctor.values import Seen
+from visionflow.compose.doctor.values import Level, Seen
 
 AGENTS = """\
 agent_templates:
@@ -131,6 +135,33 @@ def test_one_that_was_named_is_mended_at_its_own_port_and_a_stranger_there_is_to
     nobody = named_silent(f"127.0.0.1:{port}", "connection refused")
     assert nobody.mend == f"visionflow serve --port {port}"
     assert named_silent("server.invalid:9500", "no such host").mend is None
+
+
+def test_a_server_of_ones_own_that_hangs_is_an_error_and_is_named(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    folder = where.home / "server"
+    code = (
+        "import sys, time\nfrom visionflow.adapters.lock import acquire\n"
+        "lock = acquire(sys.argv[1])\nprint('held', flush=True)\ntime.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder / "owner.lock")], stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"held\n"
+            (hung,) = findings(where, "server")
+            process.send_signal(signal.SIGSTOP)
+            os.waitpid(process.pid, os.WUNTRACED)
+            (stopped,) = findings(where, "server")
+        finally:
+            process.kill()
+    assert (hung.level, hung.mend) == (Level.ERROR, f"kill -9 {process.pid}")
+    assert f"process {process.pid}, does not answer" in hung.what
+    assert (stopped.level, stopped.mend) == (Level.ERROR, f"kill -CONT {process.pid}")
+    assert findings(where, "server") == []
+    with acquire(folder / "front.lock"):
+        (coming,) = findings(where, "server")
+    assert coming.level is Level.WARNING and str(os.getpid()) in coming.what
 
 
 def test_a_check_that_there_is_not_is_a_wrong_word(tmp_path: Path) -> None:

@@ -204,6 +204,8 @@ class Leftover(NamedTuple):
     who: Identity
     worker: str
     of: str
+    awaits: bool
+    """It may still be within its grace, and the next server would take it over."""
 
 
 def leftovers(place: Place) -> Seen:
@@ -214,11 +216,14 @@ def leftovers(place: Place) -> Seen:
     for name, files in _stores(place):
         if owner(files.lock) is not None or not files.log.is_file():
             continue
+        if isinstance(files, ServerStore) and owner(files.front_lock) is not None:
+            continue  # Its front starts the next server, which takes them over.
         if files.log.stat().st_size > LOG_BYTES_MAX and not place.deep:
             unread.append(name)
             continue
         try:
-            found += [Leftover(who, worker, name) for worker, who in _alive(files.log)]
+            awaits = isinstance(files, ServerStore) and _is_awaited(place, files)
+            found += [Leftover(who, worker, name, awaits) for worker, who in _alive(files.log)]
         except VisionFlowError:
             unread.append(name)
     findings = [
@@ -228,7 +233,7 @@ def leftovers(place: Place) -> Seen:
             "nobody owns its store.",
             why="A worker of a server that died ends by itself when its grace is over, or is taken "
             "over by the next one; any other holds memory and does nothing that counts.",
-            mend=f"kill -9 {each.who.pid}",
+            mend="visionflow serve" if each.awaits else f"kill -9 {each.who.pid}",
         )
         for each in found
     ]
@@ -245,6 +250,17 @@ def leftovers(place: Place) -> Seen:
     ]
     left = f"; not read: {', '.join(unread[:NAMED_MAX])}" if unread else ""
     return Seen(f"{len(findings) or 'none'}{left}", tuple(findings))
+
+
+def _is_awaited(place: Place, files: ServerStore) -> bool:
+    """Whether a server of this home ended so lately that its workers wait for the next one."""
+    try:
+        grace_ms = resolve({"home": str(place.home)}, place.environment).settings.orphan_grace_ms
+    except VisionFlowError:
+        return False
+    parts = (files.log, files.log.with_name(f"{files.log.name}-wal"), files.lock)
+    last = max(part.stat().st_mtime for part in parts if part.exists())
+    return time.time() - last < grace_ms / 1_000
 
 
 def _strays(place: Place, workers: set[Identity]) -> set[Identity]:

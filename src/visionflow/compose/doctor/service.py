@@ -9,9 +9,13 @@ from typing import Any, cast
 
 import msgspec
 
+from visionflow.adapters.lock import owner
+from visionflow.adapters.os_processes import Identity, state_of
 from visionflow.compose.doctor.values import Check, Finding, Level, Place, Seen, Skipped
+from visionflow.compose.serve.core import ServerStore
 from visionflow.domain.errors import VisionFlowError
 from visionflow.interfaces.client.calls import MCPClient
+from visionflow.ports.host import ProcessState
 from visionflow.settings.origins import resolve
 
 ANSWER_S = 15.0
@@ -126,6 +130,9 @@ def server(place: Place, told: Answers) -> Seen:
 def _silent(place: Place, fault: str) -> Seen:
     if place.server is not None:
         return Seen("no answer", (named_silent(place.server, fault),))
+    own = _own_silent(ServerStore.of(str(place.home)), fault)
+    if own is not None:
+        return Seen("no answer", (own,))
     findings: list[Finding] = []
     try:
         kept = resolve({"home": str(place.home)}, place.environment).settings
@@ -142,6 +149,30 @@ def _silent(place: Place, fault: str) -> Seen:
                 )
             )
     return Seen("none of yours runs", tuple(findings))
+
+
+def _own_silent(store: ServerStore, fault: str) -> Finding | None:
+    """This user's own server, which has a process and gives no answer; `None` without one."""
+    who = owner(store.lock)
+    if who is not None:
+        stopped = state_of(Identity(who.pid, who.started)) is ProcessState.STOPPED
+        why = "Somebody stopped it." if stopped else "It hangs, or is just starting or ending."
+        return Finding(
+            level=Level.ERROR,
+            what=f"Your server, process {who.pid}, does not answer: {fault}",
+            why=f"{why} Clients wait. One that is killed is started again by its front, and "
+            "nothing acknowledged is lost.",
+            mend=f"kill -CONT {who.pid}" if stopped else f"kill -9 {who.pid}",
+        )
+    front = owner(store.front_lock)
+    if front is None:
+        return None
+    return Finding(
+        level=Level.WARNING,
+        what=f"Your server is not there; its front, process {front.pid}, is starting or ending it.",
+        why="It takes no calls until it is up.",
+        mend="mcp-tcp-status",
+    )
 
 
 def named_silent(server: str, fault: str) -> Finding:
