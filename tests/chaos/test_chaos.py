@@ -218,3 +218,28 @@ def test_ctrl_c_ends_it_in_order_and_nothing_is_left(tmp_path: Path) -> None:
         assert running.returncode == 130
     assert leftovers.marked(MARK, mark) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_it_started_ends_with_it_when_it_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "visionflow.cli", "chaos", "--seed", "3", "--agents", "2"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (home := next(tmp_path.glob("vf-chaos-*/home/server/mcp.sock"), None)):
+            assert running.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        mark = str(home.parents[1])
+        assert leftovers.marked(MARK, mark)
+        running.kill()
+        running.wait(PATIENCE_S)
+    deadline = time.monotonic() + PATIENCE_S
+    try:
+        while leftovers.marked(MARK, mark) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    finally:
+        left = leftovers.marked(MARK, mark)
+        leftovers.end(left)
+    assert left == []

@@ -28,6 +28,8 @@ Spares = Callable[[Set[descendants.Identity]], Set[descendants.Identity]]
 FRONT_FD = "VISIONFLOW_FRONT_FD"
 STOP, KILL = b"s", b"k"
 """What the front says over the pipe."""
+STARTER_FD = "VISIONFLOW_STARTER_FD"
+"""A pipe whose end tells a front that the program which started it is gone."""
 FAIL_STOP = 70
 RESTARTS_MAX = 3
 WINDOW_S = 60.0
@@ -64,6 +66,18 @@ def handed_over(order: str, kind: type[T], what: str, command: str) -> tuple[T, 
     return found, pipe
 
 
+def starter() -> int | None:
+    """The pipe to the program that started this one, where that program gave one. It is taken out
+    of the environment, so that no child inherits it."""
+    given = os.environ.pop(STARTER_FD, "")
+    try:
+        pipe = int(given)
+        os.set_inheritable(pipe, False)
+    except (ValueError, OSError):
+        return None
+    return pipe
+
+
 class Ending(NamedTuple):
     """How the last orchestrator ended."""
 
@@ -93,6 +107,7 @@ class Front:
         spares: Spares | None = None,
         leaves: bool = False,
         meant: Set[int] | None = None,
+        starter: int | None = None,
     ) -> None:
         """Nothing is started yet. `env` is the whole environment of the orchestrator, `stdout` the
         descriptor that it prints on, `what` how it is called here, and `tell` says a line.
@@ -100,7 +115,7 @@ class Front:
         `spares` says which of the processes that an orchestrator leaves behind live on until the
         next one takes them up; with `leaves` also when there is none to come. With `meant` it is
         started again too when it ended by itself with a code that is none of these: something
-        in it ended it."""
+        in it ended it. `starter` is a pipe at whose end all is ended at once, `leaves` or not."""
         self._argv = list(argv)
         self._env = dict(env)
         self._restarts_max = restarts_max
@@ -111,6 +126,7 @@ class Front:
         self._spares = spares
         self._leaves = leaves
         self._meant = meant
+        self._starter = starter
         self._restarts: list[float] = []
         self._asked: int | None = None
         self._asked_at = 0.0
@@ -184,8 +200,11 @@ class Front:
                 self._tell(STOP if self._urgency == 1 else KILL)
             while self._ended is None:
                 wait = None if self._deadline is None else self._deadline - time.monotonic()
-                select.select([hear], [], [], None if wait is None else max(0.0, wait))
+                heard = [hear] if self._starter is None else [hear, self._starter]
+                ready, _, _ = select.select(heard, [], [], None if wait is None else max(0.0, wait))
                 self._hear(hear)
+                if self._starter in ready:
+                    self._lose_starter(self._starter)
                 if self._deadline is not None and time.monotonic() >= self._deadline:
                     self._escalate()
             return self._ended
@@ -227,6 +246,19 @@ class Front:
         code = descendants.reap().get(self._pid)
         if code is not None:
             self._ended = code
+
+    @property
+    def leaves(self) -> bool:
+        """Whether spared processes live on after it: while whoever started it is there."""
+        return self._leaves
+
+    def _lose_starter(self, pipe: int) -> None:
+        if os.read(pipe, 16):
+            return
+        self._starter, self._leaves = None, False
+        self._ask(signal.SIGTERM)
+        if self._urgency < 2:
+            self._escalate()
 
     def _ask(self, number: int) -> None:
         now = time.monotonic()

@@ -134,11 +134,12 @@ def serve(
     """
     from visionflow.adapters.lock import acquire
     from visionflow.cli import descendants
-    from visionflow.cli.front import Front
+    from visionflow.cli.front import Front, starter
     from visionflow.cli.telling import teller
     from visionflow.compose.serve.core import ServerStore
     from visionflow.settings.origins import check_keeping, check_ports, resolve
 
+    started_by = starter()
     resolved = resolve({**ports.given(), **words.given()}, os.environ, words.config)
     check_ports(resolved)
     check_keeping(resolved)
@@ -164,12 +165,13 @@ def serve(
             spares=spares,
             leaves=settings.keep_workers,
             meant=MEANT,
+            starter=started_by,
         )
         ending = front.run()
-        if not descendants.adopts() and not settings.keep_workers:
+        if not descendants.adopts() and not front.leaves:
             descendants.end_recorded(store.log)
         # What an adopted worker started is below no process of ours when that has ended.
-        kept = spares if settings.keep_workers else None
+        kept = spares if front.leaves else None
         descendants.end_marked(MARK, settings.home, 0, kept)
     return _finish(ending, store.folder, tell)
 

@@ -22,6 +22,8 @@ from visionflow.domain.errors import VisionFlowError
 
 MARK = "VISIONFLOW_SERVER_HOME"
 """In the environment of everything that a server starts."""
+STARTER_FD = "VISIONFLOW_STARTER_FD"
+"""Where a front is told of a pipe whose end says that we are gone."""
 END_S_MAX = 40.0
 """A front that was told to end and has not by then is a fault."""
 PAUSE_S = 0.1
@@ -93,6 +95,8 @@ class Server:
         self._ending: float | None = None
         self._over = False
         self._listening: asyncio.Task[None] | None = None
+        # Held open for as long as this process lives: at its end a front ends all it started.
+        self._watched, self._held = os.pipe()
 
     @property
     def identity(self) -> Identity | None:
@@ -164,7 +168,12 @@ class Server:
         with place.said.open("ab") as said:
             # In a group of its own: Ctrl-C is heard here, and told in order.
             front = await asyncio.create_subprocess_exec(
-                *argv, stdout=PIPE, stderr=said, process_group=0, env={**os.environ}
+                *argv,
+                stdout=PIPE,
+                stderr=said,
+                process_group=0,
+                pass_fds=(self._watched,),
+                env={**os.environ, STARTER_FD: str(self._watched)},
             )
         self._front = front
         output = front.stdout
