@@ -89,4 +89,27 @@ MUTANTS = (
         "tests/engine/test_stalling.py::"
         "test_the_same_calls_over_and_over_are_no_progress_however_quick_they_come",
     ),
+    Mutant(
+        "a worker that beats and takes up nothing gets more",
+        "runtime/liveness.py",
+        "                            watched.unheeded = True\n",
+        "                            watched.unheeded = False\n",
+        "tests/runtime/test_unheeded.py::"
+        "test_one_that_does_not_take_up_what_it_was_given_is_suspected_before_that_is_lost",
+    ),
+    Mutant(
+        "what a worker started in sessions of its own outlives it",
+        "adapters/host_os.py",
+        "        end_started_by(self._mark)\n",
+        "",
+        "tests/adapters/test_host_os.py::test_it_is_a_host[what_a_child_started_ends_with_it]",
+    ),
+    Mutant(
+        "an agent's module that ends its process is imported unseen",
+        "agents/trying.py",
+        "    if process.returncode != _RETURNED:\n",
+        "    if process.returncode < 0:\n",
+        "tests/agents/test_trying.py::"
+        "test_it_is_looked_for_where_this_process_looks_and_what_it_raises_is_told_by_the_import",
+    ),
 )

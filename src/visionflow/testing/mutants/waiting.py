@@ -121,8 +121,15 @@ MUTANTS = (
     Mutant(
         "an agent is to blame for what it called",
         "engine/decide/tasks.py",
-        "    if command.circuit and task.agent is not None:\n",
-        "    if command.circuit == '-' and task.agent is not None:\n",
+        "    if (command.circuit or command.shared) and task.agent is not None:\n",
+        "    if command.shared and task.agent is not None:\n",
         CIRCUITS + "test_a_failure_of_what_an_agent_called_through_its_circuit_is_not_the_agents",
+    ),
+    Mutant(
+        "a batch that fails is as many failures of its agent as it had tasks",
+        "engine/decide/tasks.py",
+        "    if (command.circuit or command.shared) and task.agent is not None:\n",
+        "    if command.circuit and task.agent is not None:\n",
+        CIRCUITS + "test_a_batch_that_failed_as_a_whole_is_one_failure_of_its_agent",
     ),
 )
