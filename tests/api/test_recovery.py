@@ -160,6 +160,9 @@ def test_a_task_that_crashes_its_process_three_times_is_set_aside_and_the_agent_
     assert len(chosen(events, Cause.CRASH)) == len(lost)
     assert [x.task for x in events if isinstance(x, e.TaskDeadLettered)] == [bad.id]
     assert completed_once(events, good.id)
+    told = (tmp_path / "visionflow.log").read_text()
+    assert told.count(" worker_lost ") == told.count(" recovery_chosen ") == len(lost)
+    assert f"{bad.id} " in told and "its last words: RuntimeError: it was poison" in told
 
 
 @pytest.mark.acceptance("recycle")

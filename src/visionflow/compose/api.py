@@ -38,6 +38,9 @@ Word = TypeVar("Word", bound=StrEnum)
 Sync = TypeVar("Sync")
 Async = TypeVar("Async")
 
+LOG_LEVEL = "info"
+"""From which on the lives of agents and tasks are told in a folder's `visionflow.log`."""
+
 
 class Swarm(msgspec.Struct, frozen=True):
     """A swarm that was initialised."""
@@ -156,7 +159,10 @@ class AgentOrchestrator(Generic[Sync, Async]):
                     "This orchestrator was closed.", hint="Make a new one to go on with its folder."
                 )
             if self._fleet is None:
-                embedded = Embedded(Store(self._folder), self._spec, import_paths=_import_paths())
+                paths = _import_paths()
+                embedded = Embedded(
+                    Store(self._folder), self._spec, import_paths=paths, log_level=LOG_LEVEL
+                )
                 embedded.open()
                 embedded.post(lambda: embedded.node.control.on_commit.append(_warn))
                 self._embedded = embedded

@@ -7,6 +7,7 @@ cross over as one.
 import asyncio
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -24,6 +25,8 @@ from visionflow.compose.outputs import keep_within_bounds
 from visionflow.compose.store import Store
 from visionflow.domain.errors import LogUnavailable, UsageError
 from visionflow.domain.swarms import SwarmSpec
+from visionflow.runtime.chronicle import Chronicle
+from visionflow.runtime.debugging import Debugged
 from visionflow.runtime.node import Node, Stopped
 from visionflow.runtime.queries import Queries
 from visionflow.worker.hiding import HIDDEN
@@ -33,6 +36,10 @@ POSTED_PER_TURN_MAX = 1_024
 
 
 _living: "weakref.WeakSet[Embedded]" = weakref.WeakSet()
+
+
+def _as_it_is(_task: str, words: str) -> str:
+    return words  # The log itself takes out what is known to be secret.
 
 
 def _tell_forked() -> None:
@@ -52,13 +59,17 @@ class Embedded:
         spec: SwarmSpec,
         on_failure: Callable[[BaseException], None] | None = None,
         import_paths: tuple[str, ...] = (),
+        log_level: str | None = None,
     ) -> None:
-        """`on_failure` is called in the runtime's thread when it can answer nothing more."""
+        """`on_failure` is called in the runtime's thread when it can answer nothing more.
+        `log_level`: from which on the lives of agents and tasks are told in the log for people;
+        `None`: not there."""
         self.store = store
         self.spec = spec
         self.blobs = FileBlobs(store.blobs)
         self._on_failure = on_failure
         self._import_paths = import_paths
+        self._log_level = log_level
         self._posted: deque[Callable[[], None]] = deque()
         self._awake = False
         self._loop: asyncio.AbstractEventLoop
@@ -208,7 +219,14 @@ class Embedded:
     ) -> None:
         host = OsHost(self._loop, floor_ms=last_ms(log, (self.spec.id,)))
         places = Places(store.folder, store.blobs, store.workers)
-        ground = Ground(places, log, self.blobs, host, lines, self._failed, self._import_paths)
+
+        def told(spec: SwarmSpec, node: Node) -> None:
+            if self._log_level is not None:
+                debugged = Debugged(lambda: time.time_ns() // 1_000_000)
+                Chronicle(spec, node, host, lines, self._log_level, _as_it_is, debugged)
+
+        paths = self._import_paths
+        ground = Ground(places, log, self.blobs, host, lines, self._failed, paths, told)
         open_now.push_async_callback(ground.close)
         bounds = keep_within_bounds(ground.keep_outputs_within_bounds)
         open_now.callback(asyncio.ensure_future(bounds).cancel)
