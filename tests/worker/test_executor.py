@@ -20,6 +20,7 @@ from visionflow.domain.messages import (
     CancelAttempt,
     DropAgent,
     Failed,
+    Heartbeat,
     HostAgent,
     LogLine,
     Progress,
@@ -266,6 +267,39 @@ def test_too_many_attempts_given_up_wear_the_process_out(
         await orchestrator.wait_for(Failed, len(names))
         assert bench.worn_out
         Blocking.release.set()
+        await bench.stop()
+
+    run(body())
+
+
+async def comes_to(count: int, bench: Bench) -> None:
+    """Wait until so many attempts run on."""
+    async with asyncio.timeout(60):
+        while bench.executor.overrunning != count:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["timeout", "its agent ends"])
+def test_code_that_runs_on_after_it_was_given_up_is_told_of_until_it_ends(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "STOP_GRACE_MS", 10)
+    monkeypatch.setattr(executor_module, "OVERRUN_MS", 10)
+    Blocking.release.clear()
+
+    async def body() -> None:
+        bench = Bench(tmp_path, {})
+        orchestrator = await bench.start_one(Blocking)
+        limit = {"timeout_ms": 20} if how == "timeout" else {}
+        orchestrator.tell(task("t", value="ignores", announce=True, **limit))
+        await orchestrator.wait_for(Started)
+        if how != "timeout":
+            orchestrator.tell(DropAgent("a1"))
+        await comes_to(1, bench)
+        bench.session.beat()
+        assert (await orchestrator.wait_for(Heartbeat))[-1].overrunning == 1
+        Blocking.release.set()
+        await comes_to(0, bench)
         await bench.stop()
 
     run(body())

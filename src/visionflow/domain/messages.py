@@ -300,6 +300,8 @@ class Heartbeat(Message, frozen=True, tag=28):
     """Of the process; `None` where the system does not tell."""
     early: bool = False
     """It was sent before its time, because the process has grown."""
+    overrunning: int = 0
+    """Attempts that were given up whose code still runs, in threads that nothing can stop."""
 
 
 class LogLine(Message, frozen=True, tag=29):
@@ -308,6 +310,8 @@ class LogLine(Message, frozen=True, tag=29):
     agent: str | None
     level: str
     text: str
+    left_out: int = 0
+    """Instead of a line: so many of them, of this agent and level, were too many to send."""
 
 
 class Pong(Message, frozen=True, tag=30):

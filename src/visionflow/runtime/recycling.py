@@ -1,4 +1,5 @@
-"""Recycling: sees from heartbeats which processes have come near their memory ceiling.
+"""Recycling: sees from heartbeats which processes have come near their memory ceiling, and in
+which code runs on that was given up. Only the end of its process ends a thread that does not stop.
 
 A process that is near it from its first heartbeat on is not replaced before it has done something:
 a fresh one would hold no less.
@@ -37,9 +38,11 @@ class Recycling:
         """A heartbeat came."""
         state, name = self._control.state, beat.worker
         worker = state.workers.get(name)
-        if beat.resident_bytes is None or worker is None or not worker.dedicated:
+        if worker is None or worker.incarnation != beat.incarnation:
             return
-        if worker.incarnation != beat.incarnation:
+        if beat.overrunning:
+            self._replace(beat, _overrunning(beat.overrunning))
+        if beat.resident_bytes is None or not worker.dedicated:
             return
         reason = too_large(state, worker, beat.resident_bytes)
         first = self._first.get(name)
@@ -56,12 +59,24 @@ class Recycling:
             return
         if first.is_large and attempts_ended(state, worker) == first.attempts:
             return
+        self._replace(beat, reason)
+
+    def _replace(self, beat: Heartbeat, reason: str) -> None:
+        sup = self._control.state.supervised
+        if beat.worker in sup.recycling or beat.worker in sup.restarting:
+            return
         self._control.offer(
             sc.RecycleWorker(
                 now_ms=self._host.now_ms(),
-                worker=name,
+                worker=beat.worker,
                 incarnation=beat.incarnation,
                 reason=reason,
             ),
             bounded=False,
         )
+
+
+def _overrunning(count: int) -> str:
+    if count == 1:
+        return "the code of an attempt that was given up still runs in it, and does not stop"
+    return f"the code of {count} attempts that were given up still runs in it, and does not stop"

@@ -104,6 +104,7 @@ class RunningAttempt:
         "ended",
         "entered",
         "on_stop",
+        "overran",
         "silent",
         "started_at",
         "stop",
@@ -121,6 +122,8 @@ class RunningAttempt:
         """Its coroutine took its first step: only then does cancelling it reach our code."""
         self.silent = False
         """Nobody wants to hear how it ends."""
+        self.overran = False
+        """It was given up, and long after that its code still ran."""
         self.stop: Stop | None = None
         self.on_stop: Callable[[RunningAttempt], None] | None = None
         """Called when it is told to stop, where it shares its code with others."""

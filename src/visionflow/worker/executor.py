@@ -42,6 +42,8 @@ ANNOUNCE_MS = 50
 """An attempt that still runs after this is reported as started."""
 STOP_GRACE_MS = 2_000
 """What does not end this long after it was told to is reported and given up."""
+OVERRUN_MS = 5_000
+"""Code that still runs this long after its attempt was given up is told of in heartbeats."""
 GIVEN_UP_MAX = 16
 """So many attempts given up make the process one to be replaced."""
 LEVEL_CHARS_MAX = 16
@@ -101,6 +103,9 @@ class Executor:
         self.debugging = Debugging(host, self.write_log)
         self.given_up = 0
         """Attempts whose code did not end when it was told to; it may still run."""
+        self._runs_on: dict[RunningAttempt, None] = {}
+        self.overrunning = 0
+        """Attempts given up `OVERRUN_MS` ago or earlier whose code still runs."""
 
     def report_to(self, reporter: Reporter) -> None:
         """Where messages go from now on."""
@@ -268,6 +273,7 @@ class Executor:
         """Its code is done, or it is given up. Only the first end of an attempt counts."""
         end_if_forked(self._pid)
         if attempt.ended:
+            self._ended_late(attempt)
             return
         attempt.ended = True
         self.debugging.ended(attempt, message)
@@ -408,8 +414,20 @@ class Executor:
         if found is not None:
             found[1].give_up(attempt)
         self.given_up += 1
+        self._runs_on[attempt] = None
+        self._host.call_later(OVERRUN_MS, partial(self._overran, attempt))
         if self.given_up == GIVEN_UP_MAX and self._on_worn_out is not None:
             self._on_worn_out()
+
+    def _overran(self, attempt: RunningAttempt) -> None:
+        if attempt in self._runs_on:
+            attempt.overran = True
+            self.overrunning += 1
+
+    def _ended_late(self, attempt: RunningAttempt) -> None:
+        if attempt in self._runs_on:
+            del self._runs_on[attempt]
+            self.overrunning -= attempt.overran
 
     def _end_processes(self, attempt: RunningAttempt) -> None:
         """End what an attempt started and did not end itself, as far as it can be told from what

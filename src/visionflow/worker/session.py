@@ -55,7 +55,7 @@ from visionflow.worker.executor import Executor
 MESSAGES_PER_FRAME_MAX = 100
 """With values of INLINE_BYTES_MAX this many still fit into FRAME_BYTES_MAX."""
 SIGNALS_MAX = 1_000
-"""Signals kept for the frame to come; more of one turn are dropped."""
+"""Signals kept for the frame to come; more of one turn are dropped, and lines are counted."""
 FIRST_DIAL_MS = 10_000
 """How long the first connection may take, whatever the grace is."""
 DIAL_WAIT_MS = 50
@@ -133,6 +133,8 @@ class WorkerSession:
         self._number = 0
         self._out: list[Message] = []
         self._signals: deque[Message] = deque(maxlen=SIGNALS_MAX)
+        self._left_out: Counter[tuple[str | None, str]] = Counter()
+        self._signals_lock = threading.RLock()
         self._signals_soon = False
         self._thread = threading.get_ident()
         self._dialling = False
@@ -199,7 +201,8 @@ class WorkerSession:
     def heartbeat(self, early: bool = False) -> bytes:
         """The frame that says that this worker lives, `early`: before its time. From any thread."""
         who = self._identity
-        beat = Heartbeat(who.worker, who.incarnation, self.held(), self._resident_bytes(), early)
+        size, overrunning = self._resident_bytes(), self._executor.overrunning
+        beat = Heartbeat(who.worker, who.incarnation, self.held(), size, early, overrunning)
         return _encoder.encode(WorkerFrame(0, [beat]))
 
     def beat(self) -> None:
@@ -218,7 +221,11 @@ class WorkerSession:
 
     def signal(self, message: Message) -> None:
         """Deliver it if somebody is there now. From any thread."""
-        self._signals.append(message)
+        with self._signals_lock:
+            if len(self._signals) == SIGNALS_MAX and isinstance(self._signals[0], LogLine):
+                dropped = self._signals[0]
+                self._left_out[dropped.agent, dropped.level] += 1
+            self._signals.append(message)
         if self._signals_soon:
             return
         self._signals_soon = True
@@ -248,9 +255,12 @@ class WorkerSession:
         self._signals_soon = False
         if not self._welcomed:
             return
+        with self._signals_lock:
+            signals = list(self._signals)
+            self._signals.clear()
+            left_out, self._left_out = self._left_out, Counter()
         last: dict[tuple[str, int] | int, Message] = {}
-        for place in range(len(self._signals)):
-            signal = self._signals.popleft()
+        for place, signal in enumerate(signals):
             # Of the progress of one attempt in one turn only the last is of interest.
             if isinstance(signal, Progress):
                 last.pop((signal.task, signal.attempt), None)
@@ -258,6 +268,7 @@ class WorkerSession:
             else:
                 last[place] = signal
         messages = list(last.values())
+        messages += [LogLine(who, level, "", count) for (who, level), count in left_out.items()]
         for start in range(0, len(messages), MESSAGES_PER_FRAME_MAX):
             part = messages[start : start + MESSAGES_PER_FRAME_MAX]
             self._publish(self._identity.commands, _encoder.encode((0, part)))
