@@ -1,7 +1,10 @@
 """The guide's `CircuitBreaker`, used by itself."""
 
 import asyncio
+import math
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -166,8 +169,23 @@ def test_it_can_be_closed_by_hand_and_told_of_calls_made_without_it() -> None:
     assert breaker.call_sync(AGENT, lambda: 7) == 7
 
 
-@pytest.mark.parametrize(("threshold", "timeout"), [(0, 60), (5, 0), (-1, 1)])
-def test_one_that_could_not_work_is_refused(threshold: int, timeout: float) -> None:
+@pytest.mark.parametrize("operation", [works, lambda: works()])
+def test_what_has_to_be_awaited_is_refused_without_a_loop_and_counts_neither_way(
+    operation: Callable[[], Any],
+) -> None:
+    breaker = CircuitBreaker(2, 10)
+    breaker.tell(AGENT, False)
+    with pytest.raises(UsageError, match="something to await") as refused:
+        breaker.call_sync(AGENT, operation)
+    assert "await breaker.call" in (refused.value.hint or "")
+    assert breaker.failures[AGENT] == 1
+
+
+@pytest.mark.parametrize(
+    ("threshold", "timeout"),
+    [(0, 60), (5, 0), (-1, 1), (5, math.inf), (5, math.nan), ("x", 60), (1.5, 60), (5, "60")],
+)
+def test_one_that_could_not_work_is_refused(threshold: Any, timeout: Any) -> None:
     with pytest.raises(UsageError, match="never"):
         CircuitBreaker(threshold, timeout)
 

@@ -17,6 +17,8 @@ from visionflow.engine import circuits
 from visionflow.engine.supervised import CircuitState
 
 T = TypeVar("T")
+TIMEOUT_S_MAX = 10**9
+"""Some thirty years, beyond which a timeout is no such thing."""
 
 
 class Circuit(msgspec.Struct, frozen=True):
@@ -56,13 +58,15 @@ class CircuitBreaker:
         """`clock` gives seconds that never go back.
 
         Raises:
-            UsageError: the threshold is not at least 1, or the timeout not above 0.
+            UsageError: the threshold is no whole number of at least 1, or the timeout no finite
+                number above 0.
         """
-        if failure_threshold < 1 or timeout <= 0:
+        if not _is_sound(failure_threshold, timeout):
             raise UsageError(
-                f"A circuit breaker with failure_threshold={failure_threshold} and "
-                f"timeout={timeout} would never let anything through, or never hold it up.",
-                hint="Use a threshold of 1 or more, and a timeout above 0 s.",
+                f"A circuit breaker with failure_threshold={failure_threshold!r} and "
+                f"timeout={timeout!r} would never let anything through, or never hold it up.",
+                hint="Use a whole number of 1 or more as threshold, and a timeout above 0 s that "
+                "ends.",
             )
         self.failure_threshold = failure_threshold
         self.timeout = timeout
@@ -104,10 +108,20 @@ class CircuitBreaker:
 
         Raises:
             CircuitOpenError: it was not called; `wait_ms` says when one call may try.
+            UsageError: the operation is a coroutine function, or gave something to await, so that
+                nobody here can tell how it goes; that counts neither way.
         """
+        if inspect.iscoroutinefunction(operation):
+            raise _awaitable(operation)
         self._ask(agent_id)
-        with _Call(self, agent_id):
-            return operation()
+        with _Call(self, agent_id) as call:
+            found = operation()
+            call.tells = not inspect.isawaitable(found)
+        if call.tells:
+            return found
+        if inspect.iscoroutine(found):
+            found.close()
+        raise _awaitable(operation)
 
     def reset(self, agent_id: str) -> None:
         """Close a circuit, whatever stands against it."""
@@ -150,19 +164,34 @@ class CircuitBreaker:
                 circuits.fold(self._circuits, event, now_ms)
 
 
+def _is_sound(threshold: object, timeout: object) -> bool:
+    if not isinstance(threshold, int) or isinstance(timeout, bool):
+        return False
+    return threshold >= 1 and isinstance(timeout, int | float) and 0 < timeout <= TIMEOUT_S_MAX
+
+
+def _awaitable(operation: object) -> UsageError:
+    return UsageError(
+        f"{operation!r} gives something to await, which call_sync cannot do.",
+        hint="Use `await breaker.call(agent_id, operation)`.",
+    )
+
+
 class _Call:
     """One call: how it ends is told whatever happens."""
 
     def __init__(self, breaker: CircuitBreaker, name: str) -> None:
         self._breaker = breaker
         self._name = name
+        self.tells = True
+        """Whether that it ended without an exception is a success."""
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> "_Call":
+        return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:
-            self._breaker.tell(self._name, True)
+            self._breaker.tell(self._name, True if self.tells else None)
         elif isinstance(error, TryLater) or not isinstance(error, Exception):
             self._breaker.tell(self._name, None)
         else:
