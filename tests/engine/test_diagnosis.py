@@ -161,6 +161,25 @@ def test_a_crash_that_names_a_key_is_mended_before_the_next_start() -> None:
     assert world.state.agents[agent].status is AgentStatus.READY
 
 
+def test_what_was_printed_last_is_not_given_as_the_cause_when_it_is_no_exception() -> None:
+    world = Calm()
+    agent = ready(world)
+    world.settle()
+    worker = world.state.workers[world.state.agents[agent].worker]
+    world.send(
+        c.ReportWorkerLost(
+            now_ms=world.now_ms,
+            worker=worker.id,
+            incarnation=worker.incarnation,
+            kind=FailureKind.CRASH,
+            reason="it was ended by SIGSEGV",
+            last_words="line 1 of 2\nline 2 of 2\n",
+        )
+    )
+    told = world.last(e.WorkerLost).reason
+    assert told == "it was ended by SIGSEGV; the last line that it had printed: line 2 of 2"
+
+
 def test_an_update_that_cannot_be_built_degrades_the_swarm_and_one_never_built_does_not() -> None:
     world = Calm()
     agent = ready(world)

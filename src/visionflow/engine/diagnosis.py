@@ -63,6 +63,11 @@ def last_line(words: str) -> str | None:
     return (errors or lines)[-1].strip()[:LINE_CHARS_MAX]
 
 
+def is_error(line: str) -> bool:
+    """Whether a line begins like an exception."""
+    return _ERROR.match(line) is not None
+
+
 def _named(message: str) -> list[str]:
     """What stands in quotation marks, in order."""
     return [one or two or three for one, two, three in _QUOTED.findall(message)]

@@ -26,7 +26,7 @@ from visionflow.engine.decide.recovering import (
 )
 from visionflow.engine.decide.supervising import bears_no_more, degrade, restart_siblings
 from visionflow.engine.decide.table import decides
-from visionflow.engine.diagnosis import last_line
+from visionflow.engine.diagnosis import is_error, last_line
 from visionflow.engine.state import SwarmState, WorkerState
 
 Events = list[AnyEvent]
@@ -137,7 +137,9 @@ def _last_words(
     spec, reason = owner(state, worker), command.reason
     line = last_line(command.last_words) if command.kind is FailureKind.CRASH else None
     if line is not None:
-        reason = f"{reason}; its last words: {line}"
+        # Whoever printed a line that is no exception may have ended long before.
+        what = "its last words" if is_error(line) else "the last line that it had printed"
+        reason = f"{reason}; {what}: {line}"
     if spec is None:
         return reason, None
     agent = state.agents[spec.id]
