@@ -252,3 +252,21 @@ def test_a_heartbeat_names_what_runs_and_what_is_not_acknowledged(tmp_path: Path
         await bench.stop()
 
     run(body())
+
+
+def test_lines_that_are_too_many_to_send_are_counted_for_each_who_said_them(tmp_path: Path) -> None:
+    async def body() -> None:
+        bench = Bench(tmp_path, {})
+        orchestrator = await bench.start()
+        for number in range(3 * session_module.SIGNALS_MAX):
+            who = "a1" if number % 2 else "a2"
+            bench.session.signal(LogLine(who, "info", f"line {number}"))
+        await orchestrator.until(lambda: any(line.left_out for line in orchestrator.all(LogLine)))
+        lines = orchestrator.all(LogLine)
+        assert sum(not line.left_out for line in lines) == session_module.SIGNALS_MAX
+        left_out = {(line.agent, line.level): line.left_out for line in lines if line.left_out}
+        each = session_module.SIGNALS_MAX
+        assert left_out == {("a1", "info"): each, ("a2", "info"): each}
+        await bench.stop()
+
+    run(body())

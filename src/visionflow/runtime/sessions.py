@@ -383,7 +383,8 @@ class Sessions:
             case m.Pong():
                 self.on_pong(worker, incarnation, message.number)
             case m.LogLine():
-                self._lines.write(worker, message.agent, message.level, message.text)
+                one = (message.agent, message.level, message.text, message.left_out)
+                self._lines.write(worker, *one)
             case _:
                 if not self.on_ask(worker, message):
                     self._take_agent(worker, incarnation, message, now_ms)

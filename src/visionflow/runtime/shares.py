@@ -40,6 +40,12 @@ class Share:
         self._over += 1
         return False
 
+    def leave_out(self, count: int) -> None:
+        """Count lines that went missing on their way."""
+        if self._timer is None:
+            self._timer = self._host.call_later(WINDOW_MS, self._turn)
+        self._over += count
+
     def close(self) -> None:
         """Tell what was left out by now."""
         if self._timer is not None:
@@ -64,8 +70,11 @@ class AgentLines:
         self._state = state
         self._shares: dict[tuple[str, bool], Share] = {}
 
-    def write(self, worker: str, agent: str | None, level: str, text: str) -> None:
-        """A line that came from a worker, about an agent of its or about itself."""
+    def write(
+        self, worker: str, agent: str | None, level: str, text: str, left_out: int = 0
+    ) -> None:
+        """A line that came from a worker, about an agent of its or about itself; or how many of
+        them the worker left out."""
         known = None if agent is None else self._state.agents.get(agent)
         if known is not None and worker not in (
             known.worker,
@@ -74,7 +83,10 @@ class AgentLines:
             text = f"(worker {worker}, which does not host {agent}, said) {text}"
             agent, known = None, None
         # Of an agent that has left nothing is known: its lines are in its worker's share.
-        if self._share(worker if known is None else known.spec.id, level == "debug").take():
+        share = self._share(worker if known is None else known.spec.id, level == "debug")
+        if left_out > 0:
+            share.leave_out(left_out)
+        elif share.take():
             self._telemetry.log(level, agent, "agent", text)
 
     def _share(self, whose: str, debugs: bool) -> Share:

@@ -8,7 +8,7 @@ It runs over a `Bus` and a `Host` alone, so that the simulator drives the very s
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from visionflow.domain.messages import (
     Hello,
     HostAgent,
     LockAnswer,
+    LogLine,
     Message,
     OrchestratorFrame,
     Ping,
