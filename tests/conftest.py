@@ -6,6 +6,7 @@ comparing is done in tests/house.
 
 import json
 import os
+import signal
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ NOT_ALLOWED = pytest.StashKey[list[str]]()
 settings.register_profile("house", deadline=None, print_blob=True)
 settings.register_profile("ci", parent=settings.get_profile("house"), derandomize=True)
 settings.load_profile("ci" if IN_CI else "house")
+
+# What a shell runs in the background is deaf to interrupts, and so is every program that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
