@@ -81,7 +81,7 @@ def doctor(
     )
     own = kept / "server" / "mcp.sock"
     asked = server if server is not None else str(own) if own.exists() else None
-    checks = _chosen(all_checks(lambda: client_of(asked, token)), only)
+    checks = _chosen(all_checks(lambda: client_of(asked, token, waits=False)), only)
     found = examine(place, checks)
     written = None
     if bundle is not None:
