@@ -187,6 +187,25 @@ def test_an_attempt_that_was_told_to_stop_is_no_error(tmp_path: Path) -> None:
     assert attempt.cancelled_ms == world.now_ms
 
 
+def test_the_failures_of_one_agent_are_found_behind_any_number_of_anothers(tmp_path: Path) -> None:
+    world = World(1)
+    agent, other = world.team(1, "python")[0], world.team(1, "rust")[0]
+    kinds = {agent: [FailureKind.ERROR, FailureKind.DEADLOCK], other: [FailureKind.TIMEOUT] * 9}
+    tasks: dict[str, list[str]] = {agent: [], other: []}
+    for name, ends in kinds.items():
+        for kind in ends:
+            task = world.submit(capabilities=("python" if name == agent else "rust",))
+            world.fail(task, kind)
+            tasks[name].append(task)
+            world.send(c.CancelTask(now_ms=world.now_ms, task=task))
+    views = views_of(world, tmp_path / "views.db")
+    found = views.failures_of(agent, 5)
+    others = views.failures_of(other, 3)
+    views.close()
+    assert [(each.task, each.kind) for each in found] == [(tasks[agent][0], "error")]
+    assert [each.kind for each in others] == ["timeout"] * 3
+
+
 def test_durations_of_a_type_have_their_median_and_their_tail(tmp_path: Path) -> None:
     world = World(1)
     world.team(1, "python")

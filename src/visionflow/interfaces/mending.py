@@ -25,7 +25,7 @@ from visionflow.runtime.queries import Queries
 
 T = TypeVar("T")
 ERRORS_MAX = 100
-"""The latest ones of a swarm that are looked at for those of one agent."""
+"""The latest ones of an agent; of a server's, those among so many of its swarm."""
 WAIT_S = 60.0
 LOOK_S = 0.1
 UP = ("ready", "processing")
@@ -136,9 +136,8 @@ class EmbeddedMending:
     async def errors(self, agent: str) -> list[dict[str, Any]]:
         """See `Mending`."""
         await self._found(agent)
-        until_ms = self._node.intake.now_ms()
         queries = self._queries
-        figures = await _in_thread(lambda: queries.figures(0, until_ms + 1, ERRORS_MAX, 0))
+        failures = await _in_thread(lambda: queries.failures_of(agent, ERRORS_MAX))
         return [
             {
                 "type": each.kind,
@@ -146,8 +145,7 @@ class EmbeddedMending:
                 "task": each.task,
                 "at": datetime.fromtimestamp(each.ended_ms / 1_000, UTC).isoformat(),
             }
-            for each in figures.recent
-            if each.agent == agent
+            for each in failures
         ]
 
     async def config(self, agent: str) -> dict[str, Any]:

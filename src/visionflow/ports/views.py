@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from visionflow.ports.figures import Figures
+from visionflow.ports.figures import FailureRow, Figures
 
 Scalar = str | int | bytes | None
 
@@ -194,6 +194,11 @@ class Views(Protocol):
     def figures(self, from_ms: int, to_ms: int, recent: int, types: int) -> Figures:
         """What happened after `from_ms`, up to and with `to_ms`, with so many of the latest
         failures and so many of the most frequent types."""
+        ...
+
+    def failures_of(self, agent: str, last: int) -> list[FailureRow]:
+        """The last attempts of one agent that failed, latest first. That one was ended to undo a
+        deadlock is no failure of its agent."""
         ...
 
     def durations(self, type: str, last: int) -> list[int]:

@@ -11,7 +11,7 @@ import msgspec
 
 from visionflow.domain.errors import UnknownId, UnknownTask
 from visionflow.domain.events import AnyEvent, decode_record
-from visionflow.ports.figures import Figures
+from visionflow.ports.figures import FailureRow, Figures
 from visionflow.ports.log import Log
 from visionflow.ports.views import (
     EVERY_EFFECT,
@@ -190,6 +190,12 @@ class Queries:
         with self._lock:
             self.catch_up()
             return self._views.figures(from_ms, to_ms, recent, types)
+
+    def failures_of(self, agent: str, last: int) -> list[FailureRow]:
+        """The last attempts of one agent that failed; see `Views.failures_of`."""
+        with self._lock:
+            self.catch_up()
+            return self._views.failures_of(agent, last)
 
     def began_ms(self) -> int:
         """When the stream began; 0 when nothing is in it."""

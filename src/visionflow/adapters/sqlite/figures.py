@@ -56,6 +56,12 @@ FROM attempts a JOIN tasks t ON t.id = a.task
 WHERE a.{ENDED.replace("AND ended", "AND a.ended")} AND a.{FAILED}
 ORDER BY a.ended_ms DESC, a.task, a.attempt DESC LIMIT ?3
 """
+FAILURES_OF = f"""
+SELECT a.task, t.type, a.agent, a.outcome, a.reason, a.ended_ms
+FROM attempts a JOIN tasks t ON t.id = a.task
+WHERE a.agent = ?1 AND a.ended_ms IS NOT NULL AND a.outcome <> 'deadlock' AND a.{FAILED}
+ORDER BY a.ended_ms DESC, a.task, a.attempt DESC LIMIT ?2
+"""
 TYPES = (
     "SELECT type, count(*), sum(duration_us) FROM tasks WHERE duration_us IS NOT NULL "
     f"AND {ENDED} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?3"
@@ -76,7 +82,6 @@ def figures_of(read: Read, from_ms: int, to_ms: int, recent: int, types: int) ->
     done = cast("list[_Done]", read(DONE, stretch))
     completed, failed = sum(row[1] for row in done), sum(row[2] for row in done)
     throttled = sum(row[5] for row in done)
-    failures = cast("list[tuple[str, str, str, str, str, int]]", read(RECENT, (*stretch, recent)))
     return Figures(
         submitted=cast(int, read(SUBMITTED, stretch)[0][0]),
         ended=_counts(read(OVER, stretch)),
@@ -87,13 +92,24 @@ def figures_of(read: Read, from_ms: int, to_ms: int, recent: int, types: int) ->
         attempts_cancelled=sum(row[3] for row in done) - completed - failed - throttled,
         worked_us=sum(row[4] for row in done),
         failures=_counts(read(KINDS, stretch)),
-        recent=[
-            FailureRow(task=task, type=type, agent=agent, kind=kind, reason=reason, ended_ms=at_ms)
-            for task, type, agent, kind, reason, at_ms in failures
-        ],
+        recent=_failures(read(RECENT, (*stretch, recent))),
         agents=_agents(read, stretch, done),
         types=_types(read, stretch, types) if types else [],
     )
+
+
+def failures_of(read: Read, agent: str, last: int) -> list[FailureRow]:
+    """The last attempts of one agent that failed, latest first, deadlocks left out."""
+    return _failures(read(FAILURES_OF, (agent, last)))
+
+
+def _failures(rows: list[tuple[object, ...]]) -> list[FailureRow]:
+    return [
+        FailureRow(task=task, type=type, agent=agent, kind=kind, reason=reason, ended_ms=at_ms)
+        for task, type, agent, kind, reason, at_ms in cast(
+            "list[tuple[str, str, str, str, str, int]]", rows
+        )
+    ]
 
 
 def _counts(rows: list[tuple[object, ...]]) -> dict[str, int]:

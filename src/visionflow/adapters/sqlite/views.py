@@ -13,8 +13,8 @@ import apsw
 import msgspec
 
 from visionflow.adapters.sqlite.database import Rows, Value, not_written, open_views
-from visionflow.adapters.sqlite.figures import durations_of, figures_of
-from visionflow.ports.figures import Figures
+from visionflow.adapters.sqlite.figures import durations_of, failures_of, figures_of
+from visionflow.ports.figures import FailureRow, Figures
 from visionflow.ports.views import (
     OPEN_ATTEMPTS,
     AgentRow,
@@ -206,6 +206,10 @@ class SqliteViews:
     def figures(self, from_ms: int, to_ms: int, recent: int, types: int) -> Figures:
         """See `Views`."""
         return figures_of(self._rows, from_ms, to_ms, recent, types)
+
+    def failures_of(self, agent: str, last: int) -> list[FailureRow]:
+        """See `Views`."""
+        return failures_of(self._rows, agent, last)
 
     def durations(self, type: str, last: int) -> list[int]:
         """See `Views`."""
