@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         VisionFlowError,
     )
     from visionflow.domain.limits import Limits
+    from visionflow.domain.supervision import RecoverySpec, RecyclingSpec, Upkeep
     from visionflow.domain.tasks import RetryPolicy
     from visionflow.interfaces.breaker import CircuitBreaker
     from visionflow.interfaces.client.calls import MCPClient
@@ -37,11 +38,14 @@ __all__ = [
     "MCPClient",
     "PermanentFailure",
     "RecoveryManager",
+    "RecoverySpec",
+    "RecyclingSpec",
     "Refused",
     "RetryPolicy",
     "Task",
     "TaskFailed",
     "TryLater",
+    "Upkeep",
     "VisionFlowError",
     "batch_process_tasks",
 ]
@@ -57,11 +61,14 @@ _HOMES = {
     "MCPClient": "visionflow.interfaces.client.calls",
     "PermanentFailure": "visionflow.agents.base",
     "RecoveryManager": "visionflow.interfaces.supervisors",
+    "RecoverySpec": "visionflow.domain.supervision",
+    "RecyclingSpec": "visionflow.domain.supervision",
     "Refused": "visionflow.domain.errors",
     "RetryPolicy": "visionflow.domain.tasks",
     "Task": "visionflow.agents.task",
     "TaskFailed": "visionflow.domain.errors",
     "TryLater": "visionflow.agents.base",
+    "Upkeep": "visionflow.domain.supervision",
     "VisionFlowError": "visionflow.domain.errors",
     "batch_process_tasks": "visionflow.agents.batching",
 }
