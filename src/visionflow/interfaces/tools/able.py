@@ -1,5 +1,6 @@
 """Whether anybody in a swarm can take a task, and if not, what would mend that, in words."""
 
+from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.matching import needs, offers
 from visionflow.engine.state import PlanState, SwarmState, TaskState
@@ -89,6 +90,12 @@ def nobody_can(
         only = living.get(agent)
         if only is None:
             left = state.agents.get(agent)
+            if left is not None and left.status is AgentStatus.FAILED:
+                why = "" if left.reason is None else f" ({left.reason.rstrip('.')})"
+                return (
+                    f"It is for agent {agent} only, which has failed{why}; agent_restart brings it "
+                    "back."
+                )
             gone = (
                 "is not there (any more)" if left is None else f"ends or has ended ({left.status})"
             )
@@ -96,6 +103,9 @@ def nobody_can(
         lacks = [each for each in capabilities if each not in only.capabilities]
         lacks += [agent_type] if agent_type not in (None, only.type) else []
         return f"It is for agent {agent} only, which lacks {', '.join(lacks)}."
+    failed = _failed(state, key)
+    if failed is not None:
+        return failed
     mend = _mend(state, full)
     if not living:
         return f"The swarm has no agents; {mend}"
@@ -108,6 +118,26 @@ def nobody_can(
     wanted = ", ".join(capabilities) or "what it needs"
     kind = "" if agent_type is None else f" of type {agent_type}"
     return f"No one agent{kind} has all of {wanted}; {mend}"
+
+
+def _failed(state: SwarmState, key: tuple[tuple[str, ...], str | None, str | None]) -> str | None:
+    """Which agent could take such a task, had it not failed for good."""
+    wanted = needs(key)
+    found = [
+        each
+        for each in state.agents.values()
+        if each.status is AgentStatus.FAILED
+        and wanted <= offers(each.spec.capabilities, each.spec.type)
+    ]
+    if not found:
+        return None
+    first, more = found[0], len(found) - 1
+    also = "" if not more else f", like {more} more"
+    why = "" if first.reason is None else f" ({first.reason.rstrip('.')})"
+    return (
+        f"Agent {first.spec.id} could take it, but has failed{also}{why}; agent_restart brings it "
+        "back."
+    )
 
 
 def _mend(state: SwarmState, full: str | None) -> str:
