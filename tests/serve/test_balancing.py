@@ -123,6 +123,31 @@ def test_scaling_down_tells_those_that_finish_what_they_hold(
     with_core(settings, use)
 
 
+@pytest.mark.parametrize("autoscale", [True, False])
+def test_a_number_asked_for_by_hand_begins_the_cool_down_of_a_swarm_that_is_scaled_by_its_load(
+    settings: ServerSettings, autoscale: bool
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        client = Client(all_tools(opened.server))
+        await client.call("swarm_init", autoscale=autoscale)
+        up = await client.call("agent_scale", agentType="bulk", count=3)
+        swarm = opened.server.swarms.get(up["swarmId"])
+        kinds = (s.ScaleDecided, e.AgentSpawned)
+        found = [each for each in events_of(opened, swarm) if isinstance(each, kinds)]
+        assert sum(isinstance(each, e.AgentSpawned) for each in found) == 3
+        if not autoscale:
+            assert len(found) == 3 and up["warnings"] == []
+            return
+        first = found[0]
+        assert isinstance(first, s.ScaleDecided), "before there is anything that could be undone"
+        assert (first.agent_type, first.before, first.after) == ("bulk", 0, 3)
+        assert "agent_scale asked for 3" in first.evidence
+        (warning,) = up["warnings"]
+        assert "after 1 s the number of bulk agents may change" in warning
+
+    with_core(settings, use)
+
+
 @pytest.mark.acceptance("scale")
 def test_agents_follow_the_load_between_the_minimum_and_the_maximum_of_their_type(
     settings: ServerSettings, tmp_path: Path

@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
+from visionflow.domain import supervision_commands as sc
 from visionflow.domain.access import OPERATORS
 from visionflow.domain.errors import Refused, UsageError
 from visionflow.interfaces.server import Server
@@ -14,6 +15,7 @@ from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.readiness import Births
 from visionflow.interfaces.tools.spawning import place_for, spawn_each, spawned_before
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+from visionflow.runtime.swarms import LiveSwarm
 
 SCALE = "agent_scale"
 COUNT_MAX = 1_000
@@ -63,6 +65,9 @@ def scaling(server: Server, births: Births) -> AnyTool:
         have = counted(swarm, given.agent_type)
         ours = [agent.spec.id for agent in have if agent.spec.id in first]
         before, wanted = len(have) - len(ours), given.count - len(have)
+        warnings = list(one.warnings)
+        if wanted != 0 and server.scales(swarm.spec):
+            warnings.append(await _begin_cool_down(server, swarm, given, len(have)))
         outcomes = await spawn_each(
             server, call, SCALE, swarm, [one] * max(0, wanted), births, len(first)
         )
@@ -85,7 +90,7 @@ def scaling(server: Server, births: Births) -> AnyTool:
             ended=ended,
             refused=len(refused),
             reason=str(refused[0]) if refused else None,
-            warnings=list(one.warnings),
+            warnings=warnings,
         )
 
     return Tool(
@@ -98,4 +103,23 @@ def scaling(server: Server, births: Births) -> AnyTool:
         run=run,
         example={"agentType": "coder", "count": 5},
         positional=("agentType", "count"),
+    )
+
+
+async def _begin_cool_down(server: Server, swarm: LiveSwarm, given: AgentScale, have: int) -> str:
+    """What somebody decided by hand is a decision about the type like the autoscaler's own, so
+    that it does not undo it at once. What the caller is to know of that."""
+    await swarm.ask(
+        sc.RecordScale(
+            now_ms=swarm.now_ms,
+            agent_type=given.agent_type,
+            before=have,
+            after=given.count,
+            evidence=f"{SCALE} asked for {given.count}",
+        )
+    )
+    cool_down_s = server.templates.scaling.rules.cool_down_ms / 1_000
+    return (
+        f"The swarm is scaled by its load (autoscale): after {cool_down_s:g} s the number of "
+        f"{given.agent_type} agents may change again by itself."
     )
