@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.engine.calm import Calm
 from tests.engine.world import World
 from visionflow.adapters.memory import MemoryLog
 from visionflow.adapters.sqlite.views import SqliteViews
@@ -14,7 +15,7 @@ from visionflow.runtime.queries import Queries
 from visionflow.runtime.views import changes
 
 
-def views_of(world: World, path: Path) -> SqliteViews:
+def views_of(world: World | Calm, path: Path) -> SqliteViews:
     views = SqliteViews(path)
     for number, record in enumerate(world.records(), 1):
         views.apply(number, changes(record))
@@ -42,6 +43,21 @@ def test_the_rows_say_what_the_state_says(
     for name, agent in world.state.agents.items():
         assert rows[name] == agent.status
     assert sum(views.counts().values()) == world.state.counters.submitted
+    views.close()
+
+
+def test_an_agent_that_is_ready_again_has_no_reason_of_before(tmp_path: Path) -> None:
+    world = Calm()
+    (agent,) = world.team(1, "python")
+    world.settle()
+    world.lose(world.state.agents[agent].worker)
+    views = views_of(world, tmp_path / "lost.db")
+    assert [(row.status, row.reason) for row in views.agents()] == [("recovering", "gone")]
+    views.close()
+    world.tick(60_000)
+    world.settle()
+    views = views_of(world, tmp_path / "ready.db")
+    assert [(row.status, row.reason) for row in views.agents()] == [("ready", None)]
     views.close()
 
 

@@ -308,7 +308,7 @@ def _agent(event: Event, at_ms: int) -> list[Change]:
     elif isinstance(event, e.AgentMoved):
         columns["worker"] = event.worker
     if isinstance(event, e.AgentReady):
-        columns["ready_ms"] = at_ms
+        columns |= {"ready_ms": at_ms, "reason": None}
     elif isinstance(event, (e.AgentFailed, e.AgentTerminated)):
         columns["ended_ms"] = at_ms
     return [Change("agents", (moved.agent,), columns)]
