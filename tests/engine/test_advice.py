@@ -47,6 +47,13 @@ def test_a_worker_is_given_up_or_waits_as_its_strategy_says() -> None:
     assert "its strategy gives it up" in (world.state.supervised.degraded or "")
 
 
+def test_a_strategy_that_leaves_all_as_usual_is_not_told_as_a_choice_of_its_own() -> None:
+    world = Calm()
+    agent = ready(world, MEMORY)
+    lose(world, agent, Advice())
+    assert "own choice" not in world.last(s.RecoveryChosen).action
+
+
 def test_the_restart_intensity_holds_whatever_a_strategy_says() -> None:
     world = Calm()
     agent = ready(world, MEMORY, restarts_max=2)

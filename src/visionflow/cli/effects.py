@@ -310,7 +310,7 @@ def _lines(row: Row, *, whole: bool) -> list[str]:
     paint = Paint(colours(sys.stdout))
     style = {"settled": "good", "in_doubt": "bad", "reserved": "unsure"}.get(row["status"], "faint")
     stands = row["status"] + (f" as {row['resolution']}" if row["resolution"] else "")
-    what = f"{one_line(row['request'] or row['name'])}, {row['class']}"
+    what = f"{one_line(row['request'] or row['name'])}, class {row['class']}"
     whose = f"of {row['task']}, attempt {row['attempt']}, {row['reserved']}"
     lines = [f"{plain(row['key'])}  {paint(style, stands)}", f"  {what}, {whose}"]
     if row["reason"]:

@@ -440,7 +440,9 @@ class Executor:
             return
         count = self._end_started(self.loop.time() - began)
         if count:
-            text = f"{count} of the processes that it had started were left, and were ended."
+            text = "1 process that it had started was left, and was ended."
+            if count > 1:
+                text = f"{count} processes that it had started were left, and were ended."
             self.write_log(attempt.dispatch.agent, "warning", f"{attempt.dispatch.task}: {text}")
 
     def _remember(self, task: str, attempt: int) -> None:

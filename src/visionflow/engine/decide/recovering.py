@@ -133,7 +133,7 @@ def exhausted_before(state: SwarmState, worker: WorkerState) -> bool:
 
 def said_of(advice: Advice | None) -> str:
     """The end of an action: what became of asking the user's own strategy."""
-    if advice is None:
+    if advice is None or advice == Advice():
         return ""
     return f"; its own choice failed: {advice.fault}" if advice.fault else "; its own choice"
 
