@@ -97,7 +97,7 @@ def test_a_loss_tells_its_probes_and_a_longer_limit_what_it_is() -> None:
     )  # fmt: skip
     assert "(probes: beat failed, ping failed, process answered)" in said(lost).message
     failed = e.AttemptFailed(
-        task="task_1", attempt=1, kind=FailureKind.TIMEOUT, reason="too long",
+        task="task_1", attempt=1, kind=FailureKind.TIMEOUT, reason="too long.",
         retry_at_ms=5, timeout_ms=450_000,
     )  # fmt: skip
-    assert said(failed).message.endswith("it is tried again, with 450 s")
+    assert said(failed).message.endswith("too long; it is tried again, with 450 s")

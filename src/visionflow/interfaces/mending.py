@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +22,7 @@ from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack, sound, unpack
 from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
+from visionflow.worker.limits import machine_bytes
 
 T = TypeVar("T")
 ERRORS_MAX = 100
@@ -71,6 +72,10 @@ class Mending(Protocol):
         """Give it another ceiling: `{"memory": "8Gi"}`."""
         ...
 
+    async def machine_bytes(self) -> int | None:
+        """The memory of the machine that its agents are on; `None` where that is not told."""
+        ...
+
     async def restart(self, agent: str, drain: bool = False, wait_s: float = WAIT_S) -> Seen:
         """Build it anew, and wait until it is ready, failed, or the time is over."""
         ...
@@ -88,6 +93,17 @@ def ceiling_in(resources: Mapping[str, Any]) -> int:
     if found is None:
         raise UsageError(f"{resources['memory']!r} is no size.", hint='Write "8Gi".')
     return found
+
+
+def settings_in(config: object) -> dict[str, Any]:
+    """Settings to change, by name.
+
+    Raises:
+        UsageError: they are none.
+    """
+    if not isinstance(config, Mapping):
+        raise UsageError(f"{config!r:.80} are no settings.", hint='Write {"timeout": 60}.')
+    return dict(cast("Mapping[str, Any]", config))
 
 
 class EmbeddedMending:
@@ -155,7 +171,7 @@ class EmbeddedMending:
 
     async def update_config(self, agent: str, config: Mapping[str, Any]) -> None:
         """See `Mending`."""
-        changed = {**(await self.config(agent)), **config}
+        changed = {**(await self.config(agent)), **settings_in(config)}
         what = f"the configuration of {agent}"
         packed = await _in_thread(lambda: pack(changed, what, self._blobs))
         await self._do(c.UpdateAgent(now_ms=self._node.intake.now_ms(), agent=agent, config=packed))
@@ -169,6 +185,10 @@ class EmbeddedMending:
                 memory_bytes=ceiling_in(resources),
             )
         )
+
+    async def machine_bytes(self) -> int | None:
+        """See `Mending`."""
+        return await _in_thread(machine_bytes)
 
     async def restart(self, agent: str, drain: bool = False, wait_s: float = WAIT_S) -> Seen:
         """See `Mending`."""
@@ -289,12 +309,16 @@ class RemoteMending:
 
     async def update_config(self, agent: str, config: Mapping[str, Any]) -> None:
         """See `Mending`."""
-        await self._client.call("agent_update", {"agentId": agent, "config": dict(config)})
+        await self._client.call("agent_update", {"agentId": agent, "config": settings_in(config)})
 
     async def scale_resources(self, agent: str, resources: Mapping[str, Any]) -> None:
         """See `Mending`."""
         wanted = {"memoryLimit": ceiling_in(resources)}
         await self._client.call("agent_update", {"agentId": agent, "resources": wanted})
+
+    async def machine_bytes(self) -> int | None:
+        """See `Mending`. A server does not tell."""
+        return None
 
     async def restart(self, agent: str, drain: bool = False, wait_s: float = WAIT_S) -> Seen:
         """See `Mending`."""

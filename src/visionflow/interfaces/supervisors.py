@@ -114,11 +114,16 @@ class RecoveryManager:
         return await self.restart_with_backoff(agent_id)
 
     async def recover_from_resource_exhaustion(self, agent_id: str) -> Seen:
-        """Restart it, with half as much memory again where it has a ceiling."""
+        """Restart it, with half as much memory again where it has a ceiling: up to half of the
+        machine's, where that is known."""
         mending = await self._orchestrator.mending()
         limit = (await mending.seen(agent_id)).memory_limit_bytes
         if limit is not None:
-            await mending.scale_resources(agent_id, {"memory": round(limit * FACTOR)})
+            wanted, machine = round(limit * FACTOR), await mending.machine_bytes()
+            if machine is not None:
+                wanted = min(wanted, machine // 2)
+            if wanted > limit:
+                await mending.scale_resources(agent_id, {"memory": wanted})
         return await mending.restart(agent_id)
 
     async def recover_from_network_failure(self, agent_id: str) -> Seen:

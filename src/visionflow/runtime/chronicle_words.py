@@ -295,7 +295,8 @@ def _(event: e.AttemptFailed, known: Known) -> Told:
     if event.retry_at_ms is not None and event.kind is FailureKind.THROTTLED:
         at = datetime.fromtimestamp(event.retry_at_ms / 1_000, UTC)
         then = f"{then} at {at:%Y-%m-%dT%H:%M:%SZ}"
-    return Told(known.holders.get(event.task), event.kind, f"{told}{then}")
+    told = f"{told.removesuffix('.')}{then}" if then else told
+    return Told(known.holders.get(event.task), event.kind, told)
 
 
 @tells("error", "fault", e.TaskFailed)
