@@ -59,6 +59,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     attempts_failed: int
     attempts_throttled: int
     attempts_cancelled: int
+    """Told to stop, given back before they began, or ended with an outside effect in doubt."""
     worked_us: int
     """How long the completed attempts took, together."""
     failures: dict[str, int]
