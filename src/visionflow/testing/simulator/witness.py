@@ -124,8 +124,9 @@ class Witness:
         task = self.check.tasks.get(message.task)
         if task is None or message.attempt not in task.assigned_at:
             return f"attempt {message.attempt} of {message.task} is not in the log"
-        line = self.check.workers.get(worker)
-        if line is None or not line.joined or line.pid != link.worker.process.pid:
+        line, process = self.check.workers.get(worker), link.worker.process
+        # The hub may hear of a wire's end after the next process joined: a dead one reads nothing.
+        if line is None or not line.joined or (process.alive and line.pid != process.pid):
             return "it is not the process that the log names"
         if message.agent in self.check.agents and self.check.agents[message.agent].worker != worker:
             return f"agent {message.agent} is not on it"
