@@ -22,6 +22,7 @@ from visionflow.agents import PermanentFailure, Task
 from visionflow.agents.base import AgentContext, current_attempt
 from visionflow.agents.candidates.values import Attempted
 from visionflow.agents.command.agent import CommandAgent
+from visionflow.compose.local_asking import LocalAsking
 
 KEY = "sk-fake-0123456789abcdefghij"
 SAID = "It is done."
@@ -42,6 +43,7 @@ class Attempt:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.asking = LocalAsking()
 
     async def step(
         self, name: str, call: Callable[..., Any], args: tuple[Any, ...], workspace: Path | None
