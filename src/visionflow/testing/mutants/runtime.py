@@ -99,13 +99,6 @@ SESSIONS = (
         FEW,
     ),
     Mutant(
-        "a step of a stale attempt is accepted",
-        "runtime/sessions.py",
-        "message.key, answer.code is None)",
-        "message.key, True)",
-        "tests/runtime/test_sessions.py::test_a_step_is_accepted_for_the_open_attempt_only",
-    ),
-    Mutant(
         "no secret is asked for",
         "runtime/children.py",
         "            and is_secret(secret, child.secret_hash)\n",

@@ -106,5 +106,6 @@ def run_checks(
         check=False,
         capture_output=True,
         text=True,
-        timeout=CHECK_SECONDS_MAX,
+        # One check has its time; all of them together, on a machine that is busy, a share each.
+        timeout=CHECK_SECONDS_MAX + 5.0 * (len(checks) - 1),
     )
