@@ -72,7 +72,10 @@ def test_the_copy_is_what_the_checks_import() -> None:
         (lambda mutant: mutant._replace(before="task"), Verdict.BROKEN),
         (lambda mutant: mutant._replace(file="engine/nowhere.py"), Verdict.BROKEN),
         (lambda mutant: mutant._replace(check="tests/engine/nowhere.py"), Verdict.BROKEN),
-        (lambda mutant: mutant._replace(after=mutant.before.replace(" or ", "  or ")), Verdict.SURVIVED),
+        (
+            lambda mutant: mutant._replace(after=mutant.before.replace(" or ", "  or ")),
+            Verdict.SURVIVED,
+        ),
     ],
 )
 def test_a_trial_that_proves_nothing_does_not_count_as_caught(
