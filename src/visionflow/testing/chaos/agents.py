@@ -16,8 +16,8 @@ from visionflow.agents.task import Task
 from visionflow.testing.workload import Script
 
 LARGE_BYTES = 70_000
-EATEN_BYTES = 1 << 30
-"""More than the ceiling of any agent here."""
+EATEN_BYTES = 1_500 << 20
+"""More than the ceiling of any agent here, which grows to four times what it was at first."""
 BITE_BYTES = 16 << 20
 
 
