@@ -41,6 +41,7 @@ EVENTS_MAX = 1_000
 RUNS_MAX = 5
 KERNEL_S = 10.0
 _SECRET_NAME = re.compile(r"(?i)key|token|secret|passw|pwd|credential|auth|cookie|session|dsn")
+"""Wider than what lines are masked by: a bundle leaves the machine."""
 _OURS = ("VISIONFLOW_", "MCP_", "MAX_AGENTS", "AGENT_TIMEOUT")
 _FIELDS = frozenset(
     "task attempt agent worker incarnation kind retry_at_ms restart_at_ms busy boot pid score_bp "
