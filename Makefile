@@ -10,6 +10,7 @@ READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.ready-bench
 STAGE := bash scripts/stage
 PYTEST := $(BIN)/python -m pytest
+TESTS := bash scripts/tests $(BIN)/python
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url $(UPGRADE)
@@ -58,13 +59,13 @@ programs:  ## install the programs of others that tests run against the server
 	@$(STAGE) "programs of others" bash scripts/clients
 
 unit: $(READY) browser  ## the tests that need no stage of their own
-	@$(STAGE) "unit and property tests" $(PYTEST) -n $(JOBS) --dist loadfile tests $(patsubst %,--ignore=tests/%,house $(SLOW))
+	@$(STAGE) "unit and property tests" $(TESTS) -n $(JOBS) --dist loadfile tests $(patsubst %,--ignore=tests/%,house $(SLOW))
 
 # Those wait for other programs most of the time.
 clients: SIDE_BY_SIDE := -n $(JOBS) --dist loadfile
 clients: programs
 $(SLOW): $(READY)
-	@$(STAGE) "$@" $(PYTEST) $(SIDE_BY_SIDE) tests/$@
+	@$(STAGE) "$@" $(TESTS) $(SIDE_BY_SIDE) tests/$@
 
 $(DEMO)/.ready: requirements/demo.lock scripts/unpack.py | $(READY)
 	@rm -rf $(DEMO)/sdist $(DEMO)/package
