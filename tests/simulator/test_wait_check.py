@@ -12,7 +12,10 @@ Fact = dict[str, Any]
 def found_in(*events: Fact) -> list[str]:
     """What is wrong with these events of one record; tasks a to c have an open attempt each."""
     check = WaitCheck()
-    tasks = {name: SimpleNamespace(status="running", attempt=1, agent="x") for name in "abc"}
+    tasks = {
+        name: SimpleNamespace(status="running", attempt=1, agent="x", cancelling=None)
+        for name in "abc"
+    }
 
     def wrong() -> Iterator[str]:
         for event in events:
