@@ -11,6 +11,7 @@ from visionflow.domain.supervision import Advice
 from visionflow.domain.supervision_commands import SupervisionCommand
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, Phase, TaskSpec
+from visionflow.domain.teams_commands import TeamsCommand
 from visionflow.domain.votes import Choice, VoteSpec
 
 
@@ -304,4 +305,5 @@ AnyCommand = (
     | Tick
     | SupervisionCommand
     | OutsideCommand
+    | TeamsCommand
 )

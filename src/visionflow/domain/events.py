@@ -14,6 +14,7 @@ from visionflow.domain.outside_events import OutsideEvent
 from visionflow.domain.supervision_events import SupervisionEvent
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
+from visionflow.domain.teams_events import TeamsEvent
 from visionflow.domain.votes import Choice, Decision, Tally, VoteSpec
 
 
@@ -440,6 +441,7 @@ AnyEvent = (
     | CommandRefused
     | SupervisionEvent
     | OutsideEvent
+    | TeamsEvent
 )
 
 

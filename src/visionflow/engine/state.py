@@ -17,7 +17,9 @@ from visionflow.domain.votes import Choice, Decision, VoteSpec
 from visionflow.engine.matching import Matching
 from visionflow.engine.outside import Outside
 from visionflow.engine.supervised import Supervised
+from visionflow.engine.teams import Seating, Teams
 from visionflow.engine.timing import Alarm
+from visionflow.engine.topology.roster import Roster
 
 
 class StepState(msgspec.Struct, gc=False):
@@ -255,7 +257,10 @@ class SwarmState:
         self.awaiters: dict[str, dict[str, None]] = {}
         """Tasks that the attempts of these others wait for."""
         self.outside = Outside()
+        self.teams = Teams()
+        self.seating = Seating()
         self.matching = Matching()
+        self.roster = Roster()
         self.retries = Alarm()
         self.deadlines = Alarm()
         self.clocks = Clocks()
@@ -291,4 +296,6 @@ class SwarmState:
             facts = (*facts, ("supervised", self.supervised))
         if self.outside != Outside():
             facts = (*facts, ("outside", self.outside))
+        if self.teams != Teams():
+            facts = (*facts, ("teams", self.teams))
         return sha256(msgspec.msgpack.encode(facts)).hexdigest()

@@ -1,0 +1,82 @@
+"""Teams of a hierarchical swarm: a manager, team leads, and the members that report to them.
+
+Where somebody sits is a word that the matching index knows, so work is meant for a seat and not
+for whoever sits there now.
+"""
+
+import msgspec
+
+MANAGER = "rank:manager"
+"""What only the manager offers."""
+SPAN = 10
+"""Agents that report to one lead at most, where nobody says otherwise; the guide's number."""
+SPAN_MAX = 256
+TEAMS_MAX = 64
+SUCCESS_BP = 7_000
+"""A team under this share of success escalates."""
+WINDOW = 20
+"""Attempts that a team's success is counted over."""
+ATTEMPTS_MIN = 10
+"""With fewer attempts in it the window says nothing."""
+OVERDUE_FACTOR = 2
+"""A task that takes so many times its estimate escalates."""
+LIKE_MIN = 3
+"""Completed tasks of a type that an estimate rests on, where the task names none."""
+TYPES_MAX = 256
+"""Types of tasks whose durations are known at one time."""
+BUSY_BP = 9_000
+"""At this share of its places a team wants more workers."""
+
+
+def team_word(team: str) -> str:
+    """What everybody in a team offers, its lead included."""
+    return f"team:{team}"
+
+
+def lead_word(team: str) -> str:
+    """What only its lead offers."""
+    return f"lead:{team}"
+
+
+def member_word(team: str) -> str:
+    """What all in a team but its lead offer."""
+    return f"member:{team}"
+
+
+class TeamSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A team as it was formed."""
+
+    name: str
+    lead: str
+    """The agent that leads it."""
+    members: tuple[str, ...] = ()
+    """Those that report to the lead."""
+    domain: str = ""
+    """What it is for, in a word."""
+    capabilities: tuple[str, ...] = ()
+    """Words of its domain: tasks that ask for them go to it rather than to others."""
+    span: int = SPAN
+    """So many may report to its lead."""
+
+
+class Fit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """How a team suits a task, in figures; the manager's choice rests on them."""
+
+    team: str
+    score_bp: int
+    domain_bp: int
+    """Share of what the task asks for that is of its domain."""
+    able: int
+    """How many in it have all that the task asks for."""
+    free: int
+    """Of the places of those, how many are free."""
+    places: int
+    success_bp: int | None = None
+    """Over its last attempts; `None`: there are none yet."""
+
+
+class Estimate(msgspec.Struct, gc=False):
+    """How long tasks of a type take: a moving mean over those that completed."""
+
+    count: int = 0
+    mean_us: int = 0
