@@ -140,6 +140,7 @@ def _(state: SwarmState, event: e.AgentSpawned) -> None:
     worker.agents[spec.id] = None
     life_begins(state, worker, (spec.id,))
     state.matching.join(spec.id, offers(spec.capabilities, spec.type))
+    state.roster.join(spec.id, spec.type)
     answer(state, event.command, Answer(state.now_ms, spec.id))
 
 
@@ -257,6 +258,7 @@ def _(state: SwarmState, event: e.AgentTerminating) -> None:
 def _(state: SwarmState, event: e.AgentTerminated) -> None:
     agent = _move_agent(state, event.agent, e.AgentTerminated)
     del state.agents[event.agent]
+    state.roster.leave(event.agent)
     ceiling_set(state, event.agent)
     if state.supervised.circuits:
         forget_agent(state, event.agent)

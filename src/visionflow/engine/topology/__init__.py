@@ -1,0 +1,1 @@
+"""Topologies as rules: who may talk to whom, and who assigns."""
