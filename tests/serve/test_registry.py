@@ -12,6 +12,7 @@ from toolcalls import Tools
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain.access import Caller, Role
 from visionflow.domain.errors import NotBuilt, UnknownTool, UsageError
+from visionflow.interfaces.mcp.wording import tool_entry
 from visionflow.interfaces.tools.all import LATER, ORDER
 from visionflow.interfaces.tools.arguments import fields_of, parse
 from visionflow.interfaces.tools.tool import AnyTool, Registry
@@ -30,18 +31,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 def listed(tool: AnyTool, *, outputs: bool) -> bytes:
     """A tool as an MCP server lists it."""
-    entry: dict[str, Any] = {
-        "name": tool.name,
-        "description": tool.summary,
-        "inputSchema": tool.input_schema,
-        "annotations": {
-            "readOnlyHint": tool.reads,
-            "destructiveHint": not tool.reads,
-            "idempotentHint": tool.reads,
-        },
-    }
-    if outputs:
-        entry["outputSchema"] = tool.listed_output_schema
+    entry = tool_entry(tool)
+    if not outputs:
+        del entry["outputSchema"]
     return msgspec.json.encode(entry)
 
 

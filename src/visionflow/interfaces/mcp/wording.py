@@ -50,13 +50,21 @@ def tool_entry(tool: AnyTool) -> dict[str, Any]:
         "description": tool.summary,
         "inputSchema": tool.input_schema,
         "outputSchema": tool.listed_output_schema,
-        "annotations": {
-            "readOnlyHint": tool.reads,
-            "destructiveHint": tool.name in DESTRUCTIVE,
-            "idempotentHint": tool.reads or tool.name in REPEATABLE,
-            "openWorldHint": False,
-        },
+        "annotations": _hints(tool),
     }
+
+
+def _hints(tool: AnyTool) -> dict[str, bool]:
+    """Only what is not the default of MCP's `ToolAnnotations`: every assistant reads all of them,
+    and of a tool that only reads the other two say nothing."""
+    if tool.reads:
+        return {"readOnlyHint": True, "openWorldHint": False}
+    hints = {"openWorldHint": False}
+    if tool.name not in DESTRUCTIVE:
+        hints["destructiveHint"] = False
+    if tool.name in REPEATABLE:
+        hints["idempotentHint"] = True
+    return hints
 
 
 def success(result: Result | dict[str, Any]) -> dict[str, Any]:

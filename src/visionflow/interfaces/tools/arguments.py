@@ -28,6 +28,7 @@ _WHY: tuple[tuple[type[Exception], str], ...] = (
     (RecursionError, "lists and objects that are nested too deep"),
     (Exception, "what is no JSON value"),
 )
+_ANYTHING: dict[str, Any] = {}
 _KEY_SCHEMA = {"type": "string"}
 """What it means its name says; docs/tools.md has more, once for all tools."""
 
@@ -212,25 +213,30 @@ def output_schema(kind: type[Result]) -> dict[str, Any]:
 
 @cache
 def listed_output_schema(kind: type[Result]) -> dict[str, Any]:
-    """The same as it stands in lists of tools, which models read: names and types. That all of an
-    object's properties are there is so in every result; what they mean the OpenAPI says."""
+    """The same as it stands in lists of tools, which models read: names, and the types of the
+    first level. That all of an object's properties are there is so in every result; the rest, and
+    what they mean, the OpenAPI says."""
     return cast("dict[str, Any]", _bare(output_schema(kind)))
 
 
-def _bare(value: Any) -> Any:
+def _bare(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list):
-        return [_bare(each) for each in cast("list[Any]", value)]
+        return [_bare(each, depth) for each in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
     mapping = cast("dict[str, Any]", value)
-    names = cast("object", mapping.get("properties"))
+    names = mapping.get("properties")
+    if isinstance(names, dict) and "type" in mapping:
+        if depth:
+            return {"type": "object", "properties": dict.fromkeys(cast("Any", names), _ANYTHING)}
+        depth += 1
     whole = isinstance(names, dict) and mapping.get("required") == [*cast("dict[str, Any]", names)]
     left_out = {
         key
         for key, each in mapping.items()
         if (key == "required" and whole) or (key == "description" and isinstance(each, str))
     }
-    return {key: _bare(each) for key, each in mapping.items() if key not in left_out}
+    return {key: _bare(each, depth) for key, each in mapping.items() if key not in left_out}
 
 
 def _schema(kind: type[msgspec.Struct], given: bool = False) -> dict[str, Any]:
