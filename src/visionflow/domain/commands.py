@@ -7,12 +7,14 @@ with a `command` id that was seen before gets its first answer again.
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.command import Command
 from visionflow.domain.outside_commands import OutsideCommand
+from visionflow.domain.shape_commands import ShapeCommand
 from visionflow.domain.supervision import Advice
 from visionflow.domain.supervision_commands import SupervisionCommand
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, Phase, TaskSpec
 from visionflow.domain.teams_commands import TeamsCommand
 from visionflow.domain.votes import Choice, VoteSpec
+from visionflow.domain.votes_commands import VotesCommand
 
 
 class CreateSwarm(Command, frozen=True, tag="create_swarm"):
@@ -133,6 +135,8 @@ class CastBallot(Command, frozen=True, tag="cast_ballot"):
     reason: str = ""
     facts: Payload = NOTHING
     """What was measured."""
+    ranking: tuple[str, ...] = ()
+    """Of one that ranks: the options, best first."""
 
 
 class CloseVote(Command, frozen=True, tag="close_vote"):
@@ -305,5 +309,7 @@ AnyCommand = (
     | Tick
     | SupervisionCommand
     | OutsideCommand
+    | VotesCommand
     | TeamsCommand
+    | ShapeCommand
 )

@@ -11,11 +11,13 @@ import msgspec
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.event import Event
 from visionflow.domain.outside_events import OutsideEvent
+from visionflow.domain.shape_events import ShapeEvent
 from visionflow.domain.supervision_events import SupervisionEvent
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
 from visionflow.domain.teams_events import TeamsEvent
 from visionflow.domain.votes import Choice, Decision, Tally, VoteSpec
+from visionflow.domain.votes_events import VotesEvent
 
 
 class SwarmCreated(Event, frozen=True, tag="swarm_created"):
@@ -358,6 +360,7 @@ class BallotCast(Event, frozen=True, tag="ballot_cast"):
     reason: str = ""
     facts: Payload = NOTHING
     command: str | None = None
+    ranking: tuple[str, ...] = ()
 
 
 class BallotRefused(Event, frozen=True, tag="ballot_refused"):
@@ -441,7 +444,9 @@ AnyEvent = (
     | CommandRefused
     | SupervisionEvent
     | OutsideEvent
+    | VotesEvent
     | TeamsEvent
+    | ShapeEvent
 )
 
 

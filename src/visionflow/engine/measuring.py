@@ -1,0 +1,29 @@
+"""What a swarm did since its topology came into force, read off the sums of its log."""
+
+from visionflow.domain.shape import Measured
+from visionflow.engine.state import SwarmState
+
+
+def totals_now(state: SwarmState) -> Measured:
+    """All that was measured since the swarm was created, at the time of the last record; of agents
+    that failed only those since the last switch."""
+    totals = state.totals
+    going_on = state.now_ms - totals.since_ms if totals.open else 0
+    return Measured(
+        busy_ms=totals.busy_ms + going_on,
+        done=totals.done,
+        work_us=totals.work_us,
+        waited_ms=totals.waited_ms,
+        attempts=state.counters.attempts,
+        failed=state.counters.attempts_failed,
+        messages=totals.messages,
+        agents_failed=len(totals.failed_agents),
+    )
+
+
+def measured_now(state: SwarmState) -> Measured:
+    """What was measured since the topology in force came into force."""
+    now, mark = totals_now(state), state.shape.mark
+    return Measured(
+        *(getattr(now, name) - getattr(mark, name) for name in Measured.__struct_fields__)
+    )
