@@ -7,6 +7,7 @@ with a `command` id that was seen before gets its first answer again.
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.command import Command
 from visionflow.domain.outside_commands import OutsideCommand
+from visionflow.domain.pipelines_commands import PipelineCommand
 from visionflow.domain.shape_commands import ShapeCommand
 from visionflow.domain.supervision import Advice
 from visionflow.domain.supervision_commands import SupervisionCommand
@@ -309,6 +310,7 @@ AnyCommand = (
     | Tick
     | SupervisionCommand
     | OutsideCommand
+    | PipelineCommand
     | VotesCommand
     | TeamsCommand
     | ShapeCommand

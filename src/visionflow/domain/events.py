@@ -11,6 +11,7 @@ import msgspec
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.event import Event
 from visionflow.domain.outside_events import OutsideEvent
+from visionflow.domain.pipelines_events import PipelineEvent
 from visionflow.domain.shape_events import ShapeEvent
 from visionflow.domain.supervision_events import SupervisionEvent
 from visionflow.domain.swarms import SwarmSpec
@@ -444,6 +445,7 @@ AnyEvent = (
     | CommandRefused
     | SupervisionEvent
     | OutsideEvent
+    | PipelineEvent
     | VotesEvent
     | TeamsEvent
     | ShapeEvent

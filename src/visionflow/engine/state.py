@@ -16,6 +16,7 @@ from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec, Tas
 from visionflow.domain.votes import Choice, Decision, VoteSpec
 from visionflow.engine.matching import Matching
 from visionflow.engine.outside import Outside
+from visionflow.engine.pipelines import Pipelines
 from visionflow.engine.shape import ShapeState, Totals
 from visionflow.engine.supervised import Supervised
 from visionflow.engine.teams import Seating, Teams
@@ -258,6 +259,7 @@ class SwarmState:
         self.awaiters: dict[str, dict[str, None]] = {}
         """Tasks that the attempts of these others wait for."""
         self.outside = Outside()
+        self.pipelines = Pipelines()
         self.shape = ShapeState()
         self.totals = Totals()
         self.teams = Teams()
@@ -299,6 +301,8 @@ class SwarmState:
             facts = (*facts, ("supervised", self.supervised))
         if self.outside != Outside():
             facts = (*facts, ("outside", self.outside))
+        if self.pipelines != Pipelines():
+            facts = (*facts, ("pipelines", self.pipelines))
         if self.shape != ShapeState():
             facts = (*facts, ("shape", self.shape))
         if self.teams != Teams():

@@ -258,6 +258,8 @@ def _forget(state: SwarmState) -> None:
         by = state.supervised.delegated.get(name)
         if name in state.awaiters or (by is not None and _alive(state, by)):
             continue
+        if name in state.pipelines.tasks:
+            continue
         del state.ended[name]
         del state.tasks[name]
         if by is not None:
