@@ -6,6 +6,8 @@ with a `command` id that was seen before gets its first answer again.
 
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.command import Command
+from visionflow.domain.mail_commands import MailCommand
+from visionflow.domain.mesh_commands import MeshCommand
 from visionflow.domain.outside_commands import OutsideCommand
 from visionflow.domain.pipelines_commands import PipelineCommand
 from visionflow.domain.shape_commands import ShapeCommand
@@ -85,6 +87,8 @@ class SubmitPlan(Command, frozen=True, tag="submit_plan"):
     spec: TaskSpec
     phases: tuple[Phase, ...]
     failure_threshold_bp: int = 0
+    consensus: VoteSpec | None = None
+    """How its result is voted on before it completes, without an electorate, which is made then."""
     blocked: str | None = None
     """What it waits for: then none of its parts is queued until it is unblocked."""
 
@@ -310,6 +314,8 @@ AnyCommand = (
     | Tick
     | SupervisionCommand
     | OutsideCommand
+    | MailCommand
+    | MeshCommand
     | PipelineCommand
     | VotesCommand
     | TeamsCommand

@@ -10,6 +10,8 @@ import msgspec
 
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.event import Event
+from visionflow.domain.mail_events import MailEvent
+from visionflow.domain.mesh_events import MeshEvent
 from visionflow.domain.outside_events import OutsideEvent
 from visionflow.domain.pipelines_events import PipelineEvent
 from visionflow.domain.shape_events import ShapeEvent
@@ -226,6 +228,8 @@ class PlanSubmitted(Event, frozen=True, tag="plan_submitted"):
     """Of a phase, how many of its tasks may be under way at once, where that is bounded."""
     failure_threshold_bp: int = 0
     command: str | None = None
+    consensus: VoteSpec | None = None
+    """How the swarm votes on its result before it completes; `None`: there is no vote."""
 
 
 class TaskQueued(Event, frozen=True, tag="task_queued"):
@@ -349,6 +353,11 @@ class VoteOpened(Event, frozen=True, tag="vote_opened"):
 
     spec: VoteSpec
     command: str | None = None
+    deadline_ms: int | None = None
+    """When it is closed, whoever has not cast a ballot; `None`: not by time."""
+    tasks: tuple[str, ...] = ()
+    """The tasks by which the members are asked for their ballots, in the order of the electorate.
+    They follow in the same record."""
 
 
 class BallotCast(Event, frozen=True, tag="ballot_cast"):
@@ -384,6 +393,15 @@ class VoteDecided(Event, frozen=True, tag="vote_decided"):
     reason: str
     """What ended the vote."""
     command: str | None = None
+    chosen: str | None = None
+    """Of one with options: which."""
+    shares: dict[str, int] = {}  # noqa: RUF012
+    """What each side got, as its mechanism counts; nothing of votes that only approve or reject by
+    majority or consent."""
+    decider: str | None = None
+    """The member whose ballot decided where the ballots together did not."""
+    person: str | None = None
+    """Who decided it after it was referred to a person."""
 
 
 class CommandRefused(Event, frozen=True, tag="command_refused"):
@@ -445,6 +463,8 @@ AnyEvent = (
     | CommandRefused
     | SupervisionEvent
     | OutsideEvent
+    | MailEvent
+    | MeshEvent
     | PipelineEvent
     | VotesEvent
     | TeamsEvent
