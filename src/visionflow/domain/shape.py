@@ -14,11 +14,16 @@ class Measured(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Tasks that agents completed."""
     work_us: int = 0
     """What these took their agents."""
-    waited_ms: int = 0
-    """What all that was given out had waited for that, once it could run."""
+    delayed_ms: int = 0
+    """Of all that was given out: how long it had waited although the agent that it was given to
+    had room. What coordination takes, and not load."""
     attempts: int = 0
     failed: int = 0
     """Of these, how many ended without a result and were failures."""
+    completed: int = 0
+    """Tasks that completed, plans among them."""
+    completion_ms: int = 0
+    """What these took, from submission to completion."""
     messages: int = 0
     """Between agents."""
     agents_failed: int = 0

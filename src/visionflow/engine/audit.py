@@ -10,6 +10,7 @@ from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.limits import THROTTLES_PER_TASK_MAX
 from visionflow.domain.outside import UNSETTLED, EffectStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.engine.audit_auctions import auction_faults
 from visionflow.engine.audit_waiting import waiting_faults
 from visionflow.engine.state import AgentState, PhaseState, PlanState, SwarmState, TaskState
 
@@ -32,13 +33,15 @@ def audit(state: SwarmState) -> list[str]:
     faults.extend(_votes(state))
     faults.extend(_outside(state))
     faults.extend(waiting_faults(state))
+    faults.extend(auction_faults(state))
     faults.extend(_totals(state))
     return faults
 
 
 def _task(state: SwarmState, task: TaskState) -> Iterator[str]:
     name, status = task.spec.id, task.status
-    if (status is TaskStatus.QUEUED) != (name in state.matching):
+    waits = name in state.matching or name in state.mesh.auctions
+    if (status is TaskStatus.QUEUED) != waits:
         yield f"task {name} is {status} and the queue says otherwise"
     holder = None if task.agent is None else state.agents.get(task.agent)
     if status in OPEN:
@@ -222,8 +225,11 @@ def _totals(state: SwarmState) -> Iterator[str]:
     if live != state.live:
         yield f"{live} tasks are alive, the state counts {state.live}"
     queued = sum(1 for task in state.tasks.values() if task.status is TaskStatus.QUEUED)
-    if queued != len(state.matching):
+    if queued != len(state.matching) + len(state.mesh.auctions):
         yield f"{queued} tasks are queued, the index has {len(state.matching)}"
+    held = sum(len(agent.open) for agent in state.agents.values())
+    if held != state.totals.open:
+        yield f"agents hold {held} attempts, the state counts {state.totals.open}"
     counters = state.counters
     ended = counters.completed + counters.failed + counters.cancelled + counters.dead_letter
     if ended < counters.submitted - live:

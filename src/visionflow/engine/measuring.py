@@ -13,9 +13,11 @@ def totals_now(state: SwarmState) -> Measured:
         busy_ms=totals.busy_ms + going_on,
         done=totals.done,
         work_us=totals.work_us,
-        waited_ms=totals.waited_ms,
+        delayed_ms=totals.delayed_ms,
         attempts=state.counters.attempts,
         failed=state.counters.attempts_failed,
+        completed=state.counters.completed,
+        completion_ms=state.completion_ms,
         messages=totals.messages,
         agents_failed=len(totals.failed_agents),
     )

@@ -45,7 +45,9 @@ class Totals(msgspec.Struct, gc=False):
     busy_ms: int = 0
     done: int = 0
     work_us: int = 0
-    waited_ms: int = 0
+    delayed_ms: int = 0
     messages: int = 0
+    idle: dict[str, int] = {}
+    """By agent, when it last gave a place back."""
     failed_agents: dict[str, None] = {}
     """Agents that went into error since the topology in force came."""
