@@ -47,9 +47,10 @@ def needs(key: GroupKey) -> frozenset[str]:
 class Group:
     """Queued tasks that ask for the same."""
 
-    __slots__ = ("agent", "bit", "classes", "entry", "heap", "needs", "size")
+    __slots__ = ("agent", "bit", "classes", "entry", "heap", "key", "needs", "size")
 
     def __init__(self, key: GroupKey, bit: int) -> None:
+        self.key = key
         self.needs = needs(key)
         self.agent = key[2]
         self.bit = bit
@@ -334,6 +335,10 @@ class Matching:
             seat = self._seats.get(agent)
             return seat is not None and wanted <= seat.member.offers
         return any(wanted <= seat.member.offers for seat in self._seats.values())
+
+    def key_of(self, task: str) -> GroupKey:
+        """What a queued task asks for."""
+        return self._queued[task].key
 
     @property
     def has_room(self) -> bool:

@@ -15,7 +15,9 @@ from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec, TaskStatus
 from visionflow.domain.votes import Choice, Decision, VoteSpec
 from visionflow.engine.matching import Matching
+from visionflow.engine.meshed import Mesh
 from visionflow.engine.outside import Outside
+from visionflow.engine.records import Records
 from visionflow.engine.pipelines import Pipelines
 from visionflow.engine.shape import ShapeState, Totals
 from visionflow.engine.supervised import Supervised
@@ -259,11 +261,13 @@ class SwarmState:
         self.awaiters: dict[str, dict[str, None]] = {}
         """Tasks that the attempts of these others wait for."""
         self.outside = Outside()
+        self.mesh = Mesh()
         self.pipelines = Pipelines()
         self.shape = ShapeState()
         self.totals = Totals()
         self.teams = Teams()
         self.seating = Seating()
+        self.records = Records()
         self.matching = Matching()
         self.roster = Roster()
         self.retries = Alarm()
@@ -301,6 +305,8 @@ class SwarmState:
             facts = (*facts, ("supervised", self.supervised))
         if self.outside != Outside():
             facts = (*facts, ("outside", self.outside))
+        if self.mesh != Mesh():
+            facts = (*facts, ("mesh", self.mesh))
         if self.pipelines != Pipelines():
             facts = (*facts, ("pipelines", self.pipelines))
         if self.shape != ShapeState():

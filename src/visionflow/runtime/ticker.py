@@ -11,6 +11,7 @@ from visionflow.domain.limits import TIMEOUT_GRACE_MS
 from visionflow.engine import circuits
 from visionflow.engine.audit import audit
 from visionflow.engine.balancing import may_steal, steals
+from visionflow.engine.decide.auctions import lapse_due
 from visionflow.engine.decide.deadlocks import is_deadlocked
 from visionflow.engine.decide.draining import drained
 from visionflow.engine.decide.recycling import replacements_due
@@ -45,6 +46,7 @@ def is_due(state: SwarmState, now_ms: int) -> bool:
         or replacements_due(state, now_ms)
         or bool(state.supervised.circuits and circuits.is_due(state.supervised.circuits, now_ms))
         or bool(may_steal(state) and steals(state, now_ms))
+        or bool(state.mesh.auctions and lapse_due(state, now_ms))
     )
 
 

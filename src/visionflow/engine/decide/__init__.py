@@ -12,8 +12,10 @@ from visionflow.domain import supervision_commands as sc
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import Refused
 from visionflow.domain.events import AnyEvent
+from visionflow.domain.swarms import Topology
 from visionflow.engine.decide import (
     adopting,
+    auctions,
     balancing,
     circuits,
     debugging,
@@ -33,11 +35,14 @@ from visionflow.engine.decide import (
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
 from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import Answer, Denial, SwarmState
+from visionflow.engine.topology.rules import topology_in_force
 
 __all__ = ["ACCEPTED", "handle", "next_assignment", "next_event"]
 ACCEPTED = Answer()
+MESH = Topology.MESH
 _REGISTERED = (
     adopting.__name__,
+    auctions.__name__,
     balancing.__name__,
     circuits.__name__,
     debugging.__name__,
@@ -111,6 +116,10 @@ def next_event(state: SwarmState) -> AnyEvent | None:
         moved = updating.next_move(state)
         if moved is not None:
             return moved
+    if topology_in_force(state) is MESH:
+        opened = auctions.next_in_mesh(state)
+        if opened is not False:
+            return opened
     return next_assignment(state)
 
 

@@ -26,6 +26,7 @@ from visionflow.domain.tasks import (
 )
 from visionflow.engine.decide.adopting import is_awaited
 from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.auctions import lapse_due
 from visionflow.engine.decide.balancing import steal
 from visionflow.engine.decide.circuits import due_circuits
 from visionflow.engine.decide.closing import RUNNING, Closing
@@ -434,6 +435,8 @@ def _(state: SwarmState, command: c.Tick) -> Events:
     now_ms, closing = command.now_ms, Closing(state)
     if command.gap_ms:
         closing.events.append(e.TimeSkipped(gap_ms=command.gap_ms))
+    if state.mesh.auctions:
+        closing.events.extend(lapse_due(state, now_ms))
     closing.events.extend(end_drained(state))
     closing.events.extend(replace_due(state, now_ms))
     for at_ms, name in state.deadlines.due(now_ms):

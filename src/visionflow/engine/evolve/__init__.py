@@ -7,6 +7,7 @@ time and rounds nothing. It owns the state and changes it in place.
 from visionflow.domain.events import AnyEvent, Record
 from visionflow.engine.evolve import (
     adopting,
+    auctions,
     balancing,
     circuits,
     debugging,
@@ -25,6 +26,7 @@ from visionflow.engine.state import SwarmState
 __all__ = ["evolve", "fold", "open_record"]
 _REGISTERED = (
     adopting.__name__,
+    auctions.__name__,
     balancing.__name__,
     circuits.__name__,
     debugging.__name__,

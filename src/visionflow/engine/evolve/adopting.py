@@ -12,6 +12,8 @@ def _(state: SwarmState, event: e.Recovered) -> None:
     state.boot = event.boot
     awaited = state.supervised.awaited
     awaited.clear()
+    for auction in state.mesh.auctions.values():
+        auction.since_ms = state.now_ms
     for worker in event.kept:
         awaited[worker] = event.kept_until_ms
         refresh_worker(state, worker)

@@ -45,6 +45,8 @@ def _(state: SwarmState, event: e.LimitsChanged) -> None:
 @folds(e.TimeSkipped)
 def _(state: SwarmState, event: e.TimeSkipped) -> None:
     state.clocks.shift(event.gap_ms, state.now_ms)
+    for auction in state.mesh.auctions.values():
+        auction.since_ms = min(auction.since_ms + event.gap_ms, state.now_ms)
 
 
 @folds(e.CommandRefused)
@@ -153,12 +155,14 @@ def _(state: SwarmState, event: e.AgentInitialising) -> None:
 def _(state: SwarmState, event: e.AgentReady) -> None:
     state.updating.pop(event.agent, None)
     state.supervised.batches.pop(event.agent, None)
+    state.totals.idle[event.agent] = state.now_ms
     refresh(state, _move_agent(state, event.agent, e.AgentReady))
 
 
 @folds(e.AgentErrored)
 def _(state: SwarmState, event: e.AgentErrored) -> None:
     agent = _move_agent(state, event.agent, e.AgentErrored)
+    state.totals.failed_agents[event.agent] = None
     agent.reason = event.reason
     refresh(state, agent)
 
@@ -258,7 +262,9 @@ def _(state: SwarmState, event: e.AgentTerminating) -> None:
 def _(state: SwarmState, event: e.AgentTerminated) -> None:
     agent = _move_agent(state, event.agent, e.AgentTerminated)
     del state.agents[event.agent]
+    state.totals.idle.pop(event.agent, None)
     state.roster.leave(event.agent)
+    state.records.forget(event.agent)
     ceiling_set(state, event.agent)
     if state.supervised.circuits:
         forget_agent(state, event.agent)

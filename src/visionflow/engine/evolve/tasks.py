@@ -31,7 +31,8 @@ def _move(state: SwarmState, task: str, event: type[Event]) -> TaskState:
     return found
 
 
-def _enqueue(state: SwarmState, task: TaskState) -> None:
+def enqueue(state: SwarmState, task: TaskState) -> None:
+    """A task that is queued stands in line."""
     spec = task.spec
     key = (spec.capabilities, spec.agent_type, spec.agent)
     state.matching.enqueue(spec.id, key, order_of(task.since_ms, spec.priority))
@@ -45,6 +46,14 @@ def _limit_ms(state: SwarmState, task: TaskState) -> int:
     if own is not None or state.spec is None:
         return own or 0
     return state.spec.limits.attempt_timeout_ms
+
+
+def _leave_line(state: SwarmState, task: str) -> None:
+    """A task is not queued any more, nor does anybody bid for it."""
+    if task in state.matching:
+        state.matching.dequeue(task)
+    elif state.mesh.auctions and state.mesh.auctions.pop(task, None) is not None:
+        state.mesh.ended += 1
 
 
 @folds(e.TaskSubmitted)
@@ -67,7 +76,7 @@ def _(state: SwarmState, event: e.TaskSubmitted) -> None:
     if spec.deadline_ms is not None:
         state.deadlines.set(spec.deadline_ms, spec.id)
     if not event.waits:
-        _enqueue(state, task)
+        enqueue(state, task)
     if event.delegated_by is not None:
         state.supervised.delegated[spec.id] = event.delegated_by
     if event.command is not None:
@@ -118,7 +127,7 @@ def _(state: SwarmState, event: e.TaskQueued) -> None:
             state.deadlines.set(task.spec.deadline_ms, event.task)
     _move(state, event.task, e.TaskQueued)
     task.retry_at_ms = task.reason = None
-    _enqueue(state, task)
+    enqueue(state, task)
     _trim_retries(state)
     answer(state, event.command, Answer(state.now_ms, event.task))
 
@@ -133,8 +142,7 @@ def _trim_retries(state: SwarmState) -> None:
 
 @folds(e.TaskBlocked)
 def _(state: SwarmState, event: e.TaskBlocked) -> None:
-    if event.task in state.matching:
-        state.matching.dequeue(event.task)
+    _leave_line(state, event.task)
     _move(state, event.task, e.TaskBlocked).reason = event.missing
     answer(state, event.command, Answer(state.now_ms, event.task))
 
@@ -147,6 +155,7 @@ def _(state: SwarmState, event: e.PlanUnblocked) -> None:
 
 @folds(e.TaskAssigned)
 def _(state: SwarmState, event: e.TaskAssigned) -> None:
+    _measure_assignment(state, event)
     task = _move(state, event.task, e.TaskAssigned)
     task.attempt = event.attempt
     task.agent = event.agent
@@ -159,6 +168,17 @@ def _(state: SwarmState, event: e.TaskAssigned) -> None:
     if len(agent.open) <= agent.spec.tasks_max:
         state.clocks.start(event.task, _limit_ms(state, task), state.now_ms)
     refresh(state, agent)
+
+
+def _measure_assignment(state: SwarmState, event: e.TaskAssigned) -> None:
+    totals, now_ms = state.totals, state.now_ms
+    if not totals.open:
+        totals.since_ms = now_ms
+    totals.open += 1
+    waiting_ms = state.tasks[event.task].changed_ms
+    if waiting_ms != now_ms:
+        idle_ms = totals.idle.get(event.agent, 0)
+        totals.delayed_ms += now_ms - (idle_ms if idle_ms > waiting_ms else waiting_ms)
 
 
 @folds(e.TaskStarted)
@@ -193,8 +213,13 @@ def _release(state: SwarmState, task: TaskState) -> AgentState | None:
         let_go(state, task.spec.id)
     agent = None if task.agent is None else state.agents.get(task.agent)
     task.agent = None
+    totals = state.totals
+    totals.open -= 1
+    if not totals.open:
+        totals.busy_ms += state.now_ms - totals.since_ms
     if agent is None:
         return None
+    totals.idle[agent.spec.id] = state.now_ms
     agent.open.pop(task.spec.id, None)
     if not agent.open and agent.status is PROCESSING:
         agent.status = next_agent_status(agent.status, "idle", agent.spec.id)
@@ -280,8 +305,11 @@ def _(state: SwarmState, event: e.TaskCompleted) -> None:
     agent = _release(state, task) if task.plan is None else None
     if agent is not None:
         agent.completed += 1
+        state.totals.done += 1
+        state.totals.work_us += event.duration_us
         change = event.duration_us - agent.mean_us
         agent.mean_us = agent.mean_us + change // 8 if agent.completed > 1 else event.duration_us
+        state.records.completed(agent.spec.id, task.spec, event.duration_us)
         if agent.status in ABLE:
             refresh(state, agent)
     _end(state, task)
@@ -299,7 +327,7 @@ def _(state: SwarmState, event: e.AttemptFailed) -> None:
     elif event.kind not in (FailureKind.RECALLED, FailureKind.IN_DOUBT):
         state.counters.attempts_failed += 1
         if not event.excused:
-            _count(task, agent, event.kind)
+            _count(state, task, agent, event.kind)
     if event.retry_at_ms is not None:
         task.retry_at_ms = event.retry_at_ms
         state.retries.set(event.retry_at_ms, event.task)
@@ -307,7 +335,9 @@ def _(state: SwarmState, event: e.AttemptFailed) -> None:
         refresh(state, agent)
 
 
-def _count(task: TaskState, agent: AgentState | None, kind: FailureKind) -> None:
+def _count(
+    state: SwarmState, task: TaskState, agent: AgentState | None, kind: FailureKind
+) -> None:
     """An attempt failed: it counts against the task, and against its agent where that did it."""
     if kind is FailureKind.CRASH:
         task.crashes += 1
@@ -317,11 +347,11 @@ def _count(task: TaskState, agent: AgentState | None, kind: FailureKind) -> None
         task.failures += 1
         if agent is not None and task.cancelling is None:
             agent.failed += 1
+            state.records.failed(agent.spec.id, task.spec)
 
 
 def _stop(state: SwarmState, task: str, event: type[Event], reason: str) -> None:
-    if task in state.matching:
-        state.matching.dequeue(task)
+    _leave_line(state, task)
     found = _move(state, task, event)
     found.reason = reason
     _end(state, found)

@@ -1,0 +1,46 @@
+"""What the state of a swarm knows of its mesh. Facts, like those of `state`."""
+
+import msgspec
+
+from visionflow.domain.mesh import Holder, Seat
+
+
+class AuctionState(msgspec.Struct, gc=False):
+    """An auction that is open. Its task is queued, and stands in no line meanwhile."""
+
+    attempt: int
+    seats: tuple[Seat, ...]
+    since_ms: int
+    """When it began, or when the orchestrator was back to hear of its end."""
+
+
+class ReplicaState(msgspec.Struct, gc=False):
+    """The copies of a result."""
+
+    attempt: int
+    digest: str
+    required: int
+    holders: tuple[Holder, ...]
+    machines: int
+
+
+class Mesh(msgspec.Struct, gc=False, omit_defaults=True):
+    """Empty while nothing of it has happened, and then no part of the digest."""
+
+    auctions: dict[str, AuctionState] = {}
+    """By task."""
+    members: int | None = None
+    """`None`: its peers have not told yet; like the next two."""
+    reachable: int | None = None
+    converged_ms: int | None = None
+    read_only: dict[str, None] = {}
+    """Agents that take part in no new auction."""
+    replicas: dict[str, ReplicaState] = {}
+    """By task, the oldest first."""
+    opened: int = 0
+    settled: int = 0
+    lapsed: int = 0
+    ended: int = 0
+    """Auctions whose task ended meanwhile, or was blocked."""
+    refused: int = 0
+    """Claims."""
