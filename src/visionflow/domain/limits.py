@@ -89,6 +89,23 @@ WAITS_PER_ATTEMPT_MAX = 10_000
 DELEGATIONS_DEEP_MAX = 16
 """Tasks that delegated one another and have not ended, down to one that is delegated. Beyond that
 an agent delegates what comes back to it, and would without end."""
+INBOX_MAX = 1_000
+"""Messages that wait for one agent; one more is refused until some are acknowledged."""
+INBOX_BYTES_MAX = 4_194_304
+"""Of their contents that do not travel by blob, for one agent."""
+INBOX_FULL_RETRY_MS = 1_000
+MAIL_TTL_MS = 3_600_000
+"""How long a message is of use that does not say so."""
+MAIL_TTL_MS_MAX = 604_800_000
+MAIL_SEEN_MAX = 100_000
+"""Ids of messages that are remembered, so that one that comes again is not sent again."""
+MAIL_FAILURES_MAX = 3
+"""So often an agent's handler may fail with a message until it is a dead letter."""
+DEAD_LETTERS_MAX = 1_000
+SUBSCRIPTIONS_MAX = 256
+"""Patterns of topics of one agent."""
+REQUESTS_MAX = 10_000
+"""Of one swarm that wait for an answer, or whose answer is kept."""
 DEADLOCK_BACKOFF_MS = 500
 """An attempt that was ended to break a deadlock is followed by another after this, doubled each
 time, and up to as much again, so that the same tasks do not meet in the same way."""

@@ -90,8 +90,17 @@ class Recall(msgspec.Struct, frozen=True, gc=False):
     attempt: int
 
 
+class Hand(msgspec.Struct, frozen=True, gc=False):
+    """Give a message to the worker of its agent, which handles messages itself."""
+
+    worker: str
+    incarnation: int
+    agent: str
+    delivery: int
+
+
 ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
-Effect = StartWorker | StopWorker | Host | Drop | Deliver | Cancel | Debug | Recall
+Effect = StartWorker | StopWorker | Host | Drop | Deliver | Cancel | Debug | Recall | Hand
 
 
 def outstanding(state: SwarmState) -> Iterator[Effect]:
@@ -117,11 +126,14 @@ def of_worker(state: SwarmState, worker: WorkerState) -> Iterator[Effect]:
     # One that lives on from before a recovery hears nothing until it says hello.
     if worker.status is WorkerStatus.JOINED and worker.id not in state.supervised.awaited:
         updating, debugging = state.updating, state.supervised.debugging
+        inboxes = state.mail.inboxes
         for name in worker.agents:
             agent = state.agents[name]
             # Of hundreds on one worker almost all need nothing.
             if agent.open or agent.status not in ABLE or name in updating or name in debugging:
                 yield from _of_agent(state, worker, agent)
+            if name in inboxes:
+                yield from _mail(state, worker, agent)
         for name, place in state.departing.items():
             if place == worker.id:
                 yield Drop(worker.id, worker.incarnation, name)
@@ -136,6 +148,22 @@ def memory_of(state: SwarmState, worker: WorkerState) -> int | None:
             return state.moving[name]
         return state.agents[name].spec.limits.memory_bytes
     return None
+
+
+def hears(state: SwarmState, agent: AgentState) -> bool:
+    """Whether messages are handed to an agent now: it is up, and handles them itself."""
+    life = state.mail.handling.get(agent.spec.id)
+    if life is None or agent.status not in ABLE or agent.worker in state.supervised.awaited:
+        return False
+    worker = state.workers[agent.worker]
+    return worker.status is WorkerStatus.JOINED and life == (worker.id, worker.incarnation)
+
+
+def _mail(state: SwarmState, worker: WorkerState, agent: AgentState) -> Iterator[Effect]:
+    if hears(state, agent):
+        name = agent.spec.id
+        for delivery in state.mail.inboxes[name].deliveries:
+            yield Hand(worker.id, worker.incarnation, name, delivery)
 
 
 def _of_agent(state: SwarmState, worker: WorkerState, agent: AgentState) -> Iterator[Effect]:

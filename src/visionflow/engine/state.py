@@ -13,10 +13,13 @@ import msgspec
 from visionflow.domain.agents import AgentSpec, AgentStatus, WorkerStatus
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec, TaskStatus
-from visionflow.domain.votes import Choice, Decision, VoteSpec
+from visionflow.domain.votes import Decision
+from visionflow.engine.mail import Mail
 from visionflow.engine.matching import Matching
 from visionflow.engine.meshed import Mesh
 from visionflow.engine.outside import Outside
+from visionflow.engine.polls import Polls
+from visionflow.engine.polls import VoteState as VoteState
 from visionflow.engine.records import Records
 from visionflow.engine.pipelines import Pipelines
 from visionflow.engine.shape import ShapeState, Totals
@@ -127,14 +130,6 @@ class WorkerState(msgspec.Struct, gc=False):
     """When processes of it died within the restart period."""
 
 
-class VoteState(msgspec.Struct, gc=False):
-    """A vote that is open. What its ballots rest on stands in the log alone."""
-
-    spec: VoteSpec
-    ballots: dict[str, Choice | None]
-    """Each member of the electorate; `None` until it has cast its ballot."""
-
-
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """The first answer to a command: what it concerned, or why it was refused. Kept under the
     command's id where something was done, and where no change of things could lift a refusal."""
@@ -237,6 +232,8 @@ class SwarmState:
         """Those that are open."""
         self.decided: dict[str, Decision] = {}
         """Votes that are over, oldest first."""
+        self.polls = Polls()
+        self.vote_ends = Alarm()
         self.revisions: dict[str, int] = {}
         """Of agents that were updated: which version of them holds."""
         self.updating: dict[str, None] = {}
@@ -261,6 +258,8 @@ class SwarmState:
         self.awaiters: dict[str, dict[str, None]] = {}
         """Tasks that the attempts of these others wait for."""
         self.outside = Outside()
+        self.mail = Mail()
+        self.mail_alarm = Alarm()
         self.mesh = Mesh()
         self.pipelines = Pipelines()
         self.shape = ShapeState()
@@ -303,8 +302,12 @@ class SwarmState:
             facts = (*facts, ("draining", *self.draining))
         if self.supervised != Supervised():
             facts = (*facts, ("supervised", self.supervised))
+        if self.polls != Polls():
+            facts = (*facts, ("polls", self.polls))
         if self.outside != Outside():
             facts = (*facts, ("outside", self.outside))
+        if self.mail != Mail():
+            facts = (*facts, ("mail", self.mail))
         if self.mesh != Mesh():
             facts = (*facts, ("mesh", self.mesh))
         if self.pipelines != Pipelines():

@@ -11,6 +11,7 @@ from visionflow.domain.limits import TIMEOUT_GRACE_MS
 from visionflow.engine import circuits
 from visionflow.engine.audit import audit
 from visionflow.engine.balancing import may_steal, steals
+from visionflow.engine.decide import mail
 from visionflow.engine.decide.auctions import lapse_due
 from visionflow.engine.decide.deadlocks import is_deadlocked
 from visionflow.engine.decide.draining import drained
@@ -42,6 +43,7 @@ def is_due(state: SwarmState, now_ms: int) -> bool:
         (retry_ms is not None and retry_ms <= now_ms)
         or (deadline_ms is not None and deadline_ms <= now_ms)
         or bool(state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS))
+        or mail.is_due(state, now_ms)
         or bool(state.draining and drained(state))
         or replacements_due(state, now_ms)
         or bool(state.supervised.circuits and circuits.is_due(state.supervised.circuits, now_ms))

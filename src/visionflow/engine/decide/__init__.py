@@ -21,6 +21,7 @@ from visionflow.engine.decide import (
     debugging,
     detecting,
     fleet,
+    mail,
     outside,
     pipelines,
     recycling,
@@ -48,6 +49,7 @@ _REGISTERED = (
     debugging.__name__,
     detecting.__name__,
     fleet.__name__,
+    mail.__name__,
     outside.__name__,
     pipelines.__name__,
     recycling.__name__,
@@ -106,6 +108,8 @@ def next_event(state: SwarmState) -> AnyEvent | None:
         doubted = outside.next_doubt(state)
         if doubted is not None:
             return doubted
+    if state.mail.orphans:
+        return mail.next_orphan(state)
     if state.supervised.degraded is not None:
         whole = supervising.restored(state)
         if whole is not None:

@@ -33,6 +33,7 @@ from visionflow.engine.decide.closing import RUNNING, Closing
 from visionflow.engine.decide.deadlocks import break_all
 from visionflow.engine.decide.draining import end_drained
 from visionflow.engine.decide.exhausting import end_exhausted
+from visionflow.engine.decide.mail import end_due
 from visionflow.engine.decide.outside import park
 from visionflow.engine.decide.recycling import replace_due
 from visionflow.engine.decide.table import decides
@@ -437,6 +438,7 @@ def _(state: SwarmState, command: c.Tick) -> Events:
         closing.events.append(e.TimeSkipped(gap_ms=command.gap_ms))
     if state.mesh.auctions:
         closing.events.extend(lapse_due(state, now_ms))
+    closing.events.extend(end_due(state, now_ms))
     closing.events.extend(end_drained(state))
     closing.events.extend(replace_due(state, now_ms))
     for at_ms, name in state.deadlines.due(now_ms):

@@ -9,6 +9,7 @@ from visionflow.domain.limits import RESTART_PERIOD_MS
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.evolve.adopting import forget_process
 from visionflow.engine.evolve.circuits import forget_agent
+from visionflow.engine.evolve.mail import agent_gone
 from visionflow.engine.evolve.supervising import (
     ceiling_set,
     count_death,
@@ -264,6 +265,8 @@ def _(state: SwarmState, event: e.AgentTerminated) -> None:
     del state.agents[event.agent]
     state.totals.idle.pop(event.agent, None)
     state.roster.leave(event.agent)
+    if state.mail.number or state.mail.handling or state.mail.subscriptions:
+        agent_gone(state, event.agent)
     state.records.forget(event.agent)
     ceiling_set(state, event.agent)
     if state.supervised.circuits:
