@@ -5,6 +5,8 @@ An agent that failed keeps its place: should it be brought back, it stands where
 
 from collections.abc import Iterator
 
+COORDINATOR = "coordinator"
+
 
 class Roster:
     """Who there is, in the order of joining; the first of a type, the next after one."""
@@ -14,6 +16,8 @@ class Roster:
         self._next: dict[str, str] = {}
         self._before: dict[str, str] = {}
         self._types: dict[str, dict[str, None]] = {}
+        self.coordinators: dict[str, None] = {}
+        """Those of that type, in order."""
         self._type_of: dict[str, str] = {}
         self._last: str | None = None
         self._joined = 0
@@ -24,6 +28,8 @@ class Roster:
         self._places[agent] = self._joined
         self._types.setdefault(agent_type, {})[agent] = None
         self._type_of[agent] = agent_type
+        if agent_type == COORDINATOR:
+            self.coordinators[agent] = None
         if self._last is not None:
             self._next[self._last] = agent
             self._before[agent] = self._last
@@ -33,6 +39,7 @@ class Roster:
         """An agent is gone."""
         del self._places[agent]
         agent_type = self._type_of.pop(agent)
+        self.coordinators.pop(agent, None)
         members = self._types[agent_type]
         del members[agent]
         if not members:
@@ -70,6 +77,16 @@ class Roster:
         while found is not None and found != agent:
             yield found
             found = self._next.get(found) or self._first()
+
+    def onward(self, agent: str | None, place: int) -> Iterator[str]:
+        """All of them, beginning with the one that joined next after this agent, which stands or
+        stood at this place; it comes last itself, if it is there."""
+        if agent is not None and agent in self._places:
+            yield from self.after(agent)
+            yield agent
+            return
+        yield from [name for name, number in self._places.items() if number > place]
+        yield from [name for name, number in self._places.items() if number <= place]
 
     def _first(self) -> str | None:
         return next(iter(self._places), None)

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.swarms import Topology
 from visionflow.engine.state import SwarmState
+from visionflow.engine.topology.roster import COORDINATOR
 
 GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
-COORDINATOR = "coordinator"
 STAGES = ("researcher", COORDINATOR, "architect", "coder", "reviewer", "tester")
 """The order of stages; other types come after, in the order in which the first of each joined."""
 
 
 def topology_in_force(state: SwarmState) -> Topology:
     """Whose rules hold now. An adaptive swarm begins as a hierarchical one."""
-    shape = getattr(state, "shape", None)
-    if shape is not None and shape.now is not None:
-        return shape.now
+    now = state.shape.now
+    if now is not None:
+        return now
     if state.spec is None or state.spec.topology is Topology.ADAPTIVE:
         return Topology.HIERARCHICAL
     return state.spec.topology
@@ -52,7 +52,7 @@ def manager_of(state: SwarmState) -> str | None:
 
 
 def _first_coordinator(state: SwarmState) -> str | None:
-    found = state.roster.of_type(COORDINATOR)
+    found = state.roster.coordinators
     return next((agent for agent in found if is_living(state, agent)), None)
 
 
