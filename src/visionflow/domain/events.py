@@ -9,6 +9,7 @@ the time of an event is its record's.
 import msgspec
 
 from visionflow.domain.agents import AgentSpec
+from visionflow.domain.assigning_events import AssigningEvent
 from visionflow.domain.event import Event
 from visionflow.domain.mail_events import MailEvent
 from visionflow.domain.mesh_events import MeshEvent
@@ -226,6 +227,9 @@ class PlanSubmitted(Event, frozen=True, tag="plan_submitted"):
     """Of a phase, the places of earlier ones whose results its tasks get."""
     widths: dict[str, int] = {}  # noqa: RUF012
     """Of a phase, how many of its tasks may be under way at once, where that is bounded."""
+    stages: dict[str, tuple[int, ...]] = {}  # noqa: RUF012
+    """Of a phase in a sequential swarm whose tasks are of several stages: how many tasks each stage
+    has, in the order of the phase's tasks. A stage begins when the one before has ended."""
     failure_threshold_bp: int = 0
     command: str | None = None
     consensus: VoteSpec | None = None
@@ -262,6 +266,9 @@ class TaskAssigned(Event, frozen=True, tag="task_assigned"):
     agent: str
     score_bp: int = 0
     """The match score of 0 to 10,000."""
+    by: str | None = None
+    """The agent that assigned it by the topology's rule: a star's centre, a hierarchy's manager, a
+    team's lead. `None`: nobody in particular."""
 
 
 class TaskStarted(Event, frozen=True, tag="task_started"):
@@ -463,6 +470,7 @@ AnyEvent = (
     | CommandRefused
     | SupervisionEvent
     | OutsideEvent
+    | AssigningEvent
     | MailEvent
     | MeshEvent
     | PipelineEvent
