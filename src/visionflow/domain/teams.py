@@ -6,6 +6,8 @@ for whoever sits there now.
 
 import msgspec
 
+from visionflow.domain.tasks import FailureKind
+
 MANAGER = "rank:manager"
 """What only the manager offers."""
 SPAN = 10
@@ -16,12 +18,22 @@ SUCCESS_BP = 7_000
 """A team under this share of success escalates."""
 WINDOW = 20
 """Attempts that a team's success is counted over."""
+COUNTED = (
+    FailureKind.ERROR,
+    FailureKind.TIMEOUT,
+    FailureKind.CRASH,
+    FailureKind.RESOURCES,
+    FailureKind.PERMANENT,
+)
+"""Ends of attempts that count against a team. What somebody else did to it does not."""
 ATTEMPTS_MIN = 10
 """With fewer attempts in it the window says nothing."""
 OVERDUE_FACTOR = 2
 """A task that takes so many times its estimate escalates."""
+OVERDUE_MS_MIN = 10_000
+"""A shorter one never does: what is ended on the way is done anew."""
 LIKE_MIN = 3
-"""Completed tasks of a type that an estimate rests on, where the task names none."""
+"""Completed tasks of a type that an estimate rests on."""
 TYPES_MAX = 256
 """Types of tasks whose durations are known at one time."""
 BUSY_BP = 9_000
@@ -68,9 +80,10 @@ class Fit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Share of what the task asks for that is of its domain."""
     able: int
     """How many in it have all that the task asks for."""
-    free: int
-    """Of the places of those, how many are free."""
     places: int
+    """So many tasks those can work on at once."""
+    waiting: int
+    """Tasks that the team has been given and has not ended."""
     success_bp: int | None = None
     """Over its last attempts; `None`: there are none yet."""
 

@@ -1,13 +1,15 @@
 """Commands of teams."""
 
 from visionflow.domain.command import Command
-from visionflow.domain.teams import TeamSpec
+from visionflow.domain.teams import SPAN, TeamSpec
 
 
 class NameManager(Command, frozen=True, tag="name_manager"):
     """Make an agent the manager of the hierarchy."""
 
     agent: str
+    span: int = SPAN
+    """So many leads may report to it."""
 
 
 class FormTeam(Command, frozen=True, tag="form_team"):

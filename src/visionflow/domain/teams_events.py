@@ -1,15 +1,18 @@
 """Events of teams: who sits where, which team gets what, and what was escalated."""
 
 from visionflow.domain.event import Event
-from visionflow.domain.teams import Fit, TeamSpec
+from visionflow.domain.teams import SPAN, Fit, TeamSpec
 
 
 class ManagerNamed(Event, frozen=True, tag="manager_named"):
     """This agent is the manager of the hierarchy from now on."""
 
-    agent: str
+    agent: str | None
+    """`None`: nobody is left."""
     before: str | None = None
     reason: str = ""
+    span: int = SPAN
+    """So many teams there may be."""
     command: str | None = None
 
 
@@ -34,7 +37,8 @@ class LeadReplaced(Event, frozen=True, tag="lead_replaced"):
 
     team: str
     before: str | None
-    after: str
+    after: str | None
+    """`None`: nobody of the team is left."""
     reason: str
     completed: int = 0
     """By its record: tasks that it completed."""

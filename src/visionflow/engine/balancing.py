@@ -15,6 +15,7 @@ from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.tasks import TaskStatus
 from visionflow.engine.scoring import level_of, score_bp, slots
 from visionflow.engine.state import AgentState, SwarmState, TaskState
+from visionflow.engine.topology.seats import key_of
 
 STEAL_WAIT_MS = 250
 """An attempt that has waited this long in its worker may be asked back for somebody idle: longer
@@ -109,7 +110,7 @@ def _taker(
     it again."""
     spec = task.spec
     again = level_with(holder, len(holder.open) - 1)
-    for name, level in state.matching.takers((spec.capabilities, spec.agent_type, None)):
+    for name, level in state.matching.takers((*key_of(state, spec)[:2], None)):
         if level <= again:
             return None
         if name == holder.spec.id:
@@ -198,7 +199,7 @@ def _emptiest(state: SwarmState, task: TaskState, holder: str, held: dict[str, i
     spec = task.spec
     own = _share(state, holder, held[holder])
     best: tuple[float, str] | None = None
-    for name, _ in state.matching.takers((spec.capabilities, spec.agent_type, None)):
+    for name, _ in state.matching.takers((*key_of(state, spec)[:2], None)):
         share = _share(state, name, held[name] + 1)
         if name == holder or share >= own or held[name] >= _capacity(state, name, task):
             continue

@@ -369,6 +369,11 @@ class Matching:
                 front = (task for _, _, task in group.heap if self._queued.get(task) is group)
                 yield key, group.size, list(dict.fromkeys(islice(front, looked_at_max)))
 
+    def offered(self, agent: str) -> frozenset[str] | None:
+        """What an agent offers; `None` if it takes no part."""
+        seat = self._seats.get(agent)
+        return None if seat is None else seat.member.offers
+
     def room(self, agent: str) -> int | None:
         """The level at which an agent waits; -1 without room, `None` if it takes no part."""
         seat = self._seats.get(agent)

@@ -23,6 +23,8 @@ class Teams(msgspec.Struct, gc=False, omit_defaults=True):
     """Empty while there are none, and then no part of the digest."""
 
     manager: str | None = None
+    span: int = SPAN
+    """So many leads may report to the manager."""
     teams: dict[str, TeamState] = {}
     delegated: dict[str, str] = {}
     """Tasks that have not ended, with the team that has each; empty: the manager kept it."""
@@ -38,5 +40,11 @@ class Seating:
     def __init__(self) -> None:
         self.team_of: dict[str, str] = {}
         """Of each lead and member: its team."""
+        self.loads: dict[str, int] = {}
+        """Of each team, how many tasks it has been given and has not ended."""
+        self.vacant: dict[str, None] = {}
+        """Teams whose lead is gone for good, or that have none and somebody who could be it."""
+        self.headless = False
+        """There are teams, and their manager is gone for good."""
         self.due: dict[str, None] = {}
         """Queued tasks for which the manager has yet to choose a team."""

@@ -13,6 +13,7 @@ from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.circuits import AGENT, HALF_OPEN
 from visionflow.engine.matching import GroupKey, needs, offers
 from visionflow.engine.state import SwarmState, TaskState
+from visionflow.engine.topology.seats import key_of, offers_of
 from visionflow.engine.waitgraph import Need, Place, ring, stuck
 
 OPEN = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
@@ -96,8 +97,7 @@ class Waits:
             case TaskStatus.ASSIGNED | TaskStatus.RUNNING:
                 return self._of_attempt(name, task)
             case TaskStatus.QUEUED:
-                spec = task.spec
-                key: GroupKey = (spec.capabilities, spec.agent_type, spec.agent)
+                key = key_of(self._state, task.spec)
                 node = f"{TURN}{key!r}"
                 self._keys[node] = key
                 return Need((node,))
@@ -181,7 +181,7 @@ class Waits:
                 continue
             if agent.status in (AgentStatus.TERMINATING, AgentStatus.FAILED):
                 continue
-            if not wanted <= offers(agent.spec.capabilities, agent.spec.type):
+            if not wanted <= offers_of(state, agent.spec):
                 continue
             place = self._until_idle(name) or self._place(name)
             if len(place.taken) < place.room:

@@ -16,6 +16,7 @@ from visionflow.engine.decide.auctions import lapse_due
 from visionflow.engine.decide.deadlocks import is_deadlocked
 from visionflow.engine.decide.draining import drained
 from visionflow.engine.decide.recycling import replacements_due
+from visionflow.engine.decide.teams import is_overdue
 from visionflow.engine.state import SwarmState
 from visionflow.ports.host import Host, Timer
 from visionflow.runtime.control_plane import ControlPlane
@@ -48,6 +49,7 @@ def is_due(state: SwarmState, now_ms: int) -> bool:
         or replacements_due(state, now_ms)
         or bool(state.supervised.circuits and circuits.is_due(state.supervised.circuits, now_ms))
         or bool(may_steal(state) and steals(state, now_ms))
+        or bool(state.teams.delegated and is_overdue(state, now_ms))
         or bool(state.mesh.auctions and lapse_due(state, now_ms))
     )
 

@@ -28,6 +28,7 @@ from visionflow.engine.decide import (
     shape,
     supervising,
     tasks,
+    teams,
     updating,
     votes,
     waiting,
@@ -56,6 +57,7 @@ _REGISTERED = (
     shape.__name__,
     supervising.__name__,
     tasks.__name__,
+    teams.__name__,
     updating.__name__,
     votes.__name__,
     waiting.__name__,
@@ -118,6 +120,11 @@ def next_event(state: SwarmState) -> AnyEvent | None:
         return waiting.next_grant(state)
     if state.moving:
         moved = updating.next_move(state)
+    seating = state.seating
+    if seating.due or seating.vacant or seating.headless:
+        seated = teams.next_seating(state)
+        if seated is not None:
+            return seated
         if moved is not None:
             return moved
     if topology_in_force(state) is MESH:

@@ -12,6 +12,7 @@ from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import WENT_AWAY, Backoff, FailureKind, RetryPolicy
 from visionflow.engine.decide.circuits import BLAMED
 from visionflow.engine.decide.closing import Closing
+from visionflow.engine.decide.escalating import failed_in_team
 from visionflow.engine.decide.recovering import longer_ms, timeout_recovery
 from visionflow.engine.state import TaskState
 
@@ -108,6 +109,8 @@ def end_attempt(
             closing.dead_letter(name, f"{verdict}: {reason}", kind)
     if task.agent is not None and kind in BLAMED and not excused:
         closing.blame(task.agent, now_ms, reason)
+    if task.agent is not None and closing.state.teams.teams and not excused:
+        failed_in_team(closing, task.agent, kind)
 
 
 def _verdict(

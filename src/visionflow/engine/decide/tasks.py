@@ -37,6 +37,7 @@ from visionflow.engine.decide.mail import end_due
 from visionflow.engine.decide.outside import park
 from visionflow.engine.decide.recycling import replace_due
 from visionflow.engine.decide.table import decides
+from visionflow.engine.decide.teams import escalate_overdue
 from visionflow.engine.state import SwarmState, TaskState
 
 Events = list[AnyEvent]
@@ -467,4 +468,6 @@ def _(state: SwarmState, command: c.Tick) -> Events:
             break_all(state, closing, now_ms, command.entropy)
         closing.events.extend(due_circuits(state, now_ms))
         steal(state, now_ms, closing)
+        if state.teams.delegated and not command.gap_ms:
+            escalate_overdue(state, closing, now_ms)
     return closing.events

@@ -19,6 +19,7 @@ from visionflow.engine.evolve import (
     shape,
     tasks,
     votes,
+    teams,
     waiting,
 )
 from visionflow.engine.evolve.table import TABLE
@@ -40,6 +41,7 @@ _REGISTERED = (
     tasks.__name__,
     votes.__name__,
     waiting.__name__,
+    teams.__name__,
 )
 
 

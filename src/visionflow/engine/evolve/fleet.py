@@ -7,6 +7,7 @@ from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import RESTART_PERIOD_MS
 from visionflow.domain.tasks import FailureKind
+from visionflow.engine.evolve import teams
 from visionflow.engine.evolve.adopting import forget_process
 from visionflow.engine.evolve.circuits import forget_agent
 from visionflow.engine.evolve.mail import agent_gone
@@ -19,8 +20,8 @@ from visionflow.engine.evolve.supervising import (
 )
 from visionflow.engine.evolve.table import answer, folds, refresh
 from visionflow.engine.lifecycles import next_agent_status
-from visionflow.engine.matching import offers
 from visionflow.engine.state import AgentState, Answer, SwarmState, WorkerState
+from visionflow.engine.topology.seats import offers_of
 
 
 @folds(e.SwarmCreated)
@@ -142,8 +143,9 @@ def _(state: SwarmState, event: e.AgentSpawned) -> None:
         state.workers[event.worker] = worker
     worker.agents[spec.id] = None
     life_begins(state, worker, (spec.id,))
-    state.matching.join(spec.id, offers(spec.capabilities, spec.type))
+    state.matching.join(spec.id, offers_of(state, spec))
     state.roster.join(spec.id, spec.type)
+    teams.came(state, spec.id)
     answer(state, event.command, Answer(state.now_ms, spec.id))
 
 
@@ -173,7 +175,8 @@ def _(state: SwarmState, event: e.AgentRecovering) -> None:
     had_failed = state.agents[event.agent].status is AgentStatus.FAILED
     agent = _move_agent(state, event.agent, e.AgentRecovering)
     if had_failed:
-        state.matching.join(event.agent, offers(agent.spec.capabilities, agent.spec.type))
+        state.matching.join(event.agent, offers_of(state, agent.spec))
+        teams.came(state, event.agent)
         state.supervised.given_up.pop(event.agent, None)
         worker = state.workers[agent.worker]
         if worker.status is WorkerStatus.FAILED:
@@ -191,6 +194,7 @@ def _(state: SwarmState, event: e.AgentFailed) -> None:
     state.matching.leave(event.agent)
     _forget_update(state, event.agent)
 
+    teams.leaves(state, event.agent)
 
 @folds(e.AgentDraining)
 def _(state: SwarmState, event: e.AgentDraining) -> None:
@@ -198,6 +202,7 @@ def _(state: SwarmState, event: e.AgentDraining) -> None:
     state.draining[event.agent] = None
     refresh(state, agent)
     answer(state, event.command, Answer(state.now_ms, event.agent))
+    teams.leaves(state, event.agent)
 
 
 def _forget_update(state: SwarmState, agent: str) -> None:
@@ -257,6 +262,7 @@ def _(state: SwarmState, event: e.AgentTerminating) -> None:
         state.matching.leave(event.agent)
     _forget_update(state, event.agent)
     answer(state, event.command, Answer(state.now_ms, event.agent))
+    teams.leaves(state, event.agent)
 
 
 @folds(e.AgentTerminated)

@@ -5,6 +5,7 @@ from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import FINISHED_IDS_MAX, TERMINAL_TASKS_MAX
 from visionflow.domain.tasks import TERMINAL, WENT_AWAY, FailureKind, TaskStatus
+from visionflow.engine.evolve import teams
 from visionflow.engine.evolve.outside import task_ended
 from visionflow.engine.evolve.table import ABLE, answer, folds, refresh
 from visionflow.engine.evolve.waiting import let_go
@@ -34,6 +35,9 @@ def _move(state: SwarmState, task: str, event: type[Event]) -> TaskState:
 def enqueue(state: SwarmState, task: TaskState) -> None:
     """A task that is queued stands in line."""
     spec = task.spec
+    if state.teams.teams:
+        teams.enqueue(state, task)
+        return
     key = (spec.capabilities, spec.agent_type, spec.agent)
     state.matching.enqueue(spec.id, key, order_of(task.since_ms, spec.priority))
 
@@ -53,6 +57,8 @@ def _leave_line(state: SwarmState, task: str) -> None:
     if task in state.matching:
         state.matching.dequeue(task)
     elif state.mesh.auctions and state.mesh.auctions.pop(task, None) is not None:
+        if state.seating.due:
+            state.seating.due.pop(task, None)
         state.mesh.ended += 1
 
 
@@ -165,6 +171,8 @@ def _(state: SwarmState, event: e.TaskAssigned) -> None:
     agent.status = next_agent_status(agent.status, "busy", event.agent)
     agent.open[event.task] = event.attempt
     # One that was given out ahead waits behind others in its worker: its time has not begun.
+    if state.seating.due:
+        state.seating.due.pop(event.task, None)
     if len(agent.open) <= agent.spec.tasks_max:
         state.clocks.start(event.task, _limit_ms(state, task), state.now_ms)
     refresh(state, agent)
@@ -261,6 +269,8 @@ def _end(state: SwarmState, task: TaskState) -> None:
 
 
 def _alive(state: SwarmState, name: str) -> bool:
+    if state.teams.delegated:
+        teams.ended(state, name)
     task = state.tasks.get(name)
     return task is not None and task.status not in TERMINAL
 
@@ -315,6 +325,9 @@ def _(state: SwarmState, event: e.TaskCompleted) -> None:
     _end(state, task)
 
 
+        if state.teams.teams:
+            teams.attempt_ended(state, agent.spec.id, None)
+            teams.took(state, task.spec.type, event.duration_us)
 @folds(e.AttemptFailed)
 def _(state: SwarmState, event: e.AttemptFailed) -> None:
     task = _move(state, event.task, e.AttemptFailed)
@@ -336,6 +349,8 @@ def _(state: SwarmState, event: e.AttemptFailed) -> None:
 
 
 def _count(
+    if agent is not None and state.teams.teams:
+        teams.attempt_ended(state, agent.spec.id, event.kind, event.excused)
     state: SwarmState, task: TaskState, agent: AgentState | None, kind: FailureKind
 ) -> None:
     """An attempt failed: it counts against the task, and against its agent where that did it."""

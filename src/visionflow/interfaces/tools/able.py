@@ -4,6 +4,7 @@ from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.matching import needs, offers
 from visionflow.engine.state import PlanState, SwarmState, TaskState
+from visionflow.engine.topology.seats import key_of, offers_of
 from visionflow.runtime.swarms import Swarms
 
 TITLE_CHARS = 60
@@ -23,8 +24,7 @@ def crowded(swarms: Swarms) -> str | None:
 def nobody_takes(state: SwarmState, task: TaskState, full: str | None = None) -> str | None:
     """Why no agent, busy or not, can take this queued task; `None`: one can. Here and below,
     `full` is what `crowded` says of the server."""
-    spec = task.spec
-    return nobody_can(state, spec.capabilities, spec.agent_type, spec.agent, full)
+    return nobody_can(state, *key_of(state, task.spec), full)
 
 
 def kept_waiting(state: SwarmState, plan: PlanState, full: str | None = None) -> list[str]:
@@ -84,7 +84,7 @@ def nobody_can(
     living = {name: each.spec for name, each in state.agents.items() if _takes_part(state, name)}
     wanted = needs(key)
     for spec in living.values():
-        if agent in (None, spec.id) and wanted <= offers(spec.capabilities, spec.type):
+        if agent in (None, spec.id) and wanted <= offers_of(state, spec):
             return None
     if agent is not None:
         only = living.get(agent)
@@ -127,7 +127,7 @@ def _failed(state: SwarmState, key: tuple[tuple[str, ...], str | None, str | Non
         each
         for each in state.agents.values()
         if each.status is AgentStatus.FAILED
-        and wanted <= offers(each.spec.capabilities, each.spec.type)
+        and wanted <= offers_of(state, each.spec)
     ]
     if not found:
         return None

@@ -5,6 +5,7 @@ from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.matching import needs, offers
 from visionflow.engine.state import SwarmState, TaskState
 from visionflow.engine.supervised import CircuitState
+from visionflow.engine.topology.seats import key_of, offers_of
 from visionflow.interfaces.tools.moments import iso
 
 OPEN = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
@@ -20,14 +21,14 @@ def turned_away(state: SwarmState, task: TaskState) -> str | None:
     if not known:
         return None
     spec = task.spec
-    wanted = needs((spec.capabilities, spec.agent_type, spec.agent))
+    wanted = needs(key_of(state, spec))
     told: list[str] = []
     for name, agent in state.agents.items():
         if spec.agent not in (None, name) or name in state.draining:
             continue
         if state.matching.room(name) is None:
             continue
-        if not wanted <= offers(agent.spec.capabilities, agent.spec.type):
+        if not wanted <= offers_of(state, agent.spec):
             continue
         circuit = known.get(f"agent:{name}")
         if circuit is None or circuit.status is CircuitStatus.CLOSED:

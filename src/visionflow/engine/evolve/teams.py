@@ -1,0 +1,210 @@
+"""Folds of what happens to teams, and what other folds tell of here: who came, who is gone for
+good, which task ended and how.
+"""
+
+from visionflow.domain import teams_events as t
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.tasks import FailureKind
+from visionflow.domain.teams import COUNTED, TYPES_MAX, WINDOW, Estimate, team_word
+from visionflow.engine.evolve.table import answer, folds, refresh
+from visionflow.engine.matching import needs, order_of
+from visionflow.engine.state import Answer, SwarmState, TaskState
+from visionflow.engine.teams import TeamState
+from visionflow.engine.topology.seats import (
+    KEPT,
+    has_seats,
+    is_delegable,
+    key_of,
+    offers_of,
+    seated,
+)
+
+
+@folds(t.ManagerNamed)
+def _(state: SwarmState, event: t.ManagerNamed) -> None:
+    state.teams.manager = event.agent
+    state.teams.span = event.span
+    state.seating.headless = False
+    for agent in (event.before, event.agent):
+        _reseat(state, agent)
+    answer(state, event.command, Answer(state.now_ms))
+
+
+@folds(t.TeamFormed)
+def _(state: SwarmState, event: t.TeamFormed) -> None:
+    spec, first = event.team, not state.teams.teams
+    state.teams.teams[spec.name] = TeamState(
+        spec.lead, dict.fromkeys(spec.members), spec.domain, spec.capabilities, spec.span
+    )
+    for agent in (spec.lead, *spec.members):
+        state.seating.team_of[agent] = spec.name
+        _reseat(state, agent)
+    if first:
+        rekey(state)
+    answer(state, event.command, Answer(state.now_ms))
+
+
+@folds(t.TeamJoined)
+def _(state: SwarmState, event: t.TeamJoined) -> None:
+    team = state.teams.teams[event.team]
+    team.members[event.agent] = None
+    state.seating.team_of[event.agent] = event.team
+    if team.lead is None:
+        state.seating.vacant[event.team] = None
+    _reseat(state, event.agent)
+    answer(state, event.command, Answer(state.now_ms))
+
+
+@folds(t.LeadReplaced)
+def _(state: SwarmState, event: t.LeadReplaced) -> None:
+    team, before = state.teams.teams[event.team], event.before
+    team.lead = event.after
+    state.seating.vacant.pop(event.team, None)
+    if event.after is not None:
+        del team.members[event.after]
+    if before is not None:
+        found = state.agents.get(before)
+        if found is None or found.status is AgentStatus.TERMINATING:
+            state.seating.team_of.pop(before, None)
+        else:
+            # It failed and may be brought back, or finishes what it holds: as one of the others.
+            team.members[before] = None
+    for agent in (before, event.after):
+        _reseat(state, agent)
+    _strand(state, event.team)
+
+
+@folds(t.TaskDelegated)
+def _(state: SwarmState, event: t.TaskDelegated) -> None:
+    name, seating = event.task, state.seating
+    _unload(state, name)
+    state.teams.delegated[name] = event.team
+    seating.loads[event.team] = seating.loads.get(event.team, 0) + 1
+    seating.due.pop(name, None)
+    if name in state.matching:
+        state.matching.dequeue(name)
+        enqueue(state, state.tasks[name])
+
+
+@folds(t.Escalated)
+def _(state: SwarmState, event: t.Escalated) -> None:
+    if event.task is not None:
+        state.teams.escalated[event.task] = None
+    else:
+        # What it says was said: from here on it is counted anew.
+        state.teams.teams[event.team].recent = []
+
+
+# What others tell -------------------------------------------------------------------------------
+
+
+def enqueue(state: SwarmState, task: TaskState) -> None:
+    """A task waits for an agent: in its team, or for the manager to choose one."""
+    spec = task.spec
+    key = key_of(state, spec)
+    state.matching.enqueue(spec.id, key, order_of(task.since_ms, spec.priority))
+    if state.teams.teams and is_delegable(state, spec):
+        team = state.teams.delegated.get(spec.id)
+        if team is None or (team != KEPT and not _anybody(state, team, needs(key))):
+            state.seating.due[spec.id] = None
+
+
+def rekey(state: SwarmState) -> None:
+    """What is queued is matched by other rules from now on: there are teams, or they count no more
+    (or again) because another topology is in force."""
+    state.seating.due.clear()
+    for name, task in state.tasks.items():
+        if name in state.matching:
+            state.matching.dequeue(name)
+            enqueue(state, task)
+
+
+def came(state: SwarmState, agent: str) -> None:
+    """An agent is there, or is there again, and may take a seat that nobody has."""
+    teams = state.teams
+    if not teams.teams:
+        return
+    if teams.manager is None:
+        state.seating.headless = True
+    team = state.seating.team_of.get(agent)
+    if team is not None and teams.teams[team].lead is None:
+        state.seating.vacant[team] = None
+
+
+def leaves(state: SwarmState, agent: str) -> None:
+    """An agent failed for good, is ending, or ends once it holds nothing."""
+    teams, seating = state.teams, state.seating
+    if agent == teams.manager:
+        seating.headless = True
+    team = seating.team_of.get(agent)
+    if team is None:
+        return
+    if teams.teams[team].lead == agent:
+        seating.vacant[team] = None
+    elif state.agents[agent].status is AgentStatus.TERMINATING:
+        teams.teams[team].members.pop(agent, None)
+        del seating.team_of[agent]
+    _strand(state, team)
+
+
+def attempt_ended(
+    state: SwarmState, agent: str | None, kind: FailureKind | None, excused: bool = False
+) -> None:
+    """An attempt of an agent completed (no kind), or failed in this way."""
+    team = None if agent is None else state.seating.team_of.get(agent)
+    if team is None or excused or (kind is not None and kind not in COUNTED):
+        return
+    recent = state.teams.teams[team].recent
+    recent.append(kind is None)
+    if len(recent) > WINDOW:
+        del recent[0]
+
+
+def took(state: SwarmState, kind: str, duration_us: int) -> None:
+    """A task of this type took so long."""
+    estimates = state.teams.estimates
+    found = estimates.pop(kind, None) or Estimate()
+    found.count += 1
+    change = duration_us - found.mean_us
+    found.mean_us = found.mean_us + change // 8 if found.count > 1 else duration_us
+    estimates[kind] = found
+    if len(estimates) > TYPES_MAX:
+        del estimates[next(iter(estimates))]
+
+
+def ended(state: SwarmState, task: str) -> None:
+    """A task has ended: no team has it any more."""
+    _unload(state, task)
+    state.teams.delegated.pop(task, None)
+    state.teams.escalated.pop(task, None)
+
+
+def _unload(state: SwarmState, task: str) -> None:
+    team = state.teams.delegated.get(task)
+    if team is not None:
+        state.seating.loads[team] -= 1
+
+
+def _reseat(state: SwarmState, agent: str | None) -> None:
+    """Bring what an agent offers in step with where it sits."""
+    if agent is None or state.matching.room(agent) is None:
+        return
+    found = state.agents[agent]
+    state.matching.leave(agent)
+    state.matching.join(agent, offers_of(state, found.spec))
+    refresh(state, found)
+
+
+def _anybody(state: SwarmState, team: str, wanted: frozenset[str]) -> bool:
+    return any(wanted <= offers_of(state, agent.spec) for agent in seated(state, team))
+
+
+def _strand(state: SwarmState, team: str) -> None:
+    """Of what waits for a team, what nobody in it can do any more comes before the manager."""
+    if not has_seats(state) or not state.seating.loads.get(team):
+        return
+    word = team_word(team)
+    for key, size, names in state.matching.groups(len(state.matching)):
+        if size and word in key[0] and not _anybody(state, team, needs(key)):
+            due = (name for name in names if state.teams.delegated.get(name) == team)
+            state.seating.due.update(dict.fromkeys(due))

@@ -1,0 +1,147 @@
+"""What a manager decides, from figures alone: which team gets a task, who takes a vacant seat, and
+what is to come before it. Pure.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.tasks import TaskSpec
+from visionflow.domain.teams import (
+    ATTEMPTS_MIN,
+    LIKE_MIN,
+    OVERDUE_FACTOR,
+    OVERDUE_MS_MIN,
+    SUCCESS_BP,
+    Fit,
+)
+from visionflow.engine.matching import needs, offers
+from visionflow.engine.state import AgentState, SwarmState, TaskState
+from visionflow.engine.teams import TeamState
+from visionflow.engine.topology.rules import COORDINATOR
+from visionflow.engine.topology.seats import KEPT, has_seats, is_staying, seated
+
+DOMAIN_BP, PAST_BP, CAPACITY_BP, ABLE_BP = 4_000, 3_000, 2_000, 1_000
+PRIOR = 4
+"""A record counts as if so many had succeeded before."""
+UP = (AgentStatus.READY, AgentStatus.PROCESSING)
+
+
+# Which team ------------------------------------------------------------------------------------
+
+
+def fits(state: SwarmState, spec: TaskSpec) -> list[Fit]:
+    """The teams in which somebody has all that a task asks for, the best first; of equal ones that
+    which was formed first."""
+    wanted = needs((spec.capabilities, spec.agent_type, None))
+    found = [
+        fit
+        for name, team in state.teams.teams.items()
+        if (fit := _fit(state, name, team, spec, wanted)) is not None
+    ]
+    return sorted(found, key=lambda fit: -fit.score_bp)
+
+
+def _fit(
+    state: SwarmState, name: str, team: TeamState, spec: TaskSpec, wanted: frozenset[str]
+) -> Fit | None:
+    people = seated(state, name)
+    able = [a for a in people if wanted <= offers(a.spec.capabilities, a.spec.type)]
+    if not able:
+        return None
+    places = sum(agent.spec.tasks_max for agent in able)
+    waiting = state.seating.loads.get(name, 0)
+    own = sum(word in team.capabilities for word in spec.capabilities)
+    domain_bp = 10_000 * own // len(spec.capabilities) if spec.capabilities else 10_000
+    good = sum(team.recent)
+    score = (
+        DOMAIN_BP * domain_bp // 10_000
+        + PAST_BP * (good + PRIOR) // (len(team.recent) + PRIOR)
+        + CAPACITY_BP * places // (places + waiting)
+        + ABLE_BP * len(able) // len(people)
+    )
+    return Fit(name, score, domain_bp, len(able), places, waiting, success_bp(team))
+
+
+def success_bp(team: TeamState) -> int | None:
+    """The share of a team's last attempts that completed; `None`: there was none."""
+    return 10_000 * sum(team.recent) // len(team.recent) if team.recent else None
+
+
+def choose(state: SwarmState, spec: TaskSpec, but: str | None = None) -> tuple[str, list[Fit]]:
+    """The team that gets a task, and how each able one suits it; `KEPT` where there is none. `but`:
+    not that one."""
+    found = [fit for fit in fits(state, spec) if fit.team != but]
+    return (found[0].team if found else KEPT), found
+
+
+# Who takes a seat ------------------------------------------------------------------------------
+
+
+def best_by_record(state: SwarmState, names: Iterable[str]) -> AgentState | None:
+    """Who of these stays and has the best record; of equal ones who comes first. Who is up comes
+    before who is being built or restarted."""
+    staying = [state.agents[name] for name in names if is_staying(state, name)]
+    return max(staying, key=lambda a: (a.status in UP, success_of(a), a.completed), default=None)
+
+
+def success_of(agent: AgentState) -> int:
+    """An agent's share of completed attempts in basis points, with a prior."""
+    total = agent.completed + agent.failed + PRIOR
+    return 10_000 * (agent.completed + PRIOR) // total
+
+
+def next_lead(state: SwarmState, team: str) -> AgentState | None:
+    """Who is to lead a team whose seat is vacant: of its members the best."""
+    found = state.teams.teams[team]
+    return best_by_record(state, (name for name in found.members if name != found.lead))
+
+
+def next_manager(state: SwarmState) -> AgentState | None:
+    """Who is to be the manager: of the coordinators in no team the best, then of all coordinators,
+    then of the leads, then of everybody."""
+    teams, before = state.teams, state.teams.manager
+    names = [name for name in state.agents if name != before]
+    coordinators = [n for n in names if state.agents[n].spec.type == COORDINATOR]
+    free = [n for n in coordinators if n not in state.seating.team_of]
+    leads = [t.lead for t in teams.teams.values() if t.lead is not None and t.lead != before]
+    for group in (free, coordinators, leads, names):
+        found = best_by_record(state, group)
+        if found is not None:
+            return found
+    return None
+
+
+# What comes before the manager -------------------------------------------------------------------
+
+
+def is_failing(team: TeamState, more: int = 0) -> bool:
+    """Whether a team's success is too low, with so many more failures than it has on record."""
+    recent = [*team.recent, *[False] * more]
+    return len(recent) >= ATTEMPTS_MIN and sum(recent) * 10_000 < SUCCESS_BP * len(recent)
+
+
+def estimate_ms(state: SwarmState, task: TaskState) -> int | None:
+    """How long like tasks took in this swarm; `None`: too few of them completed."""
+    found = state.teams.estimates.get(task.spec.type)
+    if found is None or found.count < LIKE_MIN:
+        return None
+    return max(1, found.mean_us // 1_000)
+
+
+def overdue(state: SwarmState, now_ms: int) -> Iterator[tuple[str, int, int]]:
+    """Delegated tasks that are at work for more than twice their estimate and have not come before
+    the manager: which, for how long in ms, and the estimate."""
+    teams = state.teams
+    if not teams.delegated or not has_seats(state):
+        return
+    for clock in state.clocks.by_length.values():
+        for name, since_ms in clock.items():
+            took_ms = now_ms - since_ms
+            if took_ms < OVERDUE_MS_MIN:
+                break
+            task = state.tasks[name]
+            if not teams.delegated.get(name) or name in teams.escalated:
+                continue
+            expected = estimate_ms(state, task)
+            if expected is not None and took_ms > OVERDUE_FACTOR * expected:
+                yield name, took_ms, expected

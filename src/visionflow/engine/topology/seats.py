@@ -1,0 +1,80 @@
+"""Seats of a hierarchy, as words of the matching index: what is meant for a team, or for its lead,
+goes to whoever sits there.
+
+While a swarm has no teams, or is no hierarchy now, there are no seats and matching is as ever.
+"""
+
+from visionflow.domain.agents import AgentSpec, AgentStatus
+from visionflow.domain.swarms import Topology
+from visionflow.domain.tasks import TaskSpec
+from visionflow.domain.teams import MANAGER, lead_word, member_word, team_word
+from visionflow.engine.matching import GroupKey, offers
+from visionflow.engine.state import AgentState, SwarmState
+from visionflow.engine.topology.rules import topology_in_force
+
+UNDECIDED = "team:"
+"""Nobody offers it: the manager has yet to give the task to a team."""
+KEPT = ""
+"""In the place of a team: the manager kept it, and anybody may take it who can."""
+SEATS = ("team:", "lead:", "member:", "rank:")
+LOST = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
+
+
+def has_seats(state: SwarmState) -> bool:
+    """Whether there are teams and the swarm is a hierarchy now."""
+    return bool(state.teams.teams) and topology_in_force(state) is Topology.HIERARCHICAL
+
+
+def is_meant_for_a_seat(spec: TaskSpec) -> bool:
+    """Whether a task names an agent or a seat, so that there is no team to choose for it."""
+    return spec.agent is not None or any(word.startswith(SEATS) for word in spec.capabilities)
+
+
+def is_delegable(state: SwarmState, spec: TaskSpec) -> bool:
+    """Whether the manager gives this task to a team before anybody is matched to it."""
+    return has_seats(state) and not is_meant_for_a_seat(spec)
+
+
+def key_of(state: SwarmState, spec: TaskSpec) -> GroupKey:
+    """What a task asks for, in the words of the matching index, its team's included."""
+    if not state.teams.teams or not is_delegable(state, spec):
+        return spec.capabilities, spec.agent_type, spec.agent
+    team = state.teams.delegated.get(spec.id)
+    if team == KEPT:
+        return spec.capabilities, spec.agent_type, None
+    word = UNDECIDED if team is None else team_word(team)
+    return (*spec.capabilities, word), spec.agent_type, None
+
+
+def offers_of(state: SwarmState, spec: AgentSpec) -> frozenset[str]:
+    """What an agent offers, the words of its seat included."""
+    offered = offers(spec.capabilities, spec.type)
+    teams = state.teams
+    if teams.manager is None and not teams.teams:
+        return offered
+    return offered | frozenset(_seat_words(state, spec.id))
+
+
+def _seat_words(state: SwarmState, agent: str) -> list[str]:
+    words: list[str] = []
+    if state.teams.manager == agent:
+        words.append(MANAGER)
+    team = state.seating.team_of.get(agent)
+    if team is not None:
+        words.append(team_word(team))
+        is_lead = state.teams.teams[team].lead == agent
+        words.append(lead_word(team) if is_lead else member_word(team))
+    return words
+
+
+def is_staying(state: SwarmState, agent: str | None) -> bool:
+    """Whether an agent keeps its seat: it lives, or is being restarted, and nobody ends it."""
+    found = None if agent is None else state.agents.get(agent)
+    return found is not None and found.status not in LOST and agent not in state.draining
+
+
+def seated(state: SwarmState, team: str) -> list[AgentState]:
+    """Who is in a team and stays, the lead first."""
+    found = state.teams.teams[team]
+    names = [*([] if found.lead is None else [found.lead]), *found.members]
+    return [state.agents[name] for name in names if is_staying(state, name)]
