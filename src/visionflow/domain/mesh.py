@@ -17,12 +17,13 @@ REPLICAS_KEPT = 1_000
 
 
 class Seat(msgspec.Struct, frozen=True, gc=False):
-    """A member of an electorate: an agent in the process where it was when the auction began. One
-    that is built anew elsewhere has no vote, for it has forgotten what it promised."""
+    """A member of an electorate: an agent in its present life. One that was built anew since has
+    no vote, for it has forgotten what it promised."""
 
     agent: str
     worker: str
     incarnation: int
+    """The number of that life: how often the agent has got ready."""
 
 
 class AuctionBid(msgspec.Struct, frozen=True, gc=False):

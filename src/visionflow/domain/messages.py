@@ -9,10 +9,11 @@ said.
 import msgspec
 
 from visionflow.domain.agents import AgentSpec
+from visionflow.domain.mesh import AuctionBallot, AuctionBid
 from visionflow.domain.outside import EffectClass, EffectOutcome, Verdict
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Goes up by one with a release in which a message is new, means something else, or has another
 field than one added at its end with a default. A worker that outlived an orchestrator of an earlier
 version of them is replaced then, not adopted."""
@@ -428,6 +429,95 @@ class EffectAnswer(Message, frozen=True, tag=42):
     reason: str = ""
 
 
+# Of a mesh --------------------------------------------------------------------------------
+
+
+class PeerUp(Message, frozen=True, tag=60):
+    """To a worker: this agent is a peer of a mesh from now on. It founds the mesh together with
+    these members, or joins it by way of these. Repeating it changes nothing."""
+
+    agent: str
+    incarnation: int
+    epoch: int
+    members: tuple[tuple[str, int], ...]
+    founds: bool
+
+
+class PeerDown(Message, frozen=True, tag=61):
+    """To a worker: this agent is no peer any more; it says so to the others."""
+
+    agent: str
+
+
+class Announce(Message, frozen=True, tag=62):
+    """To a worker: an auction, of which the agent of this Dispatch is one of the electorate. The
+    winner begins at once. Repeating it changes nothing."""
+
+    dispatch: Dispatch
+    incarnation: int
+    electorate: tuple[tuple[str, int], ...]
+    offers: tuple[str, ...] = ()
+    """What goes into the agent's bid, like all that follows."""
+    tasks_max: int = 1
+    completed: int = 0
+    failed: int = 0
+
+
+class AuctionOver(Message, frozen=True, tag=63):
+    """To a worker: this auction is over for its agents, and what one of them began by it and the
+    log does not give to it stops."""
+
+    task: str
+    attempt: int
+    reason: str
+
+
+class Claimed(Message, frozen=True, tag=64):
+    """An agent won an auction by the agreement of its electorate, and has begun."""
+
+    task: str
+    attempt: int
+    agent: str
+    bids: tuple[AuctionBid, ...] = ()
+    ballots: tuple[AuctionBallot, ...] = ()
+    round: int = 0
+    took_ms: int = 0
+
+
+class PeerReport(Message, frozen=True, tag=65):
+    """A signal: what a peer thinks of its mesh, and how many messages it has sent and got."""
+
+    agent: str
+    incarnation: int
+    epoch: int
+    members: int
+    reachable: int
+    read_only: bool
+    digest: str
+    """Of all that it knows of the mesh: who knows the same has the same."""
+    since_ms: int
+    """When that last changed, by the clock on the wall."""
+    sent: int
+    received: int
+    sent_bytes: int
+    dropped: int = 0
+    """Messages that were not sent, because they were too many."""
+
+
+class Copied(Message, frozen=True, tag=66):
+    """Peers hold copies of a result: of an attempt that this worker has completed, or that it
+    holds a copy of itself."""
+
+    task: str
+    attempt: int
+    agent: str
+    digest: str
+    size_bytes: int
+    required: int
+    holders: tuple[str, ...]
+    reason: str = ""
+
+
 class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a worker sends. Number 0 is for signals, which are neither kept nor acknowledged."""
 
@@ -454,6 +544,9 @@ class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | CircuitAsked
         | Outcome
         | Batches
+        | Claimed
+        | PeerReport
+        | Copied
     ]
 
 
@@ -479,4 +572,8 @@ class OrchestratorFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | Ping
         | EffectAnswer
         | DelegateAnswer
+        | PeerUp
+        | PeerDown
+        | Announce
+        | AuctionOver
     ]

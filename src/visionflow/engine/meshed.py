@@ -44,3 +44,26 @@ class Mesh(msgspec.Struct, gc=False, omit_defaults=True):
     """Auctions whose task ended meanwhile, or was blocked."""
     refused: int = 0
     """Claims."""
+
+
+class Lives:
+    """How often each agent got ready: the number of its present life, which no other life of it
+    has. Like an index it follows from the log and is no part of the hash."""
+
+    def __init__(self) -> None:
+        self.all = 0
+        """Of all agents together."""
+        self._of: dict[str, int] = {}
+
+    def began(self, agent: str) -> None:
+        """It is ready, in a process that knows nothing of earlier ones."""
+        self.all += 1
+        self._of[agent] = self._of.get(agent, 0) + 1
+
+    def ended(self, agent: str) -> None:
+        """It does not come back."""
+        self._of.pop(agent, None)
+
+    def of(self, agent: str) -> int:
+        """The number of its present life; 0: it was never ready."""
+        return self._of.get(agent, 0)

@@ -14,14 +14,15 @@ from visionflow.domain.agents import AgentSpec, AgentStatus, WorkerStatus
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec, TaskStatus
 from visionflow.domain.votes import Decision
+from visionflow.engine.assigning import Assigning
 from visionflow.engine.mail import Mail
 from visionflow.engine.matching import Matching
-from visionflow.engine.meshed import Mesh
+from visionflow.engine.meshed import Lives, Mesh
 from visionflow.engine.outside import Outside
+from visionflow.engine.pipelines import Pipelines
 from visionflow.engine.polls import Polls
 from visionflow.engine.polls import VoteState as VoteState
 from visionflow.engine.records import Records
-from visionflow.engine.pipelines import Pipelines
 from visionflow.engine.shape import ShapeState, Totals
 from visionflow.engine.supervised import Supervised
 from visionflow.engine.teams import Seating, Teams
@@ -50,6 +51,8 @@ class PhaseState(msgspec.Struct, gc=False, omit_defaults=True):
     """Places of earlier phases whose results its tasks get."""
     width: int = 0
     """So many of its tasks may be under way at once; 0: all."""
+    stages: tuple[int, ...] = ()
+    """So many tasks each of its stages has, in order; empty: it is all one."""
 
     @property
     def turns(self) -> int:
@@ -260,7 +263,9 @@ class SwarmState:
         self.outside = Outside()
         self.mail = Mail()
         self.mail_alarm = Alarm()
+        self.assigning = Assigning()
         self.mesh = Mesh()
+        self.lives = Lives()
         self.pipelines = Pipelines()
         self.shape = ShapeState()
         self.totals = Totals()
@@ -306,6 +311,8 @@ class SwarmState:
             facts = (*facts, ("polls", self.polls))
         if self.outside != Outside():
             facts = (*facts, ("outside", self.outside))
+        if self.assigning != Assigning():
+            facts = (*facts, ("assigning", self.assigning))
         if self.mail != Mail():
             facts = (*facts, ("mail", self.mail))
         if self.mesh != Mesh():

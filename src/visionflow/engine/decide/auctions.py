@@ -98,7 +98,7 @@ def _seat(state: SwarmState, agent: AgentState) -> Seat | None:
         return None
     if worker.id in state.supervised.awaited or worker.id in state.supervised.suspects:
         return None
-    return Seat(agent.spec.id, worker.id, worker.incarnation)
+    return Seat(agent.spec.id, worker.id, state.lives.of(agent.spec.id))
 
 
 def next_in_mesh(state: SwarmState) -> me.AuctionOpened | Literal[False] | None:
@@ -163,10 +163,8 @@ def _objection(state: SwarmState, task: TaskState | None, claim: mc.ReportClaim)
     seat = next((each for each in auction.seats if each.agent == claim.agent), None)
     if seat is None:
         return "it is not of the electorate"
-    if not _lives(state, seat) or seat.worker != claim.worker:
+    if not is_living(state, seat) or seat.worker != claim.worker:
         return "the process that had its vote is gone"
-    if state.agents[claim.agent].status not in ABLE:
-        return f"the agent is {state.agents[claim.agent].status}"
     voters = {seat.agent for seat in auction.seats}
     rounds = {ballot.round for ballot in claim.ballots}
     for_it = {ballot.agent for ballot in claim.ballots if ballot.winner == claim.agent}
@@ -182,7 +180,7 @@ def lapses(state: SwarmState, now_ms: int) -> Iterator[tuple[str, AuctionState, 
     """Auctions that nobody can settle any more, or nobody did in time, and why."""
     for name, auction in state.mesh.auctions.items():
         count = len(auction.seats)
-        living = sum(_lives(state, seat) for seat in auction.seats)
+        living = sum(is_living(state, seat) for seat in auction.seats)
         waited_ms = now_ms - auction.since_ms
         if 2 * living <= count:
             yield name, auction, f"{living} of its {count} peers are left, which is no majority"
@@ -201,13 +199,12 @@ def lapse_due(state: SwarmState, now_ms: int) -> Events:
     ]
 
 
-def _lives(state: SwarmState, seat: Seat) -> bool:
-    agent, worker = state.agents.get(seat.agent), state.workers.get(seat.worker)
-    if agent is None or worker is None or agent.worker != seat.worker:
+def is_living(state: SwarmState, seat: Seat) -> bool:
+    """Whether the agent still is what it was when it got its vote."""
+    agent = state.agents.get(seat.agent)
+    if agent is None or agent.worker != seat.worker or agent.status not in ABLE:
         return False
-    if worker.incarnation != seat.incarnation or worker.status is not WorkerStatus.JOINED:
-        return False
-    return agent.status in ABLE
+    return state.lives.of(seat.agent) == seat.incarnation
 
 
 # Opinions and copies -------------------------------------------------------------------------

@@ -159,6 +159,7 @@ def _(state: SwarmState, event: e.AgentReady) -> None:
     state.updating.pop(event.agent, None)
     state.supervised.batches.pop(event.agent, None)
     state.totals.idle[event.agent] = state.now_ms
+    state.lives.began(event.agent)
     refresh(state, _move_agent(state, event.agent, e.AgentReady))
 
 
@@ -193,16 +194,16 @@ def _(state: SwarmState, event: e.AgentFailed) -> None:
     agent.reason = event.reason
     state.matching.leave(event.agent)
     _forget_update(state, event.agent)
-
     teams.leaves(state, event.agent)
+
 
 @folds(e.AgentDraining)
 def _(state: SwarmState, event: e.AgentDraining) -> None:
     agent = _move_agent(state, event.agent, e.AgentDraining)
     state.draining[event.agent] = None
     refresh(state, agent)
-    answer(state, event.command, Answer(state.now_ms, event.agent))
     teams.leaves(state, event.agent)
+    answer(state, event.command, Answer(state.now_ms, event.agent))
 
 
 def _forget_update(state: SwarmState, agent: str) -> None:
@@ -261,14 +262,15 @@ def _(state: SwarmState, event: e.AgentTerminating) -> None:
     if not was_failed:
         state.matching.leave(event.agent)
     _forget_update(state, event.agent)
-    answer(state, event.command, Answer(state.now_ms, event.agent))
     teams.leaves(state, event.agent)
+    answer(state, event.command, Answer(state.now_ms, event.agent))
 
 
 @folds(e.AgentTerminated)
 def _(state: SwarmState, event: e.AgentTerminated) -> None:
     agent = _move_agent(state, event.agent, e.AgentTerminated)
     del state.agents[event.agent]
+    state.lives.ended(event.agent)
     state.totals.idle.pop(event.agent, None)
     state.roster.leave(event.agent)
     if state.mail.number or state.mail.handling or state.mail.subscriptions:
