@@ -4,6 +4,7 @@ docs/measures.md defines each by its formula; here is where each stands. A measu
 be taken is `None`, which is not 0 and meets no demand.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -15,8 +16,12 @@ from visionflow.agents.roles.reviewing import checked, recommended
 from visionflow.agents.roles.tester import measures
 from visionflow.agents.tools.results import TestRun
 from visionflow.agents.tools.review import merge_runs
+from visionflow.domain.limits import WORD_CHARS_MAX
+from visionflow.domain.pipelines import MEASURES_MAX, Value, meets
 
-Value = float | bool | None
+__all__ = ["MEASURED_BY", "MEASURES", "Value", "all_measures_of", "measures_of", "meets"]
+OWN = "measures"
+"""The key of a result under which an agent of any class says what it measured, by name."""
 
 
 def _completeness(result: Mapping[str, Any]) -> Value:
@@ -56,6 +61,15 @@ _READ: dict[str, tuple[str, Callable[[Mapping[str, Any]], Value]]] = {
 """Of each measure the key of a result that it is taken of, and how."""
 MEASURES = tuple(_READ)
 """The names of all measures, sorted."""
+MEASURED_BY = {
+    "approval_required": "reviewer",
+    "code_quality": "coder",
+    "completeness": "researcher",
+    "coverage": "tester",
+    "pass_rate": "tester",
+    "scalability_score": "architect",
+}
+"""The role that takes each measure."""
 
 
 def measures_of(result: object) -> dict[str, Value]:
@@ -70,11 +84,27 @@ def measures_of(result: object) -> dict[str, Value]:
     return {name: read(found) for name, (key, read) in _READ.items() if key in found}
 
 
-def meets(value: Value, demand: float | bool) -> bool:
-    """Whether a measure meets a demand: it is at least as large, or, of an approval, the same.
+def all_measures_of(result: object) -> dict[str, Value]:
+    """Those of `measures_of`, and what an agent of another class says under `measures`. What is
+    neither a number nor true nor false was not measured."""
+    found: dict[str, Value] = {}
+    if isinstance(result, Mapping):
+        said = cast("Mapping[str, object]", result).get(OWN)
+        if isinstance(said, Mapping):
+            own = cast("Mapping[object, object]", said)
+            found = {str(name): _value(each) for name, each in own.items() if _is_name(name)}
+    try:
+        found |= measures_of(cast(object, result))
+    except msgspec.ValidationError:
+        pass  # A key of its own that only is called like a role's.
+    return {name: found[name] for name in sorted(found)[:MEASURES_MAX]}
 
-    What was not measured meets nothing, except that no approval is demanded.
-    """
-    if isinstance(demand, bool):
-        return not demand or value is True
-    return value is not None and not isinstance(value, bool) and value >= demand
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= WORD_CHARS_MAX
+
+
+def _value(said: object) -> Value:
+    if isinstance(said, bool):
+        return said
+    return float(said) if isinstance(said, int | float) and math.isfinite(said) else None

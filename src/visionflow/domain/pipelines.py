@@ -70,6 +70,8 @@ class PipelineSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the first stage gets."""
     description: str = ""
     priority: int = Priority.MEDIUM
+    rooted: bool = False
+    """It has a root task under its id, which ends with it."""
     asked: Payload = NOTHING
     """What whoever drives it needs to go on with it after a crash."""
 

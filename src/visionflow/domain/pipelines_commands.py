@@ -2,7 +2,7 @@
 
 from visionflow.domain.command import Command
 from visionflow.domain.pipelines import PipelineSpec, Value
-from visionflow.domain.tasks import Payload, TaskSpec
+from visionflow.domain.tasks import NOTHING, Payload, TaskSpec
 
 
 class OpenPipeline(Command, frozen=True, tag="open_pipeline"):
@@ -11,6 +11,8 @@ class OpenPipeline(Command, frozen=True, tag="open_pipeline"):
     spec: PipelineSpec
     start: str | None = None
     """The stage to begin with; `None`: the first."""
+    root: TaskSpec | None = None
+    """A task under the pipeline's id by which it is known beside other tasks."""
 
 
 class BeginStage(Command, frozen=True, tag="begin_stage"):
@@ -30,6 +32,8 @@ class JudgeStage(Command, frozen=True, tag="judge_stage"):
     measured: dict[str, Value] = {}  # noqa: RUF012 - a Struct's, made anew for each
     output: Payload | None = None
     """`None`: its result as it is."""
+    objection: str | None = None
+    """Why whoever drives the pipeline does not take it, whatever was measured."""
 
 
 class CancelPipeline(Command, frozen=True, tag="cancel_pipeline"):
@@ -48,4 +52,13 @@ class ResumePipeline(Command, frozen=True, tag="resume_pipeline"):
     input: Payload | None = None
 
 
-PipelineCommand = OpenPipeline | BeginStage | JudgeStage | CancelPipeline | ResumePipeline
+class SettlePipeline(Command, frozen=True, tag="settle_pipeline"):
+    """A pipeline is over: its root task ends as it did, with this result where it completed."""
+
+    pipeline: str
+    result: Payload = NOTHING
+
+
+PipelineCommand = (
+    OpenPipeline | BeginStage | JudgeStage | CancelPipeline | ResumePipeline | SettlePipeline
+)

@@ -52,7 +52,10 @@ def _task(state: SwarmState, task: TaskState) -> Iterator[str]:
     if status is TaskStatus.PENDING and not _has_reason_to_wait(state, task):
         yield f"task {name} is pending and nothing will ever queue it"
     if status is TaskStatus.ORCHESTRATING:
-        if task.plan is None or not any(phase.open for phase in task.plan.phases):
+        piped = name in state.pipelines.open or name in state.pipelines.unsettled
+        if not piped and (
+            task.plan is None or not any(phase.open for phase in task.plan.phases)
+        ):
             yield f"plan {name} has no open part and has not settled"
     if task.plan is not None:
         yield from _plan(state, name, task.plan)

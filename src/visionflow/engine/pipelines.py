@@ -87,6 +87,10 @@ class Pipelines(msgspec.Struct, gc=False, omit_defaults=True):
     """Those that ended, oldest first."""
     tasks: dict[str, str] = {}
     """Of the open ones: the last task of each stage, whose result is still needed."""
+    orphans: dict[str, None] = {}
+    """Those whose root task has ended by itself."""
+    unsettled: dict[str, None] = {}
+    """Those that are over, and whose root task has yet to end."""
 
     def find(self, name: str) -> PipelineState | None:
         """One by its id."""

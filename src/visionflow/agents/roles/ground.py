@@ -46,10 +46,12 @@ async def prepare(job: dict[str, Any], name: str) -> Any:
     async with _alone(folder):
         repository = await _opened(given)
         worktree = await repository.worktree(name)
+        if given.commit is not None:
+            await repository.restore(worktree, given.commit or repository.snapshot)
     return storable(
         Ground(
             str(worktree),
-            repository.snapshot,
+            given.commit or repository.snapshot,
             repository.head,
             repository.dirty,
             repository.files,
@@ -68,7 +70,7 @@ async def put_back(job: dict[str, Any], worktree: str, commit: str | None = None
     given = msgspec.convert(job, JobInput)
     async with _alone(Path(given.repository)):
         repository = await _opened(given)
-        await repository.restore(Path(worktree), commit or repository.snapshot)
+        await repository.restore(Path(worktree), commit or given.commit or repository.snapshot)
 
 
 async def repository_of(job: dict[str, Any]) -> PrivateRepository:

@@ -86,6 +86,9 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     veil: bool = False
     """The coordinator's: no review looks for secrets everywhere, so that the survey has to, lest
     what others quote holds one."""
+    commit: str | None = None
+    """Of a stage in a pipeline: what is looked at, a commit of the private repository; empty: the
+    files as they were found. `None`: those, in a worktree as it was left."""
     alone: bool = False
     """The task is of no run: it covers itself what it quotes."""
     gates: tuple[str, ...] = ()

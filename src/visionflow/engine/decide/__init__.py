@@ -112,6 +112,8 @@ def next_event(state: SwarmState) -> AnyEvent | None:
             return doubted
     if state.mail.orphans:
         return mail.next_orphan(state)
+    if state.pipelines.orphans:
+        return pipelines.next_end(state)
     if state.supervised.degraded is not None:
         whole = supervising.restored(state)
         if whole is not None:

@@ -4,6 +4,7 @@ Who drives a pipeline submits, measures and hands on; whether a measure is enoug
 is decided here, so that a crash of the driver at any point changes nothing of it.
 """
 
+from visionflow.domain import events as e
 from visionflow.domain import pipelines_commands as pc
 from visionflow.domain import pipelines_events as pe
 from visionflow.domain.errors import LimitReached, Refused, UnknownId, UsageError
@@ -49,7 +50,15 @@ def _(state: SwarmState, command: pc.OpenPipeline) -> Events:
     check_stages(spec)
     start = 0 if command.start is None else _place(spec, command.start)
     _leads_nowhere_unknown(spec, start)
-    return [pe.PipelineOpened(spec=spec, start=start, command=command.command)]
+    opened = pe.PipelineOpened(spec=spec, start=start, command=command.command)
+    root = command.root
+    if (root is not None) is not spec.rooted or (root is not None and root.id != spec.id):
+        raise UsageError(f"The root task of pipeline {spec.id} has the pipeline's id.")
+    if root is None:
+        return [opened]
+    # Looked at as any task is; its parts come one by one.
+    submitted(state, root, None)
+    return [opened, e.PlanSubmitted(spec=root, phases=())]
 
 
 def check_stages(spec: PipelineSpec) -> None:
@@ -191,6 +200,8 @@ def _(state: SwarmState, command: pc.JudgeStage) -> Events:
         raise Refused(
             f"Above {INLINE_BYTES_MAX} bytes an output travels by blob.", code="payload_too_large"
         )
+    if len(command.objection or "") > INLINE_BYTES_MAX:
+        raise Refused("The objection to a stage is too long.", code="payload_too_large")
     names = [*command.measured]
     if len(names) > MEASURES_MAX or max(map(len, names), default=0) > WORD_CHARS_MAX:
         raise Refused(f"A stage has at most {MEASURES_MAX} measures.", code="payload_too_large")
@@ -204,6 +215,8 @@ def _judged(pipeline: PipelineState, task: TaskState, command: pc.JudgeStage) ->
     reason = ""
     if not completed:
         reason = f"its task ended as {task.status}: {task.reason or 'no reason was recorded'}"
+    elif command.objection is not None:
+        reason = command.objection or "it was objected to"
     elif missing:
         reason = "; ".join(_told(name, measured, stage.validation[name]) for name in missing)
     final = task.status is TaskStatus.CANCELLED
@@ -302,6 +315,8 @@ def _(state: SwarmState, command: pc.ResumePipeline) -> Events:
         raise UnknownId(f"There is no pipeline {name} (any more).")
     if pipeline.status is PipelineStatus.COMPLETED and command.stage is None:
         raise Refused(f"Pipeline {name} has completed.", code="already_ended")
+    if pipeline.spec.rooted:
+        raise Refused("The pipeline of a task is submitted anew, as a whole.", code="part_of_plan")
     if len(pipeline.rounds) >= ROUNDS_MAX:
         raise LimitReached(f"Pipeline {name} has done {ROUNDS_MAX} stages; that is the most.")
     place = pipeline.at if command.stage is None else _place(pipeline.spec, command.stage)
@@ -320,3 +335,38 @@ def _(state: SwarmState, command: pc.ResumePipeline) -> Events:
         pipeline=name, stage=stage, input=command.input, command=command.command
     )
     return [resumed]
+
+
+@decides(pc.SettlePipeline)
+def _(state: SwarmState, command: pc.SettlePipeline) -> Events:
+    name = command.pipeline
+    if name not in state.pipelines.unsettled:
+        return []
+    pipeline, root, closing = state.pipelines.over[name], state.tasks[name], Closing(state)
+    if _large(command.result):
+        raise Refused(
+            f"Above {INLINE_BYTES_MAX} bytes a result travels by blob.", code="payload_too_large"
+        )
+    if pipeline.status is PipelineStatus.COMPLETED:
+        closing.complete(
+            e.TaskCompleted(task=name, attempt=root.attempt, result=command.result, duration_us=0)
+        )
+    elif pipeline.status is PipelineStatus.CANCELLED:
+        closing.cancel(name, pipeline.reason)
+    else:
+        closing.fail(name, pipeline.reason)
+    return closing.events
+
+
+def next_end(state: SwarmState) -> AnyEvent:
+    """What follows when the root task of a pipeline ended by itself: its stage is told to stop,
+    then the pipeline is over. Only while there is such a pipeline."""
+    name = next(iter(state.pipelines.orphans))
+    pipeline = state.pipelines.open[name]
+    reason = state.tasks[name].reason or "its task ended"
+    stage = None if pipeline.task is None else state.tasks[pipeline.task]
+    if stage is not None and stage.status not in TERMINAL and stage.cancelling is None:
+        closing = Closing(state)
+        closing.cancel(stage.spec.id, f"its pipeline was cancelled: {reason}")
+        return closing.events[0]
+    return pe.PipelineEnded(pipeline=name, status=PipelineStatus.CANCELLED, reason=reason)

@@ -7,6 +7,7 @@ from visionflow.domain.pipelines import (
     PipelineStatus,
     StageAction,
 )
+from visionflow.domain.tasks import TERMINAL
 from visionflow.engine.evolve.table import answer, folds
 from visionflow.engine.lifecycles import IllegalTransition
 from visionflow.engine.pipelines import PipelineState, RoundState
@@ -20,6 +21,13 @@ def _(state: SwarmState, event: pe.PipelineOpened) -> None:
     pipeline.given[pipeline.stage.name] = spec.input
     state.pipelines.open[spec.id] = pipeline
     answer(state, event.command, Answer(state.now_ms, spec.id))
+
+
+def root_ended(state: SwarmState, task: str) -> None:
+    """A root task has ended: of a pipeline that goes on, this is the end."""
+    state.pipelines.unsettled.pop(task, None)
+    if task in state.pipelines.open:
+        state.pipelines.orphans[task] = None
 
 
 @folds(pe.StageBegan)
@@ -66,9 +74,14 @@ def _(state: SwarmState, event: pe.PipelineEnded) -> None:
     pipeline.task, pipeline.changed_ms = None, state.now_ms
     for each in pipeline.rounds:
         pipelines.tasks.pop(each.task, None)
+    pipelines.orphans.pop(event.pipeline, None)
     pipelines.over[event.pipeline] = pipeline
+    if pipeline.spec.rooted and state.tasks[event.pipeline].status not in TERMINAL:
+        pipelines.unsettled[event.pipeline] = None
     if len(pipelines.over) > PIPELINES_KEPT_MAX:
-        del pipelines.over[next(iter(pipelines.over))]
+        oldest = next((each for each in pipelines.over if each not in pipelines.unsettled), None)
+        if oldest is not None:
+            del pipelines.over[oldest]
     answer(state, event.command, Answer(state.now_ms, event.pipeline))
 
 

@@ -7,6 +7,7 @@ from visionflow.domain.limits import FINISHED_IDS_MAX, TERMINAL_TASKS_MAX
 from visionflow.domain.tasks import TERMINAL, WENT_AWAY, FailureKind, TaskStatus
 from visionflow.engine.evolve import teams
 from visionflow.engine.evolve.outside import task_ended
+from visionflow.engine.evolve.pipelines import root_ended
 from visionflow.engine.evolve.table import ABLE, answer, folds, refresh
 from visionflow.engine.evolve.waiting import let_go
 from visionflow.engine.lifecycles import next_agent_status, next_task_status
@@ -260,6 +261,7 @@ def _end(state: SwarmState, task: TaskState) -> None:
         state.ended[name] = None
     if task.plan is not None:
         _release_parts(state, task.plan)
+        root_ended(state, name)
     if state.deadlines:
         state.deadlines.trim(lambda _, other: _alive(state, other))
     if state.outside.tasks:
