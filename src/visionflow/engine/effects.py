@@ -99,8 +99,18 @@ class Hand(msgspec.Struct, frozen=True, gc=False):
     delivery: int
 
 
+class Bid(msgspec.Struct, frozen=True, gc=False):
+    """Tell a worker of an auction in which an agent of it has a vote."""
+
+    worker: str
+    incarnation: int
+    agent: str
+    task: str
+    attempt: int
+
+
 ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
-Effect = StartWorker | StopWorker | Host | Drop | Deliver | Cancel | Debug | Recall | Hand
+Effect = StartWorker | StopWorker | Host | Drop | Deliver | Cancel | Debug | Recall | Hand | Bid
 
 
 def outstanding(state: SwarmState) -> Iterator[Effect]:
@@ -137,6 +147,10 @@ def of_worker(state: SwarmState, worker: WorkerState) -> Iterator[Effect]:
         for name, place in state.departing.items():
             if place == worker.id:
                 yield Drop(worker.id, worker.incarnation, name)
+        for task, auction in state.mesh.auctions.items():
+            for seat in auction.seats:
+                if seat.worker == worker.id and state.lives.of(seat.agent) == seat.incarnation:
+                    yield Bid(worker.id, worker.incarnation, seat.agent, task, auction.attempt)
 
 
 def memory_of(state: SwarmState, worker: WorkerState) -> int | None:
@@ -191,9 +205,9 @@ def _of_agent(state: SwarmState, worker: WorkerState, agent: AgentState) -> Iter
             yield kind(worker.id, worker.incarnation, task, attempt)
 
 
-def dispatch(state: SwarmState, task: TaskState) -> Dispatch:
-    """The message that delivers the open attempt of a task."""
-    spec, agent = task.spec, state.agents[task.agent or ""]
+def dispatch(state: SwarmState, task: TaskState, agent_id: str | None = None) -> Dispatch:
+    """The message that delivers the open attempt of a task to its agent, or to one that bids."""
+    spec, agent = task.spec, state.agents[agent_id or task.agent or ""]
     default_ms = 0 if state.spec is None else state.spec.limits.attempt_timeout_ms
     steps = (
         ()
