@@ -287,6 +287,13 @@ class AwaitedTaskFailed(TaskFailed):
     code: ClassVar[str] = "awaited_task_failed"
 
 
+class NoAnswer(VisionFlowError):
+    """Nobody answered a request within its time."""
+
+    code: ClassVar[str] = "no_answer"
+    status: ClassVar[int] = 75
+
+
 _REFUSALS: dict[str, type[Refused]] = {
     kind.code: kind
     for kind in (
