@@ -4,11 +4,11 @@ from visionflow.domain.shape import Measured
 from visionflow.engine.state import SwarmState
 
 
-def totals_now(state: SwarmState) -> Measured:
-    """All that was measured since the swarm was created, at the time of the last record; of agents
-    that failed only those since the last switch."""
+def totals_now(state: SwarmState, now_ms: int) -> Measured:
+    """All that was measured since the swarm was created, of agents that failed only
+    those since the last switch."""
     totals = state.totals
-    going_on = state.now_ms - totals.since_ms if totals.open else 0
+    going_on = now_ms - totals.since_ms if totals.open else 0
     return Measured(
         busy_ms=totals.busy_ms + going_on,
         done=totals.done,
@@ -23,9 +23,16 @@ def totals_now(state: SwarmState) -> Measured:
     )
 
 
-def measured_now(state: SwarmState) -> Measured:
+def measured_now(state: SwarmState, now_ms: int) -> Measured:
     """What was measured since the topology in force came into force."""
-    now, mark = totals_now(state), state.shape.mark
+    now, mark = totals_now(state, now_ms), state.shape.mark
     return Measured(
         *(getattr(now, name) - getattr(mark, name) for name in Measured.__struct_fields__)
+    )
+
+
+def added(one: Measured, other: Measured) -> Measured:
+    """What was measured in both."""
+    return Measured(
+        *(getattr(one, name) + getattr(other, name) for name in Measured.__struct_fields__)
     )

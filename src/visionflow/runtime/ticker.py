@@ -18,6 +18,7 @@ from visionflow.engine.decide.draining import drained
 from visionflow.engine.decide.recycling import replacements_due
 from visionflow.engine.decide.teams import is_overdue
 from visionflow.engine.state import SwarmState
+from visionflow.engine.topology import adaptive
 from visionflow.ports.host import Host, Timer
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
@@ -43,12 +44,14 @@ def is_due(state: SwarmState, now_ms: int) -> bool:
     return (
         (retry_ms is not None and retry_ms <= now_ms)
         or (deadline_ms is not None and deadline_ms <= now_ms)
+        or bool(state.vote_ends and state.vote_ends.due(now_ms))
         or bool(state.clocks.overdue(now_ms, TIMEOUT_GRACE_MS))
         or mail.is_due(state, now_ms)
         or bool(state.draining and drained(state))
         or replacements_due(state, now_ms)
         or bool(state.supervised.circuits and circuits.is_due(state.supervised.circuits, now_ms))
         or bool(may_steal(state) and steals(state, now_ms))
+        or adaptive.is_due(state, now_ms)
         or bool(state.teams.delegated and is_overdue(state, now_ms))
         or bool(state.mesh.auctions and lapse_due(state, now_ms))
     )

@@ -24,6 +24,7 @@ from visionflow.domain.tasks import (
     TaskSpec,
     TaskStatus,
 )
+from visionflow.engine.decide import balloting
 from visionflow.engine.decide.adopting import is_awaited
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.auctions import lapse_due
@@ -39,6 +40,8 @@ from visionflow.engine.decide.recycling import replace_due
 from visionflow.engine.decide.table import decides
 from visionflow.engine.decide.teams import escalate_overdue
 from visionflow.engine.state import SwarmState, TaskState
+from visionflow.engine.topology.staging import in_stages
+from visionflow.engine.topology import adaptive
 
 Events = list[AnyEvent]
 MS_MAX = 2**53
@@ -165,7 +168,8 @@ def _(state: SwarmState, command: c.SubmitTask) -> Events:
 
 @decides(c.SubmitPlan)
 def _(state: SwarmState, command: c.SubmitPlan) -> Events:
-    root, phases = command.spec, command.phases
+    root = command.spec
+    phases, stages = in_stages(state, command.phases)
     parts = [part for phase in phases for part in phase.tasks]
     names = {phase.name: None for phase in phases}
     _limits_allow(state, 1 + len(parts))
@@ -190,8 +194,10 @@ def _(state: SwarmState, command: c.SubmitPlan) -> Events:
             ),
             uses=_uses(phases),
             widths=_widths(phases),
+            stages=stages,
             failure_threshold_bp=command.failure_threshold_bp,
             command=command.command,
+            consensus=balloting.consented(command.consensus),
         )
     ]
     blocked = command.blocked is not None
@@ -199,12 +205,13 @@ def _(state: SwarmState, command: c.SubmitPlan) -> Events:
         events.append(e.TaskBlocked(task=root.id, missing=command.blocked))
     for index, phase in enumerate(phases):
         turns = 1 if phase.sequential else phase.width
+        first = stages[phase.name][0] if phase.name in stages else len(phase.tasks)
         for place, part in enumerate(phase.tasks):
             if part.parent != root.id or part.phase != phase.name:
                 raise Refused(f"{part.id} does not name its plan and phase.", code="usage")
             _acceptable(state, part, known)
             known[part.id] = None
-            closed = blocked or index > 0 or 0 < turns <= place
+            closed = blocked or index > 0 or 0 < turns <= place or place >= first
             waits = closed or _waits(state, part)
             events.append(e.TaskSubmitted(spec=part, waits=waits))
     return events
@@ -299,7 +306,8 @@ def _(state: SwarmState, command: c.ReportResult) -> Events:
     event = e.TaskCompleted(
         task=name, attempt=attempt, result=command.result, duration_us=command.duration_us
     )
-    if task.spec.parent is None and task.dependents is None and not state.supervised.circuits:
+    followed = task.spec.parent is not None or task.dependents is not None
+    if not followed and not state.supervised.circuits and not state.polls.asked:
         return [event]
     closing = Closing(state)
     closing.complete(event)
@@ -459,6 +467,8 @@ def _(state: SwarmState, command: c.Tick) -> Events:
             reason = "its wall-clock limit passed and its worker did not end it"
             task = state.tasks[name]
             end_attempt(closing, task, now_ms, FailureKind.TIMEOUT, reason, command.entropy)
+    if state.vote_ends:
+        balloting.expire(closing, now_ms)
     if state.closed is None:
         for at_ms, name in state.retries.due(now_ms):
             task = state.tasks.get(name)
@@ -468,6 +478,7 @@ def _(state: SwarmState, command: c.Tick) -> Events:
             break_all(state, closing, now_ms, command.entropy)
         closing.events.extend(due_circuits(state, now_ms))
         steal(state, now_ms, closing)
+        closing.events.extend(adaptive.due(state, now_ms))
         if state.teams.delegated and not command.gap_ms:
             escalate_overdue(state, closing, now_ms)
     return closing.events

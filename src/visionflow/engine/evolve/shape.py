@@ -3,7 +3,7 @@
 from visionflow.domain import shape_events as h
 from visionflow.domain.shape import Measured
 from visionflow.engine.evolve.table import answer, folds
-from visionflow.engine.measuring import measured_now, totals_now
+from visionflow.engine.measuring import added, measured_now, totals_now
 from visionflow.engine.shape import Trial
 from visionflow.engine.state import Answer, SwarmState
 
@@ -11,8 +11,8 @@ from visionflow.engine.state import Answer, SwarmState
 @folds(h.TopologySwitched)
 def _(state: SwarmState, event: h.TopologySwitched) -> None:
     shape = state.shape
-    measured = measured_now(state)
-    shape.past[event.before] = _added(shape.past.get(event.before), measured)
+    measured = measured_now(state, state.now_ms)
+    shape.past[event.before] = added(shape.past.get(event.before, Measured()), measured)
     shape.now, shape.since_ms = event.after, state.now_ms
     shape.switches += 1
     shape.cooled_ms = event.cooled_ms
@@ -23,16 +23,8 @@ def _(state: SwarmState, event: h.TopologySwitched) -> None:
         shape.trial = Trial(event.before, state.now_ms, len(state.agents), measured)
         shape.barred.pop(event.after, None)
     state.totals.failed_agents.clear()
-    shape.mark = totals_now(state)
+    shape.mark = totals_now(state, state.now_ms)
     answer(state, event.command, Answer(state.now_ms))
-
-
-def _added(before: Measured | None, more: Measured) -> Measured:
-    if before is None:
-        return more
-    return Measured(
-        *(getattr(before, name) + getattr(more, name) for name in Measured.__struct_fields__)
-    )
 
 
 @folds(h.TopologyKept)
