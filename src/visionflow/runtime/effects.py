@@ -15,6 +15,7 @@ from visionflow.engine import effects as f
 from visionflow.engine.state import SwarmState
 from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
+from visionflow.runtime.meshing import Meshing
 from visionflow.runtime.sessions import Sessions
 
 _AGENT_EVENTS = (
@@ -40,10 +41,13 @@ _STALE = (
 class Effects:
     """Turns closed records into messages and processes."""
 
-    def __init__(self, control: ControlPlane, children: Children, sessions: Sessions) -> None:
+    def __init__(
+        self, control: ControlPlane, children: Children, sessions: Sessions, mesh: Meshing
+    ) -> None:
         self._control = control
         self._children = children
         self._sessions = sessions
+        self._mesh = mesh
         self._issued: dict[str, dict[f.Effect, None]] = {}
         """By worker."""
         self._places: dict[str, dict[str, None]] = {}
@@ -101,6 +105,7 @@ class Effects:
         return self._control.state
 
     def _note(self, state: SwarmState, event: AnyEvent) -> None:
+        self._mesh.note(state, event)
         if isinstance(event, s.AttemptRecalling):
             self._sessions.recall(state, event.task, event.attempt)
         elif isinstance(event, e.AgentSpawned):
@@ -152,6 +157,8 @@ class Effects:
             issued[effect] = None
             if isinstance(effect, f.Deliver):
                 self._sessions.deliver(state, effect.task, effect.attempt)
+            elif isinstance(effect, f.Bid):
+                self._mesh.announce(state, effect.task, effect.attempt, effect.agent)
             elif isinstance(effect, f.Recall):
                 self._sessions.recall(state, effect.task, effect.attempt)
             elif isinstance(effect, f.Host):
@@ -173,5 +180,5 @@ class Effects:
                 self._sessions.cancel(effect)
             case f.Debug():
                 self._sessions.debug(effect)
-            case f.Host() | f.Deliver() | f.Recall():
+            case f.Host() | f.Deliver() | f.Recall() | f.Bid():
                 pass

@@ -28,6 +28,7 @@ from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.effects import Effects
 from visionflow.runtime.intake import Intake
 from visionflow.runtime.liveness import Liveness
+from visionflow.runtime.meshing import Meshing
 from visionflow.runtime.probing import Probing
 from visionflow.runtime.recovery import end_leftovers, first_command, replay
 from visionflow.runtime.recycling import Recycling
@@ -121,10 +122,13 @@ class Node:
         self.on_over: list[Callable[[BaseException], None]] = []
         """Called once, with why, when nothing is decided or answered here any more."""
         self._quiet: asyncio.Future[None] | None = None
-        self.effects = Effects(self.control, self.children, self.sessions)
+        self.mesh = Meshing(self.control, ports.host, self.sessions)
+        self.effects = Effects(self.control, self.children, self.sessions, self.mesh)
         self.completions = Completions(self.control)
         asks = Asks(self.control, self.completions, ports.host, self.sessions.answer)
-        self.sessions.on_ask = asks.take
+        self.sessions.on_ask = lambda worker, message: (
+            asks.take(worker, message) or self.mesh.take(worker, message)
+        )
         self._ticker = Ticker(
             self.control,
             ports.host,

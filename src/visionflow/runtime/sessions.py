@@ -28,6 +28,7 @@ from visionflow.runtime.asks import AnswerMessage
 from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
+from visionflow.runtime.meshing import ToPeers, may_be_running
 from visionflow.runtime.shares import AgentLines
 from visionflow.runtime.vetting import Vetting
 
@@ -47,6 +48,7 @@ ToWorker = (
     | AnswerMessage
     | m.FrameAck
     | m.Stop
+    | ToPeers
 )
 Progress = Callable[[str, int, float | None, str], None]
 Packed = list[tuple[str, list[ToWorker]]]
@@ -119,9 +121,7 @@ class Sessions:
             return
         worker = state.agents[task.agent].worker
         message = dispatch(state, task)
-        if message.dependencies or message.steps:
-            message = self._parcelled(message)
-        self._pack(worker, message)
+        self._pack(worker, self.parcelled(message))
         self._holder[name] = (worker, attempt)
 
     def recall(self, state: SwarmState, name: str, attempt: int) -> None:
@@ -133,7 +133,14 @@ class Sessions:
         why = "it was asked back"
         self._pack(state.agents[task.agent].worker, m.RecallAttempt(name, attempt, why))
 
-    def _parcelled(self, message: m.Dispatch) -> m.Dispatch:
+    def pack_for_peers(self, worker: str, message: ToPeers) -> None:
+        """Pack what peers of a mesh are to be told."""
+        self._pack(worker, message)
+
+    def parcelled(self, message: m.Dispatch) -> m.Dispatch:
+        """The same, with what is too large for a frame stored elsewhere."""
+        if not message.dependencies and not message.steps:
+            return message
         payloads = [step.value for step in message.steps]
         payloads += [payload for _, payload in message.dependencies]
         if sum(len(payload.inline or b"") for payload in payloads) < PARCEL_BYTES_MIN:
@@ -331,6 +338,8 @@ class Sessions:
         """Have a worker that (re)joined stop what was given up meanwhile."""
         state, stale = self._control.state, list[ToWorker]()
         for name, attempt in held:
+            if may_be_running(state, worker, name, attempt):
+                continue
             task = state.tasks.get(name)
             agent = None if task is None or task.agent is None else state.agents[task.agent]
             if task is None or task.attempt != attempt or agent is None or agent.worker != worker:

@@ -10,6 +10,7 @@ from visionflow.domain.tasks import FailureKind
 from visionflow.engine.state import SwarmState
 from visionflow.ports.host import Host
 from visionflow.ports.telemetry import Telemetry
+from visionflow.runtime import meshing
 from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.flooding import FRAMES_MAX, SIGNALS_PER_S, Meter, Verdict
@@ -140,9 +141,10 @@ class Vetting:
 
     def believes(self, worker: str, incarnation: int, number: int, message: object) -> bool:
         """Whether this worker may say this; else it is named, and nothing is done about it."""
-        if not isinstance(message, OF_ATTEMPTS):
-            return True
-        why = false_claim(self._control.state, worker, message.task, message.attempt)
+        if isinstance(message, OF_ATTEMPTS):
+            why = false_claim(self._control.state, worker, message.task, message.attempt)
+        else:
+            why = meshing.false_claim(self._control.state, worker, message)
         if why is None and isinstance(message, m.Result):
             why = self._second(self._source(worker, incarnation), number, message)
         if why is None:

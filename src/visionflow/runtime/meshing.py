@@ -1,0 +1,358 @@
+"""The orchestrator's end of a mesh: it opens auctions, hears of their outcome, and looks on.
+
+Peers need nothing of this to agree. What they think of each other comes as signals; only a change
+of opinion is put on record.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from visionflow.domain import events as e
+from visionflow.domain import mesh_commands as mc
+from visionflow.domain import mesh_events as me
+from visionflow.domain import messages as m
+from visionflow.domain import shape_events as she
+from visionflow.domain import supervision_events as s
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.events import AnyEvent
+from visionflow.domain.mesh import Holder, Seat
+from visionflow.domain.swarms import Topology
+from visionflow.engine.effects import ABLE, dispatch
+from visionflow.engine.state import SwarmState
+from visionflow.engine.topology.rules import topology_in_force
+from visionflow.ports.host import Host
+from visionflow.runtime.control_plane import ControlPlane
+
+SEEDS = 5
+"""Peers by way of which a new one joins."""
+STALE_MS = 30_000
+"""A report that is older says nothing of now."""
+ENDS = (e.TaskCancelled, e.TaskFailed, e.TaskDeadLettered, e.TaskBlocked)
+ToPeers = m.PeerUp | m.PeerDown | m.Announce | m.AuctionOver
+
+
+class Office(Protocol):
+    """What a mesh needs of the sessions."""
+
+    def pack_for_peers(self, worker: str, message: ToPeers) -> None:
+        """Have a message leave for a worker with the record that closes."""
+        ...
+
+    def parcelled(self, message: m.Dispatch) -> m.Dispatch:
+        """The same, small enough for a frame."""
+        ...
+
+
+class MeshStatus(msgspec.Struct, frozen=True):
+    """A mesh as its peers see it now."""
+
+    members: int | None
+    """Peers that belong to it; `None`: none has reported."""
+    reachable: int | None
+    read_only: tuple[str, ...]
+    agree: bool | None
+    """Whether all that have reported know the same of it."""
+    converged_ms: int | None
+    """How long their views differed when it last changed; `None`: they differ still."""
+    sent: int
+    """Messages between peers, of those that live; like the next three."""
+    received: int
+    sent_bytes: int
+    dropped: int
+    auctions_open: int
+    auctions_settled: int
+    auctions_lapsed: int
+    claims_refused: int
+
+
+class _Heard(msgspec.Struct):
+    report: m.PeerReport
+    at_ms: int
+
+
+class Meshing:
+    """Belongs to the loop's thread."""
+
+    def __init__(self, control: ControlPlane, host: Host, office: Office) -> None:
+        self._control = control
+        self._host = host
+        self._office = office
+        self._open: dict[str, tuple[int, tuple[Seat, ...]]] = {
+            name: (auction.attempt, auction.seats)
+            for name, auction in control.state.mesh.auctions.items()
+        }
+        """Auctions whose peers have not been told of their end."""
+        self._heard: dict[str, _Heard] = {}
+        self._told: tuple[int, int, tuple[str, ...], int | None] | None = None
+        self._notes: dict[type[AnyEvent], Callable[[SwarmState, AnyEvent], None]] = {
+            me.AuctionOpened: self._opened,
+            me.AuctionSettled: self._settled,
+            me.AuctionLapsed: self._lapsed,
+            me.ClaimRefused: self._refused,
+            e.AgentReady: self._ready,
+            e.AgentTerminated: self._gone,
+            e.AgentFailed: self._gone,
+            s.WorkerAdopted: self._adopted,
+            she.TopologySwitched: self._switched,
+        }
+        self._notes |= dict.fromkeys(ENDS, self._ended)
+
+    # What the log says -----------------------------------------------------------------------
+
+    def note(self, state: SwarmState, event: AnyEvent) -> None:
+        """An event of a record that closes; what peers are to be told leaves with it."""
+        note = self._notes.get(type(event))
+        if note is not None:
+            note(state, event)
+
+    def announce(self, state: SwarmState, task: str, attempt: int, agent: str) -> None:
+        """Tell one peer of an auction, unless that is over."""
+        auction = state.mesh.auctions.get(task)
+        if auction is None or auction.attempt != attempt:
+            return
+        electorate = tuple((seat.agent, seat.incarnation) for seat in auction.seats)
+        for seat in auction.seats:
+            if seat.agent == agent and agent in state.agents:
+                self._announce(state, task, seat, electorate)
+
+    def _announce(
+        self, state: SwarmState, task: str, seat: Seat, electorate: tuple[tuple[str, int], ...]
+    ) -> None:
+        found, agent = state.tasks[task], state.agents[seat.agent]
+        message = self._office.parcelled(dispatch(state, found, seat.agent))
+        record = state.records.of(seat.agent, found.spec.type)
+        announced = m.Announce(
+            message,
+            seat.incarnation,
+            electorate,
+            (*agent.spec.capabilities, f"type:{agent.spec.type}"),
+            agent.spec.tasks_max,
+            record.completed,
+            record.failed,
+        )
+        self._office.pack_for_peers(seat.worker, announced)
+
+    def _opened(self, state: SwarmState, event: AnyEvent) -> None:
+        assert isinstance(event, me.AuctionOpened)
+        self._open[event.task] = (event.attempt, event.seats)
+        for seat in event.seats:
+            self.announce(state, event.task, event.attempt, seat.agent)
+
+    def _settled(self, state: SwarmState, event: AnyEvent) -> None:
+        assert isinstance(event, me.AuctionSettled)
+        self._over(event.task, f"{event.agent} won it", besides=event.agent)
+
+    def _lapsed(self, state: SwarmState, event: AnyEvent) -> None:
+        assert isinstance(event, me.AuctionLapsed)
+        self._over(event.task, event.reason)
+
+    def _ended(self, state: SwarmState, event: AnyEvent) -> None:
+        assert isinstance(event, ENDS)
+        if event.task in self._open:
+            told = event.missing if isinstance(event, e.TaskBlocked) else event.reason
+            self._over(event.task, told)
+
+    def _over(self, task: str, reason: str, besides: str = "") -> None:
+        attempt, seats = self._open.pop(task, (0, ()))
+        workers = [seat.worker for seat in seats if seat.agent != besides]
+        winner = [seat.worker for seat in seats if seat.agent == besides]
+        for worker in dict.fromkeys(workers):
+            if worker not in winner:
+                self._office.pack_for_peers(worker, m.AuctionOver(task, attempt, reason))
+
+    def _refused(self, state: SwarmState, event: AnyEvent) -> None:
+        assert isinstance(event, me.ClaimRefused)
+        told = m.AuctionOver(event.task, event.attempt, event.reason)
+        self._office.pack_for_peers(event.worker, told)
+
+    # Who is there ----------------------------------------------------------------------------
+
+    def _ready(self, state: SwarmState, event: AnyEvent) -> None:
+        assert isinstance(event, e.AgentReady)
+        if topology_in_force(state) is Topology.MESH and event.agent in state.agents:
+            self._join(state, event.agent)
+
+    def _adopted(self, state: SwarmState, event: AnyEvent) -> None:
+        assert isinstance(event, s.WorkerAdopted)
+        worker = state.workers.get(event.worker)
+        if worker is not None and topology_in_force(state) is Topology.MESH:
+            for name in worker.agents:
+                if state.agents[name].status in ABLE:
+                    self._join(state, name)
+
+    def _join(self, state: SwarmState, agent: str) -> None:
+        others = [pair for pair in _peers(state) if pair[0] != agent]
+        # The youngest, so that one that is gone without anybody's knowing is not asked for ever.
+        members = tuple(others[-SEEDS:])
+        own = (agent, state.lives.of(agent))
+        message = m.PeerUp(*own, state.lives.all, members or (own,), not members)
+        self._office.pack_for_peers(state.agents[agent].worker, message)
+
+    def _gone(self, state: SwarmState, event: AnyEvent) -> None:
+        """One does not come back: those who are left are the mesh, whatever they reach of it."""
+        assert isinstance(event, e.AgentTerminated | e.AgentFailed)
+        self._heard.pop(event.agent, None)
+        if topology_in_force(state) is Topology.MESH and state.closed is None:
+            self._found(state)
+
+    def _found(self, state: SwarmState) -> None:
+        members = tuple(_peers(state))
+        epoch = state.lives.all + sum(
+            agent.status is AgentStatus.FAILED for agent in state.agents.values()
+        )
+        for agent, incarnation in members:
+            message = m.PeerUp(agent, incarnation, epoch, members, True)
+            self._office.pack_for_peers(state.agents[agent].worker, message)
+
+    def _switched(self, state: SwarmState, event: AnyEvent) -> None:
+        assert isinstance(event, she.TopologySwitched)
+        if event.after is Topology.MESH:
+            self._found(state)
+        elif event.before is Topology.MESH:
+            for name, agent in state.agents.items():
+                if agent.status in ABLE:
+                    self._office.pack_for_peers(agent.worker, m.PeerDown(name))
+
+    # What peers say --------------------------------------------------------------------------
+
+    def take(self, worker: str, message: object) -> bool:
+        """Have a message of a worker decided; whether it is one of these."""
+        match message:
+            case m.Claimed():
+                self._control.offer(self._claim(worker, message), bounded=False)
+            case m.PeerReport():
+                self._report(message)
+            case m.Copied():
+                self._control.offer(self._copies(message), bounded=False)
+            case _:
+                return False
+        return True
+
+    def _claim(self, worker: str, claimed: m.Claimed) -> mc.ReportClaim:
+        return mc.ReportClaim(
+            now_ms=self._host.now_ms(),
+            task=claimed.task,
+            attempt=claimed.attempt,
+            agent=claimed.agent,
+            worker=worker,
+            bids=claimed.bids,
+            ballots=claimed.ballots,
+            round=claimed.round,
+            took_ms=claimed.took_ms,
+        )
+
+    def _copies(self, copied: m.Copied) -> mc.ReportReplicas:
+        agents = self._control.state.agents
+        return mc.ReportReplicas(
+            now_ms=self._host.now_ms(),
+            task=copied.task,
+            attempt=copied.attempt,
+            agent=copied.agent,
+            digest=copied.digest,
+            size_bytes=copied.size_bytes,
+            required=copied.required,
+            holders=tuple(
+                Holder(name, agents[name].worker)
+                for name in sorted(dict.fromkeys(copied.holders))
+                if name in agents
+            ),
+            reason=copied.reason,
+        )
+
+    def _report(self, report: m.PeerReport) -> None:
+        now_ms = self._host.now_ms()
+        self._heard[report.agent] = _Heard(report, now_ms)
+        status = self.status()
+        if status.members is None or status.reachable is None:
+            return
+        told = (status.members, status.reachable, status.read_only, status.converged_ms)
+        if told != self._told and (status.agree or told[:3] != (self._told or ())[:3]):
+            self._told = told
+            command = mc.ReportMembership(
+                now_ms=now_ms,
+                members=status.members,
+                reachable=status.reachable,
+                read_only=status.read_only,
+                converged_ms=status.converged_ms,
+            )
+            self._control.offer(command, bounded=False)
+
+    def reports(self) -> list[m.PeerReport]:
+        """The last report of each peer that lives and has reported not long ago."""
+        state, now_ms = self._control.state, self._host.now_ms()
+        return [
+            heard.report
+            for name, heard in sorted(self._heard.items())
+            if now_ms - heard.at_ms < STALE_MS
+            and name in state.agents
+            and state.lives.of(name) == heard.report.incarnation
+        ]
+
+    def status(self) -> MeshStatus:
+        """The mesh as its peers see it now."""
+        reports, mesh = self.reports(), self._control.state.mesh
+        sizes = sorted(report.members for report in reports)
+        digests = {report.digest: None for report in reports}
+        changes = [report.since_ms for report in reports]
+        agree = len(digests) == 1 if reports else None
+        return MeshStatus(
+            members=sizes[len(sizes) // 2] if sizes else None,
+            reachable=max((report.reachable for report in reports), default=None),
+            read_only=tuple(report.agent for report in reports if report.read_only),
+            agree=agree,
+            converged_ms=max(changes) - min(changes) if agree else None,
+            sent=sum(report.sent for report in reports),
+            received=sum(report.received for report in reports),
+            sent_bytes=sum(report.sent_bytes for report in reports),
+            dropped=sum(report.dropped for report in reports),
+            auctions_open=len(mesh.auctions),
+            auctions_settled=mesh.settled,
+            auctions_lapsed=mesh.lapsed,
+            claims_refused=mesh.refused,
+        )
+
+
+def _peers(state: SwarmState) -> list[tuple[str, int]]:
+    """Agents that are up, with the number of their present life."""
+    return [
+        (name, state.lives.of(name))
+        for name, agent in state.agents.items()
+        if agent.status in ABLE and agent.worker not in state.supervised.suspects
+    ]
+
+
+def false_claim(state: SwarmState, worker: str, message: object) -> str | None:
+    """Why a worker cannot say this of a mesh, if it cannot."""
+    if not isinstance(message, m.Claimed | m.PeerReport | m.Copied):
+        return None
+    agent = state.agents.get(message.agent)
+    if agent is None:
+        return None  # It may have ended while this was on its way.
+    if agent.worker != worker and state.departing.get(message.agent) != worker:
+        return f"it speaks for agent {message.agent}, which is in {agent.worker}"
+    if isinstance(message, m.PeerReport):
+        return None
+    task = state.tasks.get(message.task)
+    if task is None:
+        if message.task in state.finished:
+            return None
+        return f"it speaks of task {message.task}, of which nothing is known"
+    if not 0 < message.attempt <= task.attempt:
+        return f"it speaks of attempt {message.attempt} of {message.task}, which never was"
+    auction = state.mesh.auctions.get(message.task)
+    if auction is None or auction.attempt != message.attempt or isinstance(message, m.Copied):
+        return None
+    if all(seat.agent != message.agent for seat in auction.seats):
+        return f"{message.agent} claims {message.task} and is not of its electorate"
+    return None
+
+
+def may_be_running(state: SwarmState, worker: str, task: str, attempt: int) -> bool:
+    """Whether an agent of a worker may have begun an attempt by an auction whose end is not in the
+    log."""
+    auction = state.mesh.auctions.get(task)
+    if auction is None or auction.attempt != attempt:
+        return False
+    return any(seat.worker == worker for seat in auction.seats)
