@@ -60,6 +60,11 @@ class PhaseState(msgspec.Struct, gc=False, omit_defaults=True):
         all of them."""
         return 1 if self.sequential else self.width
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether some of its tasks wait for others of it."""
+        return bool(self.sequential or self.width or self.stages)
+
 
 class PlanState(msgspec.Struct, gc=False):
     """What a root task consists of."""

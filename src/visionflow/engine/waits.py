@@ -11,7 +11,8 @@ from visionflow.domain.agents import AgentStatus
 from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.circuits import AGENT, HALF_OPEN
-from visionflow.engine.matching import GroupKey, needs, offers
+from visionflow.engine.matching import GroupKey, needs
+from visionflow.engine.phasing import stages_of
 from visionflow.engine.state import SwarmState, TaskState
 from visionflow.engine.topology.seats import key_of, offers_of
 from visionflow.engine.waitgraph import Need, Place, ring, stuck
@@ -132,9 +133,13 @@ class Waits:
             phase = plan.phases[task.phase]
             if plan.current < task.phase:
                 needed += self._alive(plan.phases[plan.current].tasks)
-            elif phase.turns:
-                before = phase.tasks[: phase.tasks.index(task.spec.id)]
-                places = (Place(phase.turns, self._alive(before)),)
+            elif phase.is_bounded:
+                for stage in stages_of(phase):
+                    if task.spec.id in stage:
+                        before = self._alive(stage[: stage.index(task.spec.id)])
+                        places = (Place(phase.turns, before),) if phase.turns else None
+                        break
+                    needed += self._alive(stage)
         return Need(needed, places) if needed or places else None
 
     def _alive(self, names: Iterable[str]) -> tuple[str, ...]:

@@ -34,8 +34,8 @@ from visionflow.engine.decide import (
     waiting,
     workers,
 )
+from visionflow.engine.decide.assigning import next_assignment
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
-from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import Answer, Denial, SwarmState
 from visionflow.engine.topology.rules import topology_in_force
 
@@ -120,13 +120,13 @@ def next_event(state: SwarmState) -> AnyEvent | None:
             return whole
     if state.unheld:
         return waiting.next_grant(state)
-    if state.moving:
-        moved = updating.next_move(state)
     seating = state.seating
     if seating.due or seating.vacant or seating.headless:
         seated = teams.next_seating(state)
         if seated is not None:
             return seated
+    if state.moving:
+        moved = updating.next_move(state)
         if moved is not None:
             return moved
     if topology_in_force(state) is MESH:
@@ -134,25 +134,3 @@ def next_event(state: SwarmState) -> AnyEvent | None:
         if opened is not False:
             return opened
     return next_assignment(state)
-
-
-def next_assignment(state: SwarmState) -> e.TaskAssigned | None:
-    """The next assignment to fold, or nothing more to assign now. Fold it before asking again."""
-    matching = state.matching
-    if matching.idle or state.closed is not None:
-        return None
-    found = matching.best()
-    if found is None:
-        return None
-    task, agent = found
-    member = state.agents[agent]
-    score = score_bp(
-        member.completed,
-        member.failed,
-        member.mean_us,
-        len(member.open),
-        member.spec.tasks_max,
-    )
-    return e.TaskAssigned(
-        task=task, attempt=state.tasks[task].attempt + 1, agent=agent, score_bp=score
-    )

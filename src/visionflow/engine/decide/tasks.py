@@ -40,8 +40,8 @@ from visionflow.engine.decide.recycling import replace_due
 from visionflow.engine.decide.table import decides
 from visionflow.engine.decide.teams import escalate_overdue
 from visionflow.engine.state import SwarmState, TaskState
-from visionflow.engine.topology.staging import in_stages
 from visionflow.engine.topology import adaptive
+from visionflow.engine.topology.staging import in_stages
 
 Events = list[AnyEvent]
 MS_MAX = 2**53

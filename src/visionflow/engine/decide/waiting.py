@@ -20,6 +20,8 @@ from visionflow.engine.decide.table import decides
 from visionflow.engine.decide.tasks import submitted
 from visionflow.engine.state import SwarmState
 from visionflow.engine.supervised import LockState
+from visionflow.engine.topology.delegating import may_delegate
+from visionflow.engine.topology.rules import NOT_ALLOWED
 from visionflow.engine.waits import Wait
 
 Events = list[AnyEvent]
@@ -152,6 +154,11 @@ def _(state: SwarmState, command: sc.DelegateTask) -> Events:
     if spec.parent is not None or spec.phase is not None:
         raise Refused("A task that is delegated is no part of a plan.", code="usage")
     _not_too_deep(state, command.task)
+    agent = state.tasks[command.task].agent
+    if agent is not None and (spec.agent is not None or spec.capabilities):
+        why = may_delegate(state, agent, spec)
+        if why is not None:
+            raise Refused(why, code=NOT_ALLOWED)
     return submitted(state, spec, command.command, delegated_by=command.task)
 
 

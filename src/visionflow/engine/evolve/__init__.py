@@ -7,6 +7,7 @@ time and rounds nothing. It owns the state and changes it in place.
 from visionflow.domain.events import AnyEvent, Record
 from visionflow.engine.evolve import (
     adopting,
+    assigning,
     auctions,
     balancing,
     circuits,
@@ -18,8 +19,8 @@ from visionflow.engine.evolve import (
     pipelines,
     shape,
     tasks,
-    votes,
     teams,
+    votes,
     waiting,
 )
 from visionflow.engine.evolve.table import TABLE
@@ -28,6 +29,7 @@ from visionflow.engine.state import SwarmState
 __all__ = ["evolve", "fold", "open_record"]
 _REGISTERED = (
     adopting.__name__,
+    assigning.__name__,
     auctions.__name__,
     balancing.__name__,
     circuits.__name__,
@@ -39,9 +41,9 @@ _REGISTERED = (
     pipelines.__name__,
     shape.__name__,
     tasks.__name__,
+    teams.__name__,
     votes.__name__,
     waiting.__name__,
-    teams.__name__,
 )
 
 

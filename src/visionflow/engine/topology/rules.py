@@ -11,6 +11,8 @@ from visionflow.domain.swarms import Topology
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.roster import COORDINATOR
 
+NOT_ALLOWED = "not_allowed"
+"""The code of a refusal by these rules."""
 GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 STAGES = ("researcher", COORDINATOR, "architect", "coder", "reviewer", "tester")
 """The order of stages; other types come after, in the order in which the first of each joined."""
