@@ -101,6 +101,8 @@ class Executor:
         self._draining: str | None = None
         self._pid = os.getpid()
         self.debugging = Debugging(host, self.write_log)
+        self.on_result: Callable[[Dispatch, Result], None] | None = None
+        """Told of each result after it was reported."""
         self.given_up = 0
         """Attempts whose code did not end when it was told to; it may still run."""
         self._runs_on: dict[RunningAttempt, None] = {}
@@ -185,6 +187,18 @@ class Executor:
                 self.ended(attempt, Failed(task, number, FailureKind.RECALLED, recall.reason))
             else:
                 self._announce(attempt)
+
+    def withdraw(self, task: str, attempt: int, reason: str) -> None:
+        """Stop an attempt that nobody waits for; nothing is reported of it."""
+        found = self._attempts.get(task)
+        if found is not None and found.dispatch.attempt == attempt:
+            self._silence(found, reason)
+
+    def open_of(self, agent: str) -> int | None:
+        """How many attempts an agent has here; `None`: it takes none, or is not here."""
+        if self._draining is not None or self._hosting.find(agent) is None:
+            return None
+        return sum(attempt.dispatch.agent == agent for attempt in self._attempts.values())
 
     def step_answered(self, answer: StepAnswer) -> None:
         """A step is in the log, or its attempt is stale."""
@@ -285,6 +299,8 @@ class Executor:
             self._end_processes(attempt)
             self._remember(dispatch.task, dispatch.attempt)
             self.send(message)
+            if self.on_result is not None and isinstance(message, Result):
+                self.on_result(dispatch, message)
         if self._hosting.outdated:
             self._hosting.renew(dispatch.agent)
 

@@ -64,12 +64,13 @@ EVERYTHING = Grant(publish=frozenset({">"}), subscribe=frozenset({">"}))
 
 
 def worker_grant(worker: str, swarm: str, role: str = "session", room: str = "") -> Grant:
-    """What a worker of a swarm needs: to report, to beat, and to hear what is meant for it."""
+    """What a worker of a swarm needs: to report, to beat, to hear what is meant for it, and to
+    speak with the peers of its own swarm, where that is a mesh."""
     if role == "beat":
         return Grant(frozenset({f"orch.{swarm}.hb"}), frozenset(), room)
     return Grant(
-        publish=frozenset({f"orch.{swarm}.cmd", f"orch.{swarm}.hb"}),
-        subscribe=frozenset({f"worker.{worker}"}),
+        publish=frozenset({f"orch.{swarm}.cmd", f"orch.{swarm}.hb", f"peer.{swarm}.*"}),
+        subscribe=frozenset({f"worker.{worker}", f"peer.{swarm}.*"}),
         room=room,
     )
 
