@@ -174,6 +174,8 @@ class BaseAgent:
 
     type: str = "custom"
     capabilities: tuple[str, ...] = ()
+    measures: ClassVar[tuple[str, ...]] = ()
+    """What the results of its tasks say under `measures`, by name: stages may demand it."""
     blocking: ClassVar[bool] = True
     """Whether a `process_task` that is no coroutine may take longer than a moment."""
 

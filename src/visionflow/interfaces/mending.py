@@ -25,6 +25,10 @@ from visionflow.runtime.queries import Queries
 from visionflow.worker.limits import machine_bytes
 
 T = TypeVar("T")
+Post = Callable[[Callable[[], None]], None]
+Face = Callable[[Node, Blobs, Queries, Post, Callable[[AnyCommand], Answer]], T]
+"""What a face of a fleet is made of: the last two run something in the runtime's thread, and block
+until a command was decided."""
 ERRORS_MAX = 100
 """The latest ones of an agent; of a server's, those among so many of its swarm."""
 WAIT_S = 60.0

@@ -1,7 +1,6 @@
 """The Python face: a fleet of agents from a user's program, for loops and for plain threads.
 
-It turns what a caller hands in into commands, and what the log then says into handles. It keeps
-no state of its own: the engine does.
+It turns what a caller hands in into commands, what the log says into handles, and keeps nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +29,7 @@ from visionflow.interfaces import outside
 from visionflow.interfaces.breaker import Circuit
 from visionflow.interfaces.classes import AgentClass, class_path
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
-from visionflow.interfaces.mending import EmbeddedMending
+from visionflow.interfaces.mending import EmbeddedMending, Face
 from visionflow.interfaces.submission import Submission
 from visionflow.interfaces.templates import class_of, tasks_at_once
 from visionflow.ports.blobs import Blobs
@@ -44,7 +43,6 @@ from visionflow.settings.agents import AgentSettings, load_agents
 T = TypeVar("T")
 POLL_S = 0.2
 """How often somebody who waits looks whether the runtime has ended."""
-Part = Task | Mapping[str, Any]
 MAP_WINDOW = 1_024
 
 
@@ -399,13 +397,15 @@ class Fleet:
         now_ms = self._runtime.node.intake.now_ms()
         self._ask(sound(sc.ResetCircuit(now_ms=now_ms, circuit=name)))
 
+    def face(self, kind: Face[T]) -> T:
+        """Another face of the same fleet."""
+        it = self._runtime
+        return kind(it.node, it.blobs, it.queries, it.post, self._ask)
+
     @property
     def mending(self) -> EmbeddedMending:
         """What can be seen and done of its agents, for a loop."""
-        runtime = self._runtime
-        return EmbeddedMending(
-            runtime.node, runtime.blobs, runtime.queries, runtime.post, self._ask
-        )
+        return self.face(EmbeddedMending)
 
     def map(self, tasks: Iterable[Task]) -> list[Any]:
         """Submit all and wait for all; results in the order of the tasks. Never more than
