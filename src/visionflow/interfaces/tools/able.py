@@ -2,7 +2,7 @@
 
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
-from visionflow.engine.matching import needs, offers
+from visionflow.engine.matching import needs
 from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.engine.topology.seats import key_of, offers_of
 from visionflow.runtime.swarms import Swarms

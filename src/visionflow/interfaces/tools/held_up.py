@@ -2,7 +2,7 @@
 
 from visionflow.domain.supervision import CircuitStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
-from visionflow.engine.matching import needs, offers
+from visionflow.engine.matching import needs
 from visionflow.engine.state import SwarmState, TaskState
 from visionflow.engine.supervised import CircuitState
 from visionflow.engine.topology.seats import key_of, offers_of

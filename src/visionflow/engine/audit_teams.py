@@ -1,0 +1,72 @@
+"""What must always hold of teams, checked from scratch."""
+
+from collections.abc import Iterator
+
+from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.engine.matching import needs
+from visionflow.engine.state import SwarmState
+from visionflow.engine.topology.seats import (
+    KEPT,
+    has_seats,
+    is_delegable,
+    is_staying,
+    key_of,
+    offers_of,
+    seated,
+)
+
+
+def team_faults(state: SwarmState) -> Iterator[str]:
+    """Every invariant of teams that does not hold."""
+    teams, seating = state.teams, state.seating
+    found: dict[str, str] = {}
+    for name, team in teams.teams.items():
+        people = [*([] if team.lead is None else [team.lead]), *team.members]
+        for agent in people:
+            if agent in found:
+                yield f"agent {agent} has a seat in {found[agent]} and one in {name}"
+            found[agent] = name
+            if agent not in state.agents and state.closed is None:
+                yield f"agent {agent} is not there and has a seat in team {name}"
+        if len(team.members) > team.span:
+            yield f"{len(team.members)} report to the lead of {name}; its span is {team.span}"
+        if state.closed is None and not is_staying(state, team.lead) and seated(state, name):
+            yield f"team {name} has people and nobody leads it"
+    if found != seating.team_of:
+        yield "the index of who is in which team differs from the teams"
+    for agent, spec in ((name, each.spec) for name, each in state.agents.items()):
+        offered = state.matching.offered(agent)
+        if offered is not None and offered != offers_of(state, spec):
+            yield f"agent {agent} offers other words than its seat says"
+    if not teams.teams:
+        return
+    if state.closed is None and not is_staying(state, teams.manager):
+        if any(is_staying(state, agent) for agent in state.agents):
+            yield "the hierarchy has agents and no manager"
+    yield from _delegated(state)
+
+
+def _delegated(state: SwarmState) -> Iterator[str]:
+    loads: dict[str, int] = {}
+    for name, team in state.teams.delegated.items():
+        loads[team] = loads.get(team, 0) + 1
+        task = state.tasks.get(name)
+        if task is None or task.status in TERMINAL:
+            yield f"task {name} has ended and team {team} has it"
+    if loads != {team: count for team, count in state.seating.loads.items() if count}:
+        yield "the counts of what the teams have differ from what they were given"
+    for name in state.teams.escalated:
+        if name not in state.tasks or state.tasks[name].status in TERMINAL:
+            yield f"task {name} has ended and counts as one that came before the manager"
+    if not has_seats(state) or state.closed is not None or state.teams.manager is None:
+        return
+    for name, task in state.tasks.items():
+        if task.status is not TaskStatus.QUEUED or not is_delegable(state, task.spec):
+            continue
+        team = state.teams.delegated.get(name)
+        if team is None or name in state.seating.due:
+            yield f"task {name} is queued and the manager has not given it to a team"
+        elif team != KEPT:
+            wanted = needs(key_of(state, task.spec))
+            if not any(wanted <= offers_of(state, a.spec) for a in seated(state, team)):
+                yield f"task {name} waits for team {team}, in which nobody can do it"
