@@ -13,7 +13,7 @@ import msgspec
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.tasks import TaskStatus
-from visionflow.engine.scoring import level_of, score_bp, slots
+from visionflow.engine.scoring import level_of, load_level, score_bp, slots
 from visionflow.engine.state import AgentState, SwarmState, TaskState
 from visionflow.engine.topology.seats import key_of
 
@@ -52,8 +52,10 @@ def unbegun(state: SwarmState, agent: AgentState) -> list[TaskState]:
     ]
 
 
-def level_with(agent: AgentState, held: int) -> int:
+def level_with(state: SwarmState, agent: AgentState, held: int) -> int:
     """The level at which an agent that holds so many attempts would be offered the next."""
+    if state.by_load:
+        return load_level(held, agent.spec.tasks_max)
     return level_of(
         score_bp(agent.completed, agent.failed, agent.mean_us, held, agent.spec.tasks_max)
     )
@@ -109,7 +111,7 @@ def _taker(
     """Who would be given the task and could begin it at once; nobody, where its holder would get
     it again."""
     spec = task.spec
-    again = level_with(holder, len(holder.open) - 1)
+    again = level_with(state, holder, len(holder.open) - 1)
     for name, level in state.matching.takers((*key_of(state, spec)[:2], None)):
         if level <= again:
             return None

@@ -19,6 +19,8 @@ CAPACITY_BP = 2_000
 RESPONSE_BP = 1_000
 PRIOR_TASKS = 4
 """The record counts as if this many tasks had succeeded before."""
+LOAD_LEVELS = 8
+"""Levels between an agent that holds nothing and one that holds what it works on at once."""
 RECORD_TASKS_MIN = 8
 """Completions before an agent may be given work ahead."""
 
@@ -35,6 +37,12 @@ def score_bp(completed: int, failed: int, mean_us: int, open_tasks: int, tasks_m
 def level_of(score: int) -> int:
     """The level, 0 to 15, of a score of 4,000 to 10,000."""
     return (score - CAPABILITY_BP) * SCORE_LEVELS // (SUCCESS_BP + CAPACITY_BP + RESPONSE_BP + 1)
+
+
+def load_level(open_tasks: int, tasks_max: int) -> int:
+    """The level of an agent where only its load counts, in eighths of what it works on at once:
+    the highest without any, the lowest from twice that much on."""
+    return max(0, SCORE_LEVELS - 1 - open_tasks * LOAD_LEVELS // tasks_max)
 
 
 def slots(completed: int, mean_us: int, tasks_max: int) -> int:

@@ -218,6 +218,8 @@ class SwarmState:
 
     def __init__(self) -> None:
         self.spec: SwarmSpec | None = None
+        self.by_load = False
+        """Whether its strategy looks at the load of agents alone; it follows from the spec."""
         self.closed: str | None = None
         self.now_ms = 0
         self.boot = 0

@@ -37,9 +37,14 @@ def next_assignment(state: SwarmState) -> AnyEvent | None:
     if is_indexed(state):
         return assigned(state, task, agent)
     chosen = state.assigning.chosen
-    if chosen is not None and chosen[0] == task and (matching.room(chosen[1]) or 0) >= 0:
+    if chosen is not None and chosen[0] == task and _has_room(state, chosen[1]):
         return assigned(state, task, chosen[1])
     return _choice(state, task, agent)
+
+
+def _has_room(state: SwarmState, agent: str) -> bool:
+    level = state.matching.room(agent)
+    return level is not None and level >= 0
 
 
 def assigned(state: SwarmState, task: str, agent: str) -> e.TaskAssigned:

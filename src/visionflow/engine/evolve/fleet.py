@@ -6,6 +6,7 @@ from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import RESTART_PERIOD_MS
+from visionflow.domain.swarms import Strategy
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.evolve import teams
 from visionflow.engine.evolve.adopting import forget_process
@@ -27,6 +28,7 @@ from visionflow.engine.topology.seats import offers_of
 @folds(e.SwarmCreated)
 def _(state: SwarmState, event: e.SwarmCreated) -> None:
     state.spec = event.spec
+    state.by_load = event.spec.strategy is Strategy.BALANCED
     answer(state, event.command, Answer(state.now_ms, event.spec.id))
 
 

@@ -7,7 +7,7 @@ from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import ANSWER_AGE_MS_MAX, ANSWERS_MAX, BATCH_MAX
 from visionflow.domain.supervision import CircuitStatus
-from visionflow.engine.scoring import level_of, score_bp, slots
+from visionflow.engine.scoring import level_of, load_level, score_bp, slots
 from visionflow.engine.state import AgentState, Answer, SwarmState
 
 E = TypeVar("E", bound=Event)
@@ -90,6 +90,8 @@ def refresh(state: SwarmState, agent: AgentState) -> None:
         if not room and not holds_waiting(state, agent):
             room = held < slots(completed, mean_us, tasks_max)
             room = room or (bool(state.supervised.batches) and may_batch(state, agent))
-        if room:
+        if room and state.by_load:
+            level = load_level(held, tasks_max)
+        elif room:
             level = level_of(score_bp(completed, agent.failed, mean_us, held, tasks_max))
     state.matching.place(agent.spec.id, level)
