@@ -35,10 +35,10 @@ def _move(state: SwarmState, task: str, event: type[Event]) -> TaskState:
 
 def enqueue(state: SwarmState, task: TaskState) -> None:
     """A task that is queued stands in line."""
-    spec = task.spec
     if state.teams.teams:
         teams.enqueue(state, task)
         return
+    spec = task.spec
     key = (spec.capabilities, spec.agent_type, spec.agent)
     state.matching.enqueue(spec.id, key, order_of(task.since_ms, spec.priority))
 
@@ -57,9 +57,9 @@ def _leave_line(state: SwarmState, task: str) -> None:
     """A task is not queued any more, nor does anybody bid for it."""
     if task in state.matching:
         state.matching.dequeue(task)
-    elif state.mesh.auctions and state.mesh.auctions.pop(task, None) is not None:
         if state.seating.due:
             state.seating.due.pop(task, None)
+    elif state.mesh.auctions and state.mesh.auctions.pop(task, None) is not None:
         state.mesh.ended += 1
 
 
@@ -109,6 +109,7 @@ def _(state: SwarmState, event: e.PlanSubmitted) -> None:
             [],
             tuple(event.uses.get(name, ())),
             event.widths.get(name, 0),
+            event.stages.get(name, ()),
         )
         for name, ids, one in event.phases
     ]
@@ -119,6 +120,9 @@ def _(state: SwarmState, event: e.PlanSubmitted) -> None:
     state.counters.submitted += 1
     if event.spec.deadline_ms is not None:
         state.deadlines.set(event.spec.deadline_ms, event.spec.id)
+    if event.consensus is not None:
+        state.polls.gated[event.spec.id] = event.consensus
+        state.polls.authors[event.spec.id] = {}
     answer(state, event.command, Answer(state.now_ms, event.spec.id))
 
 
@@ -167,13 +171,15 @@ def _(state: SwarmState, event: e.TaskAssigned) -> None:
     task.attempt = event.attempt
     task.agent = event.agent
     state.counters.attempts += 1
+    if state.assigning.chosen is not None:
+        state.assigning.chosen = None
     state.matching.dequeue(event.task)
+    if state.seating.due:
+        state.seating.due.pop(event.task, None)
     agent = state.agents[event.agent]
     agent.status = next_agent_status(agent.status, "busy", event.agent)
     agent.open[event.task] = event.attempt
     # One that was given out ahead waits behind others in its worker: its time has not begun.
-    if state.seating.due:
-        state.seating.due.pop(event.task, None)
     if len(agent.open) <= agent.spec.tasks_max:
         state.clocks.start(event.task, _limit_ms(state, task), state.now_ms)
     refresh(state, agent)
@@ -266,13 +272,13 @@ def _end(state: SwarmState, task: TaskState) -> None:
         state.deadlines.trim(lambda _, other: _alive(state, other))
     if state.outside.tasks:
         task_ended(state, name)
+    if state.teams.delegated:
+        teams.ended(state, name)
     if len(state.ended) > 2 * TERMINAL_TASKS_MAX:
         _forget(state)
 
 
 def _alive(state: SwarmState, name: str) -> bool:
-    if state.teams.delegated:
-        teams.ended(state, name)
     task = state.tasks.get(name)
     return task is not None and task.status not in TERMINAL
 
@@ -322,14 +328,16 @@ def _(state: SwarmState, event: e.TaskCompleted) -> None:
         change = event.duration_us - agent.mean_us
         agent.mean_us = agent.mean_us + change // 8 if agent.completed > 1 else event.duration_us
         state.records.completed(agent.spec.id, task.spec, event.duration_us)
+        if state.polls.authors and task.spec.parent in state.polls.authors:
+            state.polls.authors[task.spec.parent][agent.spec.id] = None
+        if state.teams.teams:
+            teams.attempt_ended(state, agent.spec.id, None)
+            teams.took(state, task.spec.type, event.duration_us)
         if agent.status in ABLE:
             refresh(state, agent)
     _end(state, task)
 
 
-        if state.teams.teams:
-            teams.attempt_ended(state, agent.spec.id, None)
-            teams.took(state, task.spec.type, event.duration_us)
 @folds(e.AttemptFailed)
 def _(state: SwarmState, event: e.AttemptFailed) -> None:
     task = _move(state, event.task, e.AttemptFailed)
@@ -346,13 +354,13 @@ def _(state: SwarmState, event: e.AttemptFailed) -> None:
     if event.retry_at_ms is not None:
         task.retry_at_ms = event.retry_at_ms
         state.retries.set(event.retry_at_ms, event.task)
+    if agent is not None and state.teams.teams:
+        teams.attempt_ended(state, agent.spec.id, event.kind, event.excused)
     if agent is not None and agent.status in ABLE:
         refresh(state, agent)
 
 
 def _count(
-    if agent is not None and state.teams.teams:
-        teams.attempt_ended(state, agent.spec.id, event.kind, event.excused)
     state: SwarmState, task: TaskState, agent: AgentState | None, kind: FailureKind
 ) -> None:
     """An attempt failed: it counts against the task, and against its agent where that did it."""
