@@ -15,7 +15,12 @@ from visionflow.domain.tasks import TERMINAL, FailureKind, TaskSpec
 from visionflow.engine.state import SwarmState
 from visionflow.ports.host import Host
 from visionflow.ports.telemetry import Telemetry
-from visionflow.runtime import chronicle_outside, chronicle_shape, chronicle_supervision
+from visionflow.runtime import (
+    chronicle_mesh,
+    chronicle_outside,
+    chronicle_shape,
+    chronicle_supervision,
+)
 from visionflow.runtime.chronicle_words import ROWS, Known, Row, Told, told_of_fleet
 from visionflow.runtime.debugging import Debugged
 from visionflow.runtime.node import Node
@@ -25,6 +30,7 @@ LINES_MAX = {"task": 50, "agent": 100, "fault": 50}
 """A second, of each subject in each swarm."""
 FLEET_LINES_MAX = 50
 _WORDS_FROM = (
+    chronicle_mesh.__name__,
     chronicle_outside.__name__,
     chronicle_shape.__name__,
     chronicle_supervision.__name__,
