@@ -209,6 +209,7 @@ class Calm:
         widths: dict[int, int] | None = None,
         blocked: str | None = None,
         threshold_bp: int = 0,
+        consensus: VoteSpec | None = None,
         **root: object,
     ) -> tuple[str, list[list[str]]]:
         """Submit a plan; of each phase the fields of its parts. Gives the root and the parts."""
@@ -233,6 +234,7 @@ class Calm:
             spec=TaskSpec(id=name, **root),
             phases=tuple(built),
             failure_threshold_bp=threshold_bp,
+            consensus=consensus,
             blocked=blocked,
         )
         self.answer = self.send(command)
@@ -247,9 +249,10 @@ class Calm:
         id: str | None = None,
         command: str | None = None,
         mechanism: Mechanism = Mechanism.MAJORITY,
+        **fields: object,
     ) -> str:
         """Open a vote; the answer stands in `answer`."""
-        spec = VoteSpec(id or self.name("vote"), "good?", electorate, mechanism)
+        spec = VoteSpec(id or self.name("vote"), "good?", electorate, mechanism, **fields)
         self.answer = self.send(c.OpenVote(now_ms=self.now_ms, spec=spec, command=command))
         return spec.id
 

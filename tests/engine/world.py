@@ -183,7 +183,7 @@ class World(Asking):
         self.cast(
             vote,
             self.random.choice(members),
-            self.random.choice(list(Choice)),
+            self.random.choice((Choice.APPROVE, Choice.REJECT, Choice.ABSTAIN)),
             self.random.choice(("tests", "findings", "behaviour")),
             reason=self.random.choice(("", "it holds")),
             command=self.random.choice((None, self.name("c"))),
@@ -194,7 +194,7 @@ class World(Asking):
         self.spawn(
             *chosen,
             tasks_max=self.random.randint(1, 3),
-            type=self.random.choice(("coder", "tester")),
+            type=self.random.choice(("coder", "tester", "tester", "coordinator")),
             memory_bytes=self.random.choice((None, None, None, 1_000_000)),
         )
 

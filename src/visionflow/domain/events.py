@@ -360,8 +360,6 @@ class VoteOpened(Event, frozen=True, tag="vote_opened"):
 
     spec: VoteSpec
     command: str | None = None
-    deadline_ms: int | None = None
-    """When it is closed, whoever has not cast a ballot; `None`: not by time."""
     tasks: tuple[str, ...] = ()
     """The tasks by which the members are asked for their ballots, in the order of the electorate.
     They follow in the same record."""

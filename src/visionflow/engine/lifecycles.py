@@ -13,6 +13,7 @@ from visionflow.domain.agents import AgentStatus as A
 from visionflow.domain.event import Event
 from visionflow.domain.tasks import TaskStatus as T
 from visionflow.domain.votes import VoteStatus as V
+from visionflow.domain.votes_events import VoteReferred
 
 
 class IllegalTransition(Exception):
@@ -116,7 +117,13 @@ AGENT: dict[A, dict[type[Event] | str, A]] = {
 }
 
 VOTE: dict[V, dict[type[Event], V]] = {
-    V.OPEN: {e.BallotCast: V.OPEN, e.BallotRefused: V.OPEN, e.VoteDecided: V.DECIDED},
+    V.OPEN: {
+        e.BallotCast: V.OPEN,
+        e.BallotRefused: V.OPEN,
+        VoteReferred: V.REFERRED,
+        e.VoteDecided: V.DECIDED,
+    },
+    V.REFERRED: {e.BallotRefused: V.REFERRED, e.VoteDecided: V.DECIDED},
     V.DECIDED: {e.BallotRefused: V.DECIDED},
 }
 

@@ -21,7 +21,8 @@ from visionflow.domain.votes import (
 FULL_BP = 10_000
 THRESHOLD_WEIGHTED_BP = 7_000
 THRESHOLD_MESH_BP = 6_700
-APPROVE, REJECT, UNDECIDED = "approve", "reject", "undecided"
+APPROVE, REJECT = "approve", "reject"
+_SIDES = {Decision.APPROVED: APPROVE, Decision.REJECTED: REJECT}
 
 
 def weight_bp(succeeded: int, failed: int) -> int:
@@ -113,13 +114,16 @@ def _counted(spec: VoteSpec, spoken: Mapping[str, Cast]) -> tuple[str | None, di
     got = dict.fromkeys(sides, 0)
     for name, each in spoken.items():
         got[side_of(each)] += weights.get(name, 0) if weights else 1
-    if mechanism is Mechanism.CONSENT:
-        side = REJECT if got[REJECT] else APPROVE if got[APPROVE] else None
-        return side, got
+    if mechanism is Mechanism.CONSENT or (not spec.options and _is_simple(spec)):
+        return _SIDES.get(MECHANISMS[mechanism](Tally(got[APPROVE], got[REJECT]))), got
     if mechanism is Mechanism.UNANIMOUS:
         whole = next((s for s, count in got.items() if count == len(spec.electorate)), None)
         return whole, got
     return _leading(got, spec.terms.threshold_bp), got
+
+
+def _is_simple(spec: VoteSpec) -> bool:
+    return spec.mechanism is Mechanism.MAJORITY and not spec.terms.threshold_bp
 
 
 def _weights(spec: VoteSpec) -> dict[str, int]:

@@ -25,6 +25,7 @@ ALONE, ALONE_MAX = 0.4, 40
 LOCKS = ("x", "y", "z")
 ASKING_MS = 600_000
 """The wall-clock limit of tasks that may have to wait for others."""
+BALLOTS = (Choice.APPROVE, Choice.REJECT, Choice.ABSTAIN)
 QUICK = "quick"
 """Offered by agents whose code is no coroutine: tasks for them take no time."""
 
@@ -375,7 +376,7 @@ class _Maker:
         self, at_ms: int, vote: str, member: str, opened: str, refusals: tuple[str, ...]
     ) -> None:
         """Ask for one ballot to be taken."""
-        choice = self.random.choice(tuple(Choice))
+        choice = self.random.choice(BALLOTS)
 
         def make(now: int, command: str) -> c.AnyCommand:
             return c.CastBallot(

@@ -140,7 +140,7 @@ def _contest(read: "_Reading") -> Contest | None:
 
 def _vote(ballots: list[Ballot]) -> Vote | None:
     """The ballots counted by the engine's own rule; `None` where nobody cast one."""
-    from visionflow.engine.decide.votes import MECHANISMS, tally_of
+    from visionflow.engine.voting import MECHANISMS, tally_of
 
     if not ballots:
         return None

@@ -4,12 +4,13 @@ Deciding must not change the state, yet one ending may cause the next. So a `Clo
 events and remembers, beside the untouched state, which tasks its own events end.
 """
 
-from itertools import islice
-
 from visionflow.domain import events as e
 from visionflow.domain.events import AnyEvent
-from visionflow.domain.tasks import TERMINAL, FailureKind, TaskStatus
+from visionflow.domain.tasks import TERMINAL, FailureKind, Payload, TaskStatus
+from visionflow.domain.votes import Cast, Decision
+from visionflow.engine.decide import balloting
 from visionflow.engine.decide.circuits import agent_failed, agent_succeeded
+from visionflow.engine.phasing import in_turn
 from visionflow.engine.state import PhaseState, PlanState, SwarmState, TaskState
 
 RUNNING = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
@@ -21,6 +22,10 @@ class Closing:
     def __init__(self, state: SwarmState) -> None:
         self.events: list[AnyEvent] = []
         self.state = state
+        self.cast: dict[str, dict[str, Cast]] = {}
+        """Ballots of this decision, by vote and member."""
+        self.voted: dict[str, Decision] = {}
+        """Votes that this decision ends, or refers to a person."""
         self._ended: dict[str, bool] = {}
         self._queued: dict[str, None] = {}
         self._released: dict[str, None] = {}
@@ -38,7 +43,7 @@ class Closing:
     def complete(self, event: e.TaskCompleted) -> None:
         """A task completes."""
         self.events.append(event)
-        self._follow(self.state.tasks[event.task], True)
+        self._follow(self.state.tasks[event.task], True, event.result)
 
     def fail(self, name: str, reason: str, kind: FailureKind | None = None) -> None:
         """A task ends as failed."""
@@ -107,9 +112,14 @@ class Closing:
 
     # What follows --------------------------------------------------------------------------
 
-    def _follow(self, task: TaskState, ok: bool) -> None:
+    def _follow(self, task: TaskState, ok: bool, result: Payload | None = None) -> None:
         name = task.spec.id
         self._ended[name] = ok
+        polls = self.state.polls
+        if polls.asked and name in polls.asked:
+            balloting.answered(self, name, result)
+        if polls.gated and name in polls.gated:
+            balloting.gate_gone(self, name)
         if task.spec.parent is not None:
             self._settle(task.spec.parent, task)
         if task.dependents is not None:
@@ -143,7 +153,7 @@ class Closing:
         phase = self._current(root.spec.id, root.plan)
         if phase is None or task.spec.phase != phase.name or self._is_blocked(root):
             return False
-        return not phase.turns or task.spec.id in self._in_turn(phase)
+        return not phase.is_bounded or task.spec.id in in_turn(phase, self.has_ended)
 
     def _is_blocked(self, root: TaskState) -> bool:
         return root.status is TaskStatus.BLOCKED and root.spec.id != self._unblocked
@@ -163,17 +173,45 @@ class Closing:
         if current is None and self._is_blocked(root):
             self.fail(root_name, "all its parts ended while it was blocked")
         elif current is None:
-            parts = tuple(name for each in plan.phases for name in self._failed(root_name, each))
+            parts = self._failed_of(root_name, plan)
             count = sum(len(each.tasks) for each in plan.phases)
             if len(parts) == count:
                 # However many may fail: a plan of which nothing came has not been carried out.
                 self.fail(root_name, f"none of its {count} parts completed")
-                return
-            self.complete(e.TaskCompleted(task=root_name, attempt=root.attempt, failed_parts=parts))
+            elif root_name in self.state.polls.gated:
+                balloting.gate(self, root_name)
+            else:
+                self.finish(root_name)
         elif self._is_blocked(root):
             return
-        elif current.turns or current is not plan.phases[plan.current]:
+        elif current.is_bounded or current is not plan.phases[plan.current]:
             self._open(current)
+
+    def finish(self, root: str) -> None:
+        """A plan whose parts have all ended completes."""
+        task = self.state.tasks[root]
+        assert task.plan is not None
+        parts = self._failed_of(root, task.plan)
+        self.complete(e.TaskCompleted(task=root, attempt=task.attempt, failed_parts=parts))
+
+    def done_by(self, root: str) -> dict[str, None]:
+        """The agents that completed a part of a plan in this decision."""
+        tasks = (self.state.tasks[name] for name, ok in self._ended.items() if ok)
+        return {t.agent: None for t in tasks if t.spec.parent == root and t.agent is not None}
+
+    def results_of(self, root: str) -> tuple[str, ...]:
+        """The parts of a plan that have a result, by now or in this decision."""
+        plan, tasks = self.state.tasks[root].plan, self.state.tasks
+        names = [name for phase in (plan.phases if plan else ()) for name in phase.tasks]
+        return tuple(
+            name
+            for name in names
+            if self._ended.get(name)
+            or (name in tasks and tasks[name].status is TaskStatus.COMPLETED)
+        )
+
+    def _failed_of(self, root: str, plan: PlanState) -> tuple[str, ...]:
+        return tuple(name for each in plan.phases for name in self._failed(root, each))
 
     def _current(self, root: str, plan: PlanState) -> PhaseState | None:
         """The first phase with a task that has not ended."""
@@ -193,16 +231,11 @@ class Closing:
 
     def _open(self, phase: PhaseState) -> None:
         """Queue what may run of this phase and does not yet."""
-        for name in self._in_turn(phase) if phase.turns else phase.tasks:
+        for name in in_turn(phase, self.has_ended) if phase.is_bounded else phase.tasks:
             self._queue(self.state.tasks[name])
 
     def _failed(self, root: str, phase: PhaseState) -> list[str]:
         return [*phase.failed, *(n for n in self._own(root, phase) if not self._ended[n])]
-
-    def _in_turn(self, phase: PhaseState) -> list[str]:
-        """The first of its tasks that have not ended, as many as may be under way."""
-        going_on = (name for name in phase.tasks if not self.has_ended(name))
-        return list(islice(going_on, phase.turns))
 
     def _cancel_parts(self, plan: PlanState, reason: str) -> None:
         for phase in plan.phases:

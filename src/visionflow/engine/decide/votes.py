@@ -5,8 +5,7 @@ late is refused on record. Ballots are counted, never weighed by when they came,
 ballots in any order decide the same. What a ballot rests on is for whoever reads the log.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+import msgspec
 
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
@@ -18,38 +17,29 @@ from visionflow.domain.limits import (
     VOTES_OPEN_MAX,
     WORD_CHARS_MAX,
 )
-from visionflow.domain.votes import Choice, Decision, Mechanism, Tally, VoteSpec
+from visionflow.domain.tasks import TaskStatus
+from visionflow.domain.votes import (
+    Cast,
+    Choice,
+    Decision,
+    Matter,
+    Mechanism,
+    Resolution,
+    Tally,
+    VoteSpec,
+)
+from visionflow.domain.votes_commands import ResolveVote
+from visionflow.engine.decide import balloting
+from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.table import RefusedOnRecord, decides
 from visionflow.engine.state import SwarmState, VoteState
+from visionflow.engine.voting import FULL_BP, MECHANISMS, is_ballot_for, tally_of
 
 Events = list[AnyEvent]
-ALL_CAST = "every member has cast a ballot"
-
-
-def _majority(tally: Tally) -> Decision:
-    if tally.approve == tally.reject:
-        return Decision.UNDECIDED
-    return Decision.APPROVED if tally.approve > tally.reject else Decision.REJECTED
-
-
-def _consent(tally: Tally) -> Decision:
-    if tally.reject:
-        return Decision.REJECTED
-    return Decision.APPROVED if tally.approve else Decision.UNDECIDED
-
-
-MECHANISMS: dict[Mechanism, Callable[[Tally], Decision]] = {
-    Mechanism.MAJORITY: _majority,
-    Mechanism.CONSENT: _consent,
-}
-
-
-def tally_of(ballots: Iterable[Choice | None]) -> Tally:
-    """How many members said what; `None` is one that said nothing."""
-    counts = Counter(ballots)
-    return Tally(
-        counts[Choice.APPROVE], counts[Choice.REJECT], counts[Choice.ABSTAIN], counts[None]
-    )
+OPTIONS_MAX = 100
+PROPOSAL_BYTES_MAX = 32_768
+TIMEOUT_MS_MAX = 7 * 86_400_000
+FINAL = ("approved", "rejected", "undecided")
 
 
 @decides(c.OpenVote)
@@ -70,7 +60,82 @@ def _(state: SwarmState, command: c.OpenVote) -> Events:
             f"{INLINE_BYTES_MAX}.",
             code="payload_too_large",
         )
-    return [e.VoteOpened(spec=spec, command=command.command)]
+    _sound(spec)
+    if spec.matter is Matter.TASK_ASSIGNMENT:
+        for name in spec.options:
+            if name not in state.agents:
+                raise UnknownId(f"{spec.id} names the candidate {name}; no such agent is alive.")
+    results = _results(state, spec)
+    if spec.asked:
+        _room(state, spec)
+    return balloting.opening(state, spec, command.command, results)
+
+
+def _sound(spec: VoteSpec) -> None:
+    terms, options = spec.terms, spec.options
+    wrong = None
+    if spec.gates or spec.weights:
+        wrong = "says itself what the engine says: what it gates, or what ballots are worth"
+    elif len(dict.fromkeys(options)) < len(options) or len(options) > OPTIONS_MAX:
+        wrong = f"has options twice, or more than {OPTIONS_MAX}"
+    elif any(not 0 < len(each) <= WORD_CHARS_MAX for each in (*options, terms.capability or "-")):
+        wrong = f"has an option or a capability of 0 or above {WORD_CHARS_MAX} characters"
+    elif options and any(each in FINAL or each in ("approve", "reject") for each in options):
+        wrong = "has an option that is the name of a decision"
+    elif spec.mechanism is Mechanism.RANKED and not options:
+        wrong = "is ranked and has no options"
+    elif spec.mechanism is Mechanism.CONSENT and options:
+        wrong = "is by consent, which approves or rejects, and has options"
+    elif not (0 <= terms.threshold_bp <= FULL_BP and 0 <= terms.quorum_bp <= FULL_BP):
+        wrong = f"has a threshold or quorum that is not between 0 and {FULL_BP} basis points"
+    elif terms.timeout_ms is not None and not 0 < terms.timeout_ms <= TIMEOUT_MS_MAX:
+        wrong = f"has a limit that is not between 1 and {TIMEOUT_MS_MAX} ms"
+    elif terms.resolution is Resolution.EXPERT_PRIORITY and spec.seats:
+        wrong = "asks for the expert among seats, which have no record"
+    elif len(spec.proposal.inline or b"") > PROPOSAL_BYTES_MAX or spec.proposal.blob:
+        wrong = f"shows its members more than {PROPOSAL_BYTES_MAX} bytes"
+    elif spec.asked and spec.seats:
+        wrong = "asks seats, which are no agents"
+    if wrong is not None:
+        raise Refused(f"Vote {spec.id} {wrong}.", code="usage")
+
+
+def _room(state: SwarmState, spec: VoteSpec) -> None:
+    """Each member is asked by a task."""
+    count = len(spec.electorate)
+    most = 0 if state.spec is None else state.spec.limits.queue_max
+    if state.live + count > most:
+        raise LimitReached(
+            f"{spec.id} asks {count} members; {state.live} tasks are not finished, and {most} are "
+            "the most.",
+            hint="Wait for some to finish.",
+            retry_after_ms=1_000,
+        )
+    for number in range(1, count + 1):
+        task = balloting.task_for(spec.id, number)
+        if task in state.tasks or task in state.finished:
+            raise Refused(f"There is a task {task} already.", code="duplicate_id")
+
+
+def _results(state: SwarmState, spec: VoteSpec) -> tuple[str, ...]:
+    """The results that the members are given.
+
+    Raises:
+        UnknownId: what is voted on is not known (any more).
+        Refused: it has no result.
+    """
+    if spec.task is None:
+        return ()
+    task = state.tasks.get(spec.task)
+    if task is None:
+        raise UnknownId(f"{spec.id} is about task {spec.task}, of which nothing is known.")
+    if task.status is not TaskStatus.COMPLETED:
+        raise Refused(
+            f"{spec.id} is about task {spec.task}, which is {task.status} and has no result.",
+            code="no_result",
+            hint="Vote once it has completed.",
+        )
+    return (spec.task,) if task.plan is None else Closing(state).results_of(spec.task)
 
 
 def _electorate(state: SwarmState, spec: VoteSpec) -> None:
@@ -103,9 +168,17 @@ def _(state: SwarmState, command: c.CastBallot) -> Events:
         raise _refused(command, "late_ballot", f"the vote is over: {decision}")
     if command.member not in vote.ballots:
         raise _refused(command, "stranger", "it is not in the electorate")
+    if vote.referred:
+        raise _refused(command, "late_ballot", "a person is to decide")
     if vote.ballots[command.member] is not None:
         raise _refused(command, "second_ballot", "it has cast one already")
-    events: Events = [
+    cast = Cast(command.choice, command.ranking)
+    wrong = is_ballot_for(vote.spec, cast)
+    if wrong is not None or (vote.spec.asked and not command.evidence):
+        why = wrong or "it gives no evidence, and so could only abstain"
+        raise Refused(f"The ballot of {command.member} on {command.vote}: {why}.", code="usage")
+    closing = Closing(state)
+    closing.events.append(
         e.BallotCast(
             vote=command.vote,
             member=command.member,
@@ -114,12 +187,11 @@ def _(state: SwarmState, command: c.CastBallot) -> Events:
             reason=command.reason,
             facts=command.facts,
             command=command.command,
+            ranking=command.ranking,
         )
-    ]
-    after = {**vote.ballots, command.member: command.choice}
-    if None not in after.values():
-        events.append(_decide(vote, after.values(), ALL_CAST))
-    return events
+    )
+    balloting.cast_now(closing, vote, command.member, cast)
+    return closing.events
 
 
 def _acceptable(command: c.CastBallot) -> None:
@@ -134,16 +206,9 @@ def _acceptable(command: c.CastBallot) -> None:
 
 
 def _refused(command: c.CastBallot, code: str, why: str) -> RefusedOnRecord:
-    message = f"The ballot of {command.member} on {command.vote} is refused: {why}."
-    event = e.BallotRefused(
-        vote=command.vote,
-        member=command.member,
-        choice=command.choice,
-        code=code,
-        message=message,
-        command=command.command,
-    )
-    return RefusedOnRecord(event, code, message)
+    refused = balloting.refused(command.vote, command.member, command.choice, code, why)
+    event = msgspec.structs.replace(refused, command=command.command)
+    return RefusedOnRecord(event, code, event.message)
 
 
 @decides(c.CloseVote)
@@ -154,14 +219,57 @@ def _(state: SwarmState, command: c.CloseVote) -> Events:
         raise Refused(f"Vote {command.vote} is over: {decision}.", code="already_ended")
     if vote is None:
         raise UnknownId(f"There is no vote {command.vote}.")
-    return [_decide(vote, vote.ballots.values(), command.reason, command.command)]
+    if vote.referred:
+        raise Refused(
+            f"Vote {command.vote} waits for a person.",
+            code="referred",
+            hint="Decide it: its outcome is one of its options, or approved, rejected, undecided.",
+        )
+    closing = Closing(state)
+    balloting.decide(closing, vote, command.reason, command.command)
+    return closing.events
 
 
-def _decide(
-    vote: VoteState, ballots: Iterable[Choice | None], reason: str, command: str | None = None
-) -> e.VoteDecided:
-    tally = tally_of(ballots)
-    decision = MECHANISMS[vote.spec.mechanism](tally)
-    return e.VoteDecided(
-        vote=vote.spec.id, decision=decision, tally=tally, reason=reason, command=command
+@decides(ResolveVote)
+def _(state: SwarmState, command: ResolveVote) -> Events:
+    vote = state.votes.get(command.vote)
+    if vote is None and command.vote in state.decided:
+        decision = state.decided[command.vote]
+        raise Refused(f"Vote {command.vote} is over: {decision}.", code="already_ended")
+    if vote is None:
+        raise UnknownId(f"There is no vote {command.vote}.")
+    if not vote.referred or vote.verdict is None:
+        raise Refused(
+            f"Vote {command.vote} is open, and its members decide it.",
+            code="not_referred",
+            hint="A person decides where conflictResolution is human and the ballots do not.",
+        )
+    spec, outcome = vote.spec, command.outcome
+    allowed = (*spec.options, "undecided") if spec.options else FINAL
+    if outcome not in allowed:
+        raise Refused(
+            f"{outcome!r:.100} is no outcome of {command.vote}.",
+            code="usage",
+            hint=f"It is one of {', '.join(allowed)}.",
+        )
+    chosen = outcome if outcome in spec.options else None
+    decision = Decision.CHOSEN if chosen is not None else Decision(outcome)
+    closing = Closing(state)
+    closing.voted[command.vote] = decision
+    closing.events.append(
+        e.VoteDecided(
+            vote=command.vote,
+            decision=decision,
+            tally=vote.verdict.tally,
+            reason=command.reason or "a person decided",
+            command=command.command,
+            chosen=chosen,
+            shares=vote.verdict.shares,
+            person=command.person,
+        )
     )
+    balloting.settle(closing, spec, decision)
+    return closing.events
+
+
+__all__ = ["MECHANISMS", "Choice", "Tally", "VoteState", "tally_of"]

@@ -3,12 +3,14 @@
 from visionflow.testing.mutants.mutant import Mutant
 
 FILE = "engine/decide/votes.py"
+COUNTING = "engine/voting.py"
+ASKING = "engine/decide/balloting.py"
 TESTS = "tests/engine/test_votes.py::"
 
 MUTANTS = (
     Mutant(
         "a tie is an approval",
-        FILE,
+        COUNTING,
         "    if tally.approve == tally.reject:\n        return Decision.UNDECIDED\n"
         "    return Decision.APPROVED if tally.approve > tally.reject else Decision.REJECTED\n",
         "    return Decision.APPROVED if tally.approve >= tally.reject else Decision.REJECTED\n",
@@ -16,14 +18,14 @@ MUTANTS = (
     ),
     Mutant(
         "who abstains is counted against",
-        FILE,
+        COUNTING,
         "Decision.APPROVED if tally.approve > tally.reject else",
         "Decision.APPROVED if tally.approve > tally.reject + tally.abstain else",
         TESTS + "test_the_same_ballots_in_any_order_decide_the_same",
     ),
     Mutant(
         "consent is outvoted",
-        FILE,
+        COUNTING,
         "    if tally.reject:\n",
         "    if tally.reject > tally.approve:\n",
         TESTS + "test_by_consent_one_that_rejects_is_not_outvoted",
@@ -44,9 +46,9 @@ MUTANTS = (
     ),
     Mutant(
         "the last ballot does not end the vote",
-        FILE,
-        "    if None not in after.values():\n",
-        "    if None not in vote.ballots.values():\n",
+        ASKING,
+        "    if all(said is not None or name in own for name, said in vote.ballots.items()):\n",
+        "    if all(said is not None for said in vote.ballots.values()):\n",
         TESTS + "test_the_last_ballot_decides_by_majority_of_those_that_say_yes_or_no",
     ),
     Mutant(
@@ -59,8 +61,8 @@ MUTANTS = (
     Mutant(
         "a refused ballot is not on record as one",
         FILE,
-        "    return RefusedOnRecord(event, code, message)\n",
-        "    return Refused(message, code=code)\n",
+        "    return RefusedOnRecord(event, code, event.message)\n",
+        "    return Refused(event.message, code=code)\n",
         TESTS + "test_a_ballot_that_does_not_count_is_refused_on_record_and_changes_nothing",
     ),
 )

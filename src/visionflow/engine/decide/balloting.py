@@ -1,0 +1,422 @@
+"""What follows for votes when tasks and time end: ballots that were asked for, decisions, and plans
+that complete as a vote says.
+
+An agent's answer to `cast_ballot` becomes its ballot in the decision in which that task ends;
+whoever answers nothing has abstained.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from visionflow.domain import events as e
+from visionflow.domain.agents import AgentStatus
+from visionflow.domain.errors import Refused
+from visionflow.domain.events import AnyEvent
+from visionflow.domain.limits import WORD_CHARS_MAX
+from visionflow.domain.swarms import Topology
+from visionflow.domain.tasks import Payload, Priority, TaskSpec
+from visionflow.domain.votes import (
+    CAST_BALLOT,
+    Cast,
+    Choice,
+    Decision,
+    Matter,
+    Mechanism,
+    Opinion,
+    Resolution,
+    VoteSpec,
+)
+from visionflow.domain.votes_events import VoteReferred
+from visionflow.engine.mesh.bidding import bid_of
+from visionflow.engine.state import SwarmState, VoteState
+from visionflow.engine.topology.rules import centre_of, topology_in_force
+from visionflow.engine.voting import (
+    MECHANISMS,
+    THRESHOLD_MESH_BP,
+    THRESHOLD_WEIGHTED_BP,
+    is_ballot_for,
+    outcome,
+    weight_bp,
+)
+
+ALL_CAST = "every member has cast a ballot"
+TIME_IS_UP = "its time is up"
+OVER = "the vote is over"
+TIMEOUT_MS = 300_000
+"""How long a vote is open that states no limit and asks its members."""
+FACTS_BYTES_MAX = 4_096
+REASON_CHARS_MAX = 4_000
+MEMBER = (AgentStatus.READY, AgentStatus.PROCESSING, AgentStatus.RECOVERING)
+NO_EVIDENCE = "none"
+_facts = msgspec.msgpack.Encoder()
+_opinions = msgspec.msgpack.Decoder(Opinion)
+
+
+class Ends(Protocol):
+    """A `Closing`: the events of one decision in which tasks end."""
+
+    events: list[AnyEvent]
+    state: SwarmState
+    cast: dict[str, dict[str, Cast]]
+    """Ballots of this decision, by vote and member."""
+    voted: dict[str, Decision]
+    """Votes that this decision ends, or refers to a person."""
+
+    def has_ended(self, name: str) -> bool: ...
+    def cancel(self, name: str, reason: str) -> None: ...
+    def fail(self, name: str, reason: str) -> None: ...
+    def finish(self, root: str) -> None:
+        """A plan whose parts have all ended completes."""
+        ...
+
+    def done_by(self, root: str) -> dict[str, None]:
+        """The agents that completed a part of a plan in this decision."""
+        ...
+
+    def results_of(self, root: str) -> tuple[str, ...]:
+        """The parts of a plan that have a result, by now or in this decision."""
+        ...
+
+
+# Opening ---------------------------------------------------------------------------------------
+
+
+def completed(state: SwarmState, spec: VoteSpec) -> VoteSpec:
+    """The vote with what is fixed when it is opened: weights, the threshold that holds where none
+    is given, its time, and who decides when the ballots do not."""
+    terms = spec.terms
+    changes: dict[str, object] = {}
+    if spec.mechanism is Mechanism.WEIGHTED and not terms.threshold_bp:
+        mesh = topology_in_force(state) is Topology.MESH
+        changes["threshold_bp"] = THRESHOLD_MESH_BP if mesh else THRESHOLD_WEIGHTED_BP
+    if terms.resolution is Resolution.COORDINATOR and terms.decider is None:
+        changes["decider"] = centre_of(state)
+    if spec.asked and terms.timeout_ms is None:
+        changes["timeout_ms"] = TIMEOUT_MS
+    if changes:
+        terms = msgspec.structs.replace(terms, **changes)
+    weights: tuple[int, ...] = ()
+    if spec.asked or spec.mechanism is Mechanism.WEIGHTED:
+        records = (state.records.of(member, terms.capability) for member in spec.electorate)
+        weights = tuple(weight_bp(each.completed, each.failed) for each in records)
+    return msgspec.structs.replace(spec, terms=terms, weights=weights)
+
+
+def opening(
+    state: SwarmState,
+    spec: VoteSpec,
+    command: str | None = None,
+    results: tuple[str, ...] = (),
+) -> list[AnyEvent]:
+    """A vote is opened, and its members are asked where they are. `results`: tasks whose results
+    they are given."""
+    spec = completed(state, spec)
+    if not spec.asked:
+        return [e.VoteOpened(spec=spec, command=command)]
+    tasks = tuple(task_for(spec.id, number) for number in range(1, len(spec.electorate) + 1))
+    shown = _shown(state, spec)
+    asks = (
+        TaskSpec(
+            id=task,
+            type=CAST_BALLOT,
+            description=spec.question,
+            input=shown,
+            agent=member,
+            priority=Priority.HIGH,
+            timeout_ms=spec.terms.timeout_ms,
+            depends_on=results,
+        )
+        for task, member in zip(tasks, spec.electorate, strict=True)
+    )
+    return [
+        e.VoteOpened(spec=spec, command=command, tasks=tasks),
+        *(e.TaskSubmitted(spec=ask, waits=False) for ask in asks),
+    ]
+
+
+def task_for(vote: str, number: int) -> str:
+    """The id of the task that asks the member of this number, from 1."""
+    return f"{vote}.{number}"
+
+
+def _shown(state: SwarmState, spec: VoteSpec) -> Payload:
+    """What a member is given to form its ballot on."""
+    shown: dict[str, object] = {
+        "vote": spec.id,
+        "matter": spec.matter.value,
+        "question": spec.question,
+        "options": spec.options,
+        "task": spec.task,
+        "proposal": msgspec.Raw(spec.proposal.inline) if spec.proposal.inline else None,
+    }
+    judged = None if spec.task is None else state.tasks.get(spec.task)
+    if judged is not None:
+        given = judged.spec.input
+        shown["of"] = {
+            "type": judged.spec.type,
+            "description": judged.spec.description,
+            "input": msgspec.Raw(given.inline) if given.inline else None,
+        }
+    if spec.matter is Matter.TASK_ASSIGNMENT:
+        shown["bids"] = [_bid(state, spec, name) for name in spec.options]
+    return Payload(inline=_facts.encode(shown))
+
+
+def _bid(state: SwarmState, spec: VoteSpec, name: str) -> dict[str, object]:
+    """What the engine knows of a candidate; its resources only that one can measure."""
+    agent, word = state.agents[name], spec.terms.capability
+    record = state.records.of(name, word)
+    bid = bid_of(
+        name,
+        required=(word,) if word else (),
+        offered=agent.spec.capabilities,
+        open_tasks=len(agent.open),
+        tasks_max=agent.spec.tasks_max,
+        completed=record.completed,
+        failed=record.failed,
+        free_bp=None,
+    )
+    return msgspec.structs.asdict(bid)
+
+
+# Ballots ---------------------------------------------------------------------------------------
+
+
+def answered(ends: Ends, task: str, result: Payload | None) -> None:
+    """A task that asked for a ballot ended; `None`: without a result."""
+    state = ends.state
+    name, member = state.polls.asked[task]
+    vote = state.votes.get(name)
+    opinion = _read(vote, result)
+    if vote is None or vote.referred or name in ends.voted:
+        if result is not None:
+            ends.events.append(refused(name, member, opinion.choice, "late_ballot", OVER))
+        return
+    before = vote.ballots[member]
+    if before is not None or member in ends.cast.get(name, {}):
+        why = "it has cast one already"
+        ends.events.append(refused(name, member, opinion.choice, "second_ballot", why))
+        return
+    ends.events.append(
+        e.BallotCast(
+            vote=name,
+            member=member,
+            choice=opinion.choice,
+            evidence=opinion.evidence or NO_EVIDENCE,
+            reason=opinion.reason,
+            facts=Payload(inline=_facts.encode(opinion.facts)) if opinion.facts else Payload(),
+            ranking=opinion.ranking,
+        )
+    )
+    cast_now(ends, vote, member, Cast(opinion.choice, opinion.ranking))
+
+
+def cast_now(
+    ends: Ends, vote: VoteState, member: str, cast: Cast, command: str | None = None
+) -> None:
+    """A ballot of this decision counts; the last one decides."""
+    own = ends.cast.setdefault(vote.spec.id, {})
+    own[member] = cast
+    if all(said is not None or name in own for name, said in vote.ballots.items()):
+        decide(ends, vote, ALL_CAST, command)
+
+
+def _read(vote: VoteState | None, result: Payload | None) -> Opinion:
+    if result is None:
+        return Opinion(Choice.ABSTAIN, reason="It gave no answer: its task ended without a result.")
+    try:
+        found = _opinions.decode(result.inline or b"")
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        return Opinion(Choice.ABSTAIN, reason=f"Its answer is no ballot: {error}."[:1_000])
+    long = len(found.evidence) > WORD_CHARS_MAX or len(found.reason) > REASON_CHARS_MAX
+    if long or len(_facts.encode(found.facts)) > FACTS_BYTES_MAX:
+        return Opinion(Choice.ABSTAIN, reason="Its answer is no ballot: it says too much.")
+    if found.choice is not Choice.ABSTAIN and not found.evidence:
+        told = f": {found.reason}" if found.reason else ""
+        return Opinion(Choice.ABSTAIN, reason=f"It gave no evidence{told}"[:REASON_CHARS_MAX])
+    wrong = None if vote is None else is_ballot_for(vote.spec, Cast(found.choice, found.ranking))
+    if wrong is not None:
+        return Opinion(Choice.ABSTAIN, reason=f"Its answer is no ballot: {wrong}.")
+    if found.choice is not Choice.RANK and found.ranking:
+        return msgspec.structs.replace(found, ranking=())
+    return found
+
+
+def refused(vote: str, member: str, choice: Choice, code: str, why: str) -> e.BallotRefused:
+    """A ballot that does not count, on record."""
+    message = f"The ballot of {member} on {vote} is refused: {why}."
+    return e.BallotRefused(vote=vote, member=member, choice=choice, code=code, message=message)
+
+
+# Decisions -------------------------------------------------------------------------------------
+
+
+def decide(
+    ends: Ends, vote: VoteState, reason: str, command: str | None = None, final: bool = False
+) -> None:
+    """The vote ends by the ballots that are there, or is referred to a person unless this is
+    `final`."""
+    spec, name = vote.spec, vote.spec.id
+    own = ends.cast.get(name, {})
+    ballots = {
+        member: own.get(member) or (None if said is None else cast_of(vote, member, said))
+        for member, said in vote.ballots.items()
+    }
+    found = outcome(spec, ballots)
+    plain = spec.mechanism in MECHANISMS and not spec.options
+    shares = {} if plain else found.shares
+    ends.voted[name] = found.decision
+    if found.refer and not final:
+        ends.events.append(
+            VoteReferred(
+                vote=name, tally=found.tally, reason=reason, shares=shares, command=command
+            )
+        )
+    else:
+        ends.events.append(
+            e.VoteDecided(
+                vote=name,
+                decision=found.decision,
+                tally=found.tally,
+                reason=reason,
+                command=command,
+                chosen=found.chosen,
+                shares=shares,
+                decider=found.decider,
+            )
+        )
+    for task in vote.tasks:
+        if not ends.has_ended(task):
+            ends.cancel(task, OVER)
+    if not found.refer or final:
+        settle(ends, spec, found.decision)
+
+
+def cast_of(vote: VoteState, member: str, choice: Choice) -> Cast:
+    """A ballot that was folded, as it counts."""
+    return Cast(choice, vote.rankings.get(member, ()))
+
+
+def settle(ends: Ends, spec: VoteSpec, decision: Decision) -> None:
+    """What a decision makes of the plan that waits for it."""
+    root = spec.task
+    if not spec.gates or root is None or ends.has_ended(root):
+        return
+    if decision is Decision.APPROVED:
+        ends.finish(root)
+    elif decision is Decision.REJECTED:
+        ends.fail(root, f"the swarm rejects its result: vote {spec.id}")
+    else:
+        ends.fail(root, f"the swarm comes to no decision on its result: vote {spec.id}")
+
+
+def expire(ends: Ends, now_ms: int) -> None:
+    """Close the votes whose time is up."""
+    for at_ms, name in ends.state.vote_ends.due(now_ms):
+        vote = ends.state.votes.get(name)
+        if vote is None or vote.referred or vote.deadline_ms != at_ms or name in ends.voted:
+            continue
+        decide(ends, vote, TIME_IS_UP)
+
+
+# Plans that wait for a vote --------------------------------------------------------------------
+
+
+def gate(ends: Ends, root: str) -> None:
+    """All parts of a plan have ended: the swarm is asked whether it may complete."""
+    state = ends.state
+    authors = {**state.polls.authors.get(root, {}), **ends.done_by(root)}
+    members = tuple(_others(state, authors))
+    if not members:
+        ends.fail(
+            root,
+            "no_electorate: its result needs the agreement of agents that did not make it all "
+            "themselves, and there is no other",
+        )
+        return
+    template = state.polls.gated[root]
+    spec = msgspec.structs.replace(
+        template,
+        id=_unused(state, template.id, len(members)),
+        electorate=members,
+        task=root,
+        gates=True,
+        asked=True,
+    )
+    ends.events.extend(opening(state, spec, results=ends.results_of(root)))
+
+
+def consented(template: VoteSpec | None) -> VoteSpec | None:
+    """How a plan is voted on, as it was asked for with the plan.
+
+    Raises:
+        Refused: it cannot be so.
+    """
+    if template is None:
+        return None
+    usable = template.mechanism is not Mechanism.RANKED and not template.options
+    if not usable or template.electorate or template.seats:
+        raise Refused(
+            "The result of a plan is approved or rejected by agents that are found when it is "
+            "there.",
+            code="usage",
+        )
+    return template
+
+
+def _others(state: SwarmState, authors: Iterable[str]) -> list[str]:
+    """Who votes on a result: agents that made no part of it; where each made one, all of them."""
+    able = [
+        name
+        for name, agent in state.agents.items()
+        if agent.status in MEMBER and name not in state.draining
+    ]
+    made = dict.fromkeys(authors)
+    others = [name for name in able if name not in made]
+    if not others and len(able) > 1:
+        return able
+    return others
+
+
+def _unused(state: SwarmState, base: str, members: int) -> str:
+    """An id for a vote that nothing else has, nor the tasks that ask its members."""
+    name, number = base, 1
+    while (
+        name in state.votes
+        or name in state.decided
+        or any(
+            task_for(name, each) in known
+            for each in range(1, members + 1)
+            for known in (state.tasks, state.finished)
+        )
+    ):
+        number += 1
+        name = f"{base}~{number}"
+    return name
+
+
+def gate_gone(ends: Ends, root: str) -> None:
+    """A plan ended some other way while its result was voted on."""
+    for name, vote in ends.state.votes.items():
+        if vote.spec.gates and vote.spec.task == root and name not in ends.voted:
+            decide(ends, vote, "its task has ended", final=True)
+
+
+__all__ = [
+    "ALL_CAST",
+    "Ends",
+    "answered",
+    "cast_now",
+    "cast_of",
+    "consented",
+    "decide",
+    "expire",
+    "gate",
+    "gate_gone",
+    "opening",
+    "refused",
+    "settle",
+    "task_for",
+]
