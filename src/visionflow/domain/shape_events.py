@@ -21,6 +21,8 @@ class TopologySwitched(Event, frozen=True, tag="topology_switched"):
     """It takes back the switch of before, which did worse than what was there."""
     cooled_ms: int = 0
     """Until then nothing is switched again without being asked for."""
+    barred_ms: int = 0
+    """Of a roll-back: until then `before` is not chosen again without being asked for."""
     command: str | None = None
 
 

@@ -3,6 +3,7 @@
 from visionflow.domain import shape_events as h
 from visionflow.domain.shape import Measured
 from visionflow.engine.evolve.table import answer, folds
+from visionflow.engine.evolve.teams import rekey
 from visionflow.engine.measuring import added, measured_now, totals_now
 from visionflow.engine.shape import Trial
 from visionflow.engine.state import Answer, SwarmState
@@ -18,12 +19,14 @@ def _(state: SwarmState, event: h.TopologySwitched) -> None:
     shape.cooled_ms = event.cooled_ms
     if event.rolled_back:
         shape.trial = None
-        shape.barred[event.before] = event.cooled_ms
+        shape.barred[event.before] = event.barred_ms
     else:
         shape.trial = Trial(event.before, state.now_ms, len(state.agents), measured)
         shape.barred.pop(event.after, None)
     state.totals.failed_agents.clear()
     shape.mark = totals_now(state, state.now_ms)
+    if state.teams.teams:
+        rekey(state)
     answer(state, event.command, Answer(state.now_ms))
 
 

@@ -246,6 +246,7 @@ def judged(state: SwarmState, now_ms: int) -> h.ShapeEvent | None:
             measured=since,
             rolled_back=True,
             cooled_ms=now_ms + COOL_DOWN_MS,
+            barred_ms=now_ms + BARRED_MS,
         )
     if since.busy_ms < TRIAL_MS or since.done < SAMPLES_MIN:
         return None
