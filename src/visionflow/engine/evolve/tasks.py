@@ -274,6 +274,11 @@ def _end(state: SwarmState, task: TaskState) -> None:
         task_ended(state, name)
     if state.teams.delegated:
         teams.ended(state, name)
+    polls = state.polls
+    if polls.asked or polls.gated:
+        polls.asked.pop(name, None)
+        polls.gated.pop(name, None)
+        polls.authors.pop(name, None)
     if len(state.ended) > 2 * TERMINAL_TASKS_MAX:
         _forget(state)
 
