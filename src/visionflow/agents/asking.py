@@ -8,6 +8,7 @@ import msgspec
 
 from visionflow.domain.errors import StaleAttempt, TryLater
 from visionflow.domain.tasks import RetryPolicy
+from visionflow.domain.teams import TeamView
 
 REASON_CHARS_MAX = 500
 Failures = tuple[type[BaseException], ...]
@@ -59,6 +60,10 @@ class Asking(Protocol):
         self, circuit: str, succeeded: bool | None, error: BaseException | None = None
     ) -> None:
         """How the call went; `None`: that cannot be told. `error`: what it failed with."""
+        ...
+
+    async def team(self) -> TeamView:
+        """The team that the agent is in, as it is now; one without a name where it is in none."""
         ...
 
     async def delegate(self, order: Delegation) -> str:

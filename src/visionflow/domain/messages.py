@@ -9,10 +9,11 @@ said.
 import msgspec
 
 from visionflow.domain.agents import AgentSpec
-from visionflow.domain.mesh import AuctionBallot, AuctionBid
 from visionflow.domain.mail import Letter
+from visionflow.domain.mesh import AuctionBallot, AuctionBid
 from visionflow.domain.outside import EffectClass, EffectOutcome, Verdict
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
+from visionflow.domain.teams import TeamView
 
 PROTOCOL = 2
 """Goes up by one with a release in which a message is new, means something else, or has another
@@ -660,6 +661,23 @@ class EventsWanted(Message, frozen=True, tag=82):
     types: tuple[str, ...]
 
 
+class TeamAsked(Message, frozen=True, tag=70):
+    """An attempt asks for the team that its agent is in; answered by a TeamAnswer."""
+
+    task: str
+    attempt: int
+    number: int
+
+
+class TeamAnswer(Message, frozen=True, tag=71):
+    """The team, as it is now; none: its name is empty."""
+
+    task: str
+    attempt: int
+    number: int
+    team: TeamView = TeamView()
+
+
 class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a worker sends. Number 0 is for signals, which are neither kept nor acknowledged."""
 
@@ -697,6 +715,7 @@ class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | Claimed
         | PeerReport
         | Copied
+        | TeamAsked
     ]
 
 
@@ -731,4 +750,5 @@ class OrchestratorFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | PeerDown
         | Announce
         | AuctionOver
+        | TeamAnswer
     ]

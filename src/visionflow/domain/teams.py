@@ -88,6 +88,27 @@ class Fit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Over its last attempts; `None`: there are none yet."""
 
 
+class Seated(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Somebody in a team, as its lead sees them."""
+
+    agent: str
+    type: str
+    capabilities: tuple[str, ...] = ()
+    tasks_max: int = 1
+    open: int = 0
+    completed: int = 0
+    failed: int = 0
+
+
+class TeamView(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A team, as its lead sees it."""
+
+    name: str = ""
+    lead: str | None = None
+    members: tuple[Seated, ...] = ()
+    """Those that stay, without the lead."""
+
+
 class Estimate(msgspec.Struct, gc=False):
     """How long tasks of a type take: a moving mean over those that completed."""
 

@@ -17,11 +17,12 @@ from visionflow.domain.events import AnyEvent
 from visionflow.engine.circuits import wait_ms
 from visionflow.engine.decide.circuits import policy_of, refusal_of
 from visionflow.engine.state import Answer, SwarmState
+from visionflow.engine.topology.seats import team_view
 from visionflow.ports.host import Host
 from visionflow.runtime.completions import Completions, Ended, Waiter
 from visionflow.runtime.control_plane import ControlPlane
 
-AnswerMessage = m.LockAnswer | m.WaitAnswer | m.CircuitAnswer | m.DelegateAnswer
+AnswerMessage = m.LockAnswer | m.WaitAnswer | m.CircuitAnswer | m.DelegateAnswer | m.TeamAnswer
 Send = Callable[[str, AnswerMessage], None]
 """Called with a worker and what it is told, if it is there."""
 AGAIN_MS = 1_000
@@ -66,6 +67,8 @@ class Asks:
                 self._end_wait(message, now_ms)
             case m.Delegated():
                 self._delegate(worker, message, now_ms)
+            case m.TeamAsked():
+                self._control.after_commit(lambda: self._tell_team(worker, message))
             case m.CircuitAsked():
                 self._try_circuit(worker, message, now_ms)
             case m.Outcome():
@@ -198,6 +201,12 @@ class Asks:
             now_ms=now_ms, task=asked.task, attempt=asked.attempt, spec=asked.spec
         )
         self._control.offer(command, answered, bounded=False)
+
+    def _tell_team(self, worker: str, asked: m.TeamAsked) -> None:
+        task = self._state.tasks.get(asked.task)
+        agent = None if task is None or task.attempt != asked.attempt else task.agent
+        view = team_view(self._state, agent)
+        self._send(worker, m.TeamAnswer(asked.task, asked.attempt, asked.number, view))
 
     # Circuits --------------------------------------------------------------------------------
 

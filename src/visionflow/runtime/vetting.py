@@ -31,6 +31,7 @@ OF_ATTEMPTS = (
     m.WaitDropped,
     m.Delegated,
     m.CircuitAsked,
+    m.TeamAsked,
     m.EffectAsked,
     m.EffectDone,
 )

@@ -23,15 +23,26 @@ from visionflow.domain.messages import (
     CircuitAsked,
     DelegateAnswer,
     Delegated,
+    InboxAnswer,
+    InboxAsked,
     LockAnswer,
     LockAsked,
     LockDropped,
+    MailAnswer,
+    MailAsked,
+    MailDone,
+    MailReply,
     Outcome,
+    ReplyAwaited,
+    TeamAnswer,
+    TeamAsked,
+    TopicWanted,
     WaitAnswer,
     WaitAsked,
     WaitDropped,
 )
 from visionflow.domain.tasks import DEFAULT_RETRY, NOTHING, Payload, TaskSpec, TaskStatus
+from visionflow.domain.teams import TeamView
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
 from visionflow.worker.telling import sendable
@@ -41,11 +52,25 @@ CAUSES_MAX = 20
 """Of an error, one behind the other, that are looked at."""
 CALLED = ("provider:", "tool:")
 """What the names of circuits begin with."""
-Request = LockAsked | WaitAsked | Delegated | CircuitAsked
+Request = (
+    LockAsked
+    | WaitAsked
+    | Delegated
+    | CircuitAsked
+    | TeamAsked
+    | MailAsked
+    | MailDone
+    | TopicWanted
+    | ReplyAwaited
+    | InboxAsked
+)
 """What is answered."""
 Notice = LockDropped | WaitDropped | Outcome
 """What is not."""
-AskedAnswer = LockAnswer | WaitAnswer | DelegateAnswer | CircuitAnswer
+MailedAnswer = MailAnswer | MailReply | InboxAnswer
+AskedAnswer = (
+    LockAnswer | WaitAnswer | DelegateAnswer | CircuitAnswer | TeamAnswer | MailedAnswer
+)
 
 
 class AskingHost(Protocol):
@@ -92,6 +117,14 @@ def key_of(answer: AskedAnswer) -> str:
             return f"\0delegate {answer.delegated}"
         case CircuitAnswer():
             return f"\0circuit {answer.number}"
+        case TeamAnswer():
+            return f"\0team {answer.number}"
+        case MailAnswer():
+            return f"\0mail {answer.id}"
+        case MailReply():
+            return f"\0mail reply {answer.request}"
+        case InboxAnswer():
+            return f"\0mail inbox {answer.number}"
 
 
 class _Wait:
@@ -190,6 +223,15 @@ class AttemptAsking:
             error, seen = error.__cause__ or error.__context__, seen + 1
         return ""
 
+    # Teams -----------------------------------------------------------------------------------
+
+    async def team(self) -> TeamView:
+        """See `Asking`."""
+        number = self._next()
+        asked = TeamAsked(self._task, self._attempt, number)
+        answer: TeamAnswer = await self._host.request(f"\0team {number}", asked)
+        return answer.team
+
     # Tasks of its own making -----------------------------------------------------------------
 
     async def delegate(self, order: Delegation) -> str:
@@ -218,7 +260,7 @@ class AttemptAsking:
             order.depends_on,
         )
         content = hashlib.sha256(body + values.encode_sorted(parts, what)).hexdigest()
-        ordinal = self._ordinals[content] = self._ordinals.get(content, 0) + 1
+        ordinal = self.ordinal(content)
         name = hashlib.sha256(f"{self._task}\0{content}\0{ordinal}".encode()).hexdigest()[:24]
         return TaskSpec(
             id=f"task_{name}",
@@ -234,6 +276,11 @@ class AttemptAsking:
             retry=retry,
             depends_on=tuple(order.depends_on),
         )
+
+    def ordinal(self, content: str) -> int:
+        """How often the same was asked in this attempt, this time included."""
+        found = self._ordinals[content] = self._ordinals.get(content, 0) + 1
+        return found
 
     async def _payload(self, value: object, what: str) -> Payload:
         if value is None:

@@ -44,6 +44,7 @@ from visionflow.domain.messages import (
     StepAnswer,
     Stop,
     WaitAnswer,
+    TeamAnswer,
     Welcome,
     WorkerFrame,
 )
@@ -156,6 +157,7 @@ class WorkerSession:
             LockAnswer: executor.asked_answered,
             WaitAnswer: executor.asked_answered,
             CircuitAnswer: executor.asked_answered,
+            TeamAnswer: executor.asked_answered,
             DelegateAnswer: executor.asked_answered,
             Begin: executor.begin,
             RecallAttempt: executor.recall,

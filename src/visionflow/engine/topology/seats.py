@@ -7,7 +7,14 @@ While a swarm has no teams, or is no hierarchy now, there are no seats and match
 from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.swarms import Topology
 from visionflow.domain.tasks import TaskSpec
-from visionflow.domain.teams import MANAGER, lead_word, member_word, team_word
+from visionflow.domain.teams import (
+    MANAGER,
+    Seated,
+    TeamView,
+    lead_word,
+    member_word,
+    team_word,
+)
 from visionflow.engine.matching import GroupKey, offers
 from visionflow.engine.state import AgentState, SwarmState
 from visionflow.engine.topology.rules import topology_in_force
@@ -71,6 +78,28 @@ def is_staying(state: SwarmState, agent: str | None) -> bool:
     """Whether an agent keeps its seat: it lives, or is being restarted, and nobody ends it."""
     found = None if agent is None else state.agents.get(agent)
     return found is not None and found.status not in LOST and agent not in state.draining
+
+
+def team_view(state: SwarmState, agent: str | None) -> TeamView:
+    """The team of an agent, as its lead sees it; one without a name where it is in none."""
+    name = None if agent is None else state.seating.team_of.get(agent)
+    if name is None:
+        return TeamView()
+    lead = state.teams.teams[name].lead
+    members = tuple(
+        Seated(
+            each.spec.id,
+            each.spec.type,
+            each.spec.capabilities,
+            each.spec.tasks_max,
+            len(each.open),
+            each.completed,
+            each.failed,
+        )
+        for each in seated(state, name)
+        if each.spec.id != lead
+    )
+    return TeamView(name, lead, members)
 
 
 def seated(state: SwarmState, team: str) -> list[AgentState]:
