@@ -1,21 +1,16 @@
-"""What each agent did, by the words of what was asked of it: the type of a task and each capability
-that it asked for.
+"""What each agent did, by type of task and by capability that was asked for.
 
-Sums over the log. They are no part of the hash, as they follow from it alone; what is decided by
-them stands in an event with its figures.
+An index over the log: no part of the digest, so that old logs keep theirs. What is decided by it
+stands in an event with its figures. Answering for a ballot is no work and counts nowhere.
 """
-
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from visionflow.domain.tasks import TaskSpec
-
-if TYPE_CHECKING:
-    from visionflow.engine.state import SwarmState
+from visionflow.domain.votes import CAST_BALLOT
 
 WORDS_MAX = 64
-"""Words by which the record of one agent is kept; what comes later is not told apart."""
+"""Types, and capabilities, of which an agent has a record; of further ones nothing is kept."""
 
 
 class Record(msgspec.Struct, gc=False):
@@ -25,40 +20,74 @@ class Record(msgspec.Struct, gc=False):
     failed: int = 0
     """Attempts that failed and count against it."""
     mean_us: int = 0
-    """Moving mean of how long the completed ones took."""
+    """Moving mean of how long those that completed took; 0 without one."""
+
+
+class AgentRecord(msgspec.Struct, gc=False):
+    """All that is kept of one agent."""
+
+    types: dict[str, Record]
+    capabilities: dict[str, Record]
+    whole: Record
 
 
 NO_RECORD = Record()
-Records = dict[str, dict[str, Record]]
-"""By agent and word."""
 
 
-def record_of(state: "SwarmState", agent: str, word: str) -> Record:
-    """What an agent did of what this word names. Not to be changed."""
-    of_agent = state.records.get(agent)
-    return NO_RECORD if of_agent is None else of_agent.get(word, NO_RECORD)
+class Records:
+    """By agent; an agent that leaves takes its record along. What is given out is not to be
+    changed."""
 
+    def __init__(self) -> None:
+        self.agents: dict[str, AgentRecord] = {}
 
-def note_completed(records: Records, agent: str, spec: TaskSpec, duration_us: int) -> None:
-    """An agent completed a task that took so long."""
-    of_agent = records.get(agent)
-    if of_agent is None:
-        of_agent = records[agent] = {}
-    for word in (spec.type, *spec.capabilities) if spec.capabilities else (spec.type,):
-        found = of_agent.get(word)
-        if found is not None:
-            found.completed += 1
-            found.mean_us += (duration_us - found.mean_us) // min(found.completed, 8)
-        elif len(of_agent) < WORDS_MAX:
-            of_agent[word] = Record(1, 0, duration_us)
+    def of_type(self, agent: str, task_type: str) -> Record:
+        """What an agent did of this type of task."""
+        found = self.agents.get(agent)
+        return NO_RECORD if found is None else found.types.get(task_type, NO_RECORD)
 
+    def of(self, agent: str, word: str = "") -> Record:
+        """What an agent did of this type, or else where this capability was asked for; all that it
+        did, without a word."""
+        found = self.agents.get(agent)
+        if found is None:
+            return NO_RECORD
+        if not word:
+            return found.whole
+        return found.types.get(word) or found.capabilities.get(word, NO_RECORD)
 
-def note_failed(records: Records, agent: str, spec: TaskSpec) -> None:
-    """An attempt of an agent failed, and that counts against it."""
-    of_agent = records.setdefault(agent, {})
-    for word in dict.fromkeys((spec.type, *spec.capabilities)):
-        found = of_agent.get(word)
-        if found is not None:
-            found.failed += 1
-        elif len(of_agent) < WORDS_MAX:
-            of_agent[word] = Record(0, 1)
+    def completed(self, agent: str, spec: TaskSpec, duration_us: int) -> None:
+        """An agent completed a task that took so long."""
+        if spec.type == CAST_BALLOT:
+            return
+        for record in self._kept(agent, spec):
+            record.completed += 1
+            record.mean_us += (duration_us - record.mean_us) // min(record.completed, 8)
+
+    def failed(self, agent: str, spec: TaskSpec) -> None:
+        """An attempt of an agent failed, and that counts against it."""
+        if spec.type != CAST_BALLOT:
+            for record in self._kept(agent, spec):
+                record.failed += 1
+
+    def forget(self, agent: str) -> None:
+        """It has left."""
+        self.agents.pop(agent, None)
+
+    def _kept(self, agent: str, spec: TaskSpec) -> list[Record]:
+        found = self.agents.get(agent)
+        if found is None:
+            found = self.agents[agent] = AgentRecord({}, {}, Record())
+        kept = [found.whole]
+        record = found.types.get(spec.type)
+        if record is None and len(found.types) < WORDS_MAX:
+            record = found.types[spec.type] = Record()
+        if record is not None:
+            kept.append(record)
+        for word in dict.fromkeys(spec.capabilities) if spec.capabilities else ():
+            record = found.capabilities.get(word)
+            if record is None and len(found.capabilities) < WORDS_MAX:
+                record = found.capabilities[word] = Record()
+            if record is not None:
+                kept.append(record)
+        return kept
