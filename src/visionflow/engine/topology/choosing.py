@@ -59,7 +59,7 @@ def specialist(state: SwarmState, names: list[str], task_type: str) -> str:
     narrow = [name for name in names if len(state.agents[name].spec.capabilities) == least]
 
     def badness(name: str) -> tuple[int, int]:
-        record = state.records.of(name, task_type)
+        record = state.records.of_type(name, task_type)
         tried = record.completed + record.failed + PRIOR_TASKS
         return -10_000 * (record.completed + PRIOR_TASKS) // tried, record.mean_us
 
@@ -77,7 +77,7 @@ def bidding(state: SwarmState, names: list[str], key: GroupKey, task_type: str) 
 
 def _bid(state: SwarmState, name: str, required: tuple[str, ...], task_type: str) -> AuctionBid:
     agent = state.agents[name]
-    record = state.records.of(name, task_type)
+    record = state.records.of_type(name, task_type)
     return bid_of(
         name,
         required=required,
@@ -92,7 +92,7 @@ def _bid(state: SwarmState, name: str, required: tuple[str, ...], task_type: str
 
 def likely_us(state: SwarmState, names: list[str], task_type: str) -> int | None:
     """What a task of this type took these agents on average; `None`: none of them did one."""
-    records = [state.records.of(name, task_type) for name in names]
+    records = [state.records.of_type(name, task_type) for name in names]
     count = sum(record.completed for record in records)
     if not count:
         return None

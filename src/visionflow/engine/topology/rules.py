@@ -195,7 +195,7 @@ def neighbours(state: SwarmState, agent: str) -> tuple[str, ...]:
             found = iter([a for each in near for a in state.roster.of_type(each)])
         case _:
             found = iter(state.agents)
-    living = (name for name in found if name != agent and is_living(state, name))
+    living = {name for name in found if name != agent and is_living(state, name)}
     return tuple(sorted(living, key=lambda name: state.roster.place(name) or 0))
 
 
