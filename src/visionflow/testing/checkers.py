@@ -15,6 +15,7 @@ import msgspec
 
 from visionflow.testing.ballots import VoteCheck
 from visionflow.testing.ledger import EFFECT_KINDS, EffectCheck
+from visionflow.testing.meshlines import MeshCheck
 from visionflow.testing.tasklines import AgentLine, Fact, TaskLine
 from visionflow.testing.upkeeplines import KINDS, UpkeepCheck
 from visionflow.testing.waitlines import WaitCheck
@@ -126,6 +127,7 @@ class LogCheck:
         self.upkeep = UpkeepCheck()
         self.waits = WaitCheck()
         self.effects = EffectCheck()
+        self.mesh = MeshCheck()
         self.commands: dict[str, str] = {}
         """Ids of commands that the log answers, with the kind of event that does."""
         self.refused: dict[str, str] = {}
@@ -174,6 +176,8 @@ class LogCheck:
         self.faults.append(f"record {self.records}: {text}")
 
     def _event(self, kind: str, event: Fact) -> None:
+        for fault in self.mesh.event(kind, event, self.tasks, self.agents):
+            self._wrong(fault)
         if kind in KINDS:
             for fault in self.upkeep.event(kind, event, self.agents, self.at_ms):
                 self._wrong(fault)
@@ -358,16 +362,18 @@ class LogCheck:
             status = "gone" if agent is None else agent.status
             self._wrong(f"{name} is given to {event['agent']}, which is {status}")
             return
-        if agent.draining:
+        # What peers decided among themselves they decided before.
+        won = self.mesh.was_won(name, attempt)
+        if agent.draining and not won:
             self._wrong(f"{name} is given to {event['agent']}, which is draining")
         if self.workers[agent.worker].awaited:
             self._wrong(f"{name} is given to {event['agent']}, whose worker is not back yet")
-        if self.workers[agent.worker].suspected:
+        if self.workers[agent.worker].suspected and not won:
             self._wrong(f"{name} is given to {event['agent']}, whose worker is suspected")
         missing = set(task.spec.get("capabilities", ())) - agent.offers
         if missing:
             self._wrong(f"{name} is given to {event['agent']}, which lacks {sorted(missing)}")
-        if agent.version != agent.built:
+        if agent.version != agent.built and not won:
             self._wrong(f"{name} is given to {event['agent']}, which is not built anew yet")
         self._move(agent, "busy", event["agent"])
         agent.open[name] = attempt
