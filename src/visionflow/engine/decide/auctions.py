@@ -40,15 +40,15 @@ MACHINES = 1
 
 def opening(state: SwarmState, name: str) -> me.AuctionOpened | Literal[False] | None:
     """The auction of the next task in line; `False`: it is given out without one, because it names
-    its agent or only one could do it; `None`: it waits, because enough are open or nobody may take
-    part."""
+    its agent or only one could do it now; `None`: it waits, because enough are open or nobody may
+    take part."""
     task = state.tasks[name]
     key: GroupKey = state.matching.key_of(name)
     if key[2] is not None:
         return False
     able, seats = _electorate(state, key)
     if able < 2:
-        return False
+        return False if seats else None
     auctions = state.mesh.auctions
     if len(seats) < 2 or len(auctions) >= AUCTIONS_MAX:
         return None

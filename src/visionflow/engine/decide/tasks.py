@@ -446,7 +446,7 @@ def _(state: SwarmState, command: c.Tick) -> Events:
     if command.gap_ms:
         closing.events.append(e.TimeSkipped(gap_ms=command.gap_ms))
     if state.mesh.auctions:
-        closing.events.extend(lapse_due(state, now_ms))
+        closing.events.extend(lapse_due(state, now_ms - command.gap_ms))
     closing.events.extend(end_due(state, now_ms))
     closing.events.extend(end_drained(state))
     closing.events.extend(replace_due(state, now_ms))
