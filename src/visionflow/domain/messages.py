@@ -678,6 +678,29 @@ class TeamAnswer(Message, frozen=True, tag=71):
     team: TeamView = TeamView()
 
 
+class HeldAgent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An agent as a worker has it, or should have it."""
+
+    agent: str
+    revision: int
+    spec: str
+    """A digest of what it was built as."""
+    up: bool = True
+
+
+class DigestAsked(Message, frozen=True, tag=72):
+    """To a worker: which agents have you, and as what? Answered by a DigestTold of this number."""
+
+    number: int
+
+
+class DigestTold(Message, frozen=True, tag=73):
+    """The agents that a worker has at this moment. A signal."""
+
+    number: int
+    agents: tuple[HeldAgent, ...]
+
+
 class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a worker sends. Number 0 is for signals, which are neither kept nor acknowledged."""
 
@@ -716,6 +739,7 @@ class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | PeerReport
         | Copied
         | TeamAsked
+        | DigestTold
     ]
 
 
@@ -751,4 +775,5 @@ class OrchestratorFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | Announce
         | AuctionOver
         | TeamAnswer
+        | DigestAsked
     ]

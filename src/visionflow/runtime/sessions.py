@@ -17,6 +17,7 @@ from visionflow.domain.limits import FRAME_BYTES_MAX
 from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.effects import Cancel, Debug, Drop, Host, dispatch
+from visionflow.engine.mail import may_be_read
 from visionflow.engine.state import Answer, SwarmState
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.bus import Bus, Delivery
@@ -28,6 +29,7 @@ from visionflow.runtime.asks import AnswerMessage
 from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
+from visionflow.runtime.mail import MailMessage
 from visionflow.runtime.meshing import ToPeers, may_be_running
 from visionflow.runtime.shares import AgentLines
 from visionflow.runtime.vetting import Vetting
@@ -45,7 +47,9 @@ ToWorker = (
     | m.Debug
     | m.RecallAttempt
     | m.Ping
+    | m.DigestAsked
     | AnswerMessage
+    | MailMessage
     | m.FrameAck
     | m.Stop
     | ToPeers
@@ -152,6 +156,15 @@ class Sessions:
         """Pack the order to build an agent."""
         self._pack(effect.worker, m.HostAgent(spec, effect.revision))
 
+    def hand(self, state: SwarmState, name: str, delivery: int) -> None:
+        """Pack a message for an agent, if it still waits."""
+        inbox = state.mail.inboxes.get(name)
+        found = None if inbox is None else inbox.deliveries.get(delivery)
+        if found is not None:
+            read = may_be_read(state.mail, name, found)
+            handed = m.MailHanded(name, delivery, found.letter, read, found.failures)
+            self._pack(state.agents[name].worker, handed)
+
     def abandon(self, task: str, attempt: int, reason: str) -> None:
         """Pack the order to stop an attempt that the engine has given up."""
         held = self._holder.pop(task, None)
@@ -171,12 +184,12 @@ class Sessions:
         for_ms = max(0, effect.until_ms - self._host.now_ms())
         self._send(effect.worker, [m.Debug(effect.agent, for_ms)])
 
-    def answer(self, worker: str, message: AnswerMessage) -> None:
-        """Answer what an attempt asked of its swarm."""
+    def answer(self, worker: str, message: AnswerMessage | MailMessage) -> None:
+        """Answer what an attempt asked of its swarm, or tell its agent something."""
         self._send(worker, [message])
 
-    def ping(self, worker: str, message: m.Ping) -> bool:
-        """Ask a worker for a sign of life; whether there is a connection to ask it over."""
+    def ping(self, worker: str, message: m.Ping | m.DigestAsked) -> bool:
+        """Ask a worker for an answer now; whether there is a connection to ask it over."""
         self._send(worker, [message])
         return worker in self._joined
 
