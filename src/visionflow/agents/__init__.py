@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from visionflow.agents.roles.reviewer import ReviewerAgent
     from visionflow.agents.roles.tester import TesterAgent
     from visionflow.agents.task import Task
+    from visionflow.agents.voting import Ballot, Proposal
 
 __all__ = [
     "ArchitectAgent",
+    "Ballot",
     "BaseAgent",
     "CoderAgent",
     "CoordinatorAgent",
     "PermanentFailure",
+    "Proposal",
     "ResearcherAgent",
     "ReviewerAgent",
     "Task",
@@ -38,8 +41,10 @@ _HOMES = {
     "CoderAgent": "visionflow.agents.roles.coder",
     "CoordinatorAgent": "visionflow.agents.roles.coordinator",
     "ResearcherAgent": "visionflow.agents.roles.researcher",
+    "Ballot": "visionflow.agents.voting",
     "BaseAgent": "visionflow.agents.base",
     "PermanentFailure": "visionflow.agents.base",
+    "Proposal": "visionflow.agents.voting",
     "ReviewerAgent": "visionflow.agents.roles.reviewer",
     "Task": "visionflow.agents.task",
     "TesterAgent": "visionflow.agents.roles.tester",

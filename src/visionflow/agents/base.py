@@ -21,6 +21,7 @@ from visionflow.agents.asking import (
 )
 from visionflow.agents.outside import Order, OutsideEffect, order_of
 from visionflow.agents.task import Task
+from visionflow.agents.voting import Voting
 from visionflow.domain.errors import TryLater as TryLater
 from visionflow.domain.errors import UsageError, VisionFlowError
 from visionflow.domain.outside import EffectClass
@@ -165,7 +166,7 @@ class AgentContext:
         return self._sandbox
 
 
-class BaseAgent:
+class BaseAgent(Voting):
     """Derive from it and write `process_task`.
 
     `async def process_task` runs in the loop of its worker; a plain `def process_task` runs in a

@@ -11,6 +11,7 @@ from visionflow.domain.messages import AgentDown, AgentUp, Message
 from visionflow.domain.secrecy import secret_values
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
+from visionflow.worker.ballots import VotingLane
 from visionflow.worker.batches import BatchLane, takes_batches
 from visionflow.worker.hiding import HIDDEN
 from visionflow.worker.lanes import Desk, Lane, lane_for
@@ -152,9 +153,12 @@ class Hosting:
         self.renew(spec.id)
 
     def _lane(self, agent: BaseAgent, tasks_max: int) -> Lane:
+        office = self._office
         if takes_batches(agent):
-            return BatchLane(agent, tasks_max, self._office, self._office.send)
-        return lane_for(agent, tasks_max, self._office)
+            lane: Lane = BatchLane(agent, tasks_max, office, office.send)
+        else:
+            lane = lane_for(agent, tasks_max, office)
+        return VotingLane(lane, agent, tasks_max, office)
 
     async def _make(self, spec: AgentSpec) -> BaseAgent:
         blobs = self._office.blobs

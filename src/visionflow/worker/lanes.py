@@ -7,9 +7,11 @@ reported of an attempt is for the executor, which hears of each end through `end
 import asyncio
 import inspect
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from visionflow.agents.base import BaseAgent, current_attempt
+from visionflow.agents.task import Task
 from visionflow.domain.messages import Failed, Result
 from visionflow.domain.tasks import Payload
 from visionflow.worker import values
@@ -79,10 +81,19 @@ def _result(attempt: RunningAttempt, payload: Payload, began: float, now: float)
     return Result(dispatch.task, dispatch.attempt, payload, int((now - began) * 1e6))
 
 
+class Works(Protocol):
+    """What a lane of coroutines needs of an agent."""
+
+    @property
+    def process_task(self) -> Callable[[Task], Any]:
+        """A coroutine function."""
+        ...
+
+
 class CoroutineLane:
     """An agent with `async def process_task`: a coroutine an attempt."""
 
-    def __init__(self, agent: BaseAgent, tasks_max: int, desk: Desk) -> None:
+    def __init__(self, agent: Works, tasks_max: int, desk: Desk) -> None:
         self._agent = agent
         self._tasks_max = tasks_max
         self._desk = desk

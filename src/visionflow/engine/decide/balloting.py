@@ -48,6 +48,7 @@ TIMEOUT_MS = 300_000
 """How long a vote is open that states no limit and asks its members."""
 FACTS_BYTES_MAX = 4_096
 REASON_CHARS_MAX = 4_000
+INPUTS_BYTES_MAX = 16_384
 MEMBER = (AgentStatus.READY, AgentStatus.PROCESSING, AgentStatus.RECOVERING)
 NO_EVIDENCE = "none"
 _facts = msgspec.msgpack.Encoder()
@@ -153,15 +154,29 @@ def _shown(state: SwarmState, spec: VoteSpec) -> Payload:
     }
     judged = None if spec.task is None else state.tasks.get(spec.task)
     if judged is not None:
-        given = judged.spec.input
+        plan = judged.plan
+        parts = [] if plan is None else [name for each in plan.phases for name in each.tasks]
         shown["of"] = {
             "type": judged.spec.type,
             "description": judged.spec.description,
-            "input": msgspec.Raw(given.inline) if given.inline else None,
+            "inputs": _inputs(state, [judged.spec.id, *parts]),
         }
     if spec.matter is Matter.TASK_ASSIGNMENT:
         shown["bids"] = [_bid(state, spec, name) for name in spec.options]
     return Payload(inline=_facts.encode(shown))
+
+
+def _inputs(state: SwarmState, names: list[str]) -> dict[str, msgspec.Raw]:
+    """What these tasks were given, as far as it is small: a member may do one again."""
+    found: dict[str, msgspec.Raw] = {}
+    left = INPUTS_BYTES_MAX
+    for name in names:
+        task = state.tasks.get(name)
+        body = None if task is None else task.spec.input.inline
+        if body is not None and len(body) <= left:
+            found[name] = msgspec.Raw(body)
+            left -= len(body)
+    return found
 
 
 def _bid(state: SwarmState, spec: VoteSpec, name: str) -> dict[str, object]:
