@@ -19,6 +19,7 @@ from visionflow.agents.asking import (
     through,
     through_in_thread,
 )
+from visionflow.agents.messaging import Messaging, Post
 from visionflow.agents.outside import Order, OutsideEffect, order_of
 from visionflow.agents.task import Task
 from visionflow.agents.voting import Voting
@@ -145,6 +146,8 @@ class AgentContext:
         """`open_sandbox` may be slow (it tries what holds); `write_log` takes level and text."""
         self.gate = gate
         """`None` where its host has none to offer."""
+        self.post: Post | None = None
+        """What carries its messages; set by its host."""
         self.blobs = blobs
         self.trees = trees
         self.write_log = write_log
@@ -166,7 +169,7 @@ class AgentContext:
         return self._sandbox
 
 
-class BaseAgent(Voting):
+class BaseAgent(Messaging, Voting):
     """Derive from it and write `process_task`.
 
     `async def process_task` runs in the loop of its worker; a plain `def process_task` runs in a

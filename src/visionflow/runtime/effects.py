@@ -8,6 +8,7 @@ read off `outstanding` for the workers concerned, less what was issued already.
 from collections.abc import Callable
 
 from visionflow.domain import events as e
+from visionflow.domain import mail_events as me
 from visionflow.domain import supervision_events as s
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import FailureKind
@@ -28,8 +29,9 @@ _AGENT_EVENTS = (
     e.AgentTerminated,
     e.AgentFailed,
     s.DebugEnabled,
+    me.MailHandled,
 )
-_FREQUENT = (e.TaskCompleted, e.TaskSubmitted)
+_FREQUENT = (e.TaskCompleted, e.TaskSubmitted, me.MailTaken)
 _STALE = (
     FailureKind.TIMEOUT,
     FailureKind.LOST,
@@ -81,6 +83,8 @@ class Effects:
         for event in events:
             if type(event) is e.TaskAssigned:
                 sessions.deliver(state, event.task, event.attempt)
+            elif type(event) is me.MailSent:
+                self._hand(state, event)
             elif type(event) not in _FREQUENT:
                 self._note(state, event)
         for worker in self._dirty:
@@ -103,6 +107,12 @@ class Effects:
     def state(self) -> SwarmState:
         """The state that effects are read off."""
         return self._control.state
+
+    def _hand(self, state: SwarmState, event: me.MailSent) -> None:
+        for number, name in enumerate(event.to, event.first):
+            agent = state.agents.get(name) if event.first else None
+            if agent is not None and f.hears(state, agent):
+                self._sessions.hand(state, name, number)
 
     def _note(self, state: SwarmState, event: AnyEvent) -> None:
         self._mesh.note(state, event)
@@ -161,6 +171,8 @@ class Effects:
                 self._mesh.announce(state, effect.task, effect.attempt, effect.agent)
             elif isinstance(effect, f.Recall):
                 self._sessions.recall(state, effect.task, effect.attempt)
+            elif isinstance(effect, f.Hand):
+                self._sessions.hand(state, effect.agent, effect.delivery)
             elif isinstance(effect, f.Host):
                 self._sessions.host(effect, state.agents[effect.agent].spec)
             else:
@@ -180,5 +192,5 @@ class Effects:
                 self._sessions.cancel(effect)
             case f.Debug():
                 self._sessions.debug(effect)
-            case f.Host() | f.Deliver() | f.Recall() | f.Bid():
+            case f.Host() | f.Deliver() | f.Recall() | f.Hand() | f.Bid():
                 pass

@@ -28,12 +28,14 @@ from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.effects import Effects
 from visionflow.runtime.intake import Intake
 from visionflow.runtime.liveness import Liveness
+from visionflow.runtime.mail import MailRoom
 from visionflow.runtime.meshing import Meshing
 from visionflow.runtime.probing import Probing
 from visionflow.runtime.recovery import end_leftovers, first_command, replay
 from visionflow.runtime.recycling import Recycling
 from visionflow.runtime.sessions import Sessions
 from visionflow.runtime.stalling import Stalls
+from visionflow.runtime.syncing import Syncing
 from visionflow.runtime.ticker import Ticker
 
 
@@ -126,8 +128,13 @@ class Node:
         self.effects = Effects(self.control, self.children, self.sessions, self.mesh)
         self.completions = Completions(self.control)
         asks = Asks(self.control, self.completions, ports.host, self.sessions.answer)
+        self.syncing = Syncing(self.control, ports.host, self.sessions)
+        mail = MailRoom(self.control, ports.host, self.sessions.answer)
         self.sessions.on_ask = lambda worker, message: (
-            asks.take(worker, message) or self.mesh.take(worker, message)
+            asks.take(worker, message)
+            or self.mesh.take(worker, message)
+            or mail.take(worker, message)
+            or self.syncing.take(worker, message)
         )
         self._ticker = Ticker(
             self.control,

@@ -68,9 +68,7 @@ Request = (
 Notice = LockDropped | WaitDropped | Outcome
 """What is not."""
 MailedAnswer = MailAnswer | MailReply | InboxAnswer
-AskedAnswer = (
-    LockAnswer | WaitAnswer | DelegateAnswer | CircuitAnswer | TeamAnswer | MailedAnswer
-)
+AskedAnswer = LockAnswer | WaitAnswer | DelegateAnswer | CircuitAnswer | TeamAnswer | MailedAnswer
 
 
 class AskingHost(Protocol):

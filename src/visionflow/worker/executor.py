@@ -31,10 +31,11 @@ from visionflow.domain.messages import (
 from visionflow.domain.tasks import FailureKind
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.host import Host, Timer
-from visionflow.worker.asking import AskedAnswer, Notice
+from visionflow.worker.asking import AskedAnswer, MailedAnswer, Notice
 from visionflow.worker.attempt import Question, RunningAttempt, Stop
 from visionflow.worker.debugging import Debugging
 from visionflow.worker.hosting import Hosting
+from visionflow.worker.mail import PostOffice
 from visionflow.worker.telling import sendable
 from visionflow.worker.threads import Threads, end_if_forked, offload
 
@@ -91,7 +92,9 @@ class Executor:
         self._on_worn_out = on_worn_out
         self._end_started = end_started
         self._reporter: Reporter | None = None
+        self.mail = PostOffice(self, host)
         self._hosting = Hosting(self, make_context, load, on_hosted)
+        self.hosted = self._hosting.held
         self._attempts: dict[str, RunningAttempt] = {}
         self._finished: dict[str, int] = {}
         self._running: dict[RunningAttempt, None] = {}
@@ -212,6 +215,13 @@ class Executor:
         if attempt is not None and attempt.dispatch.attempt == answer.attempt:
             attempt.asked_answered(answer)
 
+    def mail_answered(self, answer: MailedAnswer) -> None:
+        """What an attempt or its agent asked about mail is answered."""
+        if answer.task:
+            self.asked_answered(answer)
+        else:
+            self.mail.answered(answer)
+
     def effect_answered(self, answer: EffectAnswer) -> None:
         """What the ledger of outside effects says."""
         attempt = self._attempts.get(answer.task)
@@ -229,6 +239,7 @@ class Executor:
         for attempt in list(self._attempts.values()):
             for done in attempt.unanswered():
                 self.send(done)
+        self.mail.repeat()
 
     def held(self) -> tuple[tuple[str, int], ...]:
         """(task, attempt) of all that wait or run. From any thread."""
@@ -266,6 +277,7 @@ class Executor:
         self._draining = reason
         for attempt in list(self._attempts.values()):
             self._silence(attempt, reason)
+        self.mail.close()
         await self._hosting.close()
 
     # What attempts, lanes and agents ask for -------------------------------------------------

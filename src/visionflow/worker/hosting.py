@@ -6,8 +6,9 @@ from typing import Any, Protocol, cast
 
 from visionflow.agents.base import AgentContext, BaseAgent
 from visionflow.domain.agents import AgentSpec
+from visionflow.domain.digests import spec_digest
 from visionflow.domain.errors import ConfigError
-from visionflow.domain.messages import AgentDown, AgentUp, Message
+from visionflow.domain.messages import AgentDown, AgentUp, HeldAgent, Message
 from visionflow.domain.secrecy import secret_values
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
@@ -15,6 +16,7 @@ from visionflow.worker.ballots import VotingLane
 from visionflow.worker.batches import BatchLane, takes_batches
 from visionflow.worker.hiding import HIDDEN
 from visionflow.worker.lanes import Desk, Lane, lane_for
+from visionflow.worker.mail import PostOffice
 from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
 
 AGENT_START_MS = 60_000
@@ -41,6 +43,11 @@ class Office(Desk, Protocol):
         """Run something that blocks; awaitable."""
         ...
 
+    @property
+    def mail(self) -> PostOffice:
+        """The mail of the agents here."""
+        ...
+
     def is_idle(self, agent: str) -> bool:
         """Whether no attempt of an agent is open here."""
         ...
@@ -64,6 +71,8 @@ class Hosting:
         self._agents: dict[str, tuple[BaseAgent, Lane]] = {}
         self._revisions: dict[str, int] = {}
         """Of each agent that is up or being built: which version of it that is."""
+        self._specs: dict[str, str] = {}
+        """Of the same: a digest of what it was built as."""
         self.outdated: dict[str, tuple[AgentSpec, int]] = {}
         """Agents to be built anew once they are idle, as what, and which version that is."""
         self._making_since: float | None = None
@@ -73,6 +82,14 @@ class Hosting:
     def find(self, agent: str) -> tuple[BaseAgent, Lane] | None:
         """An agent that is up, and its lane."""
         return self._agents.get(agent)
+
+    def held(self) -> tuple[HeldAgent, ...]:
+        """What is up or being built here, and as what."""
+        names = sorted([*self._agents, *self._building])
+        return tuple(
+            HeldAgent(name, self._revisions[name], self._specs[name], name in self._agents)
+            for name in names
+        )
 
     def host(self, spec: AgentSpec, revision: int) -> None:
         """Build it, unless that is done (then say so again) or under way.
@@ -94,10 +111,12 @@ class Hosting:
             return
         del self.outdated[agent]
         before, _ = self._agents.pop(agent)
+        self._office.mail.of(agent).down()
         self._start(*wanted, before)
 
     def _start(self, spec: AgentSpec, revision: int, before: BaseAgent | None) -> None:
         self._revisions[spec.id] = revision
+        self._specs[spec.id] = spec_digest(spec)
         building = self._build(spec, revision, before)
         self._building[spec.id] = self._office.loop.create_task(building)
         self._changed()
@@ -105,6 +124,7 @@ class Hosting:
     def drop(self, agent: str) -> None:
         """End it, and say so also when it was not here."""
         self.outdated.pop(agent, None)
+        self._office.mail.forget(agent)
         building = self._building.pop(agent, None)
         if building is not None:
             building.cancel()
@@ -150,6 +170,7 @@ class Hosting:
         self._building.pop(spec.id, None)
         self._agents[spec.id] = (agent, self._lane(agent, max(1, spec.tasks_max)))
         self._office.send(AgentUp(spec.id, revision))
+        self._office.mail.of(spec.id).up(agent)
         self.renew(spec.id)
 
     def _lane(self, agent: BaseAgent, tasks_max: int) -> Lane:
@@ -185,6 +206,7 @@ class Hosting:
             self._office.write_log(spec.id, level, text)
 
         context = self._make_context(spec, write_log)
+        context.post = self._office.mail.of(spec.id)
         settings = cast("dict[str, Any]", config) if isinstance(config, dict) else {}
         return agent_class(spec.id, spec.name, spec.type, settings, context)
 

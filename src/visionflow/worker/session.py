@@ -23,16 +23,23 @@ from visionflow.domain.messages import (
     CircuitAnswer,
     Debug,
     DelegateAnswer,
+    DigestAsked,
+    DigestTold,
     Dispatch,
     DropAgent,
     EffectAnswer,
+    EventTold,
     Failed,
     FrameAck,
     Heartbeat,
     Hello,
     HostAgent,
+    InboxAnswer,
     LockAnswer,
     LogLine,
+    MailAnswer,
+    MailHanded,
+    MailReply,
     Message,
     OrchestratorFrame,
     Ping,
@@ -43,8 +50,8 @@ from visionflow.domain.messages import (
     Result,
     StepAnswer,
     Stop,
-    WaitAnswer,
     TeamAnswer,
+    WaitAnswer,
     Welcome,
     WorkerFrame,
 )
@@ -159,12 +166,18 @@ class WorkerSession:
             CircuitAnswer: executor.asked_answered,
             TeamAnswer: executor.asked_answered,
             DelegateAnswer: executor.asked_answered,
+            MailAnswer: executor.mail_answered,
+            MailReply: executor.mail_answered,
+            InboxAnswer: executor.mail_answered,
+            MailHanded: executor.mail.handed,
+            EventTold: executor.mail.told,
             Begin: executor.begin,
             RecallAttempt: executor.recall,
             Debug: self._debug,
             FrameAck: self._frame_acked,
             Stop: self._told_to_stop,
             Ping: self._pinged,
+            DigestAsked: self._digest_asked,
         }
         executor.report_to(self)
 
@@ -394,6 +407,10 @@ class WorkerSession:
     def _pinged(self, message: Ping) -> None:
         # A signal: what is answered late, over another connection, answers nothing.
         self._publish(self._identity.commands, _encoder.encode((0, [Pong(message.number)])))
+
+    def _digest_asked(self, message: DigestAsked) -> None:
+        told = DigestTold(message.number, self._executor.hosted())
+        self._publish(self._identity.commands, _encoder.encode((0, [told])))
 
     def _acknowledged(self, number: int) -> None:
         while self._unacked and self._unacked[0].number <= number:

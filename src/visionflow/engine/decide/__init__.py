@@ -80,6 +80,9 @@ def handle(state: SwarmState, command: AnyCommand) -> tuple[list[AnyEvent], Answ
         told = str(refusal)
         recorded = e.CommandRefused(code=refusal.reason, message=told, asked=command.command)
         return [recorded], Denial(command.now_ms, None, refusal.reason, told, refusal.hint)
+    told = mail.ANSWERS.get(type(command))
+    if told is not None:
+        return events, told(state, command, events)
     if command.command is None:
         asks = outside.RULINGS.get(type(command))
         return events, ACCEPTED if asks is None else asks(state, command)

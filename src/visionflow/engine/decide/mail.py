@@ -1,10 +1,12 @@
 """Decisions about mail: who gets a message, who may not, and when one is dead."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from visionflow.domain import mail_commands as mc
 from visionflow.domain import mail_events as me
 from visionflow.domain.agents import AgentSpec, WorkerStatus
+from visionflow.domain.command import Command
 from visionflow.domain.errors import LimitReached, Refused, UnknownAgent, UnknownSwarm
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import (
@@ -34,7 +36,7 @@ from visionflow.domain.mail import (
 from visionflow.engine import mail as m
 from visionflow.engine.decide.closing import RUNNING
 from visionflow.engine.decide.table import RefusedOnRecord, decides
-from visionflow.engine.state import SwarmState
+from visionflow.engine.state import Answer, SwarmState
 from visionflow.engine.topology.rules import is_living, may_speak
 
 Events = list[AnyEvent]
@@ -49,7 +51,7 @@ NOT_ALLOWED = "not_allowed"
 def _(state: SwarmState, command: mc.SendMail) -> Events:
     letter = command.letter
     _may_send(state, letter)
-    if letter.id in state.mail.seen:
+    if letter.id in state.mail.seen and not _is_over(state, letter):
         return []
     _well_formed(letter)
     if letter.answers:
@@ -114,6 +116,11 @@ def _well_formed(letter: Letter) -> None:
 
 
 # Requests and answers --------------------------------------------------------------------------
+
+
+def _is_over(state: SwarmState, letter: Letter) -> bool:
+    """Whether it is a request whose time is over: it may be asked once more."""
+    return bool(letter.answer_by_ms) and letter.id not in state.mail.requests
 
 
 def _may_ask(state: SwarmState, letter: Letter, to: tuple[str, ...]) -> None:
@@ -349,6 +356,46 @@ def _(state: SwarmState, command: mc.SubscribeTopic) -> Events:
     if command.on and len(known) >= SUBSCRIPTIONS_MAX:
         raise LimitReached(f"{agent} has {len(known)} subscriptions; that is the most.")
     return [me.MailSubscribed(agent=agent, pattern=pattern, on=command.on)]
+
+
+class Sent(Answer, frozen=True, gc=False):
+    """The answer to a message that was sent, now or before: so many agents got it."""
+
+    count: int = 0
+
+
+class Again(Answer, frozen=True, gc=False):
+    """The answer to the report that a handler failed: the delivery's new id; 0: there is none."""
+
+    count: int = 0
+
+
+def _sent(state: SwarmState, command: mc.SendMail, events: Events) -> Sent:
+    name = command.letter.id
+    for event in events:
+        if isinstance(event, me.MailSent):
+            return Sent(command.now_ms, name, count=len(event.to))
+    return Sent(command.now_ms, name, count=state.mail.seen.get(name, 0))
+
+
+def _taken(_: SwarmState, command: mc.TakeMail, events: Events) -> Answer:
+    taken = [event.deliveries for event in events if isinstance(event, me.MailTaken)]
+    return Answer(command.now_ms, ",".join(str(each) for one in taken for each in one))
+
+
+def _again(_: SwarmState, command: mc.ReportMailFailed, events: Events) -> Again:
+    for event in events:
+        if isinstance(event, me.MailFailed) and len(events) == 1:
+            return Again(command.now_ms, count=event.again)
+    return Again(command.now_ms)
+
+
+ANSWERS: dict[type[Command], Callable[[SwarmState, Any, Events], Answer]] = {
+    mc.SendMail: _sent,
+    mc.TakeMail: _taken,
+    mc.ReportMailFailed: _again,
+}
+"""What the answer to a command is that was not refused, by its events, which are not folded yet."""
 
 
 # Time, and who is gone -------------------------------------------------------------------------
