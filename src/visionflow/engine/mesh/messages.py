@@ -246,6 +246,14 @@ class CopyKept(PeerMessage, frozen=True, tag=51):
     digest: str
 
 
+class CopiesKnown(PeerMessage, frozen=True, tag=52):
+    """Who holds copies; the sender sees to it that there are enough."""
+
+    key: str
+    digest: str
+    holders: tuple[Member, ...]
+
+
 Body: TypeAlias = (
     JoinAsked
     | RosterAsked
@@ -265,6 +273,7 @@ Body: TypeAlias = (
     | BidTold
     | CopyOffered
     | CopyKept
+    | CopiesKnown
 )
 Agreeing: TypeAlias = Prepare | Promise | Behind | Accept | Accepted | Chosen
 
