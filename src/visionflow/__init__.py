@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from visionflow.agents.batching import batch_process_tasks
     from visionflow.agents.task import Task
     from visionflow.compose.api import AgentOrchestrator
+    from visionflow.compose.pipelines import PipelineCoordinator
     from visionflow.domain.errors import (
         AwaitedTaskFailed,
         CircuitOpenError,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from visionflow.domain.tasks import RetryPolicy
     from visionflow.interfaces.breaker import CircuitBreaker
     from visionflow.interfaces.client.calls import MCPClient
+    from visionflow.interfaces.piping import PipelineFailed
     from visionflow.interfaces.supervisors import AgentRecycler, FailureDetector, RecoveryManager
 
 __version__ = "0.1.0"
@@ -37,6 +39,8 @@ __all__ = [
     "Limits",
     "MCPClient",
     "PermanentFailure",
+    "PipelineCoordinator",
+    "PipelineFailed",
     "RecoveryManager",
     "RecoverySpec",
     "RecyclingSpec",
@@ -60,6 +64,8 @@ _HOMES = {
     "Limits": "visionflow.domain.limits",
     "MCPClient": "visionflow.interfaces.client.calls",
     "PermanentFailure": "visionflow.agents.base",
+    "PipelineCoordinator": "visionflow.compose.pipelines",
+    "PipelineFailed": "visionflow.interfaces.piping",
     "RecoveryManager": "visionflow.interfaces.supervisors",
     "RecoverySpec": "visionflow.domain.supervision",
     "RecyclingSpec": "visionflow.domain.supervision",

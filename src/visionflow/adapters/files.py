@@ -75,6 +75,11 @@ class FileBlobs:
         except OSError as error:
             raise self._unavailable("prepared", error) from error
 
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self._root
+
     def put(self, content: bytes) -> str:
         """See `visionflow.ports.blobs.Blobs.put`.
 

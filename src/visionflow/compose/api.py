@@ -31,7 +31,7 @@ from visionflow.interfaces.client.remote import RemoteAgent, RemoteFleet, Remote
 from visionflow.interfaces.mending import Mending, RemoteMending, Seen
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
 from visionflow.runtime.intake import sound
-from visionflow.settings.agents import load_agents
+from visionflow.settings.agents import AgentSettings, load_agents
 
 _log = logging.getLogger("visionflow")
 Word = TypeVar("Word", bound=StrEnum)
@@ -170,6 +170,16 @@ class AgentOrchestrator(Generic[Sync, Async]):
                 atexit.register(self.close)
                 self._fleet = Fleet(embedded, self._agents)
             return self._fleet
+
+    @property
+    def remote(self) -> RemoteFleet | None:
+        """The server's fleet; `None` where it is embedded."""
+        return self._remote
+
+    @property
+    def templates(self) -> AgentSettings | None:
+        """The templates of its own file; `None`: the built-in ones."""
+        return self._agents
 
     def close(self) -> None:
         """End all workers. What is not finished stays in the folder.

@@ -27,19 +27,24 @@ class Ask(msgspec.Struct, frozen=True):
     """What the requirements say beside the ground."""
 
 
-def ground_in(values: Iterable[object]) -> dict[str, Any] | None:
-    """The last of these values that says where to work; a text is the goal, in the folder that the
-    program was started in. `None` where none does."""
+def ground_in(first: object, later: Iterable[object] = ()) -> dict[str, Any] | None:
+    """Where to work, and for what: what was asked for at first, or the last of the later values
+    that names a workspace. A text is the goal; where no folder is named it is the one that the
+    program was started in. `None`: nothing says it."""
     found: dict[str, Any] | None = None
-    for value in values:
-        if isinstance(value, str):
-            found = {"goal": value, "workspace": os.getcwd()}
-        elif isinstance(value, Mapping):
+    if first is None:
+        found = {"workspace": os.getcwd()}
+    elif isinstance(first, str):
+        found = {"workspace": os.getcwd(), "goal": first}
+    elif isinstance(first, Mapping):
+        given = cast("Mapping[str, Any]", first)
+        if isinstance(given.get("workspace", given.get("goal")), str):
+            found = {"workspace": os.getcwd(), **given}
+    for value in later:
+        if isinstance(value, Mapping):
             given = cast("Mapping[str, Any]", value)
             if isinstance(given.get("workspace"), str):
                 found = dict(given)
-            elif isinstance(given.get("goal"), str):
-                found = {"workspace": os.getcwd(), **given}
     return found
 
 

@@ -1,0 +1,213 @@
+"""The seat of a pipeline's driver in a fleet of this program, and what is told of a pipeline."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import msgspec
+
+from visionflow.domain.agents import AgentSpec, AgentStatus
+from visionflow.domain.commands import AnyCommand
+from visionflow.domain.errors import VisionFlowError
+from visionflow.domain.pipelines import STOPS, FailurePolicy, StageAction, Value
+from visionflow.domain.tasks import Payload
+from visionflow.engine.pipelines import PipelineState
+from visionflow.engine.state import Answer
+from visionflow.interfaces.async_fleet import in_thread
+from visionflow.ports.blobs import Blobs
+from visionflow.runtime.completions import Ended
+from visionflow.runtime.intake import pack, sound, unpack
+from visionflow.runtime.node import Node
+from visionflow.runtime.piping import copy_of
+from visionflow.runtime.queries import Queries
+
+T = TypeVar("T")
+POLL_S = 0.2
+GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
+
+
+class Round(msgspec.Struct, frozen=True):
+    """One time that a stage was done."""
+
+    round: int
+    task: str
+    """The id of its task."""
+    measured: dict[str, Value]
+    missed: tuple[str, ...]
+    """Measures that do not meet what is demanded of them."""
+    action: str | None
+    """What followed: go_on, finish, retry, loop or stop; `None`: it is under way."""
+    to: str | None = None
+    """The stage that followed."""
+    reason: str = ""
+    """Why it failed; empty: it passed."""
+
+
+class StageReport(msgspec.Struct, frozen=True):
+    """A stage, and what became of it."""
+
+    stage: str
+    demanded: dict[str, float | bool]
+    rounds: tuple[Round, ...] = ()
+    on_failure: FailurePolicy = STOPS
+
+    @property
+    def measured(self) -> dict[str, Value]:
+        """What was measured of it the last time."""
+        return self.rounds[-1].measured if self.rounds else {}
+
+    @property
+    def loops(self) -> int:
+        """How often it led back to an earlier stage."""
+        return sum(1 for each in self.rounds if each.action == StageAction.LOOP)
+
+
+class PipelineReport(msgspec.Struct, frozen=True):
+    """A pipeline, and what became of each stage."""
+
+    id: str
+    status: str
+    """running, completed, failed or cancelled."""
+    reason: str
+    """Why it ended without its result."""
+    stages: tuple[StageReport, ...]
+
+    def stage(self, name: str) -> StageReport:
+        """One of them by its name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for each in self.stages:
+            if each.stage == name:
+                return each
+        raise KeyError(name)
+
+
+class PipelineFailed(VisionFlowError):
+    """A pipeline ended without a result; `report` tells what was measured of each stage."""
+
+    code = "pipeline_failed"
+    status = 1
+
+    def __init__(self, message: str, report: PipelineReport, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.report = report
+
+
+class StageRejected(VisionFlowError):
+    """What came of a stage does not meet what is demanded of it."""
+
+    code = "stage_rejected"
+    status = 1
+
+    def __init__(self, message: str, measured: dict[str, Value], missed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.measured = measured
+        self.missed = missed
+
+
+def report_of(pipeline: PipelineState) -> PipelineReport:
+    """What is told of a pipeline."""
+    by_stage: dict[str, list[Round]] = {stage.name: [] for stage in pipeline.spec.stages}
+    for each in pipeline.rounds:
+        by_stage[each.stage].append(
+            Round(
+                each.round, each.task, each.measured, each.missed,
+                None if each.action is None else str(each.action), each.to, each.reason,
+            )
+        )  # fmt: skip
+    return PipelineReport(
+        pipeline.spec.id,
+        str(pipeline.status),
+        pipeline.reason,
+        tuple(
+            StageReport(stage.name, stage.validation, tuple(by_stage[stage.name]), stage.on_failure)
+            for stage in pipeline.spec.stages
+        ),
+    )
+
+
+class EmbeddedSeat:
+    """Satisfies `runtime.piping.Seat`, for the caller's loop. A `Face` of a fleet."""
+
+    def __init__(
+        self,
+        node: Node,
+        blobs: Blobs,
+        queries: Queries,
+        post: Callable[[Callable[[], None]], None],
+        ask: Callable[[AnyCommand], Answer],
+    ) -> None:
+        self._node = node
+        self._post = post
+        self._ask = ask
+        self.blobs = blobs
+        self.queries = queries
+
+    async def find(self, pipeline: str) -> PipelineState | None:
+        """See `Seat`."""
+        found: Future[PipelineState | None] = Future()
+        control = self._node.control
+
+        def look() -> None:
+            known = control.state.pipelines.find(pipeline)
+            copied = None if known is None else copy_of(known)
+            control.after_commit(lambda: found.set_result(copied))
+
+        self._post(look)
+        return await self._unless_over(found)
+
+    async def ask(self, make: Callable[[int], AnyCommand]) -> Answer:
+        """See `Seat`."""
+        command = sound(make(self._node.intake.now_ms()))
+        return await in_thread(lambda: self._ask(command))
+
+    async def ended(self, task: str) -> Ended:
+        """See `Seat`."""
+        found: Future[Ended] = Future()
+
+        def tell(ended: Ended | None, error: BaseException | None = None) -> None:
+            if found.done():
+                return
+            if ended is not None:
+                found.set_result(ended)
+            else:
+                found.set_exception(error or VisionFlowError(f"{task} is not known any more."))
+
+        self._post(lambda: self._node.completions.wait(task, tell))
+        return await asyncio.wrap_future(found)
+
+    async def value(self, payload: Payload) -> Any:
+        """See `Seat`."""
+        return await in_thread(lambda: unpack(payload, self.blobs))
+
+    async def packed(self, value: object, what: str) -> Payload:
+        """See `Seat`."""
+        return await in_thread(lambda: pack(value, what, self.blobs))
+
+    async def agents(self) -> list[AgentSpec]:
+        """Agents that are there or coming."""
+        found: Future[list[AgentSpec]] = Future()
+        state = self._node.control.state
+
+        def look() -> None:
+            found.set_result([a.spec for a in state.agents.values() if a.status not in GONE])
+
+        self._post(look)
+        return await self._unless_over(found)
+
+    def new_id(self) -> str:
+        """A fresh id of a pipeline."""
+        return self._node.intake.new_id("pipeline")
+
+    async def _unless_over(self, found: "Future[T]") -> T:
+        """Wait for what the runtime's thread will say, unless it ends before."""
+        waiting = asyncio.wrap_future(found)
+        while True:
+            done, _ = await asyncio.wait({waiting}, timeout=POLL_S)
+            if done:
+                return waiting.result()
+            if self._node.control.failure is not None:
+                raise self._node.control.failure
