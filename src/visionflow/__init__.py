@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater
     from visionflow.agents.batching import batch_process_tasks
+    from visionflow.agents.messages import Message, SwarmEvent
+    from visionflow.agents.models import AgentMessage, StatusMessage, TaskMessage
     from visionflow.agents.task import Task
     from visionflow.compose.api import AgentOrchestrator
     from visionflow.compose.pipelines import PipelineCoordinator
     from visionflow.domain.errors import (
         AwaitedTaskFailed,
         CircuitOpenError,
+        NoAnswer,
         Refused,
         TaskFailed,
         VisionFlowError,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AgentMessage",
     "AgentOrchestrator",
     "AgentRecycler",
     "AwaitedTaskFailed",
@@ -38,6 +42,8 @@ __all__ = [
     "FailureDetector",
     "Limits",
     "MCPClient",
+    "Message",
+    "NoAnswer",
     "PermanentFailure",
     "PipelineCoordinator",
     "PipelineFailed",
@@ -46,14 +52,18 @@ __all__ = [
     "RecyclingSpec",
     "Refused",
     "RetryPolicy",
+    "StatusMessage",
+    "SwarmEvent",
     "Task",
     "TaskFailed",
+    "TaskMessage",
     "TryLater",
     "Upkeep",
     "VisionFlowError",
     "batch_process_tasks",
 ]
 _HOMES = {
+    "AgentMessage": "visionflow.agents.models",
     "AgentOrchestrator": "visionflow.compose.api",
     "AgentRecycler": "visionflow.interfaces.supervisors",
     "AwaitedTaskFailed": "visionflow.domain.errors",
@@ -63,6 +73,8 @@ _HOMES = {
     "FailureDetector": "visionflow.interfaces.supervisors",
     "Limits": "visionflow.domain.limits",
     "MCPClient": "visionflow.interfaces.client.calls",
+    "Message": "visionflow.agents.messages",
+    "NoAnswer": "visionflow.domain.errors",
     "PermanentFailure": "visionflow.agents.base",
     "PipelineCoordinator": "visionflow.compose.pipelines",
     "PipelineFailed": "visionflow.interfaces.piping",
@@ -71,8 +83,11 @@ _HOMES = {
     "RecyclingSpec": "visionflow.domain.supervision",
     "Refused": "visionflow.domain.errors",
     "RetryPolicy": "visionflow.domain.tasks",
+    "StatusMessage": "visionflow.agents.models",
+    "SwarmEvent": "visionflow.agents.messages",
     "Task": "visionflow.agents.task",
     "TaskFailed": "visionflow.domain.errors",
+    "TaskMessage": "visionflow.agents.models",
     "TryLater": "visionflow.agents.base",
     "Upkeep": "visionflow.domain.supervision",
     "VisionFlowError": "visionflow.domain.errors",

@@ -36,6 +36,17 @@ OF_ATTEMPTS = (
     m.EffectDone,
 )
 
+OF_AGENTS = (
+    m.MailAsked,
+    m.MailDone,
+    m.MailTrouble,
+    m.MailHandles,
+    m.TopicWanted,
+    m.ReplyAwaited,
+    m.InboxAsked,
+    m.EventsWanted,
+)
+
 
 class _Source:
     """One process of a worker, by what it has said."""
@@ -63,6 +74,14 @@ def false_claim(state: SwarmState, worker: str, name: str, attempt: int) -> str 
         if holder != worker:
             return f"it speaks of attempt {attempt} of {name}, which is in {holder}"
     return None
+
+
+def false_voice(state: SwarmState, worker: str, agent: str) -> str | None:
+    """Why a worker cannot speak for an agent, if it cannot. One that is gone spoke late."""
+    found = state.agents.get(agent)
+    if found is None or worker in (found.worker, state.departing.get(agent)):
+        return None
+    return f"it speaks for agent {agent}, which is in {found.worker}"
 
 
 class Vetting:
@@ -144,6 +163,8 @@ class Vetting:
         """Whether this worker may say this; else it is named, and nothing is done about it."""
         if isinstance(message, OF_ATTEMPTS):
             why = false_claim(self._control.state, worker, message.task, message.attempt)
+        elif isinstance(message, OF_AGENTS):
+            why = false_voice(self._control.state, worker, message.agent)
         else:
             why = meshing.false_claim(self._control.state, worker, message)
         if why is None and isinstance(message, m.Result):
