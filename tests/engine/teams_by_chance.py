@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from visionflow.domain import commands as c
 from visionflow.domain import teams_commands as tc
 from visionflow.domain.tasks import TaskSpec
-from visionflow.domain.teams import MANAGER, TeamSpec, lead_word, member_word
+from visionflow.domain.teams import LEADS, MANAGER, TeamSpec, lead_word, team_word
 
 if TYPE_CHECKING:
     from tests.engine.world import World
@@ -58,8 +58,9 @@ def _seat(world: "World") -> None:
     """Work for a seat instead of an agent."""
     teams = list(world.state.teams.teams) or ["t1"]
     team = world.random.choice(teams)
-    word = world.random.choice((MANAGER, lead_word(team), member_word(team)))
-    spec = TaskSpec(id=world.name("task"), capabilities=(word,))
+    word = world.random.choice((MANAGER, LEADS, lead_word(team), team_word(team)))
+    kind = world.random.choice(("task", "hierarchy.lead"))
+    spec = TaskSpec(id=world.name("task"), type=kind, capabilities=(word,))
     world.send(c.SubmitTask(now_ms=world.now_ms, spec=spec))
 
 

@@ -10,6 +10,17 @@ from visionflow.domain.tasks import FailureKind
 
 MANAGER = "rank:manager"
 """What only the manager offers."""
+LEADS = "rank:lead"
+"""Asked for: the lead of the team that the manager chooses, as one that has members for all else
+that is asked for. Nobody offers it."""
+LEADING = "hierarchy."
+"""What types of tasks begin with by which leads and manager lead. They hand out, wait and judge, so
+they take no place of those that an agent works in."""
+DELEGATE, LEAD = "hierarchy.delegate", "hierarchy.lead"
+ACCEPT, DISTRIBUTE = "hierarchy.accept", "hierarchy.distribute"
+AGGREGATE, REVIEW = "hierarchy.aggregate", "hierarchy.review"
+LEADING_MAX = 64
+"""Of those an agent has at one time; with more they take places like any other."""
 SPAN = 10
 """Agents that report to one lead at most, where nobody says otherwise; the guide's number."""
 SPAN_MAX = 256
@@ -40,6 +51,11 @@ BUSY_BP = 9_000
 """At this share of its places a team wants more workers."""
 
 
+def is_leading(task_type: str) -> bool:
+    """Whether this is one of the types by which leads and manager lead."""
+    return task_type.startswith(LEADING)
+
+
 def team_word(team: str) -> str:
     """What everybody in a team offers, its lead included."""
     return f"team:{team}"
@@ -48,11 +64,6 @@ def team_word(team: str) -> str:
 def lead_word(team: str) -> str:
     """What only its lead offers."""
     return f"lead:{team}"
-
-
-def member_word(team: str) -> str:
-    """What all in a team but its lead offer."""
-    return f"member:{team}"
 
 
 class TeamSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.domain.tasks import TERMINAL
 from visionflow.engine.matching import needs
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.seats import (
     KEPT,
+    can,
     has_seats,
     is_delegable,
     is_staying,
@@ -61,12 +62,14 @@ def _delegated(state: SwarmState) -> Iterator[str]:
     if not has_seats(state) or state.closed is not None or state.teams.manager is None:
         return
     for name, task in state.tasks.items():
-        if task.status is not TaskStatus.QUEUED or not is_delegable(state, task.spec):
+        # What peers still bid for, from when this was a mesh, is in no line.
+        if name not in state.matching or not is_delegable(state, task.spec):
             continue
         team = state.teams.delegated.get(name)
         if team is None or name in state.seating.due:
             yield f"task {name} is queued and the manager has not given it to a team"
         elif team != KEPT:
-            wanted = needs(key_of(state, task.spec))
-            if not any(wanted <= offers_of(state, a.spec) for a in seated(state, team)):
+            wanted, people = needs(key_of(state, task.spec)), seated(state, team)
+            matched = any(wanted <= offers_of(state, each.spec) for each in people)
+            if not matched or not can(state, team, task.spec):
                 yield f"task {name} waits for team {team}, in which nobody can do it"

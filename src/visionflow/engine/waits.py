@@ -10,6 +10,7 @@ from typing import NamedTuple
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.domain.teams import is_leading
 from visionflow.engine.circuits import AGENT, HALF_OPEN
 from visionflow.engine.matching import GroupKey, needs
 from visionflow.engine.phasing import stages_of
@@ -211,5 +212,7 @@ class Waits:
 
     def _place(self, agent: str) -> Place:
         found = self._state.agents[agent]
-        taken = tuple(task for task in found.open if self.waiting(task))
+        tasks = self._state.tasks
+        open_ = (task for task in found.open if not is_leading(tasks[task].spec.type))
+        taken = tuple(task for task in open_ if self.waiting(task))
         return Place(found.spec.tasks_max, taken)

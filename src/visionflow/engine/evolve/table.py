@@ -7,6 +7,7 @@ from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import ANSWER_AGE_MS_MAX, ANSWERS_MAX, BATCH_MAX
 from visionflow.domain.supervision import CircuitStatus
+from visionflow.domain.teams import LEADING_MAX, is_leading
 from visionflow.engine.scoring import level_of, load_level, score_bp, slots
 from visionflow.engine.state import AgentState, Answer, SwarmState
 
@@ -80,12 +81,20 @@ def holds_waiting(state: SwarmState, agent: AgentState) -> bool:
     return any(task in waits or task in lockers for task in agent.open)
 
 
+def led_by(state: SwarmState, agent: AgentState) -> int:
+    """Of what an agent holds, how much takes no place: it only leads others there."""
+    count = sum(is_leading(state.tasks[name].spec.type) for name in agent.open)
+    return count if count <= LEADING_MAX else 0
+
+
 def refresh(state: SwarmState, agent: AgentState) -> None:
     """Bring an agent's place in the matching index in step with its record and load."""
     level = -1
     if agent.status in ABLE and state.closed is None and not is_held(state, agent.spec.id):
         completed, mean_us = agent.completed, agent.mean_us
         held, tasks_max = len(agent.open), agent.spec.tasks_max
+        if held and state.teams.teams:
+            held -= led_by(state, agent)
         room = held < tasks_max
         if not room and not holds_waiting(state, agent):
             room = held < slots(completed, mean_us, tasks_max)

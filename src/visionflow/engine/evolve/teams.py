@@ -5,18 +5,18 @@ good, which task ended and how.
 from visionflow.domain import teams_events as t
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import FailureKind
-from visionflow.domain.teams import COUNTED, TYPES_MAX, WINDOW, Estimate, team_word
+from visionflow.domain.teams import COUNTED, TYPES_MAX, WINDOW, Estimate, lead_word, team_word
 from visionflow.engine.evolve.table import answer, folds, refresh
-from visionflow.engine.matching import needs, order_of
+from visionflow.engine.matching import order_of
 from visionflow.engine.state import Answer, SwarmState, TaskState
 from visionflow.engine.teams import TeamState
 from visionflow.engine.topology.seats import (
     KEPT,
+    can,
     has_seats,
     is_delegable,
     key_of,
     offers_of,
-    seated,
 )
 
 
@@ -105,7 +105,7 @@ def enqueue(state: SwarmState, task: TaskState) -> None:
     state.matching.enqueue(spec.id, key, order_of(task.since_ms, spec.priority))
     if state.teams.teams and is_delegable(state, spec):
         team = state.teams.delegated.get(spec.id)
-        if team is None or (team != KEPT and not _anybody(state, team, needs(key))):
+        if team is None or (team != KEPT and not can(state, team, spec)):
             state.seating.due[spec.id] = None
 
 
@@ -195,16 +195,14 @@ def _reseat(state: SwarmState, agent: str | None) -> None:
     refresh(state, found)
 
 
-def _anybody(state: SwarmState, team: str, wanted: frozenset[str]) -> bool:
-    return any(wanted <= offers_of(state, agent.spec) for agent in seated(state, team))
-
-
 def _strand(state: SwarmState, team: str) -> None:
     """Of what waits for a team, what nobody in it can do any more comes before the manager."""
     if not has_seats(state) or not state.seating.loads.get(team):
         return
-    word = team_word(team)
-    for key, size, names in state.matching.groups(len(state.matching)):
-        if size and word in key[0] and not _anybody(state, team, needs(key)):
-            due = (name for name in names if state.teams.delegated.get(name) == team)
-            state.seating.due.update(dict.fromkeys(due))
+    words = (team_word(team), lead_word(team))
+    for key, _, names in state.matching.groups(len(state.matching)):
+        if any(word in key[0] for word in words):
+            for name in names:
+                mine = state.teams.delegated.get(name) == team
+                if mine and not can(state, team, state.tasks[name].spec):
+                    state.seating.due[name] = None

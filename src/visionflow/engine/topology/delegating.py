@@ -4,7 +4,7 @@ A task that names nobody is matched as any other: by the swarm, not by the agent
 """
 
 from visionflow.domain.tasks import TaskSpec
-from visionflow.domain.teams import MANAGER, lead_word, member_word, team_word
+from visionflow.domain.teams import MANAGER, lead_word, team_word
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.rules import manager_of, may_speak
 
@@ -15,7 +15,7 @@ def may_delegate(state: SwarmState, agent: str, spec: TaskSpec) -> str | None:
     """`None`: the agent may have this task done as it says. Else why not, and what to do."""
     named = [] if spec.agent is None else [spec.agent]
     for word in spec.capabilities:
-        named.extend(_seated(state, word, agent))
+        named.extend(_seated(state, word))
     for name in named:
         why = may_speak(state, agent, name)
         if why is not None:
@@ -23,7 +23,7 @@ def may_delegate(state: SwarmState, agent: str, spec: TaskSpec) -> str | None:
     return None
 
 
-def _seated(state: SwarmState, word: str, agent: str) -> list[str]:
+def _seated(state: SwarmState, word: str) -> list[str]:
     """Of a word for a seat: whom one has to be allowed to speak to for using it."""
     if word == MANAGER:
         manager = manager_of(state)
@@ -32,8 +32,6 @@ def _seated(state: SwarmState, word: str, agent: str) -> list[str]:
     team = state.teams.teams.get(name)
     if team is None:
         return []
-    if word == member_word(name):
-        return [] if agent == team.lead else [*team.members]
     if word in (lead_word(name), team_word(name)):
         return [] if team.lead is None else [team.lead]
     return []

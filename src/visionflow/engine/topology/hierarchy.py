@@ -8,17 +8,19 @@ from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import TaskSpec
 from visionflow.domain.teams import (
     ATTEMPTS_MIN,
+    LEADS,
     LIKE_MIN,
     OVERDUE_FACTOR,
     OVERDUE_MS_MIN,
     SUCCESS_BP,
     Fit,
+    is_leading,
 )
-from visionflow.engine.matching import needs, offers
+from visionflow.engine.matching import offers
 from visionflow.engine.state import AgentState, SwarmState, TaskState
 from visionflow.engine.teams import TeamState
 from visionflow.engine.topology.rules import COORDINATOR
-from visionflow.engine.topology.seats import KEPT, has_seats, is_staying, seated
+from visionflow.engine.topology.seats import KEPT, has_seats, is_staying, seated, wanted_of
 
 DOMAIN_BP, PAST_BP, CAPACITY_BP, ABLE_BP = 4_000, 3_000, 2_000, 1_000
 PRIOR = 4
@@ -32,7 +34,7 @@ UP = (AgentStatus.READY, AgentStatus.PROCESSING)
 def fits(state: SwarmState, spec: TaskSpec) -> list[Fit]:
     """The teams in which somebody has all that a task asks for, the best first; of equal ones that
     which was formed first."""
-    wanted = needs((spec.capabilities, spec.agent_type, None))
+    wanted = wanted_of(spec)
     found = [
         fit
         for name, team in state.teams.teams.items()
@@ -50,8 +52,9 @@ def _fit(
         return None
     places = sum(agent.spec.tasks_max for agent in able)
     waiting = state.seating.loads.get(name, 0)
-    own = sum(word in team.capabilities for word in spec.capabilities)
-    domain_bp = 10_000 * own // len(spec.capabilities) if spec.capabilities else 10_000
+    asked = [word for word in spec.capabilities if word != LEADS]
+    own = sum(word in team.capabilities for word in asked)
+    domain_bp = 10_000 * own // len(asked) if asked else 10_000
     good = sum(team.recent)
     score = (
         DOMAIN_BP * domain_bp // 10_000
@@ -142,6 +145,8 @@ def overdue(state: SwarmState, now_ms: int) -> Iterator[tuple[str, int, int]]:
             task = state.tasks[name]
             if not teams.delegated.get(name) or name in teams.escalated:
                 continue
+            if is_leading(task.spec.type):
+                continue  # It waits for others, which come before the manager themselves.
             expected = estimate_ms(state, task)
             if expected is not None and took_ms > OVERDUE_FACTOR * expected:
                 yield name, took_ms, expected

@@ -8,14 +8,14 @@ from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.swarms import Topology
 from visionflow.domain.tasks import TaskSpec
 from visionflow.domain.teams import (
+    LEADS,
     MANAGER,
     Seated,
     TeamView,
     lead_word,
-    member_word,
     team_word,
 )
-from visionflow.engine.matching import GroupKey, offers
+from visionflow.engine.matching import GroupKey, needs, offers
 from visionflow.engine.state import AgentState, SwarmState
 from visionflow.engine.topology.rules import topology_in_force
 
@@ -23,7 +23,7 @@ UNDECIDED = "team:"
 """Nobody offers it: the manager has yet to give the task to a team."""
 KEPT = ""
 """In the place of a team: the manager kept it, and anybody may take it who can."""
-SEATS = ("team:", "lead:", "member:", "rank:")
+SEATS = ("team:", "lead:", "rank:")
 LOST = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 
 
@@ -34,7 +34,9 @@ def has_seats(state: SwarmState) -> bool:
 
 def is_meant_for_a_seat(spec: TaskSpec) -> bool:
     """Whether a task names an agent or a seat, so that there is no team to choose for it."""
-    return spec.agent is not None or any(word.startswith(SEATS) for word in spec.capabilities)
+    if spec.agent is not None:
+        return True
+    return any(word.startswith(SEATS) and word != LEADS for word in spec.capabilities)
 
 
 def is_delegable(state: SwarmState, spec: TaskSpec) -> bool:
@@ -47,10 +49,26 @@ def key_of(state: SwarmState, spec: TaskSpec) -> GroupKey:
     if not state.teams.teams or not is_delegable(state, spec):
         return spec.capabilities, spec.agent_type, spec.agent
     team = state.teams.delegated.get(spec.id)
+    if team is None:
+        return (*spec.capabilities, UNDECIDED), spec.agent_type, None
+    if LEADS in spec.capabilities:
+        return (MANAGER if team == KEPT else lead_word(team),), None, None
     if team == KEPT:
         return spec.capabilities, spec.agent_type, None
-    word = UNDECIDED if team is None else team_word(team)
-    return (*spec.capabilities, word), spec.agent_type, None
+    return (*spec.capabilities, team_word(team)), spec.agent_type, None
+
+
+def wanted_of(spec: TaskSpec) -> frozenset[str]:
+    """What a task asks for of whoever works on it, without the words of seats."""
+    capabilities = tuple(word for word in spec.capabilities if word != LEADS)
+    return needs((capabilities, spec.agent_type, None))
+
+
+def can(state: SwarmState, team: str, spec: TaskSpec) -> bool:
+    """Whether anybody in a team has all that a task asks for."""
+    wanted = wanted_of(spec)
+    people = seated(state, team)
+    return any(wanted <= offers(a.spec.capabilities, a.spec.type) for a in people)
 
 
 def offers_of(state: SwarmState, spec: AgentSpec) -> frozenset[str]:
@@ -69,8 +87,9 @@ def _seat_words(state: SwarmState, agent: str) -> list[str]:
     team = state.seating.team_of.get(agent)
     if team is not None:
         words.append(team_word(team))
-        is_lead = state.teams.teams[team].lead == agent
-        words.append(lead_word(team) if is_lead else member_word(team))
+        if state.teams.teams[team].lead == agent:
+            # With one word more than its members, so that those come first.
+            words.append(lead_word(team))
     return words
 
 
