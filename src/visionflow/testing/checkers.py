@@ -15,8 +15,12 @@ import msgspec
 
 from visionflow.testing.ballots import VoteCheck
 from visionflow.testing.ledger import EFFECT_KINDS, EffectCheck
+from visionflow.testing.maillines import MAIL_KINDS, MailCheck
 from visionflow.testing.meshlines import MeshCheck
+from visionflow.testing.stagelines import KINDS as STAGE_KINDS
+from visionflow.testing.stagelines import PipelineCheck
 from visionflow.testing.tasklines import AgentLine, Fact, TaskLine
+from visionflow.testing.tracelines import TraceCheck
 from visionflow.testing.upkeeplines import KINDS, UpkeepCheck
 from visionflow.testing.waitlines import WaitCheck
 from visionflow.testing.workerlines import WorkerLine, recovered, worker_event
@@ -127,7 +131,10 @@ class LogCheck:
         self.upkeep = UpkeepCheck()
         self.waits = WaitCheck()
         self.effects = EffectCheck()
+        self.mail = MailCheck()
         self.mesh = MeshCheck()
+        self.pipelines = PipelineCheck()
+        self.trace = TraceCheck(self)
         self.commands: dict[str, str] = {}
         """Ids of commands that the log answers, with the kind of event that does."""
         self.refused: dict[str, str] = {}
@@ -178,6 +185,8 @@ class LogCheck:
     def _event(self, kind: str, event: Fact) -> None:
         for fault in self.mesh.event(kind, event, self.tasks, self.agents):
             self._wrong(fault)
+        for fault in self.trace.event(kind, event):
+            self._wrong(fault)
         if kind in KINDS:
             for fault in self.upkeep.event(kind, event, self.agents, self.at_ms):
                 self._wrong(fault)
@@ -188,10 +197,16 @@ class LogCheck:
         elif kind.startswith(("vote_", "ballot_")):
             for fault in self.votes.event(kind, event, self.agents):
                 self._wrong(fault)
+        elif kind in MAIL_KINDS:
+            for fault in self.mail.event(kind, event, self.agents):
+                self._wrong(fault)
         elif kind in EFFECT_KINDS:
             task = self.tasks.get(event.get("task", ""))
             current = None if task is None or task.status not in OPEN else task.attempt
             for fault in self.effects.event(kind, event, current):
+                self._wrong(fault)
+        elif kind in STAGE_KINDS:
+            for fault in self.pipelines.event(kind, event, self.tasks):
                 self._wrong(fault)
         elif kind in ("task_submitted", "plan_submitted"):
             self._submitted(kind, event)
