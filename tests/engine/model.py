@@ -6,6 +6,7 @@ that the tests can hold `outstanding` against it for every prefix.
 
 from dataclasses import dataclass, field
 
+from tests.engine.mail_ledger import MailLedger
 from visionflow.domain import events as e
 from visionflow.domain import supervision_events as s
 from visionflow.domain.events import AnyEvent
@@ -61,9 +62,11 @@ class Ledger:
         self.attempts: dict[str, Attempt] = {}
         self.debugging: dict[str, int] = {}
         self.retired = 0
+        self.mail = MailLedger()
 
     def see(self, event: AnyEvent) -> None:
         """Take one event into account."""
+        self.mail.see(event)
         if isinstance(event, e.SwarmClosed):
             self.closed = True
         elif isinstance(event, e.Recovered):
@@ -199,6 +202,8 @@ class Ledger:
             found.add(("StopWorker", worker, str(place.incarnation)))
         joined = place.joined and not place.awaited
         for agent in place.agents if joined else ():
+            if self.life[agent] in ("ready", "rebuilt", "draining"):
+                found |= self.mail.wanted(agent, worker, place.incarnation)
             if agent in self.debugging:
                 until = str(self.debugging[agent])
                 found.add(("Debug", worker, str(place.incarnation), agent, until))

@@ -16,8 +16,10 @@ from visionflow.engine.state import SwarmState
 from visionflow.ports.host import Host
 from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime import (
+    chronicle_mail,
     chronicle_mesh,
     chronicle_outside,
+    chronicle_pipelines,
     chronicle_shape,
     chronicle_supervision,
 )
@@ -31,7 +33,9 @@ LINES_MAX = {"task": 50, "agent": 100, "fault": 50}
 FLEET_LINES_MAX = 50
 _WORDS_FROM = (
     chronicle_mesh.__name__,
+    chronicle_mail.__name__,
     chronicle_outside.__name__,
+    chronicle_pipelines.__name__,
     chronicle_shape.__name__,
     chronicle_supervision.__name__,
 )
