@@ -1,6 +1,13 @@
 """A small world around the engine: random but legal reports, so that any order of things is met."""
 
-from tests.engine import adoptions_by_chance, restarts_by_chance, shape_by_chance, teams_by_chance
+from tests.engine import (
+    adoptions_by_chance,
+    mail_by_chance,
+    pipelines_by_chance,
+    restarts_by_chance,
+    shape_by_chance,
+    teams_by_chance,
+)
 from tests.engine.asking import Asking
 from tests.engine.effects_world import something_outside
 from visionflow.domain import commands as c
@@ -66,9 +73,11 @@ class World(Asking):
             self._outside,
             lambda: restarts_by_chance.happen(self),
             lambda: shape_by_chance.happen(self),
+            *[lambda: pipelines_by_chance.happen(self)] * 3,
             lambda: teams_by_chance.happen(self),
             lambda: teams_by_chance.happen(self),
             lambda: adoptions_by_chance.happen(self),
+            *[lambda: mail_by_chance.happen(self)] * 4,
             self._recall,
             self._recall,
             self._batches,
