@@ -48,7 +48,9 @@ class Synced(msgspec.Struct, frozen=True):
     silent: list[str]
     """Workers that did not answer."""
     resent: list[tuple[str, str]]
-    """(agent, what was done)."""
+    """For each of these: (agent, what was done)."""
+    left: int
+    """How many differ still."""
 
 
 Answers = dict[str, tuple[m.HeldAgent, ...] | None]
@@ -74,11 +76,9 @@ class Syncing:
             found[1].set_result(message)
         return True
 
-    async def compare(self) -> Synced:
-        """Ask every worker, and send nothing again."""
-        state = self._control.state
-        answers = await self._ask_all()
-        return self._told(state, answers, answers, self._differing(state, answers), [])
+    async def differing(self) -> list[tuple[str, Differing]]:
+        """Ask every worker; (worker, agent and how it differs)."""
+        return self._differing(self._control.state, await self._ask_all())
 
     async def sync(self) -> Synced:
         """Ask every worker, and send again what differs. Takes as long as that takes, at most
@@ -199,6 +199,7 @@ class Syncing:
             differed=[(worker, each.agent, each.difference) for worker, each in differed],
             silent=[worker for worker, held in after.items() if held is None],
             resent=resent,
+            left=len(self._differing(state, after)),
         )
 
 

@@ -6,6 +6,7 @@ from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.agents import agent_tools
 from visionflow.interfaces.tools.balancing import balancing
 from visionflow.interfaces.tools.clearing import clearing_tools
+from visionflow.interfaces.tools.consensus import consensus
 from visionflow.interfaces.tools.effects import effect_tools
 from visionflow.interfaces.tools.memory import memory_tools
 from visionflow.interfaces.tools.observing import observing_tools
@@ -14,8 +15,10 @@ from visionflow.interfaces.tools.parting import until_parted
 from visionflow.interfaces.tools.repeating import FirstAnswers
 from visionflow.interfaces.tools.reporting import reporting_tools
 from visionflow.interfaces.tools.results import result_tools
+from visionflow.interfaces.tools.shaping import shaping
 from visionflow.interfaces.tools.supervising import supervision_tools
 from visionflow.interfaces.tools.swarms import swarm_tools
+from visionflow.interfaces.tools.syncing import syncing
 from visionflow.interfaces.tools.tasks import task_tools
 from visionflow.interfaces.tools.tool import Registry
 
@@ -30,10 +33,7 @@ ORDER = (
 ).split()
 """All tools of the contract."""
 _WAITS_FOR = {
-    "coordination": (
-        "daa_communication agent_message agent_inbox daa_consensus coordination_sync "
-        "topology_optimize"
-    ),
+    "coordination": "daa_communication agent_message agent_inbox",
     "telemetry": "agent_metrics bottleneck_analyze metrics_collect alerts",
 }
 LATER = {
@@ -57,6 +57,9 @@ def all_tools(server: Server) -> Registry:
         *observing_tools(server, lambda: registry),
         *supervision_tools(server),
         balancing(server),
+        consensus(server),
+        syncing(server),
+        shaping(server),
     ]
     places = {name: place for place, name in enumerate(ORDER)}
     made.sort(key=lambda tool: places.get(tool.name, len(places)))
