@@ -23,19 +23,19 @@ def happen(world: "World") -> None:
 def _send(world: "World") -> None:
     """By an agent, within a task or not, or by somebody outside; at times the same once more."""
     state, chance = world.state, world.random.random()
-    agents = [*state.agents, "nobody"]
+    agents = [*list(state.agents) * 4, "nobody"]
     targets = (
-        *[world.random.choice(agents)] * 6,
+        *[world.random.choice(agents)] * 9,
         *("all", "type:coder", "capability:review", "swarm:swarm_1", "swarm:other"),
         *(f"topic:{topic}" for topic in TOPICS),
     )
-    external = chance < 0.5
+    external = chance < 0.6
     task = world.random.choice([*world.running(), ""]) if chance > 0.8 else ""
     found = state.tasks.get(task)
     sender = world.random.choice(agents)
     if found is not None and found.agent is not None and world.random.random() < 0.8:
         sender = found.agent
-    ttl_ms = world.random.choice((0, 1, 900, 5_000, 60_000, 600_000))
+    ttl_ms = world.random.choice((0, 1, 900, 5_000, 60_000, *[600_000] * 6))
     asks = world.random.random() < 0.2
     seen = list(state.mail.seen)
     again = seen and world.random.random() < 0.1
@@ -44,7 +44,7 @@ def _send(world: "World") -> None:
         sender="a client" if external else sender,
         target=world.random.choice(targets),
         sent_ms=world.now_ms,
-        content=Payload(inline=b"\xc0" * world.random.choice((0, 1, 100, 70_000))),
+        content=Payload(inline=b"\xc0" * world.random.choice((*(0, 1, 100) * 5, 70_000))),
         expires_ms=world.now_ms + ttl_ms,
         answer_by_ms=world.now_ms + 900 if asks else 0,
         task="" if external else task,

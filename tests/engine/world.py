@@ -77,7 +77,7 @@ class World(Asking):
             lambda: teams_by_chance.happen(self),
             lambda: teams_by_chance.happen(self),
             lambda: adoptions_by_chance.happen(self),
-            *[lambda: mail_by_chance.happen(self)] * 4,
+            *[lambda: mail_by_chance.happen(self)] * 8,
             self._recall,
             self._recall,
             self._batches,
