@@ -435,14 +435,14 @@ class EffectAnswer(Message, frozen=True, tag=42):
 
 
 class PeerUp(Message, frozen=True, tag=60):
-    """To a worker: this agent is a peer of a mesh from now on. It founds the mesh together with
-    these members, or joins it by way of these. Repeating it changes nothing."""
+    """To a worker: this agent is a peer of a mesh from now on, and joins it by way of these.
+    Repeating it changes nothing."""
 
     agent: str
     incarnation: int
-    epoch: int
-    members: tuple[tuple[str, int], ...]
-    founds: bool
+    place: str
+    """Its process, as `machine/process`."""
+    seeds: tuple[str, ...] = ()
 
 
 class PeerDown(Message, frozen=True, tag=61):
@@ -493,6 +493,7 @@ class PeerReport(Message, frozen=True, tag=65):
     incarnation: int
     epoch: int
     members: int
+    """0: it belongs to no mesh yet."""
     reachable: int
     read_only: bool
     digest: str
@@ -699,6 +700,23 @@ class DigestTold(Message, frozen=True, tag=73):
 
     number: int
     agents: tuple[HeldAgent, ...]
+
+
+class MeshFounded(Message, frozen=True, tag=67):
+    """To a worker: these found the mesh anew, for those of before are no majority any more."""
+
+    agent: str
+    incarnation: int
+    epoch: int
+    members: tuple[tuple[str, int, str], ...]
+    """(agent, incarnation, place)."""
+
+
+class PeerGone(Message, frozen=True, tag=68):
+    """To a worker: this peer does not come back; its agent sees to it that it counts no more."""
+
+    agent: str
+    gone: str
 
 
 class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):

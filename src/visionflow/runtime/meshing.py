@@ -15,7 +15,6 @@ from visionflow.domain import mesh_events as me
 from visionflow.domain import messages as m
 from visionflow.domain import shape_events as she
 from visionflow.domain import supervision_events as s
-from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.mesh import Holder, Seat
 from visionflow.domain.swarms import Topology
@@ -27,10 +26,11 @@ from visionflow.runtime.control_plane import ControlPlane
 
 SEEDS = 5
 """Peers by way of which a new one joins."""
+FOUND_EVERY_MS = 5_000
 STALE_MS = 30_000
 """A report that is older says nothing of now."""
 ENDS = (e.TaskCancelled, e.TaskFailed, e.TaskDeadLettered, e.TaskBlocked)
-ToPeers = m.PeerUp | m.PeerDown | m.Announce | m.AuctionOver
+ToPeers = m.PeerUp | m.PeerDown | m.Announce | m.AuctionOver | m.MeshFounded | m.PeerGone
 
 
 class Office(Protocol):
@@ -85,6 +85,8 @@ class Meshing:
         }
         """Auctions whose peers have not been told of their end."""
         self._heard: dict[str, _Heard] = {}
+        self._epoch = 0
+        self._founded_ms = -FOUND_EVERY_MS
         self._told: tuple[int, int, tuple[str, ...], int | None] | None = None
         self._notes: dict[type[AnyEvent], Callable[[SwarmState, AnyEvent], None]] = {
             me.AuctionOpened: self._opened,
@@ -183,37 +185,56 @@ class Meshing:
                     self._join(state, name)
 
     def _join(self, state: SwarmState, agent: str) -> None:
-        others = [pair for pair in _peers(state) if pair[0] != agent]
         # The youngest, so that one that is gone without anybody's knowing is not asked for ever.
-        members = tuple(others[-SEEDS:])
-        own = (agent, state.lives.of(agent))
-        message = m.PeerUp(*own, state.lives.all, members or (own,), not members)
-        self._office.pack_for_peers(state.agents[agent].worker, message)
+        seeds = tuple(name for name, _, _ in peers_of(state) if name != agent)[-SEEDS:]
+        worker = state.agents[agent].worker
+        message = m.PeerUp(agent, state.lives.of(agent), _place(worker), seeds)
+        self._office.pack_for_peers(worker, message)
 
     def _gone(self, state: SwarmState, event: AnyEvent) -> None:
-        """One does not come back: those who are left are the mesh, whatever they reach of it."""
+        """One does not come back: the others are the mesh, once they agree on that."""
         assert isinstance(event, e.AgentTerminated | e.AgentFailed)
         self._heard.pop(event.agent, None)
         if topology_in_force(state) is Topology.MESH and state.closed is None:
-            self._found(state)
-
-    def _found(self, state: SwarmState) -> None:
-        members = tuple(_peers(state))
-        epoch = state.lives.all + sum(
-            agent.status is AgentStatus.FAILED for agent in state.agents.values()
-        )
-        for agent, incarnation in members:
-            message = m.PeerUp(agent, incarnation, epoch, members, True)
-            self._office.pack_for_peers(state.agents[agent].worker, message)
+            for name, _, _ in peers_of(state)[:SEEDS]:
+                message = m.PeerGone(name, event.agent)
+                self._office.pack_for_peers(state.agents[name].worker, message)
 
     def _switched(self, state: SwarmState, event: AnyEvent) -> None:
         assert isinstance(event, she.TopologySwitched)
-        if event.after is Topology.MESH:
-            self._found(state)
-        elif event.before is Topology.MESH:
-            for name, agent in state.agents.items():
-                if agent.status in ABLE:
-                    self._office.pack_for_peers(agent.worker, m.PeerDown(name))
+        for name, agent in state.agents.items():
+            if agent.status not in ABLE:
+                continue
+            if event.after is Topology.MESH:
+                self._join(state, name)
+            elif event.before is Topology.MESH:
+                self._office.pack_for_peers(agent.worker, m.PeerDown(name))
+
+    def renew(self) -> None:
+        """Tell all peers again that they are peers."""
+        state = self._control.state
+        if topology_in_force(state) is Topology.MESH:
+            for name, _, _ in peers_of(state):
+                self._join(state, name)
+            self._control.after_commit(lambda: None)
+
+    def _mend(self, reports: list[m.PeerReport]) -> None:
+        """Found the mesh anew where those who live are no majority of it any more, and so cannot
+        let anybody in: when it begins, and when too many have died at once."""
+        state, now_ms = self._control.state, self._host.monotonic_ms()
+        living = peers_of(state)
+        if len(reports) < len(living) or now_ms - self._founded_ms < FOUND_EVERY_MS:
+            return
+        epoch = max((report.epoch for report in reports), default=0)
+        inside = [report for report in reports if report.members and report.epoch == epoch]
+        if 2 * len(inside) > max((report.members for report in inside), default=0):
+            return
+        self._founded_ms = now_ms
+        for name, life, _ in living:
+            message = m.MeshFounded(name, life, max(epoch, self._epoch) + 1, living)
+            self._office.pack_for_peers(state.agents[name].worker, message)
+        self._epoch = max(epoch, self._epoch) + 1
+        self._control.after_commit(lambda: None)
 
     # What peers say --------------------------------------------------------------------------
 
@@ -264,6 +285,9 @@ class Meshing:
     def _report(self, report: m.PeerReport) -> None:
         now_ms = self._host.now_ms()
         self._heard[report.agent] = _Heard(report, now_ms)
+        if topology_in_force(self._control.state) is not Topology.MESH:
+            return
+        self._mend(self.reports())
         status = self.status()
         if status.members is None or status.reachable is None:
             return
@@ -292,7 +316,7 @@ class Meshing:
 
     def status(self) -> MeshStatus:
         """The mesh as its peers see it now."""
-        reports, mesh = self.reports(), self._control.state.mesh
+        reports, mesh = [r for r in self.reports() if r.members], self._control.state.mesh
         sizes = sorted(report.members for report in reports)
         digests = {report.digest: None for report in reports}
         changes = [report.since_ms for report in reports]
@@ -314,13 +338,18 @@ class Meshing:
         )
 
 
-def _peers(state: SwarmState) -> list[tuple[str, int]]:
-    """Agents that are up, with the number of their present life."""
-    return [
-        (name, state.lives.of(name))
+def peers_of(state: SwarmState) -> tuple[tuple[str, int, str], ...]:
+    """Agents that are up, with the number of their present life and their place."""
+    return tuple(
+        (name, state.lives.of(name), _place(agent.worker))
         for name, agent in state.agents.items()
         if agent.status in ABLE and agent.worker not in state.supervised.suspects
-    ]
+    )
+
+
+def _place(worker: str) -> str:
+    """All workers of an orchestrator are on one machine."""
+    return f"local/{worker}"
 
 
 def false_claim(state: SwarmState, worker: str, message: object) -> str | None:

@@ -18,6 +18,8 @@ import msgspec
 from visionflow.domain.errors import BusClosed, Refused
 from visionflow.domain.messages import (
     PROTOCOL,
+    Announce,
+    AuctionOver,
     Begin,
     CancelAttempt,
     CircuitAnswer,
@@ -40,8 +42,12 @@ from visionflow.domain.messages import (
     MailAnswer,
     MailHanded,
     MailReply,
+    MeshFounded,
     Message,
     OrchestratorFrame,
+    PeerDown,
+    PeerGone,
+    PeerUp,
     Ping,
     Pong,
     Progress,
@@ -60,6 +66,7 @@ from visionflow.ports.bus import Bus, Delivery
 from visionflow.ports.host import Host, Timer
 from visionflow.worker import exits
 from visionflow.worker.executor import Executor
+from visionflow.worker.peers import Peers
 
 MESSAGES_PER_FRAME_MAX = 100
 """With values of INLINE_BYTES_MAX this many still fit into FRAME_BYTES_MAX."""
@@ -125,9 +132,11 @@ class WorkerSession:
         executor: Executor,
         orphan_grace_ms: int = 0,
         resident_bytes: Callable[[], int | None] = lambda: None,
+        peer_bus: Bus | None = None,
     ) -> None:
         """`orphan_grace_ms` is how long a lost orchestrator is waited for; 0: not at all.
-        `resident_bytes`: the memory of this process, where that is known; called on any thread."""
+        `resident_bytes`: the memory of this process, where that is known; called on any thread.
+        `peer_bus`: over which peers of a mesh speak, where that is not the hub's own."""
         self._identity = identity
         self._connect = connect
         self._host = host
@@ -152,6 +161,8 @@ class WorkerSession:
         self._hello_again: Timer | None = None
         self._background: list[asyncio.Task[None]] = []
         self._leaving = False
+        self.peers = Peers(host, executor, self, identity.swarm, peer_bus)
+        executor.on_result = self.peers.completed
         self._handlers: dict[type[Message], Callable[..., None]] = {
             Welcome: self._welcome,
             Rejected: self._rejected,
@@ -176,6 +187,12 @@ class WorkerSession:
             Debug: self._debug,
             FrameAck: self._frame_acked,
             Stop: self._told_to_stop,
+            PeerUp: self.peers.up,
+            PeerDown: self.peers.down,
+            PeerGone: self.peers.gone,
+            MeshFounded: self.peers.founded,
+            Announce: self.peers.announce,
+            AuctionOver: self.peers.over,
             Ping: self._pinged,
             DigestAsked: self._digest_asked,
         }
@@ -318,6 +335,7 @@ class WorkerSession:
     def _opened(self, bus: Bus) -> None:
         bus.subscribe(self._identity.inbox, self._receive)
         self._bus = bus
+        self.peers.connected(bus)
         self._dialling = False
         self._hello()
 
@@ -339,6 +357,7 @@ class WorkerSession:
 
     def _lost(self) -> None:
         self._bus = None
+        self.peers.lost()
         self._welcomed = False
         if self._hello_again is not None:
             self._hello_again.cancel()
@@ -394,6 +413,7 @@ class WorkerSession:
 
     def _drop_agent(self, message: DropAgent) -> None:
         self._executor.drop_agent(message.agent)
+        self.peers.leave(message.agent)
 
     def _debug(self, message: Debug) -> None:
         self._executor.debugging.keep(message.agent, message.for_ms)
