@@ -17,7 +17,8 @@ LEADING = "hierarchy."
 """What types of tasks begin with by which leads and manager lead. They hand out, wait and judge, so
 they take no place of those that an agent works in."""
 DELEGATE, LEAD = "hierarchy.delegate", "hierarchy.lead"
-ACCEPT, DISTRIBUTE = "hierarchy.accept", "hierarchy.distribute"
+ASSIGN, ACCEPT = "hierarchy.assign", "hierarchy.accept"
+DISTRIBUTE = "hierarchy.distribute"
 AGGREGATE, REVIEW = "hierarchy.aggregate", "hierarchy.review"
 LEADING_MAX = 64
 """Of those an agent has at one time; with more they take places like any other."""
