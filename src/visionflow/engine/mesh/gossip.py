@@ -7,10 +7,12 @@ goes a hash over everything; where it differs, hashes of parts are compared, and
 parts hold is exchanged. Every message is bounded, whatever has happened: more takes longer.
 
 Merging is a join: of two versions of an entry the later one, of doubts about one version their
-union. So peers that have received the same entries hold the same, in whatever order they came.
+union, and above all doubts that the member failed. So peers that have received the same entries
+hold the same, in whatever order they came.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeAlias
 
@@ -52,13 +54,14 @@ def joined(held: Entry | None, other: Entry) -> Entry:
             return other
         return held
     if isinstance(held, Standing) and isinstance(other, Standing):
-        mine, theirs = (held.incarnation, held.version), (other.incarnation, other.version)
+        mine = (held.incarnation, held.version, held.failed)
+        theirs = (other.incarnation, other.version, other.failed)
         if mine != theirs:
             return other if theirs > mine else held
         doubters = union(held.doubters, other.doubters)
-        return (
-            held if doubters == held.doubters else msgspec.structs.replace(held, doubters=doubters)
-        )
+        if doubters == held.doubters:
+            return held
+        return Standing(held.agent, held.incarnation, held.version, doubters)
     raise ValueError("A fact and a standing never have one key.")
 
 
@@ -72,6 +75,7 @@ def bits_of(bits: int) -> bytes:
     return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
 
 
+@lru_cache(maxsize=65_536)
 def _part_of(key: Key) -> int:
     return blake2b("/".join(key).encode(errors="surrogatepass"), digest_size=1).digest()[0] % PARTS
 
@@ -89,38 +93,41 @@ class Held:
     def __init__(self) -> None:
         self.total = 0
         """The hash over everything."""
+        self._entries: dict[Key, Entry] = {}
         self._hashes = [0] * PARTS
-        self._parts: list[dict[Key, tuple[Entry, int]]] = [{} for _ in range(PARTS)]
+        self._parts: list[dict[Key, int]] = [{} for _ in range(PARTS)]
+        """The hash of each entry, by part."""
+        self.get = self._entries.get
+        """The entry under a key, or `None`."""
 
     def __iter__(self) -> Iterator[Entry]:
-        for part in self._parts:
-            for entry, _ in part.values():
-                yield entry
-
-    def get(self, key: Key) -> Entry | None:
-        """The entry under this key."""
-        found = self._parts[_part_of(key)].get(key)
-        return found[0] if found else None
+        return iter(self._entries.values())
 
     def put(self, entry: Entry) -> None:
         """Hold this one under its key."""
         key = key_of(entry)
         part = _part_of(key)
-        self._drop(part, key)
         hash_ = _hash_of(entry)
-        self._parts[part][key] = (entry, hash_)
-        self._turn(part, hash_)
+        turned = hash_ ^ self._parts[part].get(key, 0)
+        self._entries[key] = entry
+        self._parts[part][key] = hash_
+        self._hashes[part] ^= turned
+        self.total ^= turned
 
     def keep(self, wanted: Callable[[Entry], bool]) -> bool:
         """Drop all others; whether there were any."""
         dropped = [key_of(entry) for entry in self if not wanted(entry)]
         for key in dropped:
-            self._drop(_part_of(key), key)
+            del self._entries[key]
+            part = _part_of(key)
+            hash_ = self._parts[part].pop(key)
+            self._hashes[part] ^= hash_
+            self.total ^= hash_
         return bool(dropped)
 
     def part(self, number: int) -> list[Entry]:
         """The entries of a part."""
-        return [entry for entry, _ in self._parts[number].values()]
+        return [self._entries[key] for key in self._parts[number]]
 
     @property
     def hashes(self) -> bytes:
@@ -139,15 +146,6 @@ class Held:
             if hashes[number * size : number * size + size]
             != own[number * size : number * size + size]
         ]
-
-    def _drop(self, part: int, key: Key) -> None:
-        found = self._parts[part].pop(key, None)
-        if found is not None:
-            self._turn(part, found[1])
-
-    def _turn(self, part: int, hash_: int) -> None:
-        self._hashes[part] ^= hash_
-        self.total ^= hash_
 
 
 class Gossip:
@@ -172,10 +170,10 @@ class Gossip:
         """
         changed = False
         for entry in entries:
-            if not own and not (_fits(entry) and self._believed(entry)):
-                continue
             key = key_of(entry)
             held = self.held.get(key)
+            if held is entry or not (own or (_fits(entry) and self._believed(entry))):
+                continue
             together = joined(held, entry)
             if together is held:
                 continue

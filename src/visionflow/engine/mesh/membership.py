@@ -74,21 +74,13 @@ class Membership:
 
     def failed(self) -> tuple[str, ...]:
         """Members that more than half of the roster doubts, as far as is known here."""
-        enrolled = self._rosters.enrolled
-        seated = sum(1 << each.number for each in enrolled.values())
-        found: list[str] = []
-        for agent in enrolled:
-            standing = self._standing(agent)
-            if standing is not None and standing.doubters:
-                doubters = int.from_bytes(standing.doubters, "little") & seated
-                if is_majority(doubters.bit_count(), len(enrolled)):
-                    found.append(agent)
-        return tuple(found)
+        standings = ((agent, self._standing(agent)) for agent in self._rosters.enrolled)
+        return tuple(agent for agent, each in standings if each is not None and each.failed)
 
     def doubted(self) -> tuple[str, ...]:
         """Members that somebody doubts."""
         standings = ((agent, self._standing(agent)) for agent in self._rosters.enrolled)
-        return tuple(agent for agent, each in standings if each is not None and each.doubters)
+        return tuple(agent for agent, each in standings if each is not None and in_doubt(each))
 
     def there(self) -> list[str]:
         """Other members that it does not doubt."""
@@ -164,14 +156,16 @@ class Membership:
             if standing is None:
                 continue
             if agent == self._me.agent:
-                if standing.doubters:
+                if in_doubt(standing):
                     self._refute(standing.version, now_ms)
                 continue
             if self.doubting.get(agent, standing.version) < standing.version:
                 del self.doubting[agent]
-            if not standing.doubters:
+            if not in_doubt(standing):
                 self._looks.pop(agent, None)
-            elif agent not in self.doubting:
+                continue
+            self._judge(standing, now_ms)
+            if agent not in self.doubting:
                 sent += self._look_for(agent, standing.version, now_ms)
         return sent
 
@@ -247,6 +241,20 @@ class Membership:
         doubt = Standing(agent, member.incarnation, version, bits_of(1 << own.number))
         self._gossip.merge((doubt,), now_ms, own=True)
 
+    def _judge(self, standing: Standing, now_ms: int) -> None:
+        """Say that a member has failed, once more than half of the roster doubts it."""
+        if standing.failed:
+            return
+        enrolled = self._rosters.enrolled
+        doubters = int.from_bytes(standing.doubters, "little")
+        count = doubters.bit_count()
+        if is_majority(count, len(enrolled)):
+            # Some of them may have left since.
+            seated = sum(1 << each.number for each in enrolled.values())
+            if is_majority((doubters & seated).bit_count(), len(enrolled)):
+                verdict = msgspec.structs.replace(standing, doubters=b"", failed=True)
+                self._gossip.merge((verdict,), now_ms, own=True)
+
     def _refute(self, version: int, now_ms: int) -> None:
         if version >= self.version:
             self.version = version + 1
@@ -271,7 +279,12 @@ class Membership:
 
     def _is_doubted(self, agent: str) -> bool:
         standing = self._standing(agent)
-        return standing is not None and bool(standing.doubters)
+        return standing is not None and in_doubt(standing)
+
+
+def in_doubt(standing: Standing) -> bool:
+    """Whether anybody doubts that the member is there."""
+    return standing.failed or bool(standing.doubters)
 
 
 def is_majority(some: int, members: int) -> bool:

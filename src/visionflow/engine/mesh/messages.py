@@ -128,6 +128,8 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field
     version: int
     doubters: bytes = b""
     """The numbers in the roster of those who doubt it, as bits, the lowest first."""
+    failed: bool = False
+    """More than half of the roster did; who they were is left out then."""
 
 
 class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="t", tag=1):
