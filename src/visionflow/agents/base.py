@@ -19,6 +19,7 @@ from visionflow.agents.asking import (
     through,
     through_in_thread,
 )
+from visionflow.agents.leading import Leading
 from visionflow.agents.messaging import Messaging, Post
 from visionflow.agents.outside import Order, OutsideEffect, order_of
 from visionflow.agents.task import Task
@@ -169,7 +170,7 @@ class AgentContext:
         return self._sandbox
 
 
-class BaseAgent(Messaging, Voting):
+class BaseAgent(Messaging, Voting, Leading):
     """Derive from it and write `process_task`.
 
     `async def process_task` runs in the loop of its worker; a plain `def process_task` runs in a

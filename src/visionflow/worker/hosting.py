@@ -16,6 +16,7 @@ from visionflow.worker.ballots import VotingLane
 from visionflow.worker.batches import BatchLane, takes_batches
 from visionflow.worker.hiding import HIDDEN
 from visionflow.worker.lanes import Desk, Lane, lane_for
+from visionflow.worker.leading import LeadingLane
 from visionflow.worker.mail import PostOffice
 from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
 
@@ -179,7 +180,7 @@ class Hosting:
             lane: Lane = BatchLane(agent, tasks_max, office, office.send)
         else:
             lane = lane_for(agent, tasks_max, office)
-        return VotingLane(lane, agent, tasks_max, office)
+        return LeadingLane(VotingLane(lane, agent, tasks_max, office), agent, office)
 
     async def _make(self, spec: AgentSpec) -> BaseAgent:
         blobs = self._office.blobs
