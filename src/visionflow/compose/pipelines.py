@@ -24,7 +24,7 @@ from visionflow.compose.api import AgentOrchestrator
 from visionflow.compose.serve.jobs_doers import role_types, types_of
 from visionflow.domain import pipelines_commands as pc
 from visionflow.domain.agents import AgentSpec
-from visionflow.domain.errors import ConfigError, UnknownAgent, UsageError
+from visionflow.domain.errors import ConfigError, Refused, UnknownAgent, UsageError
 from visionflow.domain.pipelines import PipelineSpec, PipelineStatus, StageSpec, missed
 from visionflow.domain.tasks import Payload
 from visionflow.engine.decide.pipelines import check_stages
@@ -107,7 +107,10 @@ class PipelineCoordinator:
             UsageError: one of them cannot be read, leads forward, or is named twice.
         """
         read = read_stages(stages)
-        check_stages(PipelineSpec("pipeline", tuple(stage.spec for stage in read)))
+        try:
+            check_stages(PipelineSpec("pipeline", tuple(stage.spec for stage in read)))
+        except Refused as refusal:
+            raise UsageError(refusal.message, hint=refusal.hint) from refusal
         return [
             {
                 **(dict(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else {}),

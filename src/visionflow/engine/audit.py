@@ -12,6 +12,7 @@ from visionflow.domain.outside import UNSETTLED, EffectStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.audit_auctions import auction_faults
 from visionflow.engine.audit_teams import team_faults
+from visionflow.engine.audit_pipelines import pipeline_faults
 from visionflow.engine.audit_waiting import waiting_faults
 from visionflow.engine.state import AgentState, PhaseState, PlanState, SwarmState, TaskState
 
@@ -34,6 +35,7 @@ def audit(state: SwarmState) -> list[str]:
     faults.extend(_votes(state))
     faults.extend(_outside(state))
     faults.extend(waiting_faults(state))
+    faults.extend(pipeline_faults(state))
     faults.extend(auction_faults(state))
     faults.extend(team_faults(state))
     faults.extend(_totals(state))

@@ -7,7 +7,7 @@ is decided here, so that a crash of the driver at any point changes nothing of i
 from visionflow.domain import events as e
 from visionflow.domain import pipelines_commands as pc
 from visionflow.domain import pipelines_events as pe
-from visionflow.domain.errors import LimitReached, Refused, UnknownId, UsageError
+from visionflow.domain.errors import LimitReached, Refused, UnknownId
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import INLINE_BYTES_MAX, WORD_CHARS_MAX
 from visionflow.domain.pipelines import (
@@ -53,7 +53,7 @@ def _(state: SwarmState, command: pc.OpenPipeline) -> Events:
     opened = pe.PipelineOpened(spec=spec, start=start, command=command.command)
     root = command.root
     if (root is not None) is not spec.rooted or (root is not None and root.id != spec.id):
-        raise UsageError(f"The root task of pipeline {spec.id} has the pipeline's id.")
+        raise _usage(f"The root task of pipeline {spec.id} has the pipeline's id.")
     if root is None:
         return [opened]
     # Looked at as any task is; its parts come one by one.
@@ -65,18 +65,18 @@ def check_stages(spec: PipelineSpec) -> None:
     """Look whether these are the stages of a pipeline.
 
     Raises:
-        UsageError: they are not; the message names the stage and what is allowed.
+        Refused: `usage`: they are not; the message names the stage and what is allowed.
         LimitReached: there are too many.
     """
     names = [stage.name for stage in spec.stages]
     if not names:
-        raise UsageError("A pipeline has at least one stage.")
+        raise _usage("A pipeline has at least one stage.")
     if len(names) > STAGES_MAX:
         raise LimitReached(f"A pipeline has at most {STAGES_MAX} stages; this has {len(names)}.")
     _fits(spec)
     for place, stage in enumerate(spec.stages):
         if names.index(stage.name) != place:
-            raise UsageError(f"Two stages are called {stage.name!r}; each has a name of its own.")
+            raise _usage(f"Two stages are called {stage.name!r}; each has a name of its own.")
         if len(stage.validation) > MEASURES_MAX:
             raise LimitReached(
                 f"Stage {stage.name} demands {len(stage.validation)} measures; {MEASURES_MAX} are "
@@ -90,13 +90,13 @@ def _check_policy(stage: StageSpec, before: list[str]) -> None:
     if policy.action is OnFailure.STOP:
         return
     if not 1 <= policy.times <= TIMES_MAX:
-        raise UsageError(
+        raise _usage(
             f"Stage {stage.name} would {policy.action} {policy.times} times; that is 1 to "
             f"{TIMES_MAX}."
         )
     if policy.action is OnFailure.LOOP and policy.to not in before:
         allowed = f"Before it are {', '.join(before)}." if before else "It is the first one."
-        raise UsageError(
+        raise _usage(
             f"Stage {stage.name} leads back to {policy.to!r}, which is no stage before it.",
             hint=f"{allowed} To do a stage itself again, write retry.",
         )
@@ -107,11 +107,11 @@ def _fits(spec: PipelineSpec) -> None:
     for stage in spec.stages:
         long += [stage.name, stage.task_type, stage.agent_type or "", *stage.validation]
         if not stage.name:
-            raise UsageError("A stage has no name.", hint="Write what it is called as `stage`.")
+            raise _usage("A stage has no name.", hint="Write what it is called as `stage`.")
         if len(stage.description) > INLINE_BYTES_MAX:
-            raise UsageError(f"The description of stage {stage.name} is too long.")
+            raise _usage(f"The description of stage {stage.name} is too long.")
     if len(spec.description) > INLINE_BYTES_MAX or max(map(len, long)) > WORD_CHARS_MAX:
-        raise UsageError(
+        raise _usage(
             f"A description has at most {INLINE_BYTES_MAX} characters; ids, stages, types and "
             f"measures have {WORD_CHARS_MAX}."
         )
@@ -130,7 +130,7 @@ def _large(payload: Payload | None) -> bool:
 def _place(spec: PipelineSpec, stage: str) -> int:
     names = [each.name for each in spec.stages]
     if stage not in names:
-        raise UsageError(f"There is no stage {stage!r:.100}.", hint=f"Stages: {', '.join(names)}.")
+        raise _usage(f"There is no stage {stage!r:.100}.", hint=f"Stages: {', '.join(names)}.")
     return names.index(stage)
 
 
@@ -140,11 +140,15 @@ def _leads_nowhere_unknown(spec: PipelineSpec, start: int) -> None:
         to = stage.on_failure.to
         if stage.on_failure.action is OnFailure.LOOP and to is not None:
             if _place(spec, to) < start:
-                raise UsageError(
+                raise _usage(
                     f"Stage {stage.name} leads back to {to}, which stands before "
                     f"{spec.stages[start].name}, and what {to} would get is not known.",
                     hint=f"Begin with {to}, or let {stage.name} stop or retry.",
                 )
+
+
+def _usage(message: str, hint: str | None = None) -> Refused:
+    return Refused(message, code="usage", hint=hint)
 
 
 def _running(state: SwarmState, name: str) -> PipelineState:
@@ -280,6 +284,9 @@ def _following(
         return StageAction.GO_ON, stages[pipeline.at + 1].name
     used = pipeline.failures.get(pipeline.stage.name, 0)
     spent = used >= policy.times or len(pipeline.rounds) >= ROUNDS_MAX
+    back = None if policy.to is None else pipeline.place_of(policy.to)
+    if back is not None and pipeline.input_of(back) is None:
+        spent = True  # It began after that stage: nothing is known of what that would get.
     if final or spent or policy.action is OnFailure.STOP:
         return StageAction.STOP, None
     if policy.action is OnFailure.RETRY:
