@@ -11,9 +11,12 @@ from visionflow.domain.limits import THROTTLES_PER_TASK_MAX
 from visionflow.domain.outside import UNSETTLED, EffectStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.audit_auctions import auction_faults
-from visionflow.engine.audit_teams import team_faults
+from visionflow.engine.audit_mail import mail_faults
 from visionflow.engine.audit_pipelines import pipeline_faults
+from visionflow.engine.audit_teams import team_faults
+from visionflow.engine.audit_voting import voting_faults
 from visionflow.engine.audit_waiting import waiting_faults
+from visionflow.engine.phasing import in_turn
 from visionflow.engine.state import AgentState, PhaseState, PlanState, SwarmState, TaskState
 
 LIVE = (WorkerStatus.STARTING, WorkerStatus.JOINED, WorkerStatus.STOPPING)
@@ -33,11 +36,13 @@ def audit(state: SwarmState) -> list[str]:
     faults.extend(_workers(state))
     faults.extend(_awaited(state))
     faults.extend(_votes(state))
+    faults.extend(voting_faults(state))
     faults.extend(_outside(state))
     faults.extend(waiting_faults(state))
     faults.extend(pipeline_faults(state))
-    faults.extend(auction_faults(state))
+    faults.extend(mail_faults(state))
     faults.extend(team_faults(state))
+    faults.extend(auction_faults(state))
     faults.extend(_totals(state))
     return faults
 
@@ -97,8 +102,7 @@ def _has_reason_to_wait(state: SwarmState, task: TaskState) -> bool:
     if root.status is not TaskStatus.ORCHESTRATING:
         return root.status is TaskStatus.BLOCKED
     phase = root.plan.phases[task.phase]
-    going_on = [n for n in phase.tasks if state.tasks[n].status not in TERMINAL]
-    held = bool(phase.turns) and task.spec.id not in going_on[: phase.turns]
+    held = phase.is_bounded and task.spec.id not in in_turn(phase, lambda n: _over(state, n))
     return task.phase > root.plan.current or held
 
 
@@ -113,16 +117,21 @@ def _plan(state: SwarmState, name: str, plan: PlanState) -> Iterator[str]:
             yield f"plan {name}: phase {phase.name} counts {phase.open} open, there are {still}"
 
 
+def _over(state: SwarmState, name: str) -> bool:
+    task = state.tasks.get(name)
+    return task is None or task.status in TERMINAL
+
+
 def _in_turn(state: SwarmState, plan: str, phase: PhaseState, is_open: bool) -> Iterator[str]:
-    root, going_on = state.tasks[plan], 0
+    root = state.tasks[plan]
+    allowed = in_turn(phase, lambda name: _over(state, name)) if phase.is_bounded else phase.tasks
     for name in phase.tasks:
         part = state.tasks.get(name)
         if part is None or part.status in TERMINAL:
             continue
-        going_on += 1
         waits = part.status is TaskStatus.PENDING and part.retry_at_ms is None
         held = root.status is TaskStatus.BLOCKED or not is_open
-        if not waits and (held or (phase.turns and going_on > phase.turns)):
+        if not waits and (held or (phase.is_bounded and name not in allowed)):
             yield f"plan {plan}: {name} is {part.status} before its turn"
 
 
@@ -197,8 +206,10 @@ def _votes(state: SwarmState) -> Iterator[str]:
             yield f"vote {name} is open and decided"
         if tuple(vote.ballots) != vote.spec.electorate:
             yield f"vote {name} counts the ballots of others than its electorate"
-        if None not in vote.ballots.values():
+        if None not in vote.ballots.values() and not vote.referred:
             yield f"vote {name} is open and every member has cast a ballot"
+        if vote.referred != (vote.verdict is not None) or (vote.referred and vote.deadline_ms):
+            yield f"vote {name} is referred to a person, or open, and not as one should be"
 
 
 def _outside(state: SwarmState) -> Iterator[str]:

@@ -145,14 +145,6 @@ def _worker(event: e.WorkerStarted | e.WorkerLost | e.WorkerStopped, known: Know
     return f"{event.worker}.{event.incarnation} of {known.swarm}"
 
 
-@tells("info", "agent", e.VoteDecided)
-def _(event: e.VoteDecided, known: Known) -> Told:
-    tally = event.tally
-    counts = f"{tally.approve} approve, {tally.reject} reject, {tally.abstain} abstain"
-    told = f"{event.vote} {event.decision}: {counts}, {tally.silent} silent"
-    return Told(None, "vote_decided", told)
-
-
 # Agents ----------------------------------------------------------------------------------------
 
 

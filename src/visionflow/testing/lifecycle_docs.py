@@ -34,7 +34,8 @@ follow from the first attempt that the agent is given and from the end of its la
 
 VOTES = """## Vote
 
-`VoteOpened` fixes the electorate. The last ballot that was due, or `CloseVote`, decides; a decision
+`VoteOpened` fixes the electorate, the weights and the terms. The last ballot that was due,
+`CloseVote`, or the vote's time decides, or refers it to a person where its terms say so; a decision
 stands for good. `BallotRefused` records a ballot that does not count."""
 
 Status = TypeVar("Status", bound=StrEnum)
