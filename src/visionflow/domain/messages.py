@@ -792,6 +792,8 @@ class OrchestratorFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | PeerDown
         | Announce
         | AuctionOver
+        | MeshFounded
+        | PeerGone
         | TeamAnswer
         | DigestAsked
     ]

@@ -48,6 +48,8 @@ class Office(Protocol):
 class MeshStatus(msgspec.Struct, frozen=True):
     """A mesh as its peers see it now."""
 
+    heard: int
+    """Peers that have reported not long ago and belong to it."""
     members: int | None
     """Peers that belong to it; `None`: none has reported."""
     reachable: int | None
@@ -87,7 +89,7 @@ class Meshing:
         self._heard: dict[str, _Heard] = {}
         self._epoch = 0
         self._founded_ms = -FOUND_EVERY_MS
-        self._told: tuple[int, int, tuple[str, ...], int | None] | None = None
+        self._told: tuple[int, int, tuple[str, ...]] | None = None
         self._notes: dict[type[AnyEvent], Callable[[SwarmState, AnyEvent], None]] = {
             me.AuctionOpened: self._opened,
             me.AuctionSettled: self._settled,
@@ -291,17 +293,19 @@ class Meshing:
         status = self.status()
         if status.members is None or status.reachable is None:
             return
-        told = (status.members, status.reachable, status.read_only, status.converged_ms)
-        if told != self._told and (status.agree or told[:3] != (self._told or ())[:3]):
-            self._told = told
-            command = mc.ReportMembership(
-                now_ms=now_ms,
-                members=status.members,
-                reachable=status.reachable,
-                read_only=status.read_only,
-                converged_ms=status.converged_ms,
-            )
-            self._control.offer(command, bounded=False)
+        told = (status.members, status.reachable, status.read_only)
+        all_agree = bool(status.agree) and status.heard == len(peers_of(self._control.state))
+        if told == self._told or not (all_agree or status.read_only != (self._told or told)[2]):
+            return
+        self._told = told
+        command = mc.ReportMembership(
+            now_ms=now_ms,
+            members=status.members,
+            reachable=status.reachable,
+            read_only=status.read_only,
+            converged_ms=status.converged_ms,
+        )
+        self._control.offer(command, bounded=False)
 
     def reports(self) -> list[m.PeerReport]:
         """The last report of each peer that lives and has reported not long ago."""
@@ -322,6 +326,7 @@ class Meshing:
         changes = [report.since_ms for report in reports]
         agree = len(digests) == 1 if reports else None
         return MeshStatus(
+            heard=len(reports),
             members=sizes[len(sizes) // 2] if sizes else None,
             reachable=max((report.reachable for report in reports), default=None),
             read_only=tuple(report.agent for report in reports if report.read_only),

@@ -9,6 +9,7 @@ that a process of the same swarm makes up is believed, for all of them are of on
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
@@ -29,9 +30,10 @@ from visionflow.domain.messages import (
 )
 from visionflow.engine.mesh.auction import Settled
 from visionflow.engine.mesh.bidding import bid_of
-from visionflow.engine.mesh.messages import Member, Send, decode, encode
+from visionflow.engine.mesh.messages import BidTold, Body, Member, Send, decode, encode
 from visionflow.engine.mesh.peer import Peer
 from visionflow.engine.mesh.replication import COPY_BYTES_MAX
+from visionflow.engine.mesh.roster import PREFIX
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.bus import Bus, Delivery, Subscription
 from visionflow.ports.host import Host, Timer
@@ -46,6 +48,7 @@ SENT_PER_S_MAX = 2_000
 """Messages of one peer to others, beyond which they are dropped."""
 BYTES_MAX = 2 * COPY_BYTES_MAX
 """Of one message."""
+EARLY_MAX = 256
 OVER_MAX = 4_096
 """Auctions that are over and are remembered, so that a late Announce opens none of them again."""
 
@@ -107,6 +110,8 @@ class _Hosted:
         self.dropped = 0
         self.second = 0
         self.in_second = 0
+        self.early: deque[tuple[str, bytes]] = deque(maxlen=EARLY_MAX)
+        """What others say of auctions that this one has not heard of yet."""
         self.copies = CopyTeller(peer, telling)
 
     @property
@@ -224,6 +229,12 @@ class Peers:
         except ValueError:
             del hosted.bidding[name]
             return
+        early, hosted.early = hosted.early, deque(maxlen=EARLY_MAX)
+        for auction, payload in early:
+            if auction == name:
+                self._receive(agent, payload)
+            else:
+                hosted.early.append((auction, payload))
         self._wake()
 
     def _bid(self, hosted: _Hosted, message: Announce) -> AuctionBid | None:
@@ -318,6 +329,11 @@ class Peers:
             envelope = decode(payload)
         except ValueError:
             hosted.dropped += 1
+            return
+        auction = auction_of(envelope.body)
+        if auction is not None and auction not in hosted.peer.auctions:
+            if (name, auction) not in self._over:
+                hosted.early.append((auction, payload))
             return
         now_ms = self._now_ms()
         self._send(hosted, hosted.peer.receive(envelope, now_ms))
@@ -461,3 +477,11 @@ class Peers:
         now_ms = self._now_ms()
         self._send(hosted, hosted.copies.make(dispatch.task, dispatch.attempt, value, now_ms))
         self._wake()
+
+
+def auction_of(body: Body) -> str | None:
+    """The auction that a message between peers is about."""
+    if isinstance(body, BidTold):
+        return body.auction
+    name: str | None = getattr(body, "instance", None)
+    return None if name is None or name.startswith(PREFIX) else name

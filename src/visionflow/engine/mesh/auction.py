@@ -80,7 +80,9 @@ class Auction:
         """When `tick` has something to do; `None`: it is settled."""
         if self.outcome is not None:
             return None
-        times = [self.began_ms + BIDDING_MS] if not self._wished else []
+        times: list[int] = []
+        if not self._wished:
+            times = [self.began_ms + BIDDING_MS if self.missing else self.began_ms]
         times += [each for each in (self._repeat_ms, self._agreement.next_ms) if each is not None]
         return min(times, default=None)
 
