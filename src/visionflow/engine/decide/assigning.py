@@ -37,14 +37,17 @@ def next_assignment(state: SwarmState) -> AnyEvent | None:
     if is_indexed(state):
         return assigned(state, task, agent)
     chosen = state.assigning.chosen
-    if chosen is not None and chosen[0] == task and _has_room(state, chosen[1]):
+    if chosen is not None and chosen[0] == task and _stands(state, chosen[1]):
         return assigned(state, task, chosen[1])
     return _choice(state, task, agent)
 
 
-def _has_room(state: SwarmState, agent: str) -> bool:
+def _stands(state: SwarmState, agent: str) -> bool:
+    """Whether a decision for this agent still holds, should something have come in between."""
     level = state.matching.room(agent)
-    return level is not None and level >= 0
+    if level is None or level < 0:
+        return False
+    return topology_in_force(state) is not Topology.RING or state.assigning.token == agent
 
 
 def assigned(state: SwarmState, task: str, agent: str) -> e.TaskAssigned:
