@@ -71,7 +71,7 @@ def _again(world: "World") -> None:
 
 def _opinion(world: "World") -> None:
     agents = list(world.state.agents)
-    read_only = world.random.sample(agents, min(len(agents), world.random.choice((0, 0, 0, 2))))
+    read_only = world.random.sample(agents, min(len(agents), world.random.choice((0, 0, 0, 0, 2))))
     members = len(agents)
     world.send(
         mc.ReportMembership(

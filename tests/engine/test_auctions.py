@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.engine import auctions_by_chance
 from tests.engine.auctions_by_chance import claim
 from tests.engine.calm import Calm
-from tests.engine.world import World
+from tests.engine.world import CAPABILITIES, World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain import mesh_commands as mc
@@ -382,6 +382,7 @@ class MeshWorld(World):
         super().__init__(seed)
         self.claims: list[mc.ReportClaim] = []
         self.send(SwitchTopology(now_ms=self.now_ms, topology=Topology.MESH))
+        self.team(5, *CAPABILITIES)
 
     def step(self) -> None:
         if self.random.random() < 0.05:
