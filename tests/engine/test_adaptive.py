@@ -74,10 +74,11 @@ class Adaptive(Calm):
         return [(each.before, each.after, each.rolled_back) for each in found]
 
 
-def backlog(world: Adaptive, count: int = 12) -> None:
-    for _ in range(count):
-        for kind in ("researcher", "coder", "tester"):
-            world.ahead(kind)
+def backlog(world: Adaptive, count: int = 12) -> str:
+    """A plan of one phase: so many tasks for each type."""
+    kinds = ("researcher", "coder", "tester")
+    root, _ = world.plan([{"agent_type": kind} for kind in kinds for _ in range(count)])
+    return root
 
 
 def test_an_adaptive_swarm_begins_as_a_hierarchy_and_switches_nothing_without_a_record() -> None:
@@ -98,7 +99,10 @@ def test_it_leaves_stages_behind_once_what_is_left_would_take_a_fifth_less() -> 
     world.state.shape.trial = None
     world.cool()
     backlog(world)
+    assert len(world.open()) == 1, "researchers first"
     world.weigh()
+    assert len(world.open()) == 3, "what waited for its stage is free"
+    assert world.audit() == []
     (_, last) = world.of(h.TopologySwitched)
     assert (last.before, last.after) == (SEQUENTIAL, HIERARCHICAL)
     assert last.gain_bp is not None and last.gain_bp >= adaptive.GAIN_BP_MIN

@@ -7,8 +7,6 @@ from visionflow.domain.swarms import Topology
 from visionflow.engine.topology.makespan import makespan_us
 from visionflow.engine.topology.unfinished import Node, Server, Unfinished, shape_of
 
-TYPES = ("researcher", "coder", "tester")
-
 
 def graph(durations: list[int], edges: list[tuple[int, int]], agents: int) -> Unfinished:
     """Tasks of one kind, with these edges, and agents that can all do them."""
@@ -81,18 +79,16 @@ def test_work_grows_with_the_share_of_attempts_that_are_made_again() -> None:
 
 
 def test_a_sequential_swarm_waits_with_a_stage_until_the_one_before_has_ended() -> None:
-    work = Unfinished()
-    work.is_known = True
-    work.offers = [(frozenset({f"type:{kind}"}), None) for kind in TYPES]
-    work.servers = [Server(f"agent_{place}", place) for place in range(3)]
-    work.groups = [[0], [1], [2]]
-    for place in range(3):
-        node = Node((20, place))
-        node.group = node.stage = place
-        node.left_us = 1_000
-        work.nodes.append(node)
+    work = graph([1_000] * 4, [], 4)
+    gate = Node((0, 4))
+    gate.held, gate.staged = 2, [2, 3]
+    work.nodes.append(gate)
+    for place in (0, 1):
+        work.nodes[place].staged.append(4)
+    for place in (2, 3):
+        work.nodes[place].held = 1
     assert makespan_us(work, Topology.STAR, 0) == 1_000
-    assert makespan_us(work, Topology.SEQUENTIAL, 0) == 3_000
+    assert makespan_us(work, Topology.SEQUENTIAL, 0) == 2_000
 
 
 def test_a_hierarchy_of_teams_leaves_the_idle_of_one_team_idle() -> None:

@@ -110,6 +110,10 @@ class Closing:
         if current is not None:
             self._open(current)
 
+    def open_phase(self, phase: PhaseState) -> None:
+        """Queue what may run of a phase as it is given here, and does not yet."""
+        self._open(phase)
+
     # What follows --------------------------------------------------------------------------
 
     def _follow(self, task: TaskState, ok: bool, result: Payload | None = None) -> None:

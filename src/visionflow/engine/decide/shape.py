@@ -1,12 +1,18 @@
 """Decisions about which topology is in force, on request; what time makes due of it is in
 `engine/topology/adaptive.py`."""
 
+from msgspec.structs import replace
+
 from visionflow.domain import shape_commands as hc
+from visionflow.domain import shape_events as h
 from visionflow.domain.errors import Refused
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.swarms import Topology
+from visionflow.domain.tasks import TaskStatus
+from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.table import decides
 from visionflow.engine.state import SwarmState
+from visionflow.engine.topology import adaptive
 from visionflow.engine.topology.adaptive import is_worth, propose, switched, why
 
 
@@ -33,7 +39,31 @@ def _(state: SwarmState, command: hc.SwitchTopology) -> list[AnyEvent]:
     if after is found.before:
         raise Refused(f"The swarm is {after} already.", code="topology_in_force")
     reason = f"{command.reason}: {why(found)}" if command.topology is None else command.reason
-    return [switched(state, found, after, command.now_ms, reason, command.command)]
+    closing = Closing(state)
+    _switch(closing, switched(state, found, after, command.now_ms, reason, command.command))
+    return closing.events
+
+
+def reshape(closing: Closing, now_ms: int) -> None:
+    """What time has made due of the topology."""
+    for event in adaptive.due(closing.state, now_ms):
+        if isinstance(event, h.TopologySwitched):
+            _switch(closing, event)
+        else:
+            closing.events.append(event)
+
+
+def _switch(closing: Closing, event: h.TopologySwitched) -> None:
+    """Put it into force. What waits for a stage of its phase is free once there are none."""
+    closing.events.append(event)
+    if event.before is not Topology.SEQUENTIAL:
+        return
+    for task in closing.state.tasks.values():
+        if task.plan is None or task.status is not TaskStatus.ORCHESTRATING:
+            continue
+        phase = task.plan.phases[task.plan.current]
+        if phase.stages and not closing.has_ended(task.spec.id):
+            closing.open_phase(replace(phase, stages=()))
 
 
 def told(gain_bp: int | None) -> str:

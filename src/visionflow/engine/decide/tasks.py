@@ -37,10 +37,10 @@ from visionflow.engine.decide.exhausting import end_exhausted
 from visionflow.engine.decide.mail import end_due
 from visionflow.engine.decide.outside import park
 from visionflow.engine.decide.recycling import replace_due
+from visionflow.engine.decide.shape import reshape
 from visionflow.engine.decide.table import decides
 from visionflow.engine.decide.teams import escalate_overdue
 from visionflow.engine.state import SwarmState, TaskState
-from visionflow.engine.topology import adaptive
 from visionflow.engine.topology.staging import in_stages
 
 Events = list[AnyEvent]
@@ -478,7 +478,7 @@ def _(state: SwarmState, command: c.Tick) -> Events:
             break_all(state, closing, now_ms, command.entropy)
         closing.events.extend(due_circuits(state, now_ms))
         steal(state, now_ms, closing)
-        closing.events.extend(adaptive.due(state, now_ms))
+        reshape(closing, now_ms)
         if state.teams.delegated and not command.gap_ms:
             escalate_overdue(state, closing, now_ms)
     return closing.events

@@ -2,11 +2,14 @@
 
 from visionflow.domain import shape_events as h
 from visionflow.domain.shape import Measured
+from visionflow.domain.swarms import Topology
 from visionflow.engine.evolve.table import answer, folds
 from visionflow.engine.evolve.teams import rekey
 from visionflow.engine.measuring import added, measured_now, totals_now
 from visionflow.engine.shape import Trial
 from visionflow.engine.state import Answer, SwarmState
+
+SEQUENTIAL = Topology.SEQUENTIAL
 
 
 @folds(h.TopologySwitched)
@@ -25,6 +28,10 @@ def _(state: SwarmState, event: h.TopologySwitched) -> None:
         shape.barred.pop(event.after, None)
     state.totals.failed_agents.clear()
     shape.mark = totals_now(state, state.now_ms)
+    if event.before is SEQUENTIAL:
+        for task in state.tasks.values():
+            for phase in () if task.plan is None else task.plan.phases:
+                phase.stages = ()
     if state.teams.teams:
         rekey(state)
     answer(state, event.command, Answer(state.now_ms))

@@ -5,8 +5,8 @@ The result lies between the longer of critical path and work per agent (no sched
 and twice that. Each task takes its agent, beside the work itself, what the topology costs: the
 delay until it is assigned, and the talk about it. A topology changes the schedule itself too:
 
-- sequential: nothing of a later stage begins while something of an earlier one that is ready has
-  not ended;
+- sequential: nothing of a later stage of a phase begins before the earlier one has ended (a plan
+  that was submitted under another topology has no stages);
 - hierarchical with teams: a task is done within the team that is given it, which is the one with
   the least to do for its size, whoever is idle in the others;
 - mesh, star, ring: any able agent.
@@ -80,21 +80,17 @@ def makespan_us(work: Unfinished, topology: Topology, overhead_us: int, failed_b
     sequential = topology is Topology.SEQUENTIAL
     by_team = topology is Topology.HIERARCHICAL and bool(work.teams)
     nodes = work.nodes
-    waits = [node.before for node in nodes]
+    waits = [node.before + (node.held if sequential else 0) for node in nodes]
     ready_us = [0] * len(nodes)
     held = dict.fromkeys(work.under_way)
     heap = [
-        (0, at not in held, node.stage if sequential else 0, *node.order, at)
-        for at, node in enumerate(nodes)
-        if not node.before
+        (0, at not in held, *nodes[at].order, at) for at, count in enumerate(waits) if not count
     ]
     heapify(heap)
-    stage_us: dict[int, int] = {}
     last_us = 0
     while heap:
-        since_us, _, _, _, _, at = heappop(heap)
+        end_us, _, _, _, at = heappop(heap)
         node = nodes[at]
-        end_us = since_us
         if node.group >= 0:
             if node.agent is not None:
                 place = servers.of_agent(node.agent)
@@ -102,20 +98,13 @@ def makespan_us(work: Unfinished, topology: Topology, overhead_us: int, failed_b
                 place = servers.first(node.group, by_team)
             # What nobody can do waits under any topology.
             if place is not None:
-                start_us = max(since_us, servers.free_us[place])
-                if sequential:
-                    earlier = (until for stage, until in stage_us.items() if stage < node.stage)
-                    start_us = max(start_us, max(earlier, default=0))
                 again = node.left_us * failed_bp // max(1, 10_000 - failed_bp)
                 takes_us = node.left_us + again + (0 if at in held else overhead_us)
-                end_us = servers.take(place, start_us, takes_us)
-                stage_us[node.stage] = max(stage_us.get(node.stage, 0), end_us)
+                end_us = servers.take(place, max(end_us, servers.free_us[place]), takes_us)
         last_us = max(last_us, end_us)
-        for then in node.after:
+        for then in (*node.after, *node.staged) if sequential else node.after:
             ready_us[then] = max(ready_us[then], end_us)
             waits[then] -= 1
             if not waits[then]:
-                later = nodes[then]
-                rank = later.stage if sequential else 0
-                heappush(heap, (ready_us[then], True, rank, *later.order, then))
+                heappush(heap, (ready_us[then], True, *nodes[then].order, then))
     return last_us

@@ -10,8 +10,8 @@ from visionflow.domain.agents import AgentStatus
 from visionflow.domain.shape import Plan
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.matching import GroupKey, needs, offers
-from visionflow.engine.state import PlanState, SwarmState
-from visionflow.engine.topology.rules import stage_rank
+from visionflow.engine.phasing import stages_of
+from visionflow.engine.state import PhaseState, PlanState, SwarmState
 
 TASKS_MAX = 256
 """Tasks that are looked at, the oldest first; a gain is a ratio, and theirs stands for all."""
@@ -31,7 +31,7 @@ class Server(NamedTuple):
 class Node:
     """A task, or the end of a phase, which takes nothing and nobody."""
 
-    __slots__ = ("after", "agent", "before", "group", "left_us", "order", "stage")
+    __slots__ = ("after", "agent", "before", "group", "held", "left_us", "order", "staged")
 
     def __init__(self, order: tuple[int, int]) -> None:
         self.order = order
@@ -40,10 +40,12 @@ class Node:
         self.agent: str | None = None
         """Who has it already, or is the only one that may."""
         self.left_us = 0
-        self.stage = 0
         self.before = 0
         """How many others it waits for."""
         self.after: list[int] = []
+        self.held = 0
+        """How many more, while the swarm is sequential; these wait for it so, too:"""
+        self.staged: list[int] = []
 
 
 class Unfinished:
@@ -147,17 +149,8 @@ def _count_single(work: Unfinished) -> None:
     for server in work.servers:
         agents[server.offer].add(server.agent)
     able = [sum(len(agents[offer]) for offer in group) for group in work.groups]
-    ranks = [
-        min((stage_rank(_type_in(work.offers[offer])) for offer in group), default=0)
-        for group in work.groups
-    ]
     for node in work.nodes:
         work.single += node.agent is not None or able[node.group] == 1
-        node.stage = ranks[node.group]
-
-
-def _type_in(offer: Offer) -> str:
-    return next((word[5:] for word in sorted(offer[0]) if word.startswith("type:")), "")
 
 
 def _link(state: SwarmState, work: Unfinished, places: dict[str, int]) -> None:
@@ -188,12 +181,30 @@ def _link_plan(work: Unfinished, plan: PlanState, places: dict[str, int]) -> Non
                 work.edges += 1
         if not own:
             continue
+        _link_stages(work, phase, places)
         end = Node((0, len(work.nodes)))
         work.nodes.append(end)
         for at in own:
             _edge(work, at, len(work.nodes) - 1)
         work.edges += len(own) if gate is not None else 0
         gate = len(work.nodes) - 1
+
+
+def _link_stages(work: Unfinished, phase: PhaseState, places: dict[str, int]) -> None:
+    """While the swarm is sequential, a stage of a phase begins when the one before has ended."""
+    before: list[int] = []
+    for stage in stages_of(phase) if phase.stages else ():
+        own = [places[name] for name in stage if name in places]
+        if own and before:
+            gate = Node((0, len(work.nodes)))
+            gate.held = len(before)
+            gate.staged = own
+            for at in before:
+                work.nodes[at].staged.append(len(work.nodes))
+            for at in own:
+                work.nodes[at].held += 1
+            work.nodes.append(gate)
+        before = own or before
 
 
 def _edge(work: Unfinished, before: int, after: int) -> None:
