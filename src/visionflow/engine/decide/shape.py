@@ -61,8 +61,9 @@ def _switch(closing: Closing, event: h.TopologySwitched) -> None:
     for task in closing.state.tasks.values():
         if task.plan is None or task.status is not TaskStatus.ORCHESTRATING:
             continue
-        phase = task.plan.phases[task.plan.current]
-        if phase.stages and not closing.has_ended(task.spec.id):
+        phases = task.plan.phases
+        phase = phases[task.plan.current] if phases else None
+        if phase is not None and phase.stages and not closing.has_ended(task.spec.id):
             closing.open_phase(replace(phase, stages=()))
 
 
