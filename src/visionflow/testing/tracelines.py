@@ -74,6 +74,9 @@ class TraceCheck:
                 self._strategy = event["spec"].get("strategy", "centralized")
             case "topology_switched":
                 self._pending = None
+                # What was submitted in stages has none in a swarm that is no more sequential.
+                self._stages.clear()
+                self._staged.clear()
             case "agent_spawned":
                 self._joined += 1
                 self._numbers[event["spec"]["id"]] = self._joined
