@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from visionflow.agents.models import AgentMessage, StatusMessage, TaskMessage
     from visionflow.agents.task import Task
     from visionflow.compose.api import AgentOrchestrator
+    from visionflow.compose.hierarchy import HierarchicalCoordinator
     from visionflow.compose.pipelines import PipelineCoordinator
     from visionflow.domain.errors import (
         AwaitedTaskFailed,
@@ -40,6 +41,7 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpenError",
     "FailureDetector",
+    "HierarchicalCoordinator",
     "Limits",
     "MCPClient",
     "Message",
@@ -71,6 +73,7 @@ _HOMES = {
     "CircuitBreaker": "visionflow.interfaces.breaker",
     "CircuitOpenError": "visionflow.domain.errors",
     "FailureDetector": "visionflow.interfaces.supervisors",
+    "HierarchicalCoordinator": "visionflow.compose.hierarchy",
     "Limits": "visionflow.domain.limits",
     "MCPClient": "visionflow.interfaces.client.calls",
     "Message": "visionflow.agents.messages",

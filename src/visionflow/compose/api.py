@@ -270,6 +270,10 @@ class AgentOrchestrator(Generic[Sync, Async]):
         it is then. `drain`: it finishes what it holds first."""
         return await (await self.mending()).restart(agent_id, drain)
 
+    async def fleet(self) -> AsyncFleet | RemoteFleet:
+        """Its agents and tasks, for a loop; it is opened if need be."""
+        return self._remote or await self._open_lazily()
+
     async def _open_lazily(self) -> AsyncFleet:
         return AsyncFleet(await in_thread(self.open))
 

@@ -1,0 +1,187 @@
+"""Seats of a hierarchy, from a program: of an embedded fleet, and of a server's.
+
+Nothing is kept here: who sits where is the engine's.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from visionflow.agents.led import LEAD_MS
+from visionflow.agents.task import Task
+from visionflow.domain import teams_commands as tc
+from visionflow.domain.commands import AnyCommand
+from visionflow.domain.errors import UsageError
+from visionflow.domain.teams import SPAN, SPAN_MAX, TeamSpec
+from visionflow.engine.state import Answer
+from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
+from visionflow.interfaces.classes import AgentClass
+from visionflow.interfaces.client.remote import RemoteAgent, RemoteFleet
+from visionflow.interfaces.orchestrator import AgentHandle
+from visionflow.interfaces.templates import tasks_at_once
+from visionflow.ports.blobs import Blobs
+from visionflow.runtime.intake import sound
+from visionflow.runtime.node import Node
+from visionflow.runtime.queries import Queries
+
+RANKS = ("manager", "lead", "worker")
+Agent = AgentHandle | RemoteAgent
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """Where somebody is to sit."""
+
+    rank: str
+    """`manager`, `lead` or `worker`."""
+    team: str = ""
+    domain: str = ""
+    capabilities: tuple[str, ...] = ()
+    """Of a lead's team: the words of its domain."""
+    span: int = SPAN
+    """Of the manager or a lead: so many report to them at most."""
+
+    def command(self, agent: str, now_ms: int, command: str | None = None) -> AnyCommand:
+        """What gives an agent this seat."""
+        if self.rank == "manager":
+            return tc.NameManager(now_ms=now_ms, command=command, agent=agent, span=self.span)
+        if self.rank == "lead":
+            team = TeamSpec(self.team, agent, (), self.domain, self.capabilities, self.span)
+            return tc.FormTeam(now_ms=now_ms, command=command, team=team)
+        return tc.JoinTeam(now_ms=now_ms, command=command, team=self.team, agent=agent)
+
+
+def span_in(config: Mapping[str, Any]) -> int:
+    """How many may report to a manager or a lead with these settings: `max_workers`.
+
+    Raises:
+        UsageError: it is no whole number from 1 to `SPAN_MAX`.
+    """
+    found = config.get("max_workers", SPAN)
+    if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= SPAN_MAX:
+        raise UsageError(f"max_workers is {found!r}; it is a whole number from 1 to {SPAN_MAX}.")
+    return found
+
+
+class Seating(Protocol):
+    """What the coordinator of a hierarchy needs of a fleet."""
+
+    async def spawn(self, kind: str, config: Mapping[str, Any], seat: Seat) -> Agent:
+        """Add an agent and give it its seat."""
+        ...
+
+    async def run(self, task: Task, agent: Agent | None = None) -> Any:
+        """Have a task done, and wait for its result."""
+        ...
+
+    async def teams(self) -> dict[str, Any]:
+        """The hierarchy as it is: `manager`, and `teams` with `lead` and `members`."""
+        ...
+
+
+class EmbeddedSeats:
+    """The engine's commands and state. Its methods block."""
+
+    def __init__(
+        self,
+        node: Node,
+        blobs: Blobs,
+        queries: Queries,
+        post: Callable[[Callable[[], None]], None],
+        ask: Callable[[AnyCommand], Answer],
+    ) -> None:
+        self._node = node
+        self._post = post
+        self._ask = ask
+
+    def take(self, agent: str, seat: Seat) -> None:
+        """Give an agent a seat; returns once that is durable."""
+        self._ask(sound(seat.command(agent, self._node.intake.now_ms())))
+
+    async def teams(self) -> dict[str, Any]:
+        """See `Seating`."""
+        loop = asyncio.get_running_loop()
+        coming: asyncio.Future[dict[str, Any]] = loop.create_future()
+        state = self._node.control.state
+
+        def look() -> None:
+            found = hierarchy_of(state.teams.manager, state.teams.teams)
+            loop.call_soon_threadsafe(coming.set_result, found)
+
+        self._post(look)
+        return await coming
+
+
+def hierarchy_of(manager: str | None, teams: Mapping[str, Any]) -> dict[str, Any]:
+    """The hierarchy in plain values."""
+    return {
+        "manager": manager,
+        "teams": {
+            name: {"lead": team.lead, "members": list(team.members), "domain": team.domain}
+            for name, team in teams.items()
+        },
+    }
+
+
+class EmbeddedSeating:
+    """Satisfies `Seating` for a fleet of this program."""
+
+    def __init__(self, fleet: AsyncFleet, classes: Mapping[str, AgentClass]) -> None:
+        """`classes`: by type, classes of this program; other types are templates."""
+        self._fleet = fleet
+        self._classes = classes
+        self._seats = fleet.sync.face(EmbeddedSeats)
+
+    async def spawn(self, kind: str, config: Mapping[str, Any], seat: Seat) -> Agent:
+        """See `Seating`. Who cannot be given the seat is ended."""
+        made = self._classes.get(kind)
+        if made is None:
+            agent = await self._fleet.spawn_agent(kind, config)
+        else:
+            [agent] = await self._fleet.spawn(
+                made, type=kind, config=config, tasks_max=tasks_at_once(config)
+            )
+        try:
+            await in_thread(lambda: self._seats.take(agent.id, seat))
+        except BaseException:
+            await self._fleet.terminate(agent)
+            raise
+        return agent
+
+    async def run(self, task: Task, agent: Agent | None = None) -> Any:
+        """See `Seating`."""
+        options: dict[str, Any] = {"timeout_ms": LEAD_MS} if agent is None else {}
+        return await self._fleet.submit(task, agent=cast("AgentHandle | None", agent), **options)
+
+    async def teams(self) -> dict[str, Any]:
+        """See `Seating`."""
+        return await self._seats.teams()
+
+
+class RemoteSeating:
+    """Satisfies `Seating` for the swarm of a server."""
+
+    def __init__(self, fleet: RemoteFleet) -> None:
+        self._fleet = fleet
+
+    async def spawn(self, kind: str, config: Mapping[str, Any], seat: Seat) -> Agent:
+        """See `Seating`."""
+        told = {
+            "rank": seat.rank,
+            "team": seat.team,
+            "domain": seat.domain,
+            "teamCapabilities": list(seat.capabilities),
+        }
+        return await self._fleet.spawn_agent(
+            kind, {**config, **{key: value for key, value in told.items() if value}}
+        )
+
+    async def run(self, task: Task, agent: Agent | None = None) -> Any:
+        """See `Seating`."""
+        return await self._fleet.run(task, agent=cast("RemoteAgent | None", agent))
+
+    async def teams(self) -> dict[str, Any]:
+        """See `Seating`."""
+        said = await self._fleet.client.call("swarm_status", {"swarmId": self._fleet.swarm})
+        return said["hierarchy"] or {"manager": None, "teams": {}}
