@@ -36,6 +36,7 @@ KINDS_LOOKED_AT_MAX = 50
 THROTTLED_LOOKED_AT_MAX = 1_000
 WAITS_TOLD_MAX = 3
 CIRCUITS_TOLD_MAX = STALLED_TOLD_MAX = 100
+DISTRIBUTED = Strategy.DISTRIBUTED
 _WORDS = {int(word): word.name.lower() for word in Priority}
 _STANDING = (
     TaskStatus.PENDING,
@@ -48,19 +49,13 @@ _STANDING = (
 
 
 def unused(spec: SwarmSpec) -> list[str]:
-    """What of a swarm's shape has no effect yet."""
-    told: list[str] = []
-    if spec.topology is not Topology.HIERARCHICAL:
-        told.append(
-            f"topology {spec.topology} is recorded and has no effect yet: tasks are assigned as "
-            "in a hierarchical one"
-        )
-    if spec.strategy is not Strategy.CENTRALIZED:
-        told.append(
-            f"strategy {spec.strategy} is recorded and has no effect yet: the coordinator assigns "
-            "by capability, load and record"
-        )
-    return told
+    """What of a swarm's shape has no effect: a strategy where the topology leaves it no say."""
+    has_say = spec.strategy is Strategy.CENTRALIZED
+    if spec.topology is Topology.RING and not has_say:
+        return [f"in a ring the token decides who is given a task; {spec.strategy} has no say"]
+    if spec.topology is Topology.MESH and not has_say and spec.strategy is not DISTRIBUTED:
+        return [f"in a mesh the peers decide by auction; {spec.strategy} has no say"]
+    return []
 
 
 def workspace_of(server: Server, spec: SwarmSpec) -> str | None:
