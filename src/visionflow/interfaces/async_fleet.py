@@ -9,6 +9,7 @@ from visionflow.domain.errors import UsageError
 from visionflow.interfaces.breaker import Circuit
 from visionflow.interfaces.classes import AgentClass
 from visionflow.interfaces.handles import TaskHandle
+from visionflow.interfaces.mailing import AsyncFleetMail
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
 from visionflow.ports.views import EffectRow
 
@@ -20,11 +21,15 @@ async def in_thread(call: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(None, call)
 
 
-class AsyncFleet:
+class AsyncFleet(AsyncFleetMail):
     """The same for a program with a loop of its own: what blocks there is awaited here."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.sync = fleet
+
+    @property
+    def _mail(self) -> Fleet:
+        return self.sync
 
     async def spawn(self, agent: AgentClass, **options: Any) -> list[AgentHandle]:
         """See `Fleet.spawn`."""

@@ -29,6 +29,7 @@ from visionflow.interfaces import outside
 from visionflow.interfaces.breaker import Circuit
 from visionflow.interfaces.classes import AgentClass, class_path
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
+from visionflow.interfaces.mailing import FleetMail
 from visionflow.interfaces.mending import EmbeddedMending, Face
 from visionflow.interfaces.submission import Submission
 from visionflow.interfaces.templates import class_of, tasks_at_once
@@ -129,7 +130,7 @@ def id_of(thing: AgentHandle | TaskHandle | str) -> str:
     return thing if isinstance(thing, str) else thing.id
 
 
-class Fleet:
+class Fleet(FleetMail):
     """A swarm of agents, from any thread. Submitting never blocks; handles tell the outcome."""
 
     def __init__(self, runtime: Runtime, agents: AgentSettings | None = None) -> None:
@@ -425,8 +426,6 @@ class Fleet:
     def queries(self) -> Queries:
         """Lists of tasks and agents, attempts, counts: what happened, read from the log."""
         return self._runtime.queries
-
-    # The way in ----------------------------------------------------------------------------
 
     def _spec(self, task: Task, now_ms: int, **fields: Any) -> TaskSpec:
         blobs, identity, wanted = self._runtime.blobs, task.id, task.required_capabilities

@@ -8,6 +8,7 @@ from visionflow.interfaces.tools.balancing import balancing
 from visionflow.interfaces.tools.clearing import clearing_tools
 from visionflow.interfaces.tools.consensus import consensus
 from visionflow.interfaces.tools.effects import effect_tools
+from visionflow.interfaces.tools.mailing import mail_tools
 from visionflow.interfaces.tools.memory import memory_tools
 from visionflow.interfaces.tools.observing import observing_tools
 from visionflow.interfaces.tools.orchestrating import orchestration_tools
@@ -33,7 +34,6 @@ ORDER = (
 ).split()
 """All tools of the contract."""
 _WAITS_FOR = {
-    "coordination": "daa_communication agent_message agent_inbox",
     "telemetry": "agent_metrics bottleneck_analyze metrics_collect alerts",
 }
 LATER = {
@@ -57,6 +57,7 @@ def all_tools(server: Server) -> Registry:
         *observing_tools(server, lambda: registry),
         *supervision_tools(server),
         balancing(server),
+        *mail_tools(server),
         consensus(server),
         syncing(server),
         shaping(server),
