@@ -224,3 +224,60 @@ def test_a_vote_that_is_not_waited_for_goes_on_and_is_read_later(settings: Serve
         assert found["chosen"] == "a" and found["decidedAt"] is not None
 
     with_rig(settings, use)
+
+
+# Results that the swarm has to agree to --------------------------------------------------------
+
+
+@pytest.mark.acceptance("consensus")
+@pytest.mark.parametrize(("lies", "status"), [(0, "completed"), (1, "failed")])
+def test_a_result_completes_only_when_those_that_did_not_make_it_find_it_right(
+    settings: ServerSettings, lies: int, status: str
+) -> None:
+    async def use(rig: Rig) -> None:
+        await rig.spawn("adder", lies=lies)
+        members = [await rig.spawn("checker") for _ in range(2)]
+        task = {
+            "description": "add",
+            "consensusRequired": True,
+            "subtasks": [
+                {"type": "add", "agentType": "adder", "input": [1, 2]},
+                {"type": "add", "agentType": "adder", "input": [3, 4]},
+            ],
+        }
+        made = await rig.client.call("task_orchestrate", task=task, formTeam=False, wait=True)
+        assert made["status"] == status
+        told = made["coordination"]
+        assert (told["votingMechanism"], told["consensusThreshold"]) == ("weighted", 0.7)
+        assert told["conflictResolution"] == "expert_priority" and set(members) < {*told["members"]}
+        (opened,) = rig.events(e.VoteOpened)
+        assert opened.spec.electorate == tuple(members) and opened.spec.task == made["taskId"]
+        found = await rig.client.call("daa_consensus", voteId=opened.spec.id)
+        assert found["decision"] == ("approved" if status == "completed" else "rejected")
+        assert {each["evidence"] for each in found["ballots"]} == {"reproduction"}
+
+    with_rig(settings, use)
+
+
+def test_one_task_is_voted_on_too_and_goes_as_a_person_says_where_that_was_asked_for(
+    settings: ServerSettings,
+) -> None:
+    async def use(rig: Rig) -> None:
+        await rig.spawn("adder")
+        await rig.spawn("plain")
+        task = {"description": "", "type": "add", "agentType": "adder", "input": [1, 2]}
+        terms = {"votingMechanism": "majority", "conflictResolution": "human"}
+        made = await rig.client.call(
+            "task_orchestrate", task=task, formTeam=False, consensusRequired=terms
+        )
+        assert made["coordination"]["consensusThreshold"] == 0.5
+        vote = f"{made['taskId']}.consensus"
+        state = rig.swarm.state
+        await until(lambda: vote in state.votes and state.votes[vote].referred, 60)
+        waiting = await rig.client.call("task_status", taskId=made["taskId"])
+        assert waiting["status"] == "orchestrating"
+        await rig.client.call("daa_consensus", voteId=vote, decision="approved")
+        ended = await rig.client.call("task_status", taskId=made["taskId"])
+        assert ended["status"] == "completed"
+
+    with_rig(settings, use)

@@ -86,8 +86,9 @@ def test_a_task_as_an_object_says_more() -> None:
 @pytest.mark.parametrize(
     ("task", "given", "names"),
     [
-        ("x", {"consensusRequired": True}, ("consensusRequired", "coordination")),
-        ({"description": "x", "consensusRequired": True}, {}, ("consensusRequired",)),
+        ("x", {"consensusRequired": {"votingMechanism": "ranked"}}, ("not ranked",)),
+        ("x", {"consensusRequired": {"votes": 3}}, ("consensusRequired", "voting_mechanism")),
+        ({"description": "x", "consensusRequired": {"threshold": 70}}, {}, ("threshold",)),
         ("x", {"execution": {"resultAggregation": "majority_vote"}}, ("majority_vote", "all")),
         ("x", {"execution": {"resultAggregation": "merge"}}, ("merge", "all")),
         ("x", {"execution": {"retryPolicy": "sometimes"}}, ("sometimes", "linear_backoff")),

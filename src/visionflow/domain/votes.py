@@ -107,6 +107,13 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     tasks that a member did."""
 
 
+class Agreement(msgspec.Struct, frozen=True, gc=False):
+    """How a swarm has to agree to the result of a plan before that completes."""
+
+    mechanism: Mechanism = Mechanism.WEIGHTED
+    terms: Terms = Terms()
+
+
 class VoteSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A vote as it was opened. Nothing in it changes after that."""
 

@@ -12,6 +12,8 @@ import msgspec
 from visionflow.agents.roles.job import CodingBounds
 from visionflow.domain.access import Caller
 from visionflow.domain.tasks import DEFAULT_RETRY, Priority, RetryPolicy
+from visionflow.domain.votes import Agreement
+from visionflow.interfaces.stages import Stage
 from visionflow.runtime.swarms import LiveSwarm
 
 T = TypeVar("T")
@@ -42,6 +44,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     workspace: str | None = None
     playbook: str | None = None
     stages: tuple[str, ...] = ()
+    pipeline: tuple[Stage, ...] = ()
+    """Stages that are validated, one after the other."""
     subtasks: tuple[Work, ...] = ()
     sequential: bool | None = None
     """One after the other, or side by side; `None`: as the plan has it."""
@@ -65,6 +69,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Of the playbook `code`: commands that have to end with 0 on what is taken."""
     bounds: CodingBounds = CodingBounds()
     """What its coding agents may use."""
+    agreement: Agreement | None = None
+    """How the swarm votes on the result before it completes; `None`: it does not."""
     form_team: bool | None = None
     """Spawn the agents that the plan needs; `None`: where a client has agents of its own, only
     those of a role that none of them has."""
@@ -106,6 +112,8 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     """The run whose folder gets the report."""
     electorate: tuple[str, ...] = ()
     """Members of the plan that vote on its change; nobody where no vote is planned."""
+    agreement: Agreement | None = None
+    """How the swarm votes on its result; `None`: it does not."""
     estimated_ms: int | None = None
     """How long all of it takes, from the record of like tasks; `None` without one."""
     lacking: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from visionflow.compose.job.naming import ALONE, Names, Shared
 from visionflow.domain.errors import UnknownId
 from visionflow.domain.supervision import USUAL_UPKEEP, Upkeep
 from visionflow.domain.tasks import DEFAULT_RETRY, Priority, RetryPolicy
+from visionflow.domain.votes import Agreement
 
 FINISHED = ("completed", "failed", "blocked", "cancelled")
 """Status words after which nothing of a run changes; the others are running and interrupted."""
@@ -90,6 +91,8 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """Agents of the plan that are spawned for it, with the ids that they get."""
     form_team: bool | None = None
     """What was said of it; `False`: none are."""
+    agreement: Agreement | None = None
+    """How the swarm votes on its result before it completes; `None`: it does not."""
 
 
 class CodingOrder(msgspec.Struct, frozen=True):

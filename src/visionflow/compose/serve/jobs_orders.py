@@ -18,10 +18,17 @@ from visionflow.compose.job.coding import bounded
 from visionflow.compose.job.creating import Planned, order_of
 from visionflow.compose.job.folder import AgentOrder, CodingOrder, RunFolder, Served, iso
 from visionflow.compose.job.folder import Order as RunOrder
-from visionflow.compose.job.plan import as_formed, spawn_command, spawn_of, spawns
+from visionflow.compose.job.plan import (
+    as_formed,
+    spawn_command,
+    spawn_of,
+    spawns,
+    vote_on_result,
+)
 from visionflow.compose.job.team import agents_of, coders_of
 from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs_aims import Aim, aim_of
+from visionflow.compose.serve.jobs_checking import check
 from visionflow.compose.serve.jobs_forming import Teams
 from visionflow.compose.serve.jobs_lacking import lacking
 from visionflow.compose.serve.jobs_runs import ServedRun
@@ -37,11 +44,10 @@ from visionflow.compose.serve.jobs_team import (
     offers_of,
     shares,
 )
-from visionflow.compose.serve.jobs_works import Ground, is_plain, role_types
+from visionflow.compose.serve.jobs_works import Ground, Group, is_plain, role_types
 from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
 from visionflow.domain.errors import ConfigError, Refused, UsageError
-from visionflow.domain.limits import INLINE_BYTES_MAX
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL, Phase, TaskSpec
 from visionflow.engine.state import SwarmState
@@ -144,7 +150,7 @@ class Planner:
             WorkspaceError: its workspace cannot be used.
             Refused: it holds what cannot be written down.
         """
-        _check(order)
+        check(order)
         ground = Ground(self._core.settings, self._core.templates, *_living(swarm.state))
         if is_plain(order):
             aim = aim_of(order, ground)
@@ -200,6 +206,7 @@ class Planner:
             formed=tuple(formed.values()),
             unmet=unmet_by(served.capabilities, plan, swarm.state),
             electorate=members,
+            agreement=served.agreement,
             warnings=tuple(warnings),
             lacking=lacking_now,
         )
@@ -296,6 +303,7 @@ class Planner:
             width=order.parallelism or 0,
             forming=ids,
             form_team=order.form_team,
+            agreement=order.agreement,
         )
         folder = self._store.place(root)
         home = Path(self._core.settings.home)
@@ -352,16 +360,25 @@ class Planner:
             command, formed = await self._in_thread(lambda: make(self._core.blobs))
         await self.teams.form(swarm, formed)
         came = tuple(each for each in ids.values() if each in swarm.state.agents)
-        known = Started(task=root, status="", why=aim.why or None, formed=came)
+        known = Started(
+            task=root,
+            status="",
+            why=aim.why or None,
+            formed=came,
+            agreement=order.agreement,
+        )
         return Hand(known=known, command=command)
 
     def _submission(
         self, order: Order, aim: Aim, root: str, now_ms: int, blobs: Blobs
     ) -> c.SubmitTask | c.SubmitPlan:
-        if aim.work is not None:
+        groups = aim.groups
+        if aim.work is not None and order.agreement is not None:
+            groups = (Group("work", (aim.work,)),)
+        elif aim.work is not None:
             spec = self._spec(order, aim.work, blobs, root, deadline_ms=order.deadline_ms)
             return c.SubmitTask(now_ms=now_ms, command=order.key, spec=spec)
-        numbers = iter(range(1, 1 + sum(len(group.works) for group in aim.groups)))
+        numbers = iter(range(1, 1 + sum(len(group.works) for group in groups)))
         phases = tuple(
             Phase(
                 group.name,
@@ -371,9 +388,9 @@ class Planner:
                 ),
                 sequential=group.sequential,
                 width=order.parallelism or 0,
-                uses=tuple(each.name for each in aim.groups[: max(0, place - 1)]),
+                uses=tuple(each.name for each in groups[: max(0, place - 1)]),
             )
-            for place, group in enumerate(aim.groups)
+            for place, group in enumerate(groups)
         )
         whole = TaskSpec(
             id=root,
@@ -388,6 +405,7 @@ class Planner:
             spec=sound(whole),
             phases=phases,
             failure_threshold_bp=round(10_000 * (order.failure_threshold or 0.0)),
+            consensus=vote_on_result(root, order.agreement),
         )
 
     def _spec(
@@ -447,24 +465,6 @@ def _living(state: SwarmState) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[
     """Types of living agents, and what there is of types and capabilities among them."""
     offers = dict.fromkeys((each.spec.type, each.spec.capabilities) for each in alive(state))
     return tuple(dict.fromkeys(kind for kind, _ in offers)), tuple(offers)
-
-
-def _check(order: Order) -> None:
-    if not order.description.strip() and not order.subtasks and order.task_type is None:
-        raise UsageError("The task says nothing.", hint="Say what is to be done in description.")
-    if len(order.description) > INLINE_BYTES_MAX:
-        raise Refused(
-            f"The description has {len(order.description)} characters; {INLINE_BYTES_MAX} are the "
-            "most.",
-            code="payload_too_large",
-            hint="Put the rest into input.",
-        )
-    if order.parallelism is not None and order.parallelism < 1:
-        raise UsageError(f"parallelism is {order.parallelism}; it is at least 1.")
-    if order.timeout_ms is not None and order.timeout_ms < 1:
-        raise UsageError("timeout is 0; an attempt takes some time.", hint="Leave it out.")
-    if order.failure_threshold is not None and not 0 <= order.failure_threshold <= 1:
-        raise UsageError(f"failureThreshold is {order.failure_threshold}; it is 0 to 1.")
 
 
 def _offers(ids: Mapping[str, str], made: Mapping[str, AgentOrder]) -> list[Offer]:

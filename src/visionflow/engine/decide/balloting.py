@@ -33,6 +33,7 @@ from visionflow.engine.mesh.bidding import bid_of
 from visionflow.engine.state import SwarmState, VoteState
 from visionflow.engine.topology.rules import centre_of, topology_in_force
 from visionflow.engine.voting import (
+    FULL_BP,
     MECHANISMS,
     THRESHOLD_MESH_BP,
     THRESHOLD_WEIGHTED_BP,
@@ -45,6 +46,8 @@ ALL_CAST = "every member has cast a ballot"
 TIME_IS_UP = "its time is up"
 OVER = "the vote is over"
 TIMEOUT_MS = 300_000
+TIMEOUT_MS_MAX = 7 * 86_400_000
+SHOWN_MAX = 32_768
 """How long a vote is open that states no limit and asks its members."""
 FACTS_BYTES_MAX = 4_096
 REASON_CHARS_MAX = 4_000
@@ -378,7 +381,22 @@ def consented(template: VoteSpec | None) -> VoteSpec | None:
             "there.",
             code="usage",
         )
+    wrong = wrong_terms(template)
+    if wrong is not None:
+        raise Refused(f"Vote {template.id} {wrong}.", code="usage")
     return template
+
+
+def wrong_terms(spec: VoteSpec) -> str | None:
+    """What no vote can be decided by."""
+    terms = spec.terms
+    if not (0 <= terms.threshold_bp <= FULL_BP and 0 <= terms.quorum_bp <= FULL_BP):
+        return f"has a threshold or quorum that is not between 0 and {FULL_BP} basis points"
+    if terms.timeout_ms is not None and not 0 < terms.timeout_ms <= TIMEOUT_MS_MAX:
+        return f"has a limit that is not between 1 and {TIMEOUT_MS_MAX} ms"
+    if len(terms.capability) > WORD_CHARS_MAX or len(spec.proposal.inline or b"") > SHOWN_MAX:
+        return f"names a capability of over {WORD_CHARS_MAX} characters, or shows too much"
+    return None
 
 
 def _others(state: SwarmState, authors: Iterable[str]) -> list[str]:
@@ -434,4 +452,5 @@ __all__ = [
     "refused",
     "settle",
     "task_for",
+    "wrong_terms",
 ]

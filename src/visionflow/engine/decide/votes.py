@@ -33,12 +33,10 @@ from visionflow.engine.decide import balloting
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.table import RefusedOnRecord, decides
 from visionflow.engine.state import SwarmState, VoteState
-from visionflow.engine.voting import FULL_BP, MECHANISMS, is_ballot_for, tally_of
+from visionflow.engine.voting import MECHANISMS, is_ballot_for, tally_of
 
 Events = list[AnyEvent]
 OPTIONS_MAX = 100
-PROPOSAL_BYTES_MAX = 32_768
-TIMEOUT_MS_MAX = 7 * 86_400_000
 FINAL = ("approved", "rejected", "undecided")
 
 
@@ -86,16 +84,14 @@ def _sound(spec: VoteSpec) -> None:
         wrong = "is ranked and has no options"
     elif spec.mechanism is Mechanism.CONSENT and options:
         wrong = "is by consent, which approves or rejects, and has options"
-    elif not (0 <= terms.threshold_bp <= FULL_BP and 0 <= terms.quorum_bp <= FULL_BP):
-        wrong = f"has a threshold or quorum that is not between 0 and {FULL_BP} basis points"
-    elif terms.timeout_ms is not None and not 0 < terms.timeout_ms <= TIMEOUT_MS_MAX:
-        wrong = f"has a limit that is not between 1 and {TIMEOUT_MS_MAX} ms"
     elif terms.resolution is Resolution.EXPERT_PRIORITY and spec.seats:
         wrong = "asks for the expert among seats, which have no record"
-    elif len(spec.proposal.inline or b"") > PROPOSAL_BYTES_MAX or spec.proposal.blob:
-        wrong = f"shows its members more than {PROPOSAL_BYTES_MAX} bytes"
+    elif spec.proposal.blob:
+        wrong = "shows its members what is too large"
     elif spec.asked and spec.seats:
         wrong = "asks seats, which are no agents"
+    else:
+        wrong = balloting.wrong_terms(spec)
     if wrong is not None:
         raise Refused(f"Vote {spec.id} {wrong}.", code="usage")
 

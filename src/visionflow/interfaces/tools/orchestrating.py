@@ -5,7 +5,11 @@ from typing import Annotated, Any
 import msgspec
 
 from visionflow.domain.access import OPERATORS
+from visionflow.domain.swarms import Topology
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.domain.votes import Mechanism
+from visionflow.engine.topology.rules import is_living, topology_in_force
+from visionflow.engine.voting import FULL_BP, THRESHOLD_MESH_BP, THRESHOLD_WEIGHTED_BP
 from visionflow.interfaces.jobs import PhasePlan, Started
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.able import crowded, in_vain
@@ -24,6 +28,7 @@ from visionflow.runtime.ended import AnySwarm
 from visionflow.runtime.swarms import LiveSwarm
 
 NAME = "task_orchestrate"
+HALF_BP = 5_000
 _LEFT_OUT = "{} is left out, because it is large: task_results gives it by pieces".format
 
 
@@ -48,7 +53,8 @@ class OrchestrationPlan(Result, frozen=True, kw_only=True):
 
 
 class Coordination(Result, frozen=True, kw_only=True):
-    """The vote that the plan holds on its change."""
+    """The vote that the plan holds on its change, or the swarm on its result: then its members are
+    those that are here and do not make all of it themselves."""
 
     consensus_threshold: float
     voting_mechanism: str
@@ -173,7 +179,7 @@ def _told(
         status=status,
         assigned_agents=agents,
         orchestration_plan=OrchestrationPlan(phases=[_phase(each) for each in started.phases]),
-        coordination=_coordination(started),
+        coordination=_coordination(swarm, started),
         estimated_completion=None if later_ms is None else iso(swarm.now_ms + later_ms),
         mcp_connections=McpConnections(
             active=server.connections.total,
@@ -207,7 +213,20 @@ async def _who_did(swarm: AnySwarm, started: Started, result: Results) -> tuple[
     return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
-def _coordination(started: Started) -> Coordination | None:
+def _coordination(swarm: LiveSwarm, started: Started) -> Coordination | None:
+    agreement = started.agreement
+    if agreement is not None:
+        state, terms = swarm.state, agreement.terms
+        mesh = topology_in_force(state) is Topology.MESH
+        usual = THRESHOLD_MESH_BP if mesh else THRESHOLD_WEIGHTED_BP
+        if agreement.mechanism is not Mechanism.WEIGHTED:
+            usual = HALF_BP
+        return Coordination(
+            consensus_threshold=(terms.threshold_bp or usual) / FULL_BP,
+            voting_mechanism=agreement.mechanism.value,
+            conflict_resolution=terms.resolution.value,
+            members=[name for name in state.agents if is_living(state, name)],
+        )
     if not started.electorate:
         return None
     return Coordination(

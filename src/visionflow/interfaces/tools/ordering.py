@@ -12,16 +12,21 @@ import msgspec
 from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import INLINE_BYTES_MAX, WORD_CHARS_MAX
 from visionflow.domain.tasks import DEFAULT_RETRY, Backoff, Priority, RetryPolicy
+from visionflow.domain.votes import Agreement, Mechanism, Resolution, Terms
 from visionflow.interfaces.jobs import Order, Work
+from visionflow.interfaces.stages import read_stages
 from visionflow.interfaces.tools.arguments import Arguments, parse
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.limiting import bounds_of, read_limits
+from visionflow.interfaces.tools.proposing import TERMS, read_terms, snake
 
 STRATEGIES: dict[str, bool | None] = {"adaptive": None, "sequential": True, "parallel": False}
 """Whether tasks run one after the other; `None`: as the plan has it."""
 MODES: dict[str, bool | None] = {"distributed": None, "sequential": True, "parallel": False}
 AGGREGATIONS = ("all",)
 LATER = "It comes with coordination: votes among agents do not exist yet."
+EXPERT = Resolution.EXPERT_PRIORITY.value
+USUAL_TERMS = Terms(resolution=Resolution.EXPERT_PRIORITY)
 SUBTASKS_MAX = 1_000
 ACCEPT_MAX = 20
 
@@ -52,10 +57,17 @@ class Common(Arguments, frozen=True, kw_only=True):
         tuple[str, ...], form("words", "The agents together must have them.")
     ] = ()
     parallelism: Annotated[int | None, about("At most so many tasks at once.")] = None
-    consensus_required: Annotated[bool | None, about("Only false yet.")] = None
+    consensus_required: Annotated[
+        bool | dict[str, Any] | None,
+        about("Its result is voted on: true, or votingMechanism, threshold, conflictResolution."),
+    ] = None
     stages: Annotated[
-        tuple[str, ...],
-        form("words", "Phases: research, plan, architect, code, review, test, or agent types."),
+        tuple[Any, ...],
+        form(
+            "stages",
+            "Phases: research, plan, architect, code, review, test, or agent types; or objects: "
+            "stage, agentType, taskType, config, validation ({measure: demand}), onFailure.",
+        ),
     ] = ()
     workspace: Annotated[str | None, about("A folder under one of the server's.")] = None
     playbook: Annotated[str | None, about("audit, test, fix, explain or code.")] = None
@@ -171,7 +183,8 @@ def order_of(
         config=task.config,
         workspace=both.workspace,
         playbook=both.playbook,
-        stages=both.stages,
+        stages=both.stages if _are_words(both.stages) else (),
+        pipeline=() if _are_words(both.stages) else read_stages(both.stages, transforms=False),
         subtasks=_subtasks(task.subtasks, agent_id),
         sequential=_sequential(both.strategy, execution.mode),
         parallelism=both.parallelism,
@@ -184,11 +197,16 @@ def order_of(
         agent=None if task.agent_id is None else agent_id(task.agent_id),
         agent_type=task.agent_type,
         candidates=both.candidates,
+        agreement=_agreement(both.consensus_required),
         accept=_predicates(both.accept),
         bounds=bounds_of(read_limits(both.limits, now_ms)),
         form_team=given.form_team,
         key=key,
     )
+
+
+def _are_words(stages: tuple[object, ...]) -> bool:
+    return all(isinstance(each, str) for each in stages)
 
 
 def _predicates(given: list[str]) -> tuple[str, ...]:
@@ -232,13 +250,28 @@ def _merged(given: OrchestrateArguments, task: TaskObject) -> Common:
 
 
 def _refuse_votes(both: Common, execution: Execution) -> None:
-    if both.consensus_required:
-        raise UsageError(f"consensusRequired cannot be true yet. {LATER}")
     if execution.result_aggregation not in AGGREGATIONS:
         raise UsageError(
             f"resultAggregation {execution.result_aggregation!r:.100} does not exist yet. {LATER}",
             hint=f"There is {', '.join(AGGREGATIONS)}: the results of all parts.",
         )
+
+
+def _agreement(asked: bool | dict[str, Any] | None) -> Agreement | None:
+    """How the result is voted on; without more words as the guide has it."""
+    if not isinstance(asked, dict):
+        return Agreement(terms=USUAL_TERMS) if asked else None
+    found = {snake(key): each for key, each in asked.items()}
+    unknown = next((key for key in found if key not in TERMS), None)
+    if unknown is not None:
+        raise UsageError(
+            f"consensusRequired: {unknown!r:.100} is no part of it.",
+            hint=f"There are {', '.join(TERMS)}.",
+        )
+    mechanism, terms = read_terms({"conflict_resolution": EXPERT, **found}, Mechanism.WEIGHTED)
+    if mechanism is Mechanism.RANKED:
+        raise UsageError("A result is approved or rejected, and not ranked.")
+    return Agreement(mechanism, terms)
 
 
 def _sequential(strategy: str | None, mode: str) -> bool | None:

@@ -42,7 +42,7 @@ def read_proposal(given: Mapping[str, object]) -> Proposed:
     Raises:
         UsageError: it cannot be understood; the message says what there is.
     """
-    found = {_HUMP.sub(lambda m: "_" + m[1].lower(), key): each for key, each in given.items()}
+    found = {snake(key): each for key, each in given.items()}
     subjects = [key for key in found if key in SUBJECTS]
     known = (*SUBJECTS, *TERMS, *_OTHER)
     unknown = [key for key in found if key not in known]
@@ -84,6 +84,11 @@ def read_proposal(given: Mapping[str, object]) -> Proposed:
         mechanism=mechanism,
         terms=terms,
     )
+
+
+def snake(key: str) -> str:
+    """`voting_mechanism` for `votingMechanism`."""
+    return _HUMP.sub(lambda m: "_" + m[1].lower(), key)
 
 
 def read_terms(
