@@ -61,6 +61,10 @@ class Surroundings(Machine, Protocol):
         """Who sees it all."""
         ...
 
+    def peer_bus(self, process: Process, worker: str) -> Bus | None:
+        """Over which peers of a mesh speak; `None`: over the hub's."""
+        ...
+
 
 class WorkerNode:
     """One worker process."""
@@ -125,6 +129,7 @@ class WorkerNode:
             executor,
             order.grace_ms,
             lambda: self.resident_bytes,
+            peer_bus=self._surroundings.peer_bus(self.process, order.worker),
         )
         self.session = session
         LoopHeartbeat(host, session.beat, order.heartbeat_ms).start()

@@ -7,11 +7,12 @@ import msgspec
 
 from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import SwarmSpec
+from visionflow.ports.bus import Bus
 from visionflow.ports.host import Exit, ProcessState
 from visionflow.testing.simulator.client import Client
 from visionflow.testing.simulator.disk import Disk
 from visionflow.testing.simulator.host import Child, CountingTelemetry, SimHost
-from visionflow.testing.simulator.kernel import Kernel
+from visionflow.testing.simulator.kernel import Kernel, Process
 from visionflow.testing.simulator.orchestrator import Life
 from visionflow.testing.simulator.wire import Hub
 from visionflow.testing.simulator.witness import Witness
@@ -96,6 +97,10 @@ class World:
         self.workers.append(node)
         process.start(node.main())
         return node.child
+
+    def peer_bus(self, process: Process, worker: str) -> Bus | None:
+        """See `worker.Surroundings`."""
+        return None
 
     def attach(self, watcher: SimHost, pid: int, started: str) -> Child | None:
         """See `host.Machine`."""
