@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from visionflow.agents.task import Task
-from visionflow.domain.pipelines import meets
+from visionflow.domain.pipelines import Value, meets
 from visionflow.domain.teams import Seated
 
 
@@ -37,6 +37,8 @@ class TeamResult(msgspec.Struct, frozen=True, kw_only=True):
     lead: str
     parts: list[PartResult]
     result: Any = None
+    measures: dict[str, Value] = {}
+    """What the result says was measured, where a measure is demanded."""
 
 
 class Leading:
@@ -125,16 +127,12 @@ def objections(result: TeamResult, task: Task) -> list[str]:
     if result.result is None and not found:
         found.append("There is no result.")
     demanded = task.config.get("validation")
-    if isinstance(demanded, Mapping) and demanded:
-        found.extend(_unmet(result.result, cast("Mapping[str, Any]", demanded)))
+    if isinstance(demanded, Mapping):
+        found.extend(_unmet(result.measures, cast("Mapping[str, Any]", demanded)))
     return found
 
 
-def _unmet(result: Any, demanded: Mapping[str, Any]) -> list[str]:
-    # The roles, whose results these are, are costly to import.
-    from visionflow.agents.measures import all_measures_of
-
-    measured = all_measures_of(result)
+def _unmet(measured: Mapping[str, Value], demanded: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
     for name, wanted in demanded.items():
         value = measured.get(name)

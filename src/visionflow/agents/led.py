@@ -16,6 +16,7 @@ from visionflow.agents.base import BaseAgent, PermanentFailure, current_attempt
 from visionflow.agents.leading import PartResult, TeamResult
 from visionflow.agents.task import Task
 from visionflow.domain.errors import AwaitedTaskFailed
+from visionflow.domain.pipelines import Value
 from visionflow.domain.teams import (
     ACCEPT,
     AGGREGATE,
@@ -159,6 +160,7 @@ async def _delegate(agent: BaseAgent, order: Order) -> Reviewed:
         lead=found.lead,
         parts=found.parts,
         result=found.result,
+        measures=found.measures,
         accepted=not reasons,
         reasons=reasons,
         rounds=rounds,
@@ -179,13 +181,15 @@ class Judged(msgspec.Struct):
 
 
 async def _judge(agent: BaseAgent, given: Judged) -> Any:
-    found = given.result
+    measures = _measured(given.order, given.result.result)
+    found = msgspec.structs.replace(given.result, measures=measures)
     reasons = await _review(agent, given.order, found, 1)
     return Reviewed(
         team=found.team,
         lead=found.lead,
         parts=found.parts,
         result=found.result,
+        measures=found.measures,
         accepted=not reasons,
         reasons=reasons,
         rounds=1,
@@ -228,12 +232,23 @@ async def _lead(agent: BaseAgent, order: Order) -> TeamResult:
     for (place, value), task in zip(given, tasks, strict=True):
         done[place] = await _came_to(agent, place, task, value)
     parts = [done[place] for place in sorted(done)]
+    result = await _joined(agent, [part.result for part in parts if part.completed])
     return TeamResult(
         team=view.name,
         lead=agent.id,
         parts=parts,
-        result=await _joined(agent, [part.result for part in parts if part.completed]),
+        result=result,
+        measures=_measured(order, result),
     )
+
+
+def _measured(order: Order, result: Any) -> dict[str, Value]:
+    # The roles, whose measures these are, cost half a second to import.
+    if not order.config.get("validation"):
+        return {}
+    from visionflow.agents.measures import all_measures_of
+
+    return all_measures_of(result)
 
 
 async def _cut_up(agent: BaseAgent, view: TeamView, order: Order) -> list[Any]:
@@ -248,7 +263,7 @@ async def _cut_up(agent: BaseAgent, view: TeamView, order: Order) -> list[Any]:
     # Known by the team's name alone: who is in it may be others when this is gone on with.
     is_async = inspect.iscoroutinefunction(agent.distribute_work)
     call = cut_up if is_async else cut_up_in_a_thread
-    parts = await agent.step(f"distribute to {view.name or 'nobody'}", call)
+    parts: object = await agent.step(f"distribute to {view.name or 'nobody'}", call)
     if not isinstance(parts, list) or not parts:
         raise PermanentFailure(
             f"{type(agent).__name__}.distribute_work gave {parts!r:.100} and no list of parts."

@@ -22,6 +22,7 @@ from visionflow.runtime import (
     chronicle_pipelines,
     chronicle_shape,
     chronicle_supervision,
+    chronicle_teams,
     chronicle_votes,
 )
 from visionflow.runtime.chronicle_words import ROWS, Known, Row, Told, told_of_fleet
@@ -39,6 +40,7 @@ _WORDS_FROM = (
     chronicle_pipelines.__name__,
     chronicle_shape.__name__,
     chronicle_supervision.__name__,
+    chronicle_teams.__name__,
     chronicle_votes.__name__,
 )
 """Modules that fill the table when they are imported."""
