@@ -153,7 +153,7 @@ class Mesh:
                 if holds():
                     return look - began
                 look += every_ms
-            if due > until:
+            if due > until or not self._queue:
                 self.now_ms = until
                 return None
             self._step()

@@ -36,6 +36,11 @@ ASK_MS = 2_000
 """A member that knows of an agreement and of no end of it asks after this."""
 
 
+def _vote_of(member: Member) -> tuple[str, int]:
+    """Whose vote a member has: its own of this life, not that of an earlier one."""
+    return (member.agent, member.incarnation)
+
+
 def _any(_value: bytes) -> bool:
     return True
 
@@ -60,11 +65,11 @@ class Agreement:
         """
         self.instance = instance
         self._electorate = tuple(electorate)
-        self._seat_of = {member: seat for seat, member in enumerate(self._electorate)}
-        if me not in self._seat_of:
+        self._seats = {_vote_of(member): seat for seat, member in enumerate(self._electorate)}
+        if _vote_of(me) not in self._seats:
             raise ValueError(f"{me.agent} is not in the electorate of {instance} in this life.")
         self._me = me
-        self._seat = self._seat_of[me]
+        self._seat = self._seats[_vote_of(me)]
         self._valid = valid
         self.chosen: Chosen | None = None
         self.next_ms: int | None = None
@@ -127,7 +132,7 @@ class Agreement:
 
     def receive(self, sender: Member, message: Agreeing, now_ms: int) -> list[Send]:
         """Take what a member says. What others say is nothing to this agreement."""
-        seat = self._seat_of.get(sender)
+        seat = self._seats.get(_vote_of(sender))
         if seat is None:
             return []
         if self.chosen is not None:
