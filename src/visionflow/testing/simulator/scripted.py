@@ -17,6 +17,7 @@ from visionflow.testing.simulator.asking import ask
 from visionflow.testing.simulator.kernel import Process
 from visionflow.testing.simulator.outside import BrokenOff
 from visionflow.testing.simulator.witness import Witness
+from visionflow.testing.summing import Summing
 from visionflow.testing.workload import Script
 
 LARGE_BYTES = 70_000
@@ -206,6 +207,7 @@ CLASSES: dict[str, type[BaseAgent]] = {
     "thread": Blocking,
     "batched": Batched,
     "broken": Broken,
+    "summing": Summing,
 }
 
 
