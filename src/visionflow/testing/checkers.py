@@ -20,6 +20,8 @@ from visionflow.testing.meshlines import MeshCheck
 from visionflow.testing.stagelines import KINDS as STAGE_KINDS
 from visionflow.testing.stagelines import PipelineCheck
 from visionflow.testing.tasklines import AgentLine, Fact, TaskLine
+from visionflow.testing.teamlines import KINDS as TEAM_KINDS
+from visionflow.testing.teamlines import TeamCheck, asked_of
 from visionflow.testing.tracelines import TraceCheck
 from visionflow.testing.upkeeplines import KINDS, UpkeepCheck
 from visionflow.testing.waitlines import WaitCheck
@@ -135,6 +137,7 @@ class LogCheck:
         self.mesh = MeshCheck()
         self.pipelines = PipelineCheck()
         self.trace = TraceCheck(self)
+        self.teams = TeamCheck()
         self.commands: dict[str, str] = {}
         """Ids of commands that the log answers, with the kind of event that does."""
         self.refused: dict[str, str] = {}
@@ -187,6 +190,10 @@ class LogCheck:
             self._wrong(fault)
         for fault in self.trace.event(kind, event):
             self._wrong(fault)
+        if kind in TEAM_KINDS:
+            topology = self.trace.talk.topology
+            for fault in self.teams.event(kind, event, self.agents, self.tasks, topology):
+                self._wrong(fault)
         if kind in KINDS:
             for fault in self.upkeep.event(kind, event, self.agents, self.at_ms):
                 self._wrong(fault)
@@ -385,7 +392,7 @@ class LogCheck:
             self._wrong(f"{name} is given to {event['agent']}, whose worker is not back yet")
         if self.workers[agent.worker].suspected and not won:
             self._wrong(f"{name} is given to {event['agent']}, whose worker is suspected")
-        missing = set(task.spec.get("capabilities", ())) - agent.offers
+        missing = asked_of(task.spec) - agent.offers
         if missing:
             self._wrong(f"{name} is given to {event['agent']}, which lacks {sorted(missing)}")
         if agent.version != agent.built and not won:
