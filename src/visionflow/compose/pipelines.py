@@ -5,7 +5,6 @@ the same pipeline goes on after whatever ended this program. Transforms run here
 """
 
 import os
-import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,16 +14,15 @@ from typing import Any, cast
 import msgspec
 
 from visionflow.adapters.files import FileBlobs
-from visionflow.agents.base import BaseAgent
-from visionflow.agents.loading import load_agent_class
 from visionflow.agents.measures import all_measures_of
 from visionflow.agents.roles.staging import asked, ground_in, tip_in
 from visionflow.agents.task import Task
 from visionflow.compose.api import AgentOrchestrator
-from visionflow.compose.serve.jobs_doers import role_types, types_of
+from visionflow.compose.doers import doers_of
+from visionflow.compose.serve.jobs_doers import role_types
 from visionflow.domain import pipelines_commands as pc
 from visionflow.domain.agents import AgentSpec
-from visionflow.domain.errors import ConfigError, Refused, UnknownAgent, UsageError
+from visionflow.domain.errors import Refused, UnknownAgent, UsageError
 from visionflow.domain.pipelines import PipelineSpec, PipelineStatus, StageSpec, missed
 from visionflow.domain.tasks import Payload
 from visionflow.engine.decide.pipelines import check_stages
@@ -39,8 +37,7 @@ from visionflow.interfaces.piping import (
     StageRejected,
     report_of,
 )
-from visionflow.interfaces.stages import Doer, Doers, Stage, for_doers, read_stages, role_measures
-from visionflow.interfaces.templates import class_of
+from visionflow.interfaces.stages import Doers, Stage, for_doers, read_stages
 from visionflow.runtime.piping import Driver, Shaped
 from visionflow.settings.agents import AgentSettings, load_agents
 
@@ -207,8 +204,9 @@ class PipelineCoordinator:
         report = report_of(state)
         self.report = report
         if state.status is not PipelineStatus.COMPLETED or state.output is None:
+            why = state.reason.rstrip(".")
             raise PipelineFailed(
-                f"Pipeline {state.spec.id} ended as {state.status}: {state.reason.rstrip(chr(46))}.",
+                f"Pipeline {state.spec.id} ended as {state.status}: {why}.",
                 report,
                 f"Once that is mended, resume={state.spec.id!r} goes on at {state.stage.name}.",
             )
@@ -296,51 +294,6 @@ class PipelineCoordinator:
     async def _doers(self, fleet: Fleet, living: Sequence[AgentSpec]) -> Doers:
         templates = await in_thread(self._templates)
         return await in_thread(lambda: doers_of(templates, self._classes, living))
-
-
-def doers_of(
-    templates: AgentSettings, classes: Mapping[str, AgentClass], living: Sequence[AgentSpec]
-) -> Doers:
-    """What is known of all types of agents that there are or can be. Imports their classes."""
-    found: dict[str, Doer] = {}
-    for name, template in templates.templates.items():
-        try:
-            made = class_of(template)
-        except ConfigError:
-            continue
-        found[name] = _doer(made, types_of(name, templates))
-    for spec in living:
-        if spec.type not in found or spec.class_path != _path(templates, spec.type):
-            found[spec.type] = _doer(_class_at(spec.class_path), None)
-    for name, each in classes.items():
-        found[name] = _doer(load_agent_class(each) if isinstance(each, str) else each, None)
-    return Doers(found, role_types())
-
-
-def _path(templates: AgentSettings, kind: str) -> str | None:
-    template = templates.templates.get(kind)
-    return None if template is None else template.class_path
-
-
-def _doer(made: object, tasks: tuple[str, ...] | None) -> Doer:
-    own = tuple(str(each) for each in cast("Sequence[object]", getattr(made, "measures", ())))
-    of_role: tuple[str, ...] = ()
-    if isinstance(made, type) and issubclass(made, BaseAgent):
-        ours = (each for each in made.__mro__ if each.__module__.startswith("visionflow.agents."))
-        of_role = role_measures(cast("type[BaseAgent]", next(ours)).type)
-    return Doer(tasks, tuple(dict.fromkeys((*of_role, *own))))
-
-
-def _class_at(path: str) -> object:
-    """The class of an agent that lives, as this program has it."""
-    place, _, name = path.rpartition(":")
-    main = sys.modules["__main__"]
-    own = os.path.realpath(getattr(main, "__file__", None) or "") == os.path.realpath(place)
-    module = main if own else sys.modules.get(place)
-    found: object = module
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return load_agent_class(path) if found is None else found
 
 
 def _with_requirements(config: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -460,5 +413,4 @@ __all__ = [
     "PipelineReport",
     "StageAgent",
     "StageRejected",
-    "doers_of",
 ]

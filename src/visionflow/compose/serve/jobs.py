@@ -20,6 +20,7 @@ from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs_forming import formed_in
 from visionflow.compose.serve.jobs_lacking import Fill, lacking
 from visionflow.compose.serve.jobs_orders import Planner, reason_of, roles_of
+from visionflow.compose.serve.jobs_pipelines import ServedPipelines
 from visionflow.compose.serve.jobs_runs import ServedRun
 from visionflow.compose.serve.jobs_store import RunStore
 from visionflow.compose.serve.jobs_team import covered
@@ -30,6 +31,7 @@ from visionflow.domain import events as e
 from visionflow.domain.access import Caller
 from visionflow.domain.errors import Refused, UnknownTask, refusal
 from visionflow.domain.events import AnyEvent
+from visionflow.domain.pipelines_commands import OpenPipeline
 from visionflow.domain.tasks import TaskStatus
 from visionflow.interfaces.jobs import Order, Report, Started
 from visionflow.runtime.node import Stopped
@@ -51,6 +53,7 @@ class ServerJobs:
         self._threads = ThreadPoolExecutor(PLANNING, "visionflow-jobs")
         self._followers = ThreadPoolExecutor(FOLLOWING, "visionflow-runs")
         self.planner = Planner(core, self._store, self._threads)
+        self._pipelines = ServedPipelines(core, self._threads)
         self._estimates = Estimates()
         self._runs: dict[str, ServedRun] = {}
         """Those under way, by their root task."""
@@ -83,6 +86,7 @@ class ServerJobs:
             await self._let_go_on(swarm)
             self._ease(swarm)
         self._fill.look()
+        self._pipelines.recover()
 
     async def _recover(self, folder: RunFolder, order: RunOrder) -> None:
         served = order.served
@@ -104,6 +108,7 @@ class ServerJobs:
         for run in self._runs.values():
             run.stop()
         await self._fill.close()
+        await self._pipelines.close()
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
         await asyncio.gather(*self._releasing.values(), return_exceptions=True)
         await asyncio.gather(*self._following.values(), return_exceptions=True)
@@ -152,6 +157,8 @@ class ServerJobs:
         if hand.order is None:
             assert hand.command is not None
             answer = await swarm.ask(hand.command)
+            if isinstance(hand.command, OpenPipeline):
+                self._pipelines.take_up(swarm, answer.subject or root)
             if answer.subject not in (None, root):
                 return await self._told(swarm, answer.subject, hand.known)
             return await told(

@@ -26,6 +26,7 @@ from visionflow.compose.serve.jobs_works import (
 )
 from visionflow.domain.errors import UsageError
 from visionflow.interfaces.jobs import Order, Work
+from visionflow.interfaces.stages import Stage
 from visionflow.interfaces.tools.coders import CAPABILITY
 
 STAGES: dict[str, str] = {
@@ -52,6 +53,8 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """The root task itself."""
     groups: tuple[Group, ...] = ()
     """Phases of work that agents know."""
+    pipeline: tuple[Stage, ...] = ()
+    """Stages that are validated; `groups` has the work of each."""
     missing: str | None = None
     """What no present backend can do."""
 

@@ -31,6 +31,7 @@ from visionflow.compose.serve.jobs_aims import Aim, aim_of
 from visionflow.compose.serve.jobs_checking import check
 from visionflow.compose.serve.jobs_forming import Teams
 from visionflow.compose.serve.jobs_lacking import lacking
+from visionflow.compose.serve.jobs_pipelines import aim_of_stages, opening
 from visionflow.compose.serve.jobs_runs import ServedRun
 from visionflow.compose.serve.jobs_store import RunStore
 from visionflow.compose.serve.jobs_team import (
@@ -48,6 +49,7 @@ from visionflow.compose.serve.jobs_works import Ground, Group, is_plain, role_ty
 from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
 from visionflow.domain.errors import ConfigError, Refused, UsageError
+from visionflow.domain.pipelines_commands import OpenPipeline
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL, Phase, TaskSpec
 from visionflow.engine.state import SwarmState
@@ -60,6 +62,7 @@ from visionflow.runtime.swarms import LiveSwarm
 from visionflow.settings.agents import AgentSettings
 
 T = TypeVar("T")
+Handed = c.SubmitTask | c.SubmitPlan | OpenPipeline
 GOAL = "goal"
 """The type of a task that waits for somebody who can do what its words say."""
 
@@ -70,7 +73,7 @@ class Hand(msgspec.Struct, frozen=True, kw_only=True):
     known: Started
     order: RunOrder | None = None
     """Of a playbook: it is promised on disk, and its plan is handed in from there."""
-    command: c.SubmitTask | c.SubmitPlan | None = None
+    command: Handed | None = None
     """Of anything else."""
 
 
@@ -152,7 +155,9 @@ class Planner:
         """
         check(order)
         ground = Ground(self._core.settings, self._core.templates, *_living(swarm.state))
-        if is_plain(order):
+        if order.pipeline:
+            aim = await self._in_thread(lambda: aim_of_stages(order, ground, swarm.state))
+        elif is_plain(order):
             aim = aim_of(order, ground)
         else:
             aim = await self._in_thread(lambda: aim_of(order, ground))
@@ -345,7 +350,7 @@ class Planner:
 
         def make(
             blobs: Blobs,
-        ) -> tuple[c.SubmitTask | c.SubmitPlan, tuple[c.SpawnAgent, ...]]:
+        ) -> tuple[Handed, tuple[c.SpawnAgent, ...]]:
             made = agents_of(chosen, self._core.templates)
             found = [
                 spawn_of(name, agent, ids[name], f"{word}/spawn-{name}", now_ms, blobs)
@@ -369,10 +374,11 @@ class Planner:
         )
         return Hand(known=known, command=command)
 
-    def _submission(
-        self, order: Order, aim: Aim, root: str, now_ms: int, blobs: Blobs
-    ) -> c.SubmitTask | c.SubmitPlan:
+    def _submission(self, order: Order, aim: Aim, root: str, now_ms: int, blobs: Blobs) -> Handed:
         groups = aim.groups
+        if aim.pipeline:
+            works = tuple(work for group in groups for work in group.works)
+            return opening(aim.pipeline, works, order, root, now_ms, blobs)
         if aim.work is not None and order.agreement is not None:
             groups = (Group("work", (aim.work,)),)
         elif aim.work is not None:

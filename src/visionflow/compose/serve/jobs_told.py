@@ -12,6 +12,7 @@ import msgspec
 from visionflow.compose.serve.jobs_team import Need, offers_of, unmet, waiting
 from visionflow.domain.errors import UnknownTask
 from visionflow.domain.tasks import TaskSpec, TaskStatus
+from visionflow.engine.pipelines import PipelineState
 from visionflow.engine.state import TaskState
 from visionflow.interfaces.jobs import PhasePlan, Started
 from visionflow.runtime.queries import Queries
@@ -65,6 +66,9 @@ async def told(
     task = swarm.state.tasks.get(root)
     if task is None:
         return msgspec.structs.replace(known, status=await _past(swarm, root))
+    pipeline = swarm.state.pipelines.find(root)
+    if pipeline is not None:
+        return await _told_stages(swarm, task, pipeline, known, estimates, full)
     parts = _parts(swarm, task)
     kinds = sorted({part.spec.type for _, found in parts for part in found})
     took_ms = await estimates.of(swarm, kinds)
@@ -104,6 +108,47 @@ async def told(
         missing=blocked,
         unmet=known.unmet or tuple(dict.fromkeys(w for need in needs for w in unmet(need, offers))),
         lacking=(*known.lacking, *lacking),
+    )
+
+
+async def _told_stages(
+    swarm: LiveSwarm,
+    task: TaskState,
+    pipeline: PipelineState,
+    known: Started,
+    estimates: Estimates,
+    full: str | None,
+) -> Started:
+    """How a pipeline stands: a phase for each stage, with the tasks that it had by now."""
+    stages = pipeline.spec.stages
+    took_ms = await estimates.of(swarm, sorted({stage.task_type for stage in stages}))
+    offers = offers_of(swarm.state)
+    needs = [
+        Need(stage.description[:100], stage.agent_type, stage.capabilities, None)
+        for stage in stages
+    ]
+    phases: list[PhasePlan] = []
+    for place, (stage, need) in enumerate(zip(stages, needs, strict=True)):
+        able = tuple(offer.agent for offer in offers if offer.meets(need))
+        phases.append(
+            PhasePlan(
+                name=stage.name,
+                tasks=tuple(r.task for r in pipeline.rounds if r.stage == stage.name),
+                agents=able,
+                dependencies=(stages[place - 1].name,) if place else (),
+                estimated_ms=_estimate([took_ms.get(stage.task_type)], len(able), True),
+            )
+        )
+    times = [phase.estimated_ms for phase in phases]
+    whole = None if None in times else sum(each for each in times if each is not None)
+    return msgspec.structs.replace(
+        known,
+        status=str(task.status),
+        phases=tuple(phases),
+        agents=tuple(dict.fromkeys(agent for phase in phases for agent in phase.agents)),
+        estimated_ms=whole,
+        unmet=known.unmet or tuple(dict.fromkeys(w for need in needs for w in unmet(need, offers))),
+        lacking=(*known.lacking, *waiting(needs, offers, full)),
     )
 
 

@@ -43,6 +43,9 @@ def kept_waiting(state: SwarmState, plan: PlanState, full: str | None = None) ->
 def in_vain(state: SwarmState, task: TaskState, full: str | None = None) -> list[str]:
     """Why waiting for a task leads to nothing as things are: nothing of it is under way, and what
     is queued nobody can take. Empty: it goes on by itself, is blocked, or has ended."""
+    piped = state.pipelines.open.get(task.spec.id)
+    if piped is not None and piped.task is not None:
+        task = state.tasks[piped.task]
     if task.plan is None:
         why = nobody_takes(state, task, full) if task.status is TaskStatus.QUEUED else None
         return [] if why is None else [why]

@@ -55,6 +55,16 @@ def _words(value: object) -> tuple[str, ...]:
     raise ValueError('a list of words, or one text "a,b"')
 
 
+def _stages(value: object) -> tuple[object, ...]:
+    if isinstance(value, str):
+        return _words(value)
+    if isinstance(value, (list, tuple)):
+        items = cast("list[object]", value)
+        if all(isinstance(each, (str, Mapping)) for each in items):
+            return tuple(items)
+    raise ValueError('a list of words and objects, or one text "a,b"')
+
+
 def _size(value: object) -> int:
     found = memory_bytes(value) if isinstance(value, (str, int, float)) else None
     if found is None:
@@ -104,6 +114,11 @@ FORMS: dict[str, Form] = {
         Form("seconds", _TEXT_OR_NUMBER, _duration("s")),
         Form("milliseconds", _TEXT_OR_NUMBER, _duration("ms")),
         Form("words", {"type": ["array", "string"], "items": {"type": "string"}}, _words),
+        Form(
+            "stages",
+            {"type": ["array", "string"], "items": {"type": ["string", "object"]}},
+            _stages,
+        ),
         Form("size", _TEXT_OR_NUMBER, _size),
         Form("cpu", _TEXT_OR_NUMBER, _cpu),
         Form("priority", {"type": ["string", "integer"]}, _priority),

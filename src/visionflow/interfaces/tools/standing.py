@@ -200,7 +200,8 @@ def _progress(swarm: AnySwarm, row: TaskRow, live: TaskState | None) -> Progress
         return None  # No attempt is open: what was said last was of one that has ended.
     found = progress_of(swarm, row.id) if live is not None and row.status not in TERMINAL else None
     signal = swarm.signals.get(row.id)
-    if found is None or (signal is None and not row.phases):
+    piped = row.id in swarm.state.pipelines.open
+    if found is None or (signal is None and not row.phases and not piped):
         return None
     at = None if signal is None else iso(signal.at_ms)
     return Progress(fraction=found[0], note=found[1], at=at)
@@ -210,6 +211,9 @@ def why(state: SwarmState, task: TaskState, full: str | None = None) -> str | No
     """Why a task is where it is, when that needs saying."""
     if task.status is TaskStatus.QUEUED:
         return nobody_takes(state, task, full) or turned_away(state, task)
+    piped = state.pipelines.open.get(task.spec.id)
+    if piped is not None:
+        return None if piped.task is None else why(state, state.tasks[piped.task], full)
     if task.status is TaskStatus.ORCHESTRATING and task.plan is not None:
         return " ".join(kept_waiting(state, task.plan, full)) or None
     return waits_in_words(state, task) or task.reason

@@ -10,6 +10,7 @@ from contextlib import suppress
 from visionflow.domain import commands as c
 from visionflow.domain.errors import Refused
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.engine.pipelines import PipelineState
 from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.able import crowded, in_vain, kept_waiting, nobody_takes
@@ -168,7 +169,10 @@ def progress_of(
     found = state.tasks.get(task)
     if found is None:
         return None
-    if found.plan is not None:
+    piped = state.pipelines.find(task)
+    if piped is not None and found.status not in TERMINAL:
+        return _of_stages(swarm, piped, full)
+    if found.plan is not None and found.plan.phases:
         return _of_plan(swarm, state, found, found.plan, full)
     if found.status in TERMINAL:
         return 1.0, str(found.status)
@@ -204,6 +208,17 @@ def _of_plan(
     words = "; ".join(notes[:NOTED_MAX]) or str(task.status)
     told = f"phase {current.name} ({plan.current + 1} of {len(plan.phases)}): {words}"
     return done / max(1, count), told[:NOTE_CHARS_MAX]
+
+
+def _of_stages(swarm: AnySwarm, piped: PipelineState, full: str | None) -> tuple[float, str]:
+    """How far a pipeline is: stages that were passed, and how far the one under way is."""
+    count, name = len(piped.spec.stages), piped.stage.name
+    told = f"stage {name} ({piped.at + 1} of {count}), round {max(1, piped.round_of(name))}"
+    said = None if piped.task is None else progress_of(swarm, piped.task, full)
+    fraction, note = (0.0, "") if said is None else said
+    if note:
+        told = f"{told}: {note}"
+    return (piped.at + (fraction or 0.0)) / count, told[:NOTE_CHARS_MAX]
 
 
 def _said(swarm: AnySwarm, task: TaskState) -> tuple[float | None, str]:
