@@ -22,7 +22,6 @@ TEAM = ("coordinator", "researcher", "coder", "coder", "tester")
 """Types of the agents, in the order of joining."""
 PARTS: tuple[str | None, ...] = ("tester", None, "coder", "researcher", None, "coder")
 """Of each part, the type of agent that it is for, in the order in which it is asked for."""
-WORK_S = 0.02
 
 
 class Summing(BaseAgent):
@@ -47,7 +46,7 @@ class Summing(BaseAgent):
 
     async def _work(self, task: Task) -> dict[str, Any]:
         (split,) = task.dependencies.values()
-        await asyncio.sleep(WORK_S)
+        await asyncio.sleep(task.input["ms"] / 1_000)
         found = sum(split["parts"][task.input["part"]])
         told: list[str] = []
         refused: dict[str, str] = {}
@@ -80,9 +79,12 @@ def _split(numbers: Sequence[int], parts: int) -> list[list[int]]:
     return [list(numbers[place::parts]) for place in range(parts)]
 
 
-def job(root: str, agents: Sequence[str], numbers: Sequence[int]) -> tuple[Phase, ...]:
-    """The phases of the job, for a plan of this id; `agents` are those that are told of parts, and
-    the first `coder` among them is to count again."""
+def job(
+    root: str, agents: Sequence[str], numbers: Sequence[int], work_ms: int = 20
+) -> tuple[Phase, ...]:
+    """The phases of the job, for a plan of this id; `agents`, of the types of `TEAM`, are those
+    that are told of parts, and the first coder among them is to count again. Each part takes
+    `work_ms`."""
 
     def spec(name: str, phase: str, given: Mapping[str, Any], of: str | None = None) -> TaskSpec:
         return TaskSpec(
@@ -96,7 +98,7 @@ def job(root: str, agents: Sequence[str], numbers: Sequence[int]) -> tuple[Phase
         )
 
     work = tuple(
-        spec(f"work{place}", "work", {"part": place, "agents": list(agents)}, of)
+        spec(f"work{place}", "work", {"part": place, "agents": list(agents), "ms": work_ms}, of)
         for place, of in enumerate(PARTS)
     )
     recount_by = agents[TEAM.index("coder")]

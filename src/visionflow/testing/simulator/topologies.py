@@ -51,7 +51,8 @@ def run_job(
     """Run the job to its end; with `faults` on a machine that has some."""
     source = Random(f"numbers of {seed}")
     numbers = [source.randint(1, 10**6) for _ in range(40)]
-    world = MeshWorld(seed, _workload(numbers), calm=not faults)
+    workload = _workload(numbers, FAULTS_MS // 4 if faults else 20)
+    world = MeshWorld(seed, workload, calm=not faults)
     world.spec = msgspec.structs.replace(world.spec, topology=topology, strategy=strategy)
     befall = Faults(world, FAULTS_MS, 0) if faults else None
     kernel, check = world.kernel, world.witness.check
@@ -87,7 +88,7 @@ def run_job(
     )
 
 
-def _workload(numbers: list[int]) -> Workload:
+def _workload(numbers: list[int], work_ms: int) -> Workload:
     def spawned(number: int) -> Action:
         spec = AgentSpec(
             id=AGENTS[number],
@@ -103,7 +104,7 @@ def _workload(numbers: list[int]) -> Workload:
         needs = (f"spawn_{number - 1}",) if number else ()
         return Action(number, f"spawn_{number}", make, needs=needs)
 
-    phases = job(ROOT, AGENTS, numbers)
+    phases = job(ROOT, AGENTS, numbers, work_ms)
 
     def planned(now: int, command: str) -> c.AnyCommand:
         root = TaskSpec(id=ROOT, type="plan")
