@@ -1,0 +1,158 @@
+"""Delegations go on whoever of the hierarchy dies in the middle of them, or the orchestrator."""
+
+import asyncio
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+
+from visionflow.agents.base import BaseAgent
+from visionflow.agents.task import Task
+from visionflow.domain import commands as c
+from visionflow.domain import teams_commands as tc
+from visionflow.domain.agents import AgentSpec
+from visionflow.domain.commands import AnyCommand
+from visionflow.domain.tasks import Payload, TaskSpec
+from visionflow.domain.teams import DELEGATE, MANAGER, TeamSpec
+from visionflow.ports.host import Exit
+from visionflow.testing.simulator import scripted
+from visionflow.testing.simulator.orchestrator import compare_with_replay
+from visionflow.testing.simulator.world import World
+from visionflow.testing.workload import Action, Workload
+
+pytestmark = pytest.mark.acceptance("hierarchy")
+TEAMS = {"odd": ("lead1", "m11", "m12", "m13"), "even": ("lead2", "m21", "m22", "m23")}
+NUMBERS = list(range(40))
+UNTIL_MS = 900_000
+
+
+class Adding(BaseAgent):
+    """Adds up what it is given, and takes its time over it."""
+
+    async def process_task(self, task: Task) -> dict[str, Any]:
+        await asyncio.sleep(0.2)
+        return {"total": sum(task.input)}
+
+    async def aggregate_results(self, results: list[Any]) -> Any:
+        return {"total": sum(each["total"] for each in results)}
+
+
+@pytest.fixture(autouse=True)
+def adding(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(scripted.CLASSES, "adding", Adding)
+    yield
+
+
+def spawn(name: str, kind: str, *needs: str) -> Action:
+    def make(now: int, command: str) -> AnyCommand:
+        spec = AgentSpec(name, kind, name, "scripted:adding", ("add", name[:2]))
+        return c.SpawnAgent(now_ms=now, command=command, spec=spec)
+
+    return Action(0, f"spawn {name}", make, needs=needs)
+
+
+def form(team: str, lead: str, *members: str) -> Action:
+    def make(now: int, command: str) -> AnyCommand:
+        spec = TeamSpec(team, lead, members)
+        return tc.FormTeam(now_ms=now, command=command, team=spec)
+
+    needs = tuple(f"spawn {name}" for name in (lead, *members, "boss1", "boss2"))
+    return Action(0, f"form {team}", make, needs=needs)
+
+
+def delegate(number: int, at_ms: int) -> Action:
+    order = {
+        "type": "add",
+        "input": NUMBERS[number:],
+        "capabilities": ["add"],
+    }
+
+    def make(now: int, command: str) -> AnyCommand:
+        spec = TaskSpec(
+            id=f"whole{number}",
+            type=DELEGATE,
+            input=Payload(inline=msgspec.msgpack.encode(order)),
+            capabilities=(MANAGER,),
+            timeout_ms=3_600_000,
+        )
+        return c.SubmitTask(now_ms=now, command=command, spec=spec)
+
+    needs = tuple(f"form {team}" for team in TEAMS)
+    return Action(at_ms, f"delegate {number}", make, (f"whole{number}",), needs)
+
+
+def end(agent: str, at_ms: int) -> Action:
+    def make(now: int, command: str) -> AnyCommand:
+        return c.TerminateAgent(now_ms=now, command=command, agent=agent)
+
+    return Action(at_ms, f"end {agent}", make, needs=("delegate 0",))
+
+
+def world_of(seed: int, delegations: int) -> World:
+    random = Random(seed)
+    actions = [spawn("boss1", "coordinator"), spawn("boss2", "coordinator", "spawn boss1")]
+    for team, people in TEAMS.items():
+        actions += [spawn(name, "adder") for name in people]
+        actions.append(form(team, *people))
+    actions += [delegate(number, random.randint(500, 3_000)) for number in range(delegations)]
+    actions += [end(name, random.randint(600, 3_500)) for name in ("lead1", "lead2", "boss1")]
+    return World(seed, Workload(actions, {}, {}, {}, 20, 0))
+
+
+def results(world: World, delegations: int) -> list[Any]:
+    found: list[Any] = []
+    for number in range(delegations):
+        task = world.witness.check.tasks[f"whole{number}"]
+        assert task.ends == ["completed"], (number, task.status, task.reason, task.failures)
+        inline, *rest = task.result
+        body = inline if inline is not None else world.disk.blobs[rest[0]]
+        found.append(msgspec.msgpack.decode(body))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_leads_and_the_manager_die_in_the_middle_of_delegations_and_nothing_is_lost(
+    seed: int,
+) -> None:
+    count = 6
+    world, random = world_of(seed, count), Random(f"deaths of {seed}")
+    kernel, check = world.kernel, world.witness.check
+    try:
+        world.start()
+        world.client.start()
+
+        def kill_workers() -> None:
+            for node in world.living():
+                if random.random() < 0.5:
+                    node.ended(Exit(None, "SIGKILL"))
+
+        def kill_orchestrator() -> None:
+            if world.life is not None:
+                world.life.process.die()
+
+        kernel.at_ms(random.randint(800, 4_000), kill_workers)
+        kernel.at_ms(random.randint(800, 4_000), kill_orchestrator)
+
+        def over() -> bool:
+            whole = [check.tasks.get(f"whole{number}") for number in range(count)]
+            ended = all(task is not None and task.ends for task in whole)
+            return bool(kernel.faults) or (ended and world.client.done)
+
+        why = kernel.run(over, UNTIL_MS)
+        assert kernel.faults == []
+        open_ = [(n, t.status, t.spec) for n, t in check.tasks.items() if not t.ends]
+        assert why is None, (open_[:5], world.client.waiting())
+        for number, result in enumerate(results(world, count)):
+            assert result["result"] == {"total": sum(NUMBERS[number:])}
+            assert result["accepted"] and result["rounds"] == 1
+            assert all(part["completed"] for part in result["parts"])
+        assert check.teams.manager == "boss2" and check.teams.replaced >= 3
+        assert {team.lead for team in check.teams.teams.values()}.isdisjoint({"lead1", "lead2"})
+        assert check.events["task_delegated"] >= count
+        broken = [t for t in check.tasks.values() if t.failures and t.spec["type"] != "add"]
+        assert broken, "nobody led anything when they died"
+        assert compare_with_replay(world.witness, world.lives) == []
+    finally:
+        kernel.close()
