@@ -146,6 +146,8 @@ STEPS = [
     Step("task_queue_clear", {"filter": "status:queued"}, name="cleared"),
     Step("task_queue_clear", lambda known: {"undo": known["cleared"]["clearId"]}),
     example("load_balance"),
+    example("coordination_sync"),
+    example("topology_optimize"),
     example("task_list"),
     Step("task_list", {"swarmId": "swarm-1", "status": []}),
     example("memory_store"),

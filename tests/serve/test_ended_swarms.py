@@ -30,6 +30,8 @@ WRITES: dict[str, dict[str, Any]] = {
     "task_queue_clear": {"filter": "status:queued"},
     "swarm_scale": {"maxAgents": 3},
     "load_balance": {},
+    "coordination_sync": {},
+    "topology_optimize": {"apply": True},
     "swarm_destroy": {},
 }
 

@@ -25,6 +25,7 @@ from tests.truth.of_reports import (
     REPORT,
     SERVER_INFO,
 )
+from tests.truth.of_shaping import OPTIMIZE, SYNC
 from tests.truth.of_supervision import (
     AGENT_HEALTH,
     AGENT_RESTART,
@@ -68,6 +69,8 @@ SOURCES: dict[str, Table] = {
     "effects": EFFECTS,
     "effect_resolve": RESOLVED,
     "load_balance": BALANCE,
+    "coordination_sync": SYNC,
+    "topology_optimize": OPTIMIZE,
     "memory_store": MEMORY_STORE,
     "memory_retrieve": MEMORY_RETRIEVE,
     "memory_search": MEMORY_SEARCH,

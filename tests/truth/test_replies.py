@@ -11,6 +11,7 @@ from tests.truth.affecting import affecting
 from tests.truth.checking import Checker, fields
 from tests.truth.overseeing import overseeing
 from tests.truth.scenario import WORLDS, Client, Params, world_of
+from tests.truth.shaping import shaping
 from tests.truth.sharing import sharing
 from tests.truth.sources import SOURCES
 from visionflow.interfaces.tools.all import catalogue
@@ -40,6 +41,7 @@ def happen(client: Client, given: Params, folder: Path) -> None:
     breaking(client, given, folder)
     overseeing(client, given, swarm)
     sharing(client, given, folder)
+    shaping(client, given, folder)
     affecting(client, given)
     remembering(client, given)
     playbooks(client, given)
@@ -367,6 +369,13 @@ STEADY: dict[tuple[str, str], str] = {
     ("task_orchestrate", "coordination.votingMechanism"): "the same",
     ("task_orchestrate", "coordination.conflictResolution"): "the same",
     ("effect_resolve", "status"): "what was resolved is resolved",
+    ("topology_optimize", "topologies[].barredUntil"): BRIEF,
+    ("topology_optimize", "topologies[].messages"): "no agent of this scenario talks to another",
+    ("coordination_sync", "equal"): "what differs is brought about by tests of its own",
+    ("coordination_sync", "resent[].agentId"): "the same",
+    ("coordination_sync", "resent[].difference"): "the same",
+    ("coordination_sync", "resent[].action"): "the same",
+    ("coordination_sync", "silent[]"): BRIEF,
     ("task_results", "leftOut[]"): "the only field that may be large",
     ("task_results", "report.status"): "a run with another end is told by its own tests",
     ("task_retry", "cancelling"): "what is queued again is not being cancelled",
@@ -381,6 +390,8 @@ STEADY: dict[tuple[str, str], str] = {
 """What had one value, or none, in both worlds; and why. Everything else followed its world."""
 TIMED: dict[tuple[str, str], str] = {
     ("load_balance", "tasks[].outcome"): "what has come of a task when the answer is written",
+    ("coordination_sync", "members[].gossip"): "peers tell of themselves every other second",
+    ("coordination_sync", "peersAgree"): "the same",
 }
 """What has one value or more as a machine is quick or slow; each value is compared all the same."""
 

@@ -53,8 +53,8 @@ COMPARABLE_BP = 7_500
 """At least this share of the tasks of before has to be there for throughputs to be compared."""
 HOP_US = 500
 """What one message takes: measured, of submit to done (0.9 ms, two of them, each with a commit)."""
-AUCTION_HOPS = 6
-"""Call, bids, the two rounds of the agreement each way, and the claim."""
+AUCTION_US = 4_000
+"""What an auction takes: measured, of five peers in two processes."""
 
 
 class Proposal(NamedTuple):
@@ -112,7 +112,7 @@ def _predicted(
 def _delay_us(state: SwarmState, topology: Topology, under: Measured) -> int:
     if under.done >= SAMPLES_MIN:
         return under.delayed_ms * 1_000 // max(1, under.attempts)
-    return AUCTION_HOPS * HOP_US if topology is Topology.MESH else 0
+    return AUCTION_US if topology is Topology.MESH else 0
 
 
 def _talk_us(state: SwarmState, topology: Topology) -> int:

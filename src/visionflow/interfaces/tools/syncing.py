@@ -3,6 +3,8 @@
 from typing import Annotated
 
 from visionflow.domain.access import OPERATORS
+from visionflow.domain.swarms import Topology
+from visionflow.engine.topology.rules import topology_in_force
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import open_swarm
@@ -88,7 +90,9 @@ def syncing(server: Server) -> AnyTool:
 
 def _told(swarm: LiveSwarm, found: Synced) -> SyncedSwarm:
     mesh = swarm.node.mesh
-    knows = {report.agent: report.digest for report in mesh.reports()}
+    is_mesh = topology_in_force(swarm.state) is Topology.MESH
+    reports = [each for each in mesh.reports() if is_mesh and each.epoch > 0]
+    knows = {report.agent: report.digest for report in reports}
     members = sorted(found.members, key=lambda each: each.after == each.expected)
     answered = [each for each in members if each.worker not in found.silent]
     equal = all(each.after == each.expected for each in answered) and not found.left
@@ -112,5 +116,5 @@ def _told(swarm: LiveSwarm, found: Synced) -> SyncedSwarm:
             )
         ],
         silent=found.silent,
-        peers_agree=mesh.status().agree,
+        peers_agree=mesh.status().agree if reports else None,
     )
