@@ -243,6 +243,8 @@ def simulate(
     tasks: int = 120,
     seed: int = 0,
     storm: Annotated[bool, FLAG] = False,
+    votes: Annotated[bool, FLAG] = False,
+    docs: Path | None = None,
     json: Json = False,
 ) -> int:
     """Run the engine in simulated worlds full of faults, and count what happened.
@@ -262,8 +264,18 @@ def simulate(
     storm
         One world after the other in which two of a hundred attempts fail, and many
         workers die at once; prints how tasks flow and how often workers restart.
+    votes
+        Put so many worlds with planted wrong voters to each way of voting; prints how
+        often each was wrong.
+    docs
+        With --votes: the folder of docs into whose consensus.md that is written.
     """
-    from visionflow.cli.simulating import Totals, simulate_and_print, storm_and_print
+    from visionflow.cli.simulating import (
+        Totals,
+        simulate_and_print,
+        storm_and_print,
+        votes_and_print,
+    )
 
     if min(seeds, agents, tasks) < 1 or seed < 0:
         raise UsageError("--seeds, --agents and --tasks are numbers from 1 on, --seed from 0 on.")
@@ -272,6 +284,10 @@ def simulate(
             f"A world has at most {AGENTS_MAX} agents and {TASKS_MAX} tasks.",
             hint="More worlds (--seeds) find more than larger ones.",
         )
+    if docs is not None and not votes:
+        raise UsageError("--docs is for what --votes shows.")
+    if votes:
+        return votes_and_print(seeds, docs, json)
     totals = Totals(seeds, agents, tasks, seed)
     if storm:
         return storm_and_print(totals, json, sys.stdout)

@@ -10,14 +10,17 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
+from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from visionflow.cli.result import print_json
 from visionflow.cli.terminal import Paint, colours, say
+from visionflow.domain.errors import UsageError
 from visionflow.testing.simulator.run import SeedResult, run_seed
 from visionflow.testing.simulator.storm import StormFigures, StormOrder, run_storm
+from visionflow.testing.vote_study import study, table, write
 
 IN_ONE_PROCESS = 16
 """Fewer seeds than this are not worth starting processes for."""
@@ -84,6 +87,36 @@ def storm_and_print(totals: Totals, as_json: bool, out: IO[str]) -> int:
     if as_json:
         print_json({"storms": [{**msgspec.to_builtins(each)} for each in found]})
     return 1 if any(each.faults for each in found) else 0
+
+
+def votes_and_print(seeds: int, docs: Path | None, as_json: bool) -> int:
+    """Put so many worlds to each way of voting and print how often each was wrong; where `docs` is
+    given, write that into the page there too."""
+    rows = list(study(seeds))
+    if docs is not None:
+        try:
+            write(docs, rows, seeds)
+        except (OSError, IndexError) as error:
+            raise UsageError(
+                f"{docs} holds no page of votes to write: {error}.", hint="Name our docs folder."
+            ) from error
+    if as_json:
+        print_json(
+            {
+                "seeds": seeds,
+                "rows": [
+                    {
+                        "members": members,
+                        "planted": planted,
+                        "ways": {way: cell._asdict() for way, cell in cells.items()},
+                    }
+                    for members, planted, cells in rows
+                ],
+            }
+        )
+    else:
+        print(f"Wrong / undecided, % of {seeds:,} seeds\n\n{table(rows, seeds)}")
+    return 0
 
 
 def _storm_lines(found: StormFigures, paint: Paint) -> Iterator[str]:
