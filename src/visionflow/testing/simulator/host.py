@@ -87,6 +87,7 @@ class Child:
         """See `visionflow.ports.host.Process`."""
         if self._parent.touch():
             kernel, deaf_us = self.process.kernel, self.process.deaf_us
+            self.process.killed = True
             if deaf_us:
                 kernel.after(deaf_us, lambda: self.end(Exit(None, "SIGKILL")))
             else:

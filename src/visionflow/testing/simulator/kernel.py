@@ -129,9 +129,11 @@ class Process:
         self.steps_left = -1
         """It dies after so many callbacks; below 0: not for that reason."""
         self.touches_left = -1
+        """It dies at its so-many-th use of a port."""
         self.deaf_us = 0
         """A kill takes so long, and meanwhile it runs on if it was not stopped."""
-        """It dies at its so-many-th use of a port."""
+        self.killed = False
+        """It was killed, and may not have ended yet."""
 
     def post(self, handle: asyncio.Handle) -> None:
         """Have a callback run in it."""

@@ -21,6 +21,7 @@ from visionflow.testing.ledger import EffectLine
 from visionflow.testing.simulator.kernel import Kernel, Process
 from visionflow.testing.workload import Action, Script
 
+NEVER_S = 1_000_000.0
 TAKES_US = (100, 150_000)
 """Half of what a thing takes: before it is done, and after."""
 REFUSED, BREAKS_OFF = 0.05, 0.05
@@ -73,6 +74,10 @@ class OutsideWorld:
         kernel, what = self._kernel, (task, place)
         if not process.touch():
             return 0
+        if process.killed:
+            # A kill ends a process before it begins another call. That it comes late here is for
+            # the fences of the log; a call that was allowed before, no ledger can hold back.
+            await asyncio.sleep(NEVER_S)
         deed = Deed(process, key, kind, kernel.now_us)
         earlier = self.deeds.setdefault(what, [])
         self._begins(deed, earlier, what, attempt)

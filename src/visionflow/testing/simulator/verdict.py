@@ -10,6 +10,7 @@ from visionflow.testing.workload import Script, Workload
 
 CRASHES_MAX = 3
 KILLS_MAX = 16
+DOUBTED = ("in_doubt", "probeable")
 KILLS = ("killed", "lost", "agent_gone", "network_failure", "deadlock")
 
 
@@ -98,6 +99,9 @@ class Verdict:
             if kind == "deadlock" and not script.locks and not script.subs:
                 yield f"attempt {attempt} of {name} ends with {kind} and waits for nothing"
             shared = attempt in task.shared and kind in ("error", "throttled")
+            if kind == "throttled" and any(each in DOUBTED for each in script.effects):
+                # An effect that stood in its way was in doubt, until a late word of its end.
+                continue
             if kind in ("error", "permanent", "throttled") and outcome != kind and not shared:
                 yield f"attempt {attempt} of {name} ends with {kind}, its script says {outcome}"
             if (
