@@ -101,6 +101,7 @@ class Peer:
         self.since_ms = 0
         self._seeds: tuple[str, ...] = ()
         self._join_ms: int | None = None
+        self._leaving = False
         self._gossip_ms: int | None = None
         self._seen = (self.rosters.mark, 0)
         self._now_ms = 0
@@ -172,11 +173,13 @@ class Peer:
         """Ask these agents, one after the other, until this peer belongs to their mesh."""
         self._seeds = tuple(agent for agent in seeds if agent != self.me.agent)
         self._join_ms = now_ms
+        self._leaving = False
 
     def leave(self, now_ms: int) -> None:
         """Ask the others to go on without this peer. It belongs to them until they agree."""
         self._join_ms = None
-        self.rosters.want_left(self.me, now_ms)
+        self._leaving = True
+        self._after(now_ms)
 
     def expel(self, agent: str, now_ms: int) -> None:
         """See to it that an agent that is gone for good no longer counts."""
@@ -349,6 +352,9 @@ class Peer:
             self.gossip.keep(self._believes, now_ms)
         if self.gossip.changed:
             sent = self.membership.look(self.gossip.take_changed(), now_ms)
+        if self._leaving:
+            # Others may still be about to let it in.
+            self.rosters.want_left(self.me, now_ms)
         seen = (self.rosters.mark, self.gossip.held.total)
         if seen != self._seen:
             self._seen = seen
