@@ -16,6 +16,7 @@ from visionflow.engine.state import SwarmState
 from visionflow.ports.host import Host
 from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime import (
+    chronicle_assigning,
     chronicle_mail,
     chronicle_mesh,
     chronicle_outside,
@@ -34,6 +35,7 @@ LINES_MAX = {"task": 50, "agent": 100, "fault": 50}
 """A second, of each subject in each swarm."""
 FLEET_LINES_MAX = 50
 _WORDS_FROM = (
+    chronicle_assigning.__name__,
     chronicle_mesh.__name__,
     chronicle_mail.__name__,
     chronicle_outside.__name__,

@@ -253,7 +253,8 @@ def _(event: e.PlanUnblocked, known: Known) -> Told:
 
 @tells("info", "task", e.TaskAssigned)
 def _(event: e.TaskAssigned, known: Known) -> Told:
-    told = f"{known.task(event.task)}, attempt {event.attempt}"
+    by = "" if event.by is None else f", by {event.by}"
+    told = f"{known.task(event.task)}, attempt {event.attempt}{by}"
     return Told(event.agent, "task_assigned", told)
 
 
