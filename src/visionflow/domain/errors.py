@@ -8,6 +8,8 @@ the numbers follow sysexits where one fits.
 from collections.abc import Mapping
 from typing import ClassVar
 
+from visionflow.domain.limits import INBOX_FULL_RETRY_MS
+
 
 class VisionFlowError(Exception):
     """Something VisionFlow knows about went wrong."""
@@ -56,6 +58,24 @@ class MailboxFull(LimitReached):
     """More commands wait than the mailbox holds; none of this call was taken."""
 
     code: ClassVar[str] = "mailbox_full"
+
+
+class InboxFull(LimitReached):
+    """More messages wait for an agent than its inbox holds; this one was not sent."""
+
+    code: ClassVar[str] = "inbox_full"
+    status: ClassVar[int] = 75
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        retry_after_ms: int | None = INBOX_FULL_RETRY_MS,
+        ids: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint, retry_after_ms=retry_after_ms, ids=ids)
 
 
 class NotPersistable(Refused):
@@ -298,6 +318,7 @@ _REFUSALS: dict[str, type[Refused]] = {
     kind.code: kind
     for kind in (
         Forbidden,
+        InboxFull,
         KeyReused,
         LimitReached,
         MailboxFull,

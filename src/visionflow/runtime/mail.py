@@ -12,12 +12,12 @@ from visionflow.domain import events as e
 from visionflow.domain import mail_commands as mc
 from visionflow.domain import mail_events as me
 from visionflow.domain import messages as m
-from visionflow.domain.errors import NoAnswer
+from visionflow.domain.errors import InboxFull, NoAnswer
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import INBOX_FULL_RETRY_MS, MAIL_TTL_MS
 from visionflow.domain.mail import Letter
 from visionflow.domain.tasks import FailureKind
-from visionflow.engine.decide.mail import FULL, Again, Sent
+from visionflow.engine.decide.mail import Again, Sent
 from visionflow.engine.mail import may_be_read
 from visionflow.engine.state import Answer, SwarmState
 from visionflow.ports.host import Host
@@ -151,7 +151,7 @@ class MailRoom:
                 count,
                 answer.code or "",
                 answer.message or "",
-                INBOX_FULL_RETRY_MS if answer.code == FULL else 0,
+                INBOX_FULL_RETRY_MS if answer.code == InboxFull.code else 0,
             )
             self._send(worker, told)
 

@@ -7,7 +7,7 @@ from visionflow.domain import mail_commands as mc
 from visionflow.domain import mail_events as me
 from visionflow.domain.agents import AgentSpec, WorkerStatus
 from visionflow.domain.command import Command
-from visionflow.domain.errors import LimitReached, Refused, UnknownAgent, UnknownSwarm
+from visionflow.domain.errors import InboxFull, LimitReached, Refused, UnknownAgent, UnknownSwarm
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import (
     INBOX_BYTES_MAX,
@@ -41,8 +41,6 @@ from visionflow.engine.topology.rules import is_living, may_speak
 
 Events = list[AnyEvent]
 REASON_CHARS_MAX = 1_000
-FULL = "inbox_full"
-"""The code of a refusal for want of room; ask again after `INBOX_FULL_RETRY_MS`."""
 NOT_ALLOWED = "not_allowed"
 """The code of what the topology's rules refuse."""
 
@@ -129,10 +127,8 @@ def _may_ask(state: SwarmState, letter: Letter, to: tuple[str, ...]) -> None:
             f"A request goes to one agent, and {letter.target} may be several.", code="usage"
         )
     if len(state.mail.requests) >= REQUESTS_MAX:
-        raise LimitReached(
-            f"{len(state.mail.requests)} requests wait for an answer; that is the most.",
-            code=FULL,
-            retry_after_ms=INBOX_FULL_RETRY_MS,
+        raise InboxFull(
+            f"{len(state.mail.requests)} requests wait for an answer; that is the most."
         )
 
 
@@ -260,12 +256,10 @@ def _with_room(
     full = tuple(agent for agent in to if not _has_room(state.mail, agent, size))
     if full and len(full) == len(to):
         who = full[0] if len(full) == 1 else f"each of {len(full)} agents"
-        raise LimitReached(
+        raise InboxFull(
             f"The inbox of {who} is full: it holds {INBOX_MAX} messages and {INBOX_BYTES_MAX} "
             "bytes at most.",
-            code=FULL,
             hint=f"Send it again after {INBOX_FULL_RETRY_MS} ms, once some were acknowledged.",
-            retry_after_ms=INBOX_FULL_RETRY_MS,
         )
     return tuple(agent for agent in to if agent not in full) if full else to, full
 
