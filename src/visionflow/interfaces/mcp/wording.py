@@ -27,6 +27,19 @@ DESTRUCTIVE = frozenset(
     }
 )
 """Tools that end or throw away what is there."""
+SAID_ONCE = (
+    "Absent: your latest swarm.",
+    "nextCursor of the page before.",
+    "At most so many.",
+    "1 to 1000.",
+    "Id or name.",
+    "Where to look; absent: everywhere.",
+    "Where to look; all swarms otherwise.",
+    "For the log.",
+    "Seconds to wait; 60.",
+)
+"""Words of arguments that the list of tools does without: the server's instructions say them for
+all. Help and pages have them at each."""
 REPEATABLE = frozenset(
     {
         "swarm_destroy",
@@ -48,18 +61,27 @@ def tool_entry(tool: AnyTool) -> dict[str, Any]:
     return {
         "name": tool.name,
         "description": tool.summary,
-        "inputSchema": tool.input_schema,
+        "inputSchema": _listed_input_schema(tool),
         "outputSchema": tool.listed_output_schema,
         "annotations": _hints(tool),
     }
+
+
+def _listed_input_schema(tool: AnyTool) -> dict[str, Any]:
+    schema = tool.input_schema
+    properties = {
+        name: {key: each for key, each in found.items() if each not in SAID_ONCE}
+        for name, found in schema["properties"].items()
+    }
+    return {**schema, "properties": properties}
 
 
 def _hints(tool: AnyTool) -> dict[str, bool]:
     """Only what is not the default of MCP's `ToolAnnotations`: every assistant reads all of them,
     and of a tool that only reads the other two say nothing."""
     if tool.reads:
-        return {"readOnlyHint": True, "openWorldHint": False}
-    hints = {"openWorldHint": False}
+        return {"readOnlyHint": True}
+    hints: dict[str, bool] = {}
     if tool.name not in DESTRUCTIVE:
         hints["destructiveHint"] = False
     if tool.name in REPEATABLE:
