@@ -43,9 +43,10 @@ INSTRUCTIONS = (
     "VisionFlow runs swarms of agents that do real work in a workspace. swarm_init makes a swarm, "
     "agent_spawn adds agents, task_orchestrate hands it a goal in words and task_results gives "
     "what came of it; swarm_status and events tell what happens. Without a swarmId your latest "
-    "swarm is meant, or wherever the id is found. A task that waits for something that is not there "
-    "is blocked and says for what; what is not known is null. An agentId may be its name; limit and cursor (nextCursor of "
-    "the page before) page through lists; waitTimeout is in seconds."
+    "swarm is meant, or wherever the id is found. A task that waits for something that is not "
+    "there is blocked and says for what; what is not known is null. An agentId may be its name; "
+    "limit and cursor (nextCursor of the page before) page through lists; waitTimeout is in "
+    "seconds."
 )
 _FIXED: tuple[CacheableMethod, ...] = (
     "tools/list",
