@@ -56,6 +56,10 @@ def _delegated(state: SwarmState) -> Iterator[str]:
             yield f"task {name} has ended and team {team} has it"
     if loads != {team: count for team, count in state.seating.loads.items() if count}:
         yield "the counts of what the teams have differ from what they were given"
+    for word, tasks in state.seating.led.items():
+        for name in tasks:
+            if name not in state.matching or state.matching.key_of(name)[0] != (word,):
+                yield f"task {name} is listed for {word} and waits for nobody there"
     for name in state.teams.escalated:
         if name not in state.tasks or state.tasks[name].status in TERMINAL:
             yield f"task {name} has ended and counts as one that came before the manager"

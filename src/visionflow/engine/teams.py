@@ -46,5 +46,7 @@ class Seating:
         """Teams whose lead is gone for good, or that have none and somebody who could be it."""
         self.headless = False
         """There are teams, and their manager is gone for good."""
+        self.led: dict[str, dict[str, None]] = {}
+        """By the word of a seat: queued tasks by which who sits there leads."""
         self.due: dict[str, None] = {}
         """Queued tasks for which the manager has yet to choose a team."""

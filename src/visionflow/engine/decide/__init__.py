@@ -124,7 +124,7 @@ def next_event(state: SwarmState) -> AnyEvent | None:
     if state.unheld:
         return waiting.next_grant(state)
     seating = state.seating
-    if seating.due or seating.vacant or seating.headless:
+    if seating.due or seating.led or seating.vacant or seating.headless:
         seated = teams.next_seating(state)
         if seated is not None:
             return seated

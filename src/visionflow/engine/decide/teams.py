@@ -2,16 +2,20 @@
 task, and what comes before the manager because it takes too long.
 """
 
+from visionflow.domain import events as e
 from visionflow.domain import teams_commands as tc
 from visionflow.domain import teams_events as t
 from visionflow.domain.errors import LimitReached, Refused, UnknownAgent, UnknownId
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import CAPABILITIES_MAX, WORD_CHARS_MAX
 from visionflow.domain.tasks import FailureKind
-from visionflow.domain.teams import SPAN_MAX, TEAMS_MAX, TeamSpec
+from visionflow.domain.teams import LEADING_MAX, SPAN_MAX, TEAMS_MAX, TeamSpec
+from visionflow.engine.decide.assigning import assigned
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.table import decides
+from visionflow.engine.evolve.table import ABLE, is_held, leading
+from visionflow.engine.matching import order_of
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.hierarchy import (
     choose,
@@ -20,7 +24,7 @@ from visionflow.engine.topology.hierarchy import (
     overdue,
 )
 from visionflow.engine.topology.rules import COORDINATOR
-from visionflow.engine.topology.seats import KEPT, has_seats, is_staying
+from visionflow.engine.topology.seats import KEPT, has_seats, is_staying, sits
 
 Events = list[AnyEvent]
 FITS_MAX = 8
@@ -207,7 +211,13 @@ def next_seating(state: SwarmState) -> AnyEvent | None:
             return named
     for team in seating.vacant:
         return _next_lead(state, team)
-    if not seating.due or teams.manager is None or not has_seats(state):
+    if not has_seats(state):
+        return None
+    if seating.led:
+        led = _next_led(state)
+        if led is not None:
+            return led
+    if not seating.due or teams.manager is None:
         return None
     name = next(iter(seating.due))
     before = teams.delegated.get(name)
@@ -216,6 +226,25 @@ def next_seating(state: SwarmState) -> AnyEvent | None:
     return t.TaskDelegated(
         task=name, by=teams.manager, team=team, fits=tuple(fits[:FITS_MAX]), reason=reason
     )
+
+
+def _next_led(state: SwarmState) -> e.TaskAssigned | None:
+    """The next task by which somebody leads others goes to who has the seat, whatever else they are
+    at: leading takes no place, and a team must not wait for its lead's own work."""
+    for word, tasks in state.seating.led.items():
+        agent = sits(state, word)
+        found = None if agent is None else state.agents.get(agent)
+        if found is None or agent is None or found.status not in ABLE or is_held(state, agent):
+            continue
+        if leading(state, found) < LEADING_MAX:
+            first = min(tasks, key=lambda name: _order(state, name))
+            return assigned(state, first, agent)
+    return None
+
+
+def _order(state: SwarmState, task: str) -> int:
+    found = state.tasks[task]
+    return order_of(found.since_ms, found.spec.priority)
 
 
 def _next_manager(state: SwarmState) -> t.ManagerNamed | None:

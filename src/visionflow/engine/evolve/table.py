@@ -83,8 +83,13 @@ def holds_waiting(state: SwarmState, agent: AgentState) -> bool:
 
 def led_by(state: SwarmState, agent: AgentState) -> int:
     """Of what an agent holds, how much takes no place: it only leads others there."""
-    count = sum(is_leading(state.tasks[name].spec.type) for name in agent.open)
+    count = leading(state, agent)
     return count if count <= LEADING_MAX else 0
+
+
+def leading(state: SwarmState, agent: AgentState) -> int:
+    """Of what an agent holds, how much it does by leading others."""
+    return sum(is_leading(state.tasks[name].spec.type) for name in agent.open)
 
 
 def refresh(state: SwarmState, agent: AgentState) -> None:

@@ -57,8 +57,8 @@ def _leave_line(state: SwarmState, task: str) -> None:
     """A task is not queued any more, nor does anybody bid for it."""
     if task in state.matching:
         state.matching.dequeue(task)
-        if state.seating.due:
-            state.seating.due.pop(task, None)
+        if state.seating.due or state.seating.led:
+            teams.out_of_line(state, task)
     elif state.mesh.auctions and state.mesh.auctions.pop(task, None) is not None:
         state.mesh.ended += 1
 
@@ -174,8 +174,8 @@ def _(state: SwarmState, event: e.TaskAssigned) -> None:
     if state.assigning.chosen is not None:
         state.assigning.chosen = None
     state.matching.dequeue(event.task)
-    if state.seating.due:
-        state.seating.due.pop(event.task, None)
+    if state.seating.due or state.seating.led:
+        teams.out_of_line(state, event.task)
     agent = state.agents[event.agent]
     agent.status = next_agent_status(agent.status, "busy", event.agent)
     agent.open[event.task] = event.attempt

@@ -5,13 +5,22 @@ good, which task ended and how.
 from visionflow.domain import teams_events as t
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import FailureKind
-from visionflow.domain.teams import COUNTED, TYPES_MAX, WINDOW, Estimate, lead_word, team_word
+from visionflow.domain.teams import (
+    COUNTED,
+    TYPES_MAX,
+    WINDOW,
+    Estimate,
+    is_leading,
+    lead_word,
+    team_word,
+)
 from visionflow.engine.evolve.table import answer, folds, refresh
 from visionflow.engine.matching import order_of
 from visionflow.engine.state import Answer, SwarmState, TaskState
 from visionflow.engine.teams import TeamState
 from visionflow.engine.topology.seats import (
     KEPT,
+    ONE,
     can,
     has_seats,
     is_delegable,
@@ -83,6 +92,7 @@ def _(state: SwarmState, event: t.TaskDelegated) -> None:
     seating.due.pop(name, None)
     if name in state.matching:
         state.matching.dequeue(name)
+        out_of_line(state, name)
         enqueue(state, state.tasks[name])
 
 
@@ -103,16 +113,29 @@ def enqueue(state: SwarmState, task: TaskState) -> None:
     spec = task.spec
     key = key_of(state, spec)
     state.matching.enqueue(spec.id, key, order_of(task.since_ms, spec.priority))
+    if is_leading(spec.type) and len(key[0]) == 1 and key[0][0].startswith(ONE):
+        state.seating.led.setdefault(key[0][0], {})[spec.id] = None
     if state.teams.teams and is_delegable(state, spec):
         team = state.teams.delegated.get(spec.id)
         if team is None or (team != KEPT and not can(state, team, spec)):
             state.seating.due[spec.id] = None
 
 
+def out_of_line(state: SwarmState, task: str) -> None:
+    """It is not queued any more, or for something else."""
+    seating = state.seating
+    seating.due.pop(task, None)
+    for word in [word for word, tasks in seating.led.items() if task in tasks]:
+        del seating.led[word][task]
+        if not seating.led[word]:
+            del seating.led[word]
+
+
 def rekey(state: SwarmState) -> None:
     """What is queued is matched by other rules from now on: there are teams, or they count no more
     (or again) because another topology is in force."""
     state.seating.due.clear()
+    state.seating.led.clear()
     for name, task in state.tasks.items():
         if name in state.matching:
             state.matching.dequeue(name)

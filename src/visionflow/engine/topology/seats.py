@@ -24,6 +24,8 @@ UNDECIDED = "team:"
 KEPT = ""
 """In the place of a team: the manager kept it, and anybody may take it who can."""
 SEATS = ("team:", "lead:", "rank:")
+ONE = ("lead:", MANAGER)
+"""What words begin with that one agent at most offers."""
 LOST = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 
 
@@ -91,6 +93,14 @@ def _seat_words(state: SwarmState, agent: str) -> list[str]:
             # With one word more than its members, so that those come first.
             words.append(lead_word(team))
     return words
+
+
+def sits(state: SwarmState, word: str) -> str | None:
+    """Who sits where this word of `ONE` says."""
+    if word == MANAGER:
+        return state.teams.manager
+    team = state.teams.teams.get(word.removeprefix("lead:"))
+    return None if team is None else team.lead
 
 
 def is_staying(state: SwarmState, agent: str | None) -> bool:
