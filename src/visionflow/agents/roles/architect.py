@@ -26,6 +26,7 @@ from visionflow.agents.study.architecture import STYLES, Level, architecture_of
 from visionflow.agents.study.history import read_history
 from visionflow.agents.task import Task
 from visionflow.agents.tools.project import Project
+from visionflow.agents.voting import Ballot, Proposal
 
 TASK_TYPES = ("analyse_architecture", "design_system")
 
@@ -73,6 +74,12 @@ class ArchitectAgent(BaseAgent):
         "analyse_architecture", "analysis", "architecture", "architecture_analysis",
         "dependency_analysis", "hotspot_analysis", "scalability", "technical_debt",
     )  # fmt: skip
+
+    async def vote(self, proposal: Proposal) -> Ballot:
+        """A ballot by what changed functions do, measured anew; see `balloting`."""
+        from visionflow.agents.roles.balloting import BEHAVIOUR, vote_of
+
+        return await vote_of(self, proposal, BEHAVIOUR)
 
     async def process_task(self, task: Task) -> Any:
         """Analyse the workspace that the task names."""

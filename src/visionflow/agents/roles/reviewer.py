@@ -36,6 +36,7 @@ from visionflow.agents.tools.results import TestRun
 from visionflow.agents.tools.review import ReviewRequest, merge_runs, run_tool, tools_for
 from visionflow.agents.tools.review import review as review_with
 from visionflow.agents.tools.text import one_line
+from visionflow.agents.voting import Ballot, Proposal
 
 TASK_TYPES = ("review_code", "vote", "judge")
 
@@ -82,6 +83,12 @@ class ReviewerAgent(BaseAgent):
         "quality_assessment", "review", "review_code", "security", "security_review",
         "static_analysis", "vote",
     )  # fmt: skip
+
+    async def vote(self, proposal: Proposal) -> Ballot:
+        """A ballot by what the review tools find, measured anew; see `balloting`."""
+        from visionflow.agents.roles.balloting import FINDINGS, vote_of
+
+        return await vote_of(self, proposal, FINDINGS)
 
     async def process_task(self, task: Task) -> Any:
         """Review the workspace that the task names, vote on a change, or judge others' results."""

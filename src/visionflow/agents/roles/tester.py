@@ -24,6 +24,7 @@ from visionflow.agents.tools.project import Project
 from visionflow.agents.tools.results import Progress, TestRun
 from visionflow.agents.tools.selecting import TEST_KINDS
 from visionflow.agents.tools.testing import SuiteRequest, run_tests
+from visionflow.agents.voting import Ballot, Proposal
 
 TASK_TYPES = ("run_tests", "generate_tests", "judge")
 WALL_MS = 600_000
@@ -84,6 +85,12 @@ class TesterAgent(BaseAgent):
         "automated_testing", "coverage", "generate_tests", "quality_assurance", "run_tests",
         "test_creation", "testing", "tests", "validation",
     )  # fmt: skip
+
+    async def vote(self, proposal: Proposal) -> Ballot:
+        """A ballot by the project's tests, measured anew; see `balloting`."""
+        from visionflow.agents.roles.balloting import TESTS, vote_of
+
+        return await vote_of(self, proposal, TESTS)
 
     async def process_task(self, task: Task) -> Any:
         """Run the tests of the workspace that the task names, make some, or judge a result."""

@@ -65,6 +65,21 @@ async def ballot_of(agent: BaseAgent, task: Task) -> Any:
     if not needed or change.tip is None:
         agent.progress(1.0, NO_VOTE)
         return _told(None, (why,))
+    ballot, voting = await _measured(agent, job, change, tests, evidence)
+    told = Ballot(member, ballot.choice, evidence, ballot.reason, ballot.facts)
+    return _told(told, voting.notes, voting.snapshot)
+
+
+async def measured(
+    agent: BaseAgent, job: JobInput, change: Change, tests: TestRun | None, evidence: str
+) -> Ballot:
+    """The agent's ballot on a change by one measurement: `findings`, `tests` or `behaviour`."""
+    return (await _measured(agent, job, change, tests, evidence))[0]
+
+
+async def _measured(
+    agent: BaseAgent, job: JobInput, change: Change, tests: TestRun | None, evidence: str
+) -> "tuple[Ballot, _Voting]":
     agent.progress(0.0, "preparing a copy of the workspace")
     voting = _Voting(agent, job, change, tests)
     try:
@@ -72,7 +87,7 @@ async def ballot_of(agent: BaseAgent, task: Task) -> Any:
     except (ConfinementUnavailable, CommandNotStarted) as error:
         choice, reason, facts = "abstain", str(error), {}
     agent.progress(1.0, f"{choice}: {reason}")
-    return _told(Ballot(member, choice, evidence, reason, facts), voting.notes, voting.snapshot)
+    return Ballot(agent.id, choice, evidence, reason, facts), voting
 
 
 def change_in(results: Mapping[str, Any], job: JobInput) -> Change | None:
@@ -233,4 +248,12 @@ def of_behaviour(found: Behaviour) -> tuple[Choice, str, Facts]:
     return "approve", told + (f"; of {others} others nothing can be told" if others else ""), facts
 
 
-__all__ = ["ballot_of", "change_in", "of_behaviour", "of_findings", "of_tests", "vote_needed"]
+__all__ = [
+    "ballot_of",
+    "change_in",
+    "measured",
+    "of_behaviour",
+    "of_findings",
+    "of_tests",
+    "vote_needed",
+]
