@@ -230,12 +230,21 @@ def test_in_a_distributed_swarm_all_bids_are_written_and_the_best_one_wins() -> 
     assert read_trace(world.log).faults == ()
 
 
-def test_sixteen_at_most_bid_and_equal_ones_take_turns() -> None:
+def test_sixteen_at_most_bid() -> None:
     world = Shaped(strategy=Strategy.DISTRIBUTED)
     agents = world.team(20)
     given = [world.state.tasks[world.submit()].agent for _ in range(20)]
     assert sorted(map(str, given)) == sorted(agents)
     assert (len(world.of(ae.BidsPlaced)[0].bids), world.of(ae.BidsPlaced)[0].able) == (16, 20)
+
+
+def test_of_equal_bidders_the_one_wins_whose_turn_it_is() -> None:
+    world = Shaped(strategy=Strategy.DISTRIBUTED)
+    agents = world.team(3)
+    for _ in range(6):
+        world.complete(world.submit())
+    winners = [event.agent for event in world.of(ae.BidsPlaced)]
+    assert sorted(winners[:3]) == sorted(agents) and winners[3:] == winners[:3]
 
 
 def test_an_adaptive_strategy_has_bids_where_several_could_do_it_and_like_tasks_took_long() -> None:

@@ -25,6 +25,7 @@ AREAS = (
     "storage",
     "telling",
     "throttles",
+    "topology",
     "updates",
     "upkeep",
     "votes",

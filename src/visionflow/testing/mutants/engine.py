@@ -29,9 +29,9 @@ ATTEMPTS = (
     ),
     Mutant(
         "attempts are not counted up",
-        "engine/decide/__init__.py",
-        "attempt=state.tasks[task].attempt + 1,",
-        "attempt=max(1, state.tasks[task].attempt),",
+        "engine/decide/assigning.py",
+        "number = state.tasks[task].attempt + 1\n",
+        "number = max(1, state.tasks[task].attempt)\n",
         TESTS + "test_attempts.py::test_attempts_are_numbered_without_a_gap_and_never_twice",
     ),
     Mutant(
@@ -201,8 +201,8 @@ PLANS = (
     Mutant(
         "a sequential phase runs in parallel",
         "engine/decide/closing.py",
-        "self._in_turn(phase) if phase.turns else phase.tasks:",
-        "self._in_turn(phase) if phase.width else phase.tasks:",
+        "in_turn(phase, self.has_ended) if phase.is_bounded else phase.tasks:",
+        "in_turn(phase, self.has_ended) if phase.width else phase.tasks:",
         TESTS + "test_plans.py::"
         "test_a_sequential_phase_opens_after_a_parallel_one_with_its_first_part_only",
     ),
