@@ -42,6 +42,7 @@ def audit(state: SwarmState) -> list[str]:
     faults.extend(pipeline_faults(state))
     faults.extend(mail_faults(state))
     faults.extend(team_faults(state))
+    faults.extend(_order(state))
     faults.extend(auction_faults(state))
     faults.extend(_totals(state))
     return faults
@@ -236,6 +237,14 @@ def _outside(state: SwarmState) -> Iterator[str]:
     for key in (*outside.doubts, *outside.orphans, *outside.over):
         if key not in outside.effects:
             yield f"effect {key} is listed and unknown"
+
+
+def _order(state: SwarmState) -> Iterator[str]:
+    if list(state.roster) != list(state.agents):
+        yield "the order of joining has others than the agents that there are"
+    token, place = state.assigning.token, state.assigning.token_place
+    if (token is None) != (place == 0):
+        yield f"the token of the ring is {token}'s, which stood at {place}"
 
 
 def _totals(state: SwarmState) -> Iterator[str]:

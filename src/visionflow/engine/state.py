@@ -23,11 +23,11 @@ from visionflow.engine.pipelines import Pipelines
 from visionflow.engine.polls import Polls
 from visionflow.engine.polls import VoteState as VoteState
 from visionflow.engine.records import Records
+from visionflow.engine.roster import Roster
 from visionflow.engine.shape import ShapeState, Totals
 from visionflow.engine.supervised import Supervised
 from visionflow.engine.teams import Seating, Teams
 from visionflow.engine.timing import Alarm
-from visionflow.engine.topology.roster import Roster
 
 
 class StepState(msgspec.Struct, gc=False):

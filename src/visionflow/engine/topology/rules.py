@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.swarms import Topology
+from visionflow.engine.roster import COORDINATOR
 from visionflow.engine.state import SwarmState
-from visionflow.engine.topology.roster import COORDINATOR
 
 NOT_ALLOWED = "not_allowed"
 """The code of a refusal by these rules."""

@@ -56,6 +56,10 @@ class Roster:
         if self._last == agent:
             self._last = before
 
+    def __iter__(self) -> Iterator[str]:
+        """All of them, in order."""
+        return iter(self._places)
+
     def place(self, agent: str) -> int | None:
         """A number that is higher the later an agent joined; `None`: it is not there."""
         return self._places.get(agent)
