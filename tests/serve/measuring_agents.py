@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from visionflow import BaseAgent, Task
+from visionflow import BaseAgent, PermanentFailure, Task
 
 
 class Gauge(BaseAgent):
@@ -38,3 +38,17 @@ class Slow(Gauge):
                 break
             time.sleep(0.01)
         return super().process_task(task)
+
+
+class Sayer(BaseAgent):
+    """Says what its config has for its copy, `null` being an error."""
+
+    type = "sayer"
+    capabilities = ("saying",)
+
+    def process_task(self, task: Task) -> Any:
+        number = int(task.id.rpartition(".")[2]) if "." in task.id else 1
+        found = task.config["says"][number - 1] if "says" in task.config else task.input
+        if found is None:
+            raise PermanentFailure(f"copy {number} has nothing to say")
+        return "x" * 100_000 if found == "large" else found
