@@ -13,6 +13,7 @@ from visionflow.agents.roles.job import CodingBounds
 from visionflow.domain.access import Caller
 from visionflow.domain.tasks import DEFAULT_RETRY, Priority, RetryPolicy
 from visionflow.domain.votes import Agreement
+from visionflow.engine.aggregation import Rule
 from visionflow.interfaces.stages import Stage
 from visionflow.runtime.swarms import LiveSwarm
 
@@ -59,6 +60,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     failure_threshold: float | None = None
     """Of a phase, the share of failed tasks that is borne; `None`: all of a playbook's, none of
     others."""
+    aggregation: Rule | None = None
+    """How the results of its parts, or of so many copies of it, are made into one; `None`: they
+    are told as they are."""
     retry: RetryPolicy = DEFAULT_RETRY
     agent: str | None = None
     """Only this agent, by id."""

@@ -21,6 +21,7 @@ from visionflow.domain.errors import UnknownId
 from visionflow.domain.supervision import USUAL_UPKEEP, Upkeep
 from visionflow.domain.tasks import DEFAULT_RETRY, Priority, RetryPolicy
 from visionflow.domain.votes import Agreement
+from visionflow.engine.aggregation import Rule
 
 FINISHED = ("completed", "failed", "blocked", "cancelled")
 """Status words after which nothing of a run changes; the others are running and interrupted."""
@@ -93,6 +94,8 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """What was said of it; `False`: none are."""
     agreement: Agreement | None = None
     """How the swarm votes on its result before it completes; `None`: it does not."""
+    aggregation: Rule | None = None
+    """How what its reviews recommend is made into one; `None`: it is not."""
 
 
 class CodingOrder(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import Payload, Phase, Priority, TaskSpec
 from visionflow.domain.votes import Agreement, Matter, VoteSpec
+from visionflow.interfaces.aggregating import config_of
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack
 
@@ -124,7 +125,10 @@ def submission(
     if served is not None:
         command, threshold = served.command, served.failure_threshold
         root = msgspec.structs.replace(
-            root, priority=served.priority, deadline_ms=served.deadline_ms
+            root,
+            priority=served.priority,
+            deadline_ms=served.deadline_ms,
+            config=config_of(served.aggregation, blobs),
         )
     return c.SubmitPlan(
         now_ms=now_ms,

@@ -45,7 +45,7 @@ from visionflow.compose.serve.jobs_team import (
     offers_of,
     shares,
 )
-from visionflow.compose.serve.jobs_works import Ground, Group, is_plain, role_types
+from visionflow.compose.serve.jobs_works import Ground, copies_of, is_plain, role_types
 from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
 from visionflow.domain.errors import ConfigError, Refused, UsageError
@@ -53,6 +53,7 @@ from visionflow.domain.pipelines_commands import OpenPipeline
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL, Phase, TaskSpec
 from visionflow.engine.state import SwarmState
+from visionflow.interfaces.aggregating import config_of
 from visionflow.interfaces.jobs import Order, Started, Work
 from visionflow.interfaces.templates import class_of
 from visionflow.interfaces.tools.limiting import pool_of, within
@@ -309,6 +310,7 @@ class Planner:
             forming=ids,
             form_team=order.form_team,
             agreement=order.agreement,
+            aggregation=order.aggregation,
         )
         folder = self._store.place(root)
         home = Path(self._core.settings.home)
@@ -365,13 +367,8 @@ class Planner:
             command, formed = await self._in_thread(lambda: make(self._core.blobs))
         await self.teams.form(swarm, formed)
         came = tuple(each for each in ids.values() if each in swarm.state.agents)
-        known = Started(
-            task=root,
-            status="",
-            why=aim.why or None,
-            formed=came,
-            agreement=order.agreement,
-        )
+        why, agreed = aim.why or None, order.agreement
+        known = Started(task=root, status="", why=why, formed=came, agreement=agreed)
         return Hand(known=known, command=command)
 
     def _submission(self, order: Order, aim: Aim, root: str, now_ms: int, blobs: Blobs) -> Handed:
@@ -379,8 +376,8 @@ class Planner:
         if aim.pipeline:
             works = tuple(work for group in groups for work in group.works)
             return opening(aim.pipeline, works, order, root, now_ms, blobs)
-        if aim.work is not None and order.agreement is not None:
-            groups = (Group("work", (aim.work,)),)
+        if aim.work is not None and (order.agreement or order.aggregation):
+            groups = (copies_of(aim.work, order),)
         elif aim.work is not None:
             spec = self._spec(order, aim.work, blobs, root, deadline_ms=order.deadline_ms)
             return c.SubmitTask(now_ms=now_ms, command=order.key, spec=spec)
@@ -404,6 +401,7 @@ class Planner:
             description=order.description,
             priority=order.priority,
             deadline_ms=order.deadline_ms,
+            config=config_of(order.aggregation, blobs),
         )
         return c.SubmitPlan(
             now_ms=now_ms,

@@ -40,6 +40,7 @@ _NO_MEANING = {
     "parallelism": "parallelism", "failure_threshold": "failureThreshold", "agent": "agentId",
     "agent_type": "agentType", "task_type": "type", "config": "config",
     "capabilities": "requiredCapabilities", "agreement": "consensusRequired",
+    "aggregation": "resultAggregation",
 }  # fmt: skip
 
 

@@ -57,6 +57,12 @@ class Ground(msgspec.Struct, frozen=True):
         return self.settings.trust or trusted(workspace, Path(self.settings.home))
 
 
+def copies_of(work: Work, order: Order) -> Group:
+    """A piece of work, so often side by side as its results are to be made into one."""
+    copies = 1 if order.aggregation is None else order.parallelism or 1
+    return Group("work", (work,) * copies)
+
+
 def place_of(given: str | None, settings: ServerSettings) -> str:
     """The real path of a workspace, which lies under one of the server's.
 

@@ -196,7 +196,12 @@ class Closing:
         task = self.state.tasks[root]
         assert task.plan is not None
         parts = self._failed_of(root, task.plan)
-        self.complete(e.TaskCompleted(task=root, attempt=task.attempt, failed_parts=parts))
+        # What its results are to be made into stands in its config; who reads them needs it.
+        result = task.spec.config
+        completed = e.TaskCompleted(
+            task=root, attempt=task.attempt, result=result, failed_parts=parts
+        )
+        self.complete(completed)
 
     def done_by(self, root: str) -> dict[str, None]:
         """The agents that completed a part of a plan in this decision."""

@@ -13,6 +13,7 @@ from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import INLINE_BYTES_MAX, WORD_CHARS_MAX
 from visionflow.domain.tasks import DEFAULT_RETRY, Backoff, Priority, RetryPolicy
 from visionflow.domain.votes import Agreement, Mechanism, Resolution, Terms
+from visionflow.interfaces.aggregating import read_rule
 from visionflow.interfaces.jobs import Order, Work
 from visionflow.interfaces.stages import read_stages
 from visionflow.interfaces.tools.arguments import Arguments, parse
@@ -23,8 +24,6 @@ from visionflow.interfaces.tools.proposing import TERMS, read_terms, snake
 STRATEGIES: dict[str, bool | None] = {"adaptive": None, "sequential": True, "parallel": False}
 """Whether tasks run one after the other; `None`: as the plan has it."""
 MODES: dict[str, bool | None] = {"distributed": None, "sequential": True, "parallel": False}
-AGGREGATIONS = ("all",)
-LATER = "It comes with coordination: votes among agents do not exist yet."
 EXPERT = Resolution.EXPERT_PRIORITY.value
 USUAL_TERMS = Terms(resolution=Resolution.EXPERT_PRIORITY)
 SUBTASKS_MAX = 1_000
@@ -40,7 +39,7 @@ class Execution(Arguments, frozen=True, kw_only=True):
 
     mode: str = "distributed"
     retry_policy: str | None = None
-    result_aggregation: str = "all"
+    result_aggregation: Any = "all"
     failure_threshold: float | None = None
 
 
@@ -140,7 +139,8 @@ class OrchestrateArguments(Common, frozen=True, kw_only=True):
         form(
             "object",
             "mode (distributed, parallel, sequential), retryPolicy (exponential_backoff, "
-            "linear_backoff, none), failureThreshold (0 to 1), resultAggregation (all).",
+            "linear_backoff, none), failureThreshold (0 to 1), resultAggregation (all, "
+            "majority_vote, merge, first_success; {method, equality, key, weights, score}).",
         ),
     ] = _map()
     form_team: Annotated[
@@ -173,7 +173,6 @@ def order_of(
     task = _task(given.task)
     both = _merged(given, task)
     execution = _within("execution", lambda: parse(Execution, given.execution))
-    _refuse_votes(both, execution)
     if both.deadline == 0:
         raise UsageError("deadline is 0; it is a time from now.", hint="Leave it out.")
     return Order(
@@ -193,6 +192,7 @@ def order_of(
         deadline_ms=None if both.deadline is None else now_ms + both.deadline,
         capabilities=both.required_capabilities,
         failure_threshold=execution.failure_threshold,
+        aggregation=_within("resultAggregation", lambda: read_rule(execution.result_aggregation)),
         retry=_retry(execution.retry_policy),
         agent=None if task.agent_id is None else agent_id(task.agent_id),
         agent_type=task.agent_type,
@@ -247,14 +247,6 @@ def _merged(given: OrchestrateArguments, task: TaskObject) -> Common:
         own = getattr(task, name)
         values[name] = getattr(given, name) if own == default else own
     return Common(**values)
-
-
-def _refuse_votes(both: Common, execution: Execution) -> None:
-    if execution.result_aggregation not in AGGREGATIONS:
-        raise UsageError(
-            f"resultAggregation {execution.result_aggregation!r:.100} does not exist yet. {LATER}",
-            hint=f"There is {', '.join(AGGREGATIONS)}: the results of all parts.",
-        )
 
 
 def _agreement(asked: bool | dict[str, Any] | None) -> Agreement | None:

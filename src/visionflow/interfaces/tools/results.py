@@ -13,6 +13,8 @@ import msgspec
 from visionflow.domain.access import READERS
 from visionflow.domain.errors import UsageError
 from visionflow.domain.tasks import Payload, TaskStatus
+from visionflow.engine.aggregation import Rule, aggregate
+from visionflow.interfaces.aggregating import AGGREGATION, recommendations, rule_in, said_by
 from visionflow.interfaces.jobs import Report
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.able import crowded
@@ -154,8 +156,14 @@ class ResultTools:
         """The result that is asked for, read in a thread: it may be large."""
         blobs, loop = swarm.blobs, asyncio.get_running_loop()
         run = None if report is None else _run(report)
+        rule = await loop.run_in_executor(None, lambda: _rule(row, blobs))
         if report is not None and report.summary is not None and part is None:
             summary = report.summary
+            if rule is not None:
+                said = await loop.run_in_executor(None, lambda: recommendations(parts, blobs))
+                found = msgspec.to_builtins(aggregate(rule, said))
+                found = await self._server.jobs.veiled([row.id], found)
+                summary = {**summary, AGGREGATION: found}
             return await loop.run_in_executor(None, lambda: _told(summary, as_text, run))
 
         def read() -> Any:
@@ -163,6 +171,9 @@ class ResultTools:
                 return _result(row, blobs)
             if len(parts) == 1 and parts[0].id == part:
                 return _result(parts[0], blobs)
+            if rule is not None and part is None:
+                last = [each for each in parts if each.phase == row.phases[-1][0]]
+                return aggregate(rule, [said_by(each, blobs) for each in last])
             phases: dict[str, list[Any]] = {}
             for each in parts:
                 phases.setdefault(each.phase or "", []).append(_result(each, blobs))
@@ -172,6 +183,13 @@ class ResultTools:
         # A report hides what its run's tools called secrets; what its parts said does not.
         value = await self._server.jobs.veiled([row.id], value)
         return await loop.run_in_executor(None, lambda: _told(value, as_text, run))
+
+
+def _rule(row: TaskRow, blobs: Blobs) -> Rule | None:
+    """How the results of an ended plan are made into one."""
+    if not row.phases or row.status != TaskStatus.COMPLETED:
+        return None
+    return rule_in(_result(row, blobs))
 
 
 def _start(cursor: str | None) -> int | None:
