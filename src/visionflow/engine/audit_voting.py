@@ -22,7 +22,7 @@ def voting_faults(state: SwarmState) -> Iterator[str]:
             for member, task in zip(vote.spec.electorate, vote.tasks, strict=False)
             if vote.ballots[member] is None and task not in polls.asked
         ]
-        if waited:
+        if waited and not vote.referred:
             yield f"vote {name} waits for {waited[0]}, and no task asks that one"
         root = vote.spec.task
         if vote.spec.gates and root not in polls.gated:

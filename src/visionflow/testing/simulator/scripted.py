@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from typing import Any, ClassVar
+from zlib import crc32
 
 import msgspec
 
@@ -12,10 +13,12 @@ from visionflow.agents.base import BaseAgent, PermanentFailure, TryLater
 from visionflow.agents.effects import NotDone
 from visionflow.agents.outside import Done, Looked
 from visionflow.agents.task import Task
+from visionflow.agents.voting import Ballot, Proposal
 from visionflow.domain.outside import REPEATABLE, EffectClass
 from visionflow.testing.simulator.asking import ask
 from visionflow.testing.simulator.kernel import Process
 from visionflow.testing.simulator.outside import BrokenOff
+from visionflow.testing.simulator.posting import Postal
 from visionflow.testing.simulator.witness import Witness
 from visionflow.testing.summing import Summing
 from visionflow.testing.workload import Script
@@ -92,6 +95,20 @@ class Scripted(BaseAgent):
             if script.locks or script.subs:
                 heard = await ask(self, task, script, partial(self._inside, task), held)
             return await self._work(task, script, heard)
+
+    async def vote(self, proposal: Proposal) -> Ballot:
+        """After a while, as chance has it for this agent and vote."""
+        number = crc32(f"{proposal.vote} {self.id}".encode())
+        self.stage.witness.counts["votes that agents were asked for"] += 1
+        await asyncio.sleep(number % 3_000 / 1_000)
+        if number % 5 == 0:
+            return Ballot.abstain("the script says so")
+        if number % 7 == 0:
+            raise RuntimeError("the script says so")
+        if proposal.options:
+            order = sorted(proposal.options, key=lambda name: crc32(f"{number} {name}".encode()))
+            return Ballot.rank(order, "script")
+        return Ballot("approve" if number % 2 else "reject", "script")
 
     def _inside(self, task: Task, lock: str) -> AbstractAsyncContextManager[None]:
         sections = self.stage.witness.sections
@@ -206,6 +223,7 @@ CLASSES: dict[str, type[BaseAgent]] = {
     "loop": Instant,
     "thread": Blocking,
     "batched": Batched,
+    "postal": Postal,
     "broken": Broken,
     "summing": Summing,
 }
