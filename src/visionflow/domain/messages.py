@@ -712,11 +712,12 @@ class MeshFounded(Message, frozen=True, tag=67):
     """(agent, incarnation, place)."""
 
 
-class PeerGone(Message, frozen=True, tag=68):
-    """To a worker: this peer does not come back; its agent sees to it that it counts no more."""
+class PeersLeft(Message, frozen=True, tag=68):
+    """To a worker: these are all that may be there. Its agent sees to it that others, which do not
+    come back, count no more."""
 
     agent: str
-    gone: str
+    agents: tuple[str, ...]
 
 
 class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -793,7 +794,7 @@ class OrchestratorFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         | Announce
         | AuctionOver
         | MeshFounded
-        | PeerGone
+        | PeersLeft
         | TeamAnswer
         | DigestAsked
     ]

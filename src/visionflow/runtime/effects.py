@@ -63,6 +63,7 @@ class Effects:
         """Issue all that is outstanding for a worker again: it has (re)joined."""
         self._issued.pop(worker, None)
         self._dirty[worker] = None
+        self._mesh.rejoined(self.state, worker)
         self._control.after_commit(lambda: None)
 
     def start(self) -> None:

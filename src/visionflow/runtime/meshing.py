@@ -20,17 +20,17 @@ from visionflow.domain.mesh import Holder, Seat
 from visionflow.domain.swarms import Topology
 from visionflow.engine.effects import ABLE, dispatch
 from visionflow.engine.state import SwarmState
-from visionflow.engine.topology.rules import topology_in_force
+from visionflow.engine.topology.rules import GONE, topology_in_force
 from visionflow.ports.host import Host
 from visionflow.runtime.control_plane import ControlPlane
 
 SEEDS = 5
 """Peers by way of which a new one joins."""
-FOUND_EVERY_MS = 5_000
+MEND_EVERY_MS = 5_000
 STALE_MS = 30_000
 """A report that is older says nothing of now."""
 ENDS = (e.TaskCancelled, e.TaskFailed, e.TaskDeadLettered, e.TaskBlocked)
-ToPeers = m.PeerUp | m.PeerDown | m.Announce | m.AuctionOver | m.MeshFounded | m.PeerGone
+ToPeers = m.PeerUp | m.PeerDown | m.Announce | m.AuctionOver | m.MeshFounded | m.PeersLeft
 
 
 class Office(Protocol):
@@ -88,7 +88,7 @@ class Meshing:
         """Auctions whose peers have not been told of their end."""
         self._heard: dict[str, _Heard] = {}
         self._epoch = 0
-        self._founded_ms = -FOUND_EVERY_MS
+        self._mended_ms = -MEND_EVERY_MS
         self._told: tuple[int, int, tuple[str, ...]] | None = None
         self._notes: dict[type[AnyEvent], Callable[[SwarmState, AnyEvent], None]] = {
             me.AuctionOpened: self._opened,
@@ -180,15 +180,20 @@ class Meshing:
 
     def _adopted(self, state: SwarmState, event: AnyEvent) -> None:
         assert isinstance(event, s.WorkerAdopted)
-        worker = state.workers.get(event.worker)
-        if worker is not None and topology_in_force(state) is Topology.MESH:
-            for name in worker.agents:
+        self.rejoined(state, event.worker)
+
+    def rejoined(self, state: SwarmState, worker: str) -> None:
+        """A worker said hello again: what was on its way to it may be lost."""
+        found = state.workers.get(worker)
+        if found is not None and topology_in_force(state) is Topology.MESH:
+            for name in found.agents:
                 if state.agents[name].status in ABLE:
                     self._join(state, name)
 
-    def _join(self, state: SwarmState, agent: str) -> None:
-        # The youngest, so that one that is gone without anybody's knowing is not asked for ever.
-        seeds = tuple(name for name, _, _ in peers_of(state) if name != agent)[-SEEDS:]
+    def _join(self, state: SwarmState, agent: str, seeds: tuple[str, ...] = ()) -> None:
+        if not seeds:
+            # The youngest, so that not one that is gone unbeknown to anybody is asked for ever.
+            seeds = tuple(name for name, _, _ in peers_of(state) if name != agent)[-SEEDS:]
         worker = state.agents[agent].worker
         message = m.PeerUp(agent, state.lives.of(agent), _place(worker), seeds)
         self._office.pack_for_peers(worker, message)
@@ -198,9 +203,13 @@ class Meshing:
         assert isinstance(event, e.AgentTerminated | e.AgentFailed)
         self._heard.pop(event.agent, None)
         if topology_in_force(state) is Topology.MESH and state.closed is None:
-            for name, _, _ in peers_of(state)[:SEEDS]:
-                message = m.PeerGone(name, event.agent)
-                self._office.pack_for_peers(state.agents[name].worker, message)
+            self._tell_left(state)
+
+    def _tell_left(self, state: SwarmState) -> None:
+        agents = tuple(_may_come(state))
+        for name, _, _ in peers_of(state)[:SEEDS]:
+            message = m.PeersLeft(name, agents)
+            self._office.pack_for_peers(state.agents[name].worker, message)
 
     def _switched(self, state: SwarmState, event: AnyEvent) -> None:
         assert isinstance(event, she.TopologySwitched)
@@ -225,13 +234,23 @@ class Meshing:
         let anybody in: when it begins, and when too many have died at once."""
         state, now_ms = self._control.state, self._host.monotonic_ms()
         living = peers_of(state)
-        if len(reports) < len(living) or now_ms - self._founded_ms < FOUND_EVERY_MS:
+        if len(reports) < len(living) or now_ms - self._mended_ms < MEND_EVERY_MS:
             return
         epoch = max((report.epoch for report in reports), default=0)
         inside = [report for report in reports if report.members and report.epoch == epoch]
-        if 2 * len(inside) > max((report.members for report in inside), default=0):
+        members = max((report.members for report in inside), default=0)
+        if 2 * len(inside) > members:
+            if members != len(inside) or len(inside) < len(living):
+                # Who was to tell them who is gone, and who is new, may not have lived to do so.
+                self._mended_ms = now_ms
+                self._tell_left(state)
+                within = {report.agent: None for report in inside}
+                for name, _, _ in living:
+                    if name not in within:
+                        self._join(state, name, tuple(within)[-SEEDS:])
+                self._control.after_commit(lambda: None)
             return
-        self._founded_ms = now_ms
+        self._mended_ms = now_ms
         for name, life, _ in living:
             message = m.MeshFounded(name, life, max(epoch, self._epoch) + 1, living)
             self._office.pack_for_peers(state.agents[name].worker, message)
@@ -350,6 +369,11 @@ def peers_of(state: SwarmState) -> tuple[tuple[str, int, str], ...]:
         for name, agent in state.agents.items()
         if agent.status in ABLE and agent.worker not in state.supervised.suspects
     )
+
+
+def _may_come(state: SwarmState) -> list[str]:
+    """Agents that are up, or that may come back."""
+    return [name for name, agent in state.agents.items() if agent.status not in GONE]
 
 
 def _place(worker: str) -> str:

@@ -194,7 +194,8 @@ class LogCheck:
             topology = self.trace.talk.topology
             for fault in self.teams.event(kind, event, self.agents, self.tasks, topology):
                 self._wrong(fault)
-        if kind in KINDS:
+        won = kind == "task_assigned" and self.mesh.was_won(event["task"], event["attempt"])
+        if kind in KINDS and not won:
             for fault in self.upkeep.event(kind, event, self.agents, self.at_ms):
                 self._wrong(fault)
         if kind.startswith("agent_"):

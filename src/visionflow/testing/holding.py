@@ -26,12 +26,20 @@ class HoldCheck:
         """By agent whose circuit is not closed, how it stands."""
         self._open: dict[str, str] = {}
         """By task that is under way, its agent."""
+        self._won = ""
+        """A task whose auction is settled; its assignment follows at once."""
 
     def record(self, body: bytes) -> Iterator[str]:
         """Fold one record; what is wrong."""
         for event in msgspec.msgpack.decode(body)[1]:
             kind: str = event["t"]
-            if kind == "task_assigned":
+            if kind == "auction_settled":
+                # Peers had decided that before.
+                self._won = event["task"]
+            elif kind == "task_assigned" and self._won == event["task"]:
+                self._won = ""
+                self._open[event["task"]] = event["agent"]
+            elif kind == "task_assigned":
                 yield from self._assigned(event)
             elif kind in _ENDED:
                 self._open.pop(event["task"], None)

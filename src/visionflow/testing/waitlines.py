@@ -44,6 +44,8 @@ class WaitCheck:
         self.waits: dict[str, dict[str, None]] = {}
         self.circuits: dict[str, CircuitLine] = {}
         self.deadlocks = 0
+        self._won = ""
+        """A task whose auction is settled; its assignment follows at once."""
         self._broken: dict[str, None] = {}
         """Tasks whose attempt was said to end, until it does."""
         self._blamed: Counter[str] = Counter()
@@ -67,6 +69,12 @@ class WaitCheck:
                 yield from self._wait(kind, event, tasks)
             case "deadlock_found":
                 yield from self._deadlock(event, tasks)
+            case "auction_settled":
+                # Peers had decided that before.
+                self._won = event["task"]
+            case "task_assigned" if self._won == event["task"]:
+                self._won = ""
+                self._open[event["agent"]] += 1
             case "task_assigned":
                 yield from self._assigned(event)
             case "circuit_counted" | "circuit_opened" | "circuit_half_opened" | "circuit_closed":

@@ -23,8 +23,8 @@ from visionflow.domain.messages import (
     Dispatch,
     MeshFounded,
     PeerDown,
-    PeerGone,
     PeerReport,
+    PeersLeft,
     PeerUp,
     Result,
 )
@@ -195,11 +195,14 @@ class Peers:
             hosted.peer.found(message.epoch, message.members, self._now_ms())
             self._wake()
 
-    def gone(self, message: PeerGone) -> None:
-        """Another one does not come back."""
+    def left(self, message: PeersLeft) -> None:
+        """Others than these do not come back."""
         hosted = self._hosted.get(message.agent)
         if hosted is not None:
-            hosted.peer.expel(message.gone, self._now_ms())
+            known = dict.fromkeys(message.agents)
+            for member in hosted.peer.members:
+                if member.agent not in known:
+                    hosted.peer.expel(member.agent, self._now_ms())
             self._wake()
 
     def down(self, message: PeerDown) -> None:
