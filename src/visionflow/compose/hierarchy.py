@@ -30,14 +30,8 @@ from visionflow.interfaces.async_fleet import AsyncFleet
 from visionflow.interfaces.classes import AgentClass
 from visionflow.interfaces.client.remote import RemoteFleet
 from visionflow.interfaces.orchestrator import Fleet, priority_of
-from visionflow.interfaces.seating import (
-    Agent,
-    EmbeddedSeating,
-    RemoteSeating,
-    Seat,
-    Seating,
-    span_in,
-)
+from visionflow.interfaces.seating import Agent, EmbeddedSeating, RemoteSeating, Seating
+from visionflow.interfaces.seats import Seat, span_in
 
 Orchestrator = AgentOrchestrator[Any, Any]
 
@@ -263,8 +257,8 @@ class HierarchicalCoordinator:
         raise UnknownId(f"There is no team {team!r} in this hierarchy.")
 
     async def teams(self) -> dict[str, Any]:
-        """The hierarchy as the engine has it now: `manager`, and `teams` by name with `lead`,
-        `members` and `domain`. Who took somebody's seat is there."""
+        """The hierarchy as the engine has it now: `manager`, and `teams` by name with `lead` and
+        `members`. Who took somebody's seat is there."""
         return await self.seating.teams()
 
     async def aclose(self) -> None:

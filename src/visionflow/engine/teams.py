@@ -15,6 +15,8 @@ class TeamState(msgspec.Struct, gc=False, omit_defaults=True):
     domain: str = ""
     capabilities: tuple[str, ...] = ()
     span: int = SPAN
+    escalated: str = ""
+    """What came before the manager last."""
     recent: list[bool] = []
     """Whether each of its last attempts completed, oldest first."""
 

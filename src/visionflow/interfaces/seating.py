@@ -7,61 +7,22 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
-import msgspec
-
 from visionflow.agents.led import LEAD_MS
 from visionflow.agents.task import Task
-from visionflow.domain import teams_commands as tc
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import UsageError
-from visionflow.domain.teams import SPAN, SPAN_MAX, TeamSpec
 from visionflow.engine.state import Answer
 from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
 from visionflow.interfaces.classes import AgentClass
 from visionflow.interfaces.client.remote import RemoteAgent, RemoteFleet
 from visionflow.interfaces.orchestrator import AgentHandle
+from visionflow.interfaces.seats import HIERARCHY, Seat
 from visionflow.interfaces.templates import tasks_at_once
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import sound
 from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
 
-RANKS = ("manager", "lead", "worker")
 Agent = AgentHandle | RemoteAgent
-
-
-class Seat(msgspec.Struct, frozen=True):
-    """Where somebody is to sit."""
-
-    rank: str
-    """`manager`, `lead` or `worker`."""
-    team: str = ""
-    domain: str = ""
-    capabilities: tuple[str, ...] = ()
-    """Of a lead's team: the words of its domain."""
-    span: int = SPAN
-    """Of the manager or a lead: so many report to them at most."""
-
-    def command(self, agent: str, now_ms: int, command: str | None = None) -> AnyCommand:
-        """What gives an agent this seat."""
-        if self.rank == "manager":
-            return tc.NameManager(now_ms=now_ms, command=command, agent=agent, span=self.span)
-        if self.rank == "lead":
-            team = TeamSpec(self.team, agent, (), self.domain, self.capabilities, self.span)
-            return tc.FormTeam(now_ms=now_ms, command=command, team=team)
-        return tc.JoinTeam(now_ms=now_ms, command=command, team=self.team, agent=agent)
-
-
-def span_in(config: Mapping[str, Any]) -> int:
-    """How many may report to a manager or a lead with these settings: `max_workers`.
-
-    Raises:
-        UsageError: it is no whole number from 1 to `SPAN_MAX`.
-    """
-    found = config.get("max_workers", SPAN)
-    if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= SPAN_MAX:
-        raise UsageError(f"max_workers is {found!r}; it is a whole number from 1 to {SPAN_MAX}.")
-    return found
 
 
 class Seating(Protocol):
@@ -118,8 +79,7 @@ def hierarchy_of(manager: str | None, teams: Mapping[str, Any]) -> dict[str, Any
     return {
         "manager": manager,
         "teams": {
-            name: {"lead": team.lead, "members": list(team.members), "domain": team.domain}
-            for name, team in teams.items()
+            name: {"lead": team.lead, "members": list(team.members)} for name, team in teams.items()
         },
     }
 
@@ -167,15 +127,7 @@ class RemoteSeating:
 
     async def spawn(self, kind: str, config: Mapping[str, Any], seat: Seat) -> Agent:
         """See `Seating`."""
-        told = {
-            "rank": seat.rank,
-            "team": seat.team,
-            "domain": seat.domain,
-            "teamCapabilities": list(seat.capabilities),
-        }
-        return await self._fleet.spawn_agent(
-            kind, {**config, **{key: value for key, value in told.items() if value}}
-        )
+        return await self._fleet.spawn_agent(kind, {**config, HIERARCHY: seat.told})
 
     async def run(self, task: Task, agent: Agent | None = None) -> Any:
         """See `Seating`."""
@@ -184,4 +136,10 @@ class RemoteSeating:
     async def teams(self) -> dict[str, Any]:
         """See `Seating`."""
         said = await self._fleet.client.call("swarm_status", {"swarmId": self._fleet.swarm})
-        return said["hierarchy"] or {"manager": None, "teams": {}}
+        return {
+            "manager": said["manager"],
+            "teams": {
+                team["name"]: {"lead": team["lead"], "members": team["members"]}
+                for team in said["teams"]
+            },
+        }

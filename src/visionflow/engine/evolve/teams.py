@@ -98,11 +98,14 @@ def _(state: SwarmState, event: t.TaskDelegated) -> None:
 
 @folds(t.Escalated)
 def _(state: SwarmState, event: t.Escalated) -> None:
+    team = state.teams.teams[event.team]
+    what = event.cause if event.task is None else f"{event.cause}, {event.task}"
+    team.escalated = f"{what}: {event.evidence}; {event.action}"
     if event.task is not None:
         state.teams.escalated[event.task] = None
-    else:
+    elif event.cause == "success":
         # What it says was said: from here on it is counted anew.
-        state.teams.teams[event.team].recent = []
+        team.recent = []
 
 
 # What others tell -------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.domain.teams import LEADS
 from visionflow.engine.matching import needs
 from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.engine.topology.seats import key_of, offers_of
@@ -81,6 +82,7 @@ def nobody_can(
     full: str | None = None,
 ) -> str | None:
     """Why no agent of the swarm, busy or not, can take such a task; `None`: one can."""
+    capabilities = tuple(word for word in capabilities if word != LEADS)
     key = (capabilities, agent_type, agent)
     if state.matching.able(key) and not state.draining:
         return None

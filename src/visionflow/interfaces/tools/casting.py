@@ -18,6 +18,7 @@ from visionflow.domain.limits import CAPABILITIES_MAX, WORD_CHARS_MAX
 from visionflow.domain.sizes import memory_text
 from visionflow.domain.supervision import Upkeep
 from visionflow.domain.wording import shown
+from visionflow.interfaces.seats import HIERARCHY, Seat, seat_in
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.templates import class_of, tasks_at_once
 from visionflow.interfaces.tools.arguments import Arguments, parse
@@ -73,6 +74,8 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
     scaled: bool = False
     """It is made so that there are enough of its type, and may go when there are too many."""
+    seat: Seat | None = None
+    """Where it sits in a hierarchy."""
 
 
 def resources_in(given: Mapping[str, Any] | None, texts: bool = False) -> Resources:
@@ -98,6 +101,8 @@ async def cast(server: Server, wish: Wish) -> Cast:
     if wish.name is not None and not 0 < len(wish.name) <= WORD_CHARS_MAX:
         raise UsageError(f"name has 1 to {WORD_CHARS_MAX} characters.")
     given, asked = _without_capabilities(wish)
+    seat = seat_in(given)
+    given.pop(HIERARCHY, None)
     warnings: list[str] = []
     own = template.source != "built in"
     capabilities = _backed(tuple(made.capabilities), asked, own, wish.type, warnings)
@@ -114,6 +119,7 @@ async def cast(server: Server, wish: Wish) -> Cast:
         memory_bytes=_ceiling(template, wish.resources, warnings),
         upkeep=template.upkeep,
         warnings=tuple(warnings),
+        seat=seat,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from visionflow.domain import commands as c
 from visionflow.domain.errors import LimitReached, Refused
+from visionflow.interfaces.seats import Seat
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.casting import Cast
@@ -132,7 +133,10 @@ async def spawn(
                 hint="End one with agent_terminate, or raise maxAgents with swarm_scale.",
                 ids={"swarmId": swarm.id},
             ) from error
-        return swarm, answer.subject or made.spec.id
+        name = answer.subject or made.spec.id
+        if cast.seat is not None:
+            await _seat(swarm, name, cast.seat, command)
+        return swarm, name
 
     async def within() -> tuple[LiveSwarm, str]:
         if command is not None and command in swarm.state.answers:
@@ -148,6 +152,20 @@ async def spawn(
         subject=lambda spawned: spawned[1],
         command=command,
     )
+
+
+async def _seat(swarm: LiveSwarm, agent: str, seat: Seat, command: str | None) -> None:
+    """Give an agent its seat. Who cannot have it is ended: it was asked for as one who sits there.
+
+    Raises:
+        Refused: it cannot.
+    """
+    key = None if command is None else f"{command}/seat"
+    try:
+        await swarm.ask(sound(seat.command(agent, swarm.now_ms, key)))
+    except Refused:
+        await swarm.ask(sound(c.TerminateAgent(now_ms=swarm.now_ms, agent=agent)))
+        raise
 
 
 async def told(

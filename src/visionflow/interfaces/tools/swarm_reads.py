@@ -24,6 +24,7 @@ from visionflow.interfaces.tools.limiting import (
     usage_told,
 )
 from visionflow.interfaces.tools.moments import iso
+from visionflow.interfaces.tools.teams_told import TeamTold, teams_told
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.runtime.ended import EndedSwarm
 from visionflow.runtime.queries import Queries
@@ -136,6 +137,8 @@ class SwarmShown(Result, frozen=True, kw_only=True):
     limits: Annotated[LimitsTold | None, about("Of its coding agents.")]
     usage: Annotated[UsageTold | None, about("By its coding agents; null without limits.")]
     agents: list[Member]
+    manager: str | None
+    teams: list[TeamTold]
     task_queue: Queue
     metrics: Totals
     degraded: Annotated[str | None, about("Why part of it does not come back.")]
@@ -208,6 +211,8 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally, used: UsageTold | Non
             )
             for agent in state.agents.values()
         ],
+        manager=state.teams.manager,
+        teams=teams_told(state),
         task_queue=_queue(swarm, tally),
         metrics=_totals(swarm),
         degraded=state.supervised.degraded,
@@ -252,6 +257,8 @@ async def _ended(server: Server, swarm: EndedSwarm) -> SwarmShown:
         if spec.coding == CodingLimits()
         else await usage_told(Path(server.settings.home), swarm.id),
         agents=[],
+        manager=None,
+        teams=[],
         task_queue=Queue(
             **{str(each): counts.get(each, 0) for each in TaskStatus},
             oldest_wait_seconds=None,
