@@ -27,6 +27,7 @@ from visionflow.runtime.control_plane import ControlPlane
 SEEDS = 5
 """Peers by way of which a new one joins."""
 MEND_EVERY_MS = 5_000
+EPOCHS_PER_BOOT = 65_536
 STALE_MS = 30_000
 """A report that is older says nothing of now."""
 ENDS = (e.TaskCancelled, e.TaskFailed, e.TaskDeadLettered, e.TaskBlocked)
@@ -251,10 +252,11 @@ class Meshing:
                 self._control.after_commit(lambda: None)
             return
         self._mended_ms = now_ms
+        # No two foundings are of one epoch, whatever an orchestrator before this one has sent.
+        self._epoch = max(epoch, self._epoch, state.boot * EPOCHS_PER_BOOT) + 1
         for name, life, _ in living:
-            message = m.MeshFounded(name, life, max(epoch, self._epoch) + 1, living)
+            message = m.MeshFounded(name, life, self._epoch, living)
             self._office.pack_for_peers(state.agents[name].worker, message)
-        self._epoch = max(epoch, self._epoch) + 1
         self._control.after_commit(lambda: None)
 
     # What peers say --------------------------------------------------------------------------
