@@ -90,10 +90,18 @@ class PipelineCoordinator:
             UsageError: a stage cannot be read, leads forward, or is named twice.
         """
         self.stages = list(stages)
-        self._orchestrator = orchestrator
-        self._classes = dict(agents or {})
+        self.use(orchestrator, agents)
         self._folder = folder
         self.pipeline = self.build_pipeline(self.stages)
+
+    def use(
+        self,
+        orchestrator: Orchestrator | Fleet | AsyncFleet | None,
+        agents: Mapping[str, AgentClass] | None = None,
+    ) -> None:
+        """Say whose agents do it, for a class with an `__init__` of its own."""
+        self._orchestrator = orchestrator
+        self._classes = dict(agents or {})
 
     # As the guide has it -----------------------------------------------------------------------
 

@@ -1,0 +1,47 @@
+"""Agents for pipelines from Python."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from visionflow import BaseAgent, Task
+
+
+class Counter(BaseAgent):
+    """Adds one; `quality` grows with each time that it is told why it has to do it again."""
+
+    type = "counter"
+    capabilities = ("counting",)
+    measures = ("quality",)
+
+    def process_task(self, task: Task) -> dict[str, Any]:
+        again = (task.config.get("feedback") or {}).get("round", 0)
+        return {"n": (task.input or {}).get("n", 0) + 1, "measures": {"quality": 0.5 + 0.4 * again}}
+
+
+class Waiter(Counter):
+    """Says that it began, and counts once it is let go."""
+
+    type = "waiter"
+
+    def process_task(self, task: Task) -> dict[str, Any]:
+        folder = Path(task.config["folder"])
+        with (folder / "began").open("a") as file:
+            file.write(f"{task.id} {task.attempt}\n")
+        until = time.monotonic() + 120
+        while not (folder / "go").exists() and time.monotonic() < until:
+            if self.cancelled.is_set():
+                break
+            time.sleep(0.01)
+        return super().process_task(task)
+
+
+def kill_self(result: dict[str, Any]) -> dict[str, Any]:
+    """A transform in the middle of which its program is killed, once."""
+    mark = Path(result["folder"]) if "folder" in result else Path(os.environ["KILL_MARK"])
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"n": result["n"] * 10}
