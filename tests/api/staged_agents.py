@@ -1,7 +1,5 @@
 """Agents for pipelines from Python."""
 
-import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -36,12 +34,3 @@ class Waiter(Counter):
                 break
             time.sleep(0.01)
         return super().process_task(task)
-
-
-def kill_self(result: dict[str, Any]) -> dict[str, Any]:
-    """A transform in the middle of which its program is killed, once."""
-    mark = Path(result["folder"]) if "folder" in result else Path(os.environ["KILL_MARK"])
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return {"n": result["n"] * 10}
