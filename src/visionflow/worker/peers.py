@@ -447,6 +447,11 @@ class Peers:
             return ()
         return tuple(sorted((each.agent, each.incarnation) for each in hosted.peer.members))
 
+    def knows(self, task: str, attempt: int) -> int:
+        """How many peers of this process take part in the auction of an attempt, or did."""
+        name = name_of(task, attempt)
+        return sum(name in hosted.peer.auctions for hosted in self._hosted.values())
+
     def copy_of(self, agent: str, task: str, attempt: int) -> bytes | None:
         """The copy of a result that an agent's peer holds."""
         hosted = self._hosted.get(agent)

@@ -18,9 +18,11 @@ from visionflow.runtime.completions import Ended
 from visionflow.testing.checkers import OPEN, LogCheck
 from visionflow.testing.holding import HoldCheck
 from visionflow.testing.restarts import RestartCheck
+from visionflow.testing.simulator import posting
 from visionflow.testing.simulator.asking import Sections, ahead_of_log
 from visionflow.testing.simulator.kernel import Kernel, Process
 from visionflow.testing.simulator.outside import OutsideWorld, Person, kept
+from visionflow.testing.simulator.posting import PostWitness
 from visionflow.testing.simulator.wire import Link
 from visionflow.testing.workload import Action
 
@@ -43,6 +45,7 @@ class Witness:
         self._holds = HoldCheck()
         self.bodies: list[bytes] = []
         self.sections = Sections(kernel, self.check)
+        self.post = PostWitness(kernel, self.check)
         self.outside = OutsideWorld(kernel, self.check)
         self.person = Person(kernel, self.outside)
         self._questions: dict[tuple[str, int, int], m.EffectAsked | m.EffectDone] = {}
@@ -90,6 +93,7 @@ class Witness:
             case m.Dispatch():
                 return self._dispatched(message, worker, link)
             case m.Announce():
+                self.counts["announced"] += 1
                 auction = (message.dispatch.task, message.dispatch.attempt)
                 if message.dispatch.agent not in check.mesh.electorates.get(auction, ()):
                     return f"no auction of {auction} with {message.dispatch.agent} is in the log"
@@ -114,6 +118,8 @@ class Witness:
                 return self._ruled(message)
             case m.LockAnswer() | m.WaitAnswer() | m.DelegateAnswer():
                 return ahead_of_log(check, message)
+            case m.MailHanded() | m.MailAnswer() | m.MailReply():
+                return posting.ahead_of_log(check, message)
             case m.DropAgent():
                 agent = check.agents.get(message.agent)
                 if agent is None or agent.worker != worker:
