@@ -219,7 +219,12 @@ class SwarmState:
     def __init__(self) -> None:
         self.spec: SwarmSpec | None = None
         self.by_load = False
-        """Whether its strategy looks at the load of agents alone; it follows from the spec."""
+        """Whether its strategy looks at the load of agents alone. Like the next two it follows from
+        the spec and the topology in force, and is here because it is asked for all the time."""
+        self.is_mesh = False
+        self.is_indexed = True
+        """Whether the best agent of the matching index is the one to assign to, in nobody's name
+        but that of a manager."""
         self.closed: str | None = None
         self.now_ms = 0
         self.boot = 0

@@ -12,7 +12,6 @@ from visionflow.domain import supervision_commands as sc
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import Refused
 from visionflow.domain.events import AnyEvent
-from visionflow.domain.swarms import Topology
 from visionflow.engine.decide import (
     adopting,
     auctions,
@@ -37,11 +36,9 @@ from visionflow.engine.decide import (
 from visionflow.engine.decide.assigning import next_assignment
 from visionflow.engine.decide.table import TABLE, RefusedOnRecord
 from visionflow.engine.state import Answer, Denial, SwarmState
-from visionflow.engine.topology.rules import topology_in_force
 
 __all__ = ["ACCEPTED", "handle", "next_assignment", "next_event"]
 ACCEPTED = Answer()
-MESH = Topology.MESH
 _REGISTERED = (
     adopting.__name__,
     auctions.__name__,
@@ -132,7 +129,7 @@ def next_event(state: SwarmState) -> AnyEvent | None:
         moved = updating.next_move(state)
         if moved is not None:
             return moved
-    if topology_in_force(state) is MESH:
+    if state.is_mesh:
         opened = auctions.next_in_mesh(state)
         if opened is not False:
             return opened

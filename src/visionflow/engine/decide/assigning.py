@@ -14,7 +14,6 @@ from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.choosing import (
     bidding,
     candidates,
-    is_indexed,
     specialist,
     wants_bids,
 )
@@ -34,7 +33,7 @@ def next_assignment(state: SwarmState) -> AnyEvent | None:
     if found is None:
         return None
     task, agent = found
-    if is_indexed(state):
+    if state.is_indexed:
         return assigned(state, task, agent)
     chosen = state.assigning.chosen
     if chosen is not None and chosen[0] == task and _stands(state, chosen[1]):
@@ -61,9 +60,9 @@ def assigned(state: SwarmState, task: str, agent: str) -> e.TaskAssigned:
         member.spec.tasks_max,
     )
     number = state.tasks[task].attempt + 1
-    return e.TaskAssigned(
-        task=task, attempt=number, agent=agent, score_bp=score, by=assigner_of(state, task)
-    )
+    heads = state.roster.coordinators or state.teams.manager is not None or state.teams.teams
+    by = assigner_of(state, task) if heads or not state.is_indexed else None
+    return e.TaskAssigned(task=task, attempt=number, agent=agent, score_bp=score, by=by)
 
 
 def assigner_of(state: SwarmState, task: str) -> str | None:

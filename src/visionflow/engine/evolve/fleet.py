@@ -6,7 +6,6 @@ from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import RESTART_PERIOD_MS
-from visionflow.domain.swarms import Strategy
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.evolve import teams
 from visionflow.engine.evolve.adopting import forget_process
@@ -22,13 +21,14 @@ from visionflow.engine.evolve.supervising import (
 from visionflow.engine.evolve.table import answer, folds, refresh
 from visionflow.engine.lifecycles import next_agent_status
 from visionflow.engine.state import AgentState, Answer, SwarmState, WorkerState
+from visionflow.engine.topology.rules import follow
 from visionflow.engine.topology.seats import offers_of
 
 
 @folds(e.SwarmCreated)
 def _(state: SwarmState, event: e.SwarmCreated) -> None:
     state.spec = event.spec
-    state.by_load = event.spec.strategy is Strategy.BALANCED
+    follow(state)
     answer(state, event.command, Answer(state.now_ms, event.spec.id))
 
 

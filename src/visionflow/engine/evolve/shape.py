@@ -8,6 +8,7 @@ from visionflow.engine.evolve.teams import rekey
 from visionflow.engine.measuring import added, measured_now, totals_now
 from visionflow.engine.shape import Trial
 from visionflow.engine.state import Answer, SwarmState
+from visionflow.engine.topology.rules import follow
 
 SEQUENTIAL = Topology.SEQUENTIAL
 
@@ -18,6 +19,7 @@ def _(state: SwarmState, event: h.TopologySwitched) -> None:
     measured = measured_now(state, state.now_ms)
     shape.past[event.before] = added(shape.past.get(event.before, Measured()), measured)
     shape.now, shape.since_ms = event.after, state.now_ms
+    follow(state)
     shape.switches += 1
     shape.cooled_ms = event.cooled_ms
     if event.rolled_back:

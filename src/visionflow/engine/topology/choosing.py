@@ -7,18 +7,16 @@ index, which gives the best agent at once. The others look at each that could ta
 import msgspec
 
 from visionflow.domain.mesh import AuctionBid
-from visionflow.domain.swarms import Strategy, Topology
+from visionflow.domain.swarms import Strategy
 from visionflow.engine.matching import GroupKey
 from visionflow.engine.mesh.bidding import bid_of
 from visionflow.engine.scoring import PRIOR_TASKS
 from visionflow.engine.state import AgentState, SwarmState
-from visionflow.engine.topology.rules import topology_in_force
 
 BIDS_MAX = 16
 """Agents that are asked for a bid, at most."""
 BIDDING_WORTH_US = 1_000_000
 """An adaptive swarm has agents bid for tasks of a type that took this long on average."""
-INDEXED = (Strategy.CENTRALIZED, Strategy.BALANCED)
 
 
 class Bidding(msgspec.Struct, frozen=True, gc=False):
@@ -28,15 +26,6 @@ class Bidding(msgspec.Struct, frozen=True, gc=False):
     bids: tuple[AuctionBid, ...]
     able: int
     likely_us: int | None
-
-
-def is_indexed(state: SwarmState) -> bool:
-    """Whether the best agent of the matching index is the one to assign to, in nobody's name but
-    that of a manager."""
-    if state.spec is None:
-        return True
-    strategy = state.spec.strategy
-    return strategy in INDEXED and topology_in_force(state) not in (Topology.STAR, Topology.RING)
 
 
 def candidates(state: SwarmState, key: GroupKey) -> list[str]:

@@ -7,7 +7,7 @@ everybody, and an answer may always go back to who asked: whoever sends those do
 from collections.abc import Callable, Iterator
 
 from visionflow.domain.agents import AgentStatus
-from visionflow.domain.swarms import Topology
+from visionflow.domain.swarms import Strategy, Topology
 from visionflow.engine.roster import COORDINATOR
 from visionflow.engine.state import SwarmState
 
@@ -26,6 +26,16 @@ def topology_in_force(state: SwarmState) -> Topology:
     if state.spec is None or state.spec.topology is Topology.ADAPTIVE:
         return Topology.HIERARCHICAL
     return state.spec.topology
+
+
+def follow(state: SwarmState) -> None:
+    """The topology in force has come, or the swarm itself: keep what is asked for all the time."""
+    topology = topology_in_force(state)
+    strategy = Strategy.CENTRALIZED if state.spec is None else state.spec.strategy
+    state.by_load = strategy is Strategy.BALANCED
+    state.is_mesh = topology is Topology.MESH
+    plain = topology in (Topology.HIERARCHICAL, Topology.SEQUENTIAL)
+    state.is_indexed = plain and strategy in (Strategy.CENTRALIZED, Strategy.BALANCED)
 
 
 def is_living(state: SwarmState, agent: str) -> bool:
