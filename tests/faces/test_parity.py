@@ -113,6 +113,7 @@ STEPS = [
     Step("agent_status", {"agentId": "tester-1"}),
     example("agent_health"),
     Step("agent_health", {"agentId": "nobody"}, "unknown_agent"),
+    example("daa_consensus", settle=True),
     example("agent_restart"),
     Step("agent_restart", {"agentId": "nobody"}, "unknown_agent"),
     example("debug_enable"),

@@ -100,7 +100,7 @@ def ran(program: str, *words: str, **env: str) -> "subprocess.CompletedProcess[s
 
 
 def test_a_tool_that_does_not_exist_yet_ends_with_69_and_says_what_it_waits_for() -> None:
-    for done in (ran("mcp__claude-flow__daa_consensus"), ran("visionflow", "call", "alerts")):
+    for done in (ran("mcp__claude-flow__bottleneck_analyze"), ran("visionflow", "call", "alerts")):
         assert (done.returncode, done.stdout) == (69, "")
         assert "does not exist yet. It comes with" in done.stderr
 

@@ -45,10 +45,12 @@ from visionflow.engine.voting import (
 ALL_CAST = "every member has cast a ballot"
 TIME_IS_UP = "its time is up"
 OVER = "the vote is over"
-TIMEOUT_MS = 300_000
+MEASURED = (Matter.PATCH, Matter.TASK_RESULT)
+TIMEOUT_MS, MEASURING_MS = 60_000, 300_000
 TIMEOUT_MS_MAX = 7 * 86_400_000
 SHOWN_MAX = 32_768
-"""How long a vote is open that states no limit and asks its members."""
+"""How long a vote is open that states no limit and asks its members; the latter where they may have
+to measure anew."""
 FACTS_BYTES_MAX = 4_096
 REASON_CHARS_MAX = 4_000
 INPUTS_BYTES_MAX = 16_384
@@ -98,7 +100,7 @@ def completed(state: SwarmState, spec: VoteSpec) -> VoteSpec:
     if terms.resolution is Resolution.COORDINATOR and terms.decider is None:
         changes["decider"] = centre_of(state)
     if spec.asked and terms.timeout_ms is None:
-        changes["timeout_ms"] = TIMEOUT_MS
+        changes["timeout_ms"] = MEASURING_MS if spec.matter in MEASURED else TIMEOUT_MS
     if changes:
         terms = msgspec.structs.replace(terms, **changes)
     weights: tuple[int, ...] = ()
