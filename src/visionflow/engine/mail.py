@@ -16,6 +16,8 @@ class Delivery(msgspec.Struct, gc=False, omit_defaults=True):
     letter: Letter
     failures: int = 0
     """How often its agent could not deal with it."""
+    was: int = 0
+    """Its delivery id before the last failure."""
     life: Life | None = None
     """The first process that it was given to; one that came later is told that it may have been
     read before."""
@@ -103,5 +105,8 @@ def over_at(mail: Mail, name: str) -> int | None:
 
 
 def may_be_read(mail: Mail, agent: str, delivery: Delivery) -> bool:
-    """Whether a message may have been handed over before, to an earlier life of its agent."""
+    """Whether a message may have been handed over before: to an earlier life of its agent, or to a
+    handler that failed with it."""
+    if delivery.failures:
+        return True
     return delivery.life is not None and delivery.life != mail.handling.get(agent)

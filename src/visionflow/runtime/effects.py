@@ -81,15 +81,18 @@ class Effects:
     def _close(self, events: list[AnyEvent]) -> Callable[[], None] | None:
         state, sessions = self.state, self._sessions
         leaving: list[f.Effect] = []
+        mailed: list[me.MailSent] = []
         for event in events:
             if type(event) is e.TaskAssigned:
                 sessions.deliver(state, event.task, event.attempt)
             elif type(event) is me.MailSent:
-                self._hand(state, event)
+                mailed.append(event)
             elif type(event) not in _FREQUENT:
                 self._note(state, event)
         for worker in self._dirty:
             self._collect(state, worker, leaving)
+        for sent in mailed:
+            self._hand(state, sent)
         self._dirty.clear()
         packed = sessions.pack()
         if not leaving and not packed:
@@ -110,9 +113,13 @@ class Effects:
         return self._control.state
 
     def _hand(self, state: SwarmState, event: me.MailSent) -> None:
+        """To workers for which all that is outstanding was not collected: that has it, behind what
+        waited before."""
         for number, name in enumerate(event.to, event.first):
             agent = state.agents.get(name) if event.first else None
-            if agent is not None and f.hears(state, agent):
+            if agent is None or agent.worker in self._dirty:
+                continue
+            if f.hears(state, agent):
                 self._sessions.hand(state, name, number)
 
     def _note(self, state: SwarmState, event: AnyEvent) -> None:

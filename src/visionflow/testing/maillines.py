@@ -32,12 +32,16 @@ class MailCheck:
         """Deliveries that were taken, are dead, or came again under another id."""
         self.taken: list[tuple[int, str]] = []
         """(delivery, message) that were acknowledged."""
+        self.taken_by: set[tuple[str, str]] = set()
+        """(agent, message) that were."""
         self.requests: dict[str, tuple[str, ...]] = {}
         """Requests that wait for an answer, with who may give it."""
         self.answered: set[str] = set()
         self.sent: dict[str, int] = {}
         """By message, how many agents got it."""
         self.refused = 0
+        self.places: dict[int, int] = {}
+        """By delivery, the first id that its message had in that inbox: the order of sending."""
         self._last = 0
         self._failures: dict[int, int] = {}
 
@@ -81,6 +85,7 @@ class MailCheck:
             if agent not in agents or agents[agent].status in ("failed", "terminated"):
                 yield f"message {name} is for {agent}, which is not there"
             yield from self._new(number)
+            self.places[number] = number
             self.boxes.setdefault(agent, {})[number] = name
             number += 1
         for _ in event.get("full", ()):
@@ -109,6 +114,7 @@ class MailCheck:
             self._failures.pop(number, None)
             if kind == "mail_taken":
                 self.taken.append((number, message))
+                self.taken_by.add((event["agent"], message))
 
     def _failed(self, event: Fact) -> Iterator[str]:
         agent, number, again = event["agent"], event["delivery"], event["again"]
@@ -122,6 +128,7 @@ class MailCheck:
         yield from self._new(again)
         self.over.add(number)
         self._failures[again] = failures
+        self.places[again] = self.places[number]
         self.boxes[agent] = {
             again if each == number else each: message for each, message in box.items()
         }

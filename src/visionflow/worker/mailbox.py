@@ -157,6 +157,7 @@ class Mailbox:
                 return
             failures = handed.failures + 1
             self._remember(answer.count)
+            self._waiting.pop(answer.count, None)
             handed = replace(handed, delivery=answer.count, redelivered=True, failures=failures)
             await asyncio.sleep(RETRY_S * failures)
 

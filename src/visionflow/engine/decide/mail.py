@@ -377,10 +377,16 @@ def _taken(_: SwarmState, command: mc.TakeMail, events: Events) -> Answer:
     return Answer(command.now_ms, ",".join(str(each) for one in taken for each in one))
 
 
-def _again(_: SwarmState, command: mc.ReportMailFailed, events: Events) -> Again:
+def _again(state: SwarmState, command: mc.ReportMailFailed, events: Events) -> Again:
     for event in events:
         if isinstance(event, me.MailFailed) and len(events) == 1:
             return Again(command.now_ms, count=event.again)
+    inbox = state.mail.inboxes.get(command.agent)
+    if not events and inbox is not None:
+        # It may be the same report once more.
+        for number, each in inbox.deliveries.items():
+            if each.was == command.delivery:
+                return Again(command.now_ms, count=number)
     return Again(command.now_ms)
 
 

@@ -117,7 +117,7 @@ def _(state: SwarmState, event: me.MailFailed) -> None:
     mail = state.mail
     inbox = mail.inboxes[event.agent]
     delivery = inbox.deliveries[event.delivery]
-    delivery.failures = event.failures
+    delivery.failures, delivery.was = event.failures, event.delivery
     inbox.deliveries = {
         event.again if number == event.delivery else number: each
         for number, each in inbox.deliveries.items()
