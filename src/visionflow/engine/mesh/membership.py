@@ -27,6 +27,8 @@ HELPERS = 3
 """Others through which one that missed a heartbeat is pinged."""
 LOOKS_MAX = 16
 """Members that a peer pings at once because others doubt them."""
+SAMPLE = 16
+"""Members of whom it is looked whether they answered when they were last pinged."""
 UNSETTLED_MS = 3_000
 """A roster under way for longer than this makes read-only."""
 
@@ -54,6 +56,8 @@ class Membership:
         self._probes: dict[str, Probe] = {}
         self._looks: dict[str, tuple[int, int]] = {}
         """Whom others doubt: (the version that they doubt, when this peer will too)."""
+        self._lately: dict[str, bool] = {}
+        """Whether a member answered, of the last that were pinged; the latest last."""
         self._relays: dict[int, tuple[str, int]] = {}
         self._order: list[str] = []
         self._others: list[str] = []
@@ -70,7 +74,16 @@ class Membership:
         """Whether it reaches too few to take anything new."""
         unsettled_ms = self._rosters.unsettled_ms
         waited = unsettled_ms is not None and now_ms - unsettled_ms > UNSETTLED_MS
-        return waited or not is_majority(self.reached, len(self._rosters.enrolled))
+        members = len(self._rosters.enrolled)
+        return waited or self._alone(members) or not is_majority(self.reached, members)
+
+    def _alone(self, members: int) -> bool:
+        """Whether half or more of those that it pinged of late did not answer. Among many members
+        that shows long before it is known of each of them."""
+        asked = len(self._lately)
+        if asked == 0 or asked < min(SAMPLE, members - 1):
+            return False
+        return not is_majority(sum(self._lately.values()) + 1, asked + 1)
 
     def failed(self) -> tuple[str, ...]:
         """Members that more than half of the roster doubts, as far as is known here."""
@@ -98,7 +111,7 @@ class Membership:
         # Of a member in another life nothing is known, whatever was of the one before.
         for agent, incarnation in self._lives.items():
             if lives.get(agent) != incarnation:
-                for held in (self.doubting, self._probes, self._looks):
+                for held in (self.doubting, self._probes, self._looks, self._lately):
                     held.pop(agent, None)
         self._lives = lives
 
@@ -161,6 +174,7 @@ class Membership:
                 continue
             if self.doubting.get(agent, standing.version) < standing.version:
                 del self.doubting[agent]
+                self._lately.pop(agent, None)
             if not in_doubt(standing):
                 self._looks.pop(agent, None)
                 continue
@@ -187,8 +201,10 @@ class Membership:
             probe.missed += 1
             if agent in self.doubting:
                 del self._probes[agent]
+                self._note(agent, False)
             elif probe.missed >= MISSED_MAX:
                 del self._probes[agent]
+                self._note(agent, False)
                 self._doubt(agent, now_ms)
             else:
                 again = self._ping(agent, probe.missed)
@@ -219,11 +235,18 @@ class Membership:
         if probe is None or probe.number != message.number:
             return []
         del self._probes[agent]
+        self._note(agent, True)
         self._looks.pop(agent, None)
         if message.version > self._version_of(agent):
             # Only it itself raises its version, so this is its own word.
             self._gossip.merge((Standing(agent, incarnation, message.version),), now_ms)
         return []
+
+    def _note(self, agent: str, answered: bool) -> None:
+        self._lately.pop(agent, None)
+        self._lately[agent] = answered
+        if len(self._lately) > SAMPLE:
+            del self._lately[next(iter(self._lately))]
 
     def _ping(self, agent: str, missed: int) -> Send:
         self._number += 1
@@ -264,6 +287,7 @@ class Membership:
     def _forgive(self, late_ms: int) -> None:
         """This peer was not running: what it did not hear meanwhile says nothing of others."""
         self._probes = {}
+        self._lately = {}
         self._looks = {
             agent: (version, until_ms + late_ms)
             for agent, (version, until_ms) in self._looks.items()
