@@ -7,6 +7,7 @@ from tests.engine import (
     restarts_by_chance,
     shape_by_chance,
     teams_by_chance,
+    votes_by_chance,
 )
 from tests.engine.asking import Asking
 from tests.engine.effects_world import something_outside
@@ -76,6 +77,7 @@ class World(Asking):
             *[lambda: pipelines_by_chance.happen(self)] * 3,
             lambda: teams_by_chance.happen(self),
             lambda: teams_by_chance.happen(self),
+            *[lambda: votes_by_chance.happen(self)] * 4,
             lambda: adoptions_by_chance.happen(self),
             *[lambda: mail_by_chance.happen(self)] * 8,
             self._recall,

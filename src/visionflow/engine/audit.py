@@ -63,7 +63,8 @@ def _task(state: SwarmState, task: TaskState) -> Iterator[str]:
         yield f"task {name} is pending and nothing will ever queue it"
     if status is TaskStatus.ORCHESTRATING:
         piped = name in state.pipelines.open or name in state.pipelines.unsettled
-        if not piped and (
+        # One that waits for a vote is looked at with those.
+        if not (piped or name in state.polls.gated) and (
             task.plan is None or not any(phase.open for phase in task.plan.phases)
         ):
             yield f"plan {name} has no open part and has not settled"
