@@ -127,8 +127,11 @@ class History:
     def expect_agreement(self) -> None:
         """All who belong know the same, and think that exactly those who live are there."""
         peers = self.mesh.peers
-        inside = {agent for agent, peer in peers.items() if peer.inside}
+        epoch = max(peer.rosters.mark[0] for peer in peers.values())
+        inside = {a for a, peer in peers.items() if peer.inside and peer.rosters.mark[0] == epoch}
         assert inside == set(peers) - self.gone
+        # Who was leaving a mesh that lost its majority is left behind in it, and takes nothing new.
+        assert all(peer.read_only for agent, peer in peers.items() if agent not in inside)
         enrolled = {tuple(peers[agent].members) for agent in inside}
         assert len(enrolled) == 1
         assert len({peers[agent].digest for agent in inside}) == 1
