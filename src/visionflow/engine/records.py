@@ -12,6 +12,9 @@ from visionflow.domain.votes import CAST_BALLOT
 WORDS_MAX = 64
 """Types, and capabilities, of which an agent has a record; of further ones nothing is kept."""
 
+KINDS_MAX = 256
+"""Pairs of type and capabilities of which it is kept where they count."""
+
 
 class Record(msgspec.Struct, gc=False):
     """What an agent did of one kind."""
@@ -29,6 +32,8 @@ class AgentRecord(msgspec.Struct, gc=False):
     types: dict[str, Record]
     capabilities: dict[str, Record]
     whole: Record
+    kept: dict[tuple[str, tuple[str, ...]], tuple[Record, ...]]
+    """The records that a task of this type and these capabilities counts in: an index."""
 
 
 NO_RECORD = Record()
@@ -60,9 +65,14 @@ class Records:
         """An agent completed a task that took so long."""
         if spec.type == CAST_BALLOT:
             return
-        for record in self._kept(agent, spec):
-            record.completed += 1
-            record.mean_us += (duration_us - record.mean_us) // min(record.completed, 8)
+        # For each task: what is counted for its kind is looked up once.
+        found = self.agents.get(agent)
+        known = None if found is None else found.kept.get((spec.type, spec.capabilities))
+        for record in self._kept(agent, spec) if known is None else known:
+            count = record.completed = record.completed + 1
+            mean_us = record.mean_us
+            change = duration_us - mean_us
+            record.mean_us = mean_us + (change >> 3 if count >= 8 else change // count)
 
     def failed(self, agent: str, spec: TaskSpec) -> None:
         """An attempt of an agent failed, and that counts against it."""
@@ -74,10 +84,10 @@ class Records:
         """It has left."""
         self.agents.pop(agent, None)
 
-    def _kept(self, agent: str, spec: TaskSpec) -> list[Record]:
+    def _kept(self, agent: str, spec: TaskSpec) -> tuple[Record, ...]:
         found = self.agents.get(agent)
         if found is None:
-            found = self.agents[agent] = AgentRecord({}, {}, Record())
+            found = self.agents[agent] = AgentRecord({}, {}, Record(), {})
         kept = [found.whole]
         record = found.types.get(spec.type)
         if record is None and len(found.types) < WORDS_MAX:
@@ -90,4 +100,6 @@ class Records:
                 record = found.capabilities[word] = Record()
             if record is not None:
                 kept.append(record)
-        return kept
+        if len(found.kept) < KINDS_MAX:
+            found.kept[spec.type, spec.capabilities] = tuple(kept)
+        return tuple(kept)

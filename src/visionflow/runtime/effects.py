@@ -55,6 +55,8 @@ class Effects:
         self._places: dict[str, dict[str, None]] = {}
         """By agent, the workers that it was placed on."""
         self._dirty: dict[str, None] = {}
+        self._caught_up: dict[str, None] = {}
+        """Workers that get all that is outstanding once more with what is packed now."""
         self._stopped = False
         control.on_close.append(self._close)
         sessions.on_rejoin = self.refresh
@@ -62,6 +64,7 @@ class Effects:
     def refresh(self, worker: str) -> None:
         """Issue all that is outstanding for a worker again: it has (re)joined."""
         self._issued.pop(worker, None)
+        self._caught_up[worker] = None
         self._dirty[worker] = None
         self._mesh.rejoined(self.state, worker)
         self._control.after_commit(lambda: None)
@@ -94,8 +97,9 @@ class Effects:
         for sent in mailed:
             self._hand(state, sent)
         self._dirty.clear()
-        packed = sessions.pack()
-        if not leaving and not packed:
+        packed, caught_up = sessions.pack(), self._caught_up
+        self._caught_up = {}
+        if not leaving and not packed and not caught_up:
             return None
 
         def leave() -> None:
@@ -103,6 +107,8 @@ class Effects:
                 return
             for effect in leaving:
                 self._issue(effect)
+            for worker in caught_up:
+                sessions.behind.pop(worker, None)
             sessions.send(packed)
 
         return leave
@@ -119,8 +125,13 @@ class Effects:
             agent = state.agents.get(name) if event.first else None
             if agent is None or agent.worker in self._dirty:
                 continue
+            if self._has_missed(agent.worker):
+                continue
             if f.hears(state, agent):
                 self._sessions.hand(state, name, number)
+
+    def _has_missed(self, worker: str) -> bool:
+        return worker in self._sessions.behind and worker not in self._caught_up
 
     def _note(self, state: SwarmState, event: AnyEvent) -> None:
         self._mesh.note(state, event)
@@ -142,6 +153,8 @@ class Effects:
             self._places.setdefault(event.agent, {})[event.worker] = None
             self._dirty[event.worker] = None
             self._dirty[state.departing.get(event.agent, event.worker)] = None
+        elif isinstance(event, e.AgentReady) and self._is_up(state, event.agent):
+            pass
         elif isinstance(event, _AGENT_EVENTS):
             agent = state.agents.get(event.agent)
             if agent is not None:
@@ -159,6 +172,26 @@ class Effects:
         elif isinstance(event, e.AttemptFailed) and event.kind in _STALE:
             self._sessions.abandon(event.task, event.attempt, event.reason)
 
+    def _is_up(self, state: SwarmState, name: str) -> bool:
+        """Whether nothing was outstanding of an agent but that it be built, and now it is: of
+        hundreds in a worker that are built one by one, it need not be asked what each needs."""
+        agent = state.agents.get(name)
+        if agent is None or agent.status not in f.ABLE or agent.open:
+            return False
+        if name in state.updating or name in state.departing or name in state.mail.inboxes:
+            return False
+        if name in state.supervised.debugging:
+            return False
+        worker = state.workers[agent.worker]
+        issued = self._issued.get(worker.id, {})
+        host = f.Host(worker.id, worker.incarnation, name, state.revisions.get(name, 0))
+        if host not in issued:
+            return False
+        del issued[host]
+        if not issued:
+            del self._issued[worker.id]
+        return True
+
     def _collect(self, state: SwarmState, name: str, leaving: list[f.Effect]) -> None:
         worker = state.workers.get(name)
         wanted: dict[f.Effect, None] = {}
@@ -172,6 +205,8 @@ class Effects:
         for effect in wanted:
             if effect in issued:
                 continue
+            if isinstance(effect, f.Hand) and self._has_missed(name):
+                continue  # It comes in its turn, behind what was missed.
             issued[effect] = None
             if isinstance(effect, f.Deliver):
                 self._sessions.deliver(state, effect.task, effect.attempt)

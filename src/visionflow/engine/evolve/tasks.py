@@ -166,8 +166,16 @@ def _(state: SwarmState, event: e.PlanUnblocked) -> None:
 
 @folds(e.TaskAssigned)
 def _(state: SwarmState, event: e.TaskAssigned) -> None:
-    _measure_assignment(state, event)
-    task = _move(state, event.task, e.TaskAssigned)
+    totals, now_ms = state.totals, state.now_ms
+    if not totals.open:
+        totals.since_ms = now_ms
+    totals.open += 1
+    task = state.tasks[event.task]
+    if task.changed_ms != now_ms:
+        since_ms = max(task.changed_ms, totals.idle.get(event.agent, 0))
+        totals.delayed_ms += now_ms - since_ms
+    task.status = next_task_status(task.status, e.TaskAssigned, event.task)
+    task.changed_ms = now_ms
     task.attempt = event.attempt
     task.agent = event.agent
     state.counters.attempts += 1
@@ -181,19 +189,8 @@ def _(state: SwarmState, event: e.TaskAssigned) -> None:
     agent.open[event.task] = event.attempt
     # One that was given out ahead waits behind others in its worker: its time has not begun.
     if len(agent.open) <= agent.spec.tasks_max:
-        state.clocks.start(event.task, _limit_ms(state, task), state.now_ms)
+        state.clocks.start(event.task, _limit_ms(state, task), now_ms)
     refresh(state, agent)
-
-
-def _measure_assignment(state: SwarmState, event: e.TaskAssigned) -> None:
-    totals, now_ms = state.totals, state.now_ms
-    if not totals.open:
-        totals.since_ms = now_ms
-    totals.open += 1
-    waiting_ms = state.tasks[event.task].changed_ms
-    if waiting_ms != now_ms:
-        idle_ms = totals.idle.get(event.agent, 0)
-        totals.delayed_ms += now_ms - (idle_ms if idle_ms > waiting_ms else waiting_ms)
 
 
 @folds(e.TaskStarted)
@@ -365,9 +362,7 @@ def _(state: SwarmState, event: e.AttemptFailed) -> None:
         refresh(state, agent)
 
 
-def _count(
-    state: SwarmState, task: TaskState, agent: AgentState | None, kind: FailureKind
-) -> None:
+def _count(state: SwarmState, task: TaskState, agent: AgentState | None, kind: FailureKind) -> None:
     """An attempt failed: it counts against the task, and against its agent where that did it."""
     if kind is FailureKind.CRASH:
         task.crashes += 1
