@@ -18,7 +18,7 @@ from visionflow.domain.limits import INBOX_FULL_RETRY_MS, MAIL_TTL_MS
 from visionflow.domain.mail import Letter
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.decide.mail import Again, Sent
-from visionflow.engine.mail import may_be_read
+from visionflow.engine.mail import Mail, may_be_read
 from visionflow.engine.state import Answer, SwarmState
 from visionflow.ports.host import Host
 from visionflow.runtime.control_plane import ControlPlane
@@ -237,6 +237,16 @@ class MailRoom:
                 self._send(worker, told)
         if isinstance(event, e.AgentTerminated):
             self._wanted.pop(event.agent, None)
+
+
+def handed_of(mail: Mail, agent: str, number: int) -> m.MailHanded | None:
+    """A message as its agent's worker gets it; `None`: it waits no more."""
+    inbox = mail.inboxes.get(agent)
+    found = None if inbox is None else inbox.deliveries.get(number)
+    if found is None:
+        return None
+    read = may_be_read(mail, agent, found)
+    return m.MailHanded(agent, number, found.letter, read, found.failures)
 
 
 def _reply_to(awaited: m.ReplyAwaited, letter: Letter) -> m.MailReply:

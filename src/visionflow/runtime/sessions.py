@@ -17,7 +17,6 @@ from visionflow.domain.limits import FRAME_BYTES_MAX
 from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.effects import Cancel, Debug, Drop, Host, dispatch
-from visionflow.engine.mail import may_be_read
 from visionflow.engine.state import Answer, SwarmState
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.bus import Bus, Delivery
@@ -29,33 +28,13 @@ from visionflow.runtime.asks import AnswerMessage
 from visionflow.runtime.children import Children
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
-from visionflow.runtime.mail import MailMessage
+from visionflow.runtime.mail import MailMessage, handed_of
 from visionflow.runtime.meshing import ToPeers, may_be_running
 from visionflow.runtime.shares import AgentLines
+from visionflow.runtime.told import Packed, ToWorker
 from visionflow.runtime.vetting import Vetting
 
-ToWorker = (
-    m.Welcome
-    | m.Rejected
-    | m.HostAgent
-    | m.DropAgent
-    | m.Dispatch
-    | m.CancelAttempt
-    | m.StepAnswer
-    | m.EffectAnswer
-    | m.Begin
-    | m.Debug
-    | m.RecallAttempt
-    | m.Ping
-    | m.DigestAsked
-    | AnswerMessage
-    | MailMessage
-    | m.FrameAck
-    | m.Stop
-    | ToPeers
-)
 Progress = Callable[[str, int, float | None, str], None]
-Packed = list[tuple[str, list[ToWorker]]]
 
 PARCEL_BYTES_MIN = 1_048_576
 """Results of dependencies and steps travel in the frame up to this size together."""
@@ -105,6 +84,8 @@ class Sessions:
         """By worker: its incarnation, and the last of its frames that is in the log."""
         self._packing: dict[str, list[ToWorker]] = {}
         self._holder: dict[str, tuple[str, int]] = {}
+        self.behind: dict[str, None] = {}
+        """Workers that may have missed something, until all that is outstanding is sent again."""
         self._subscriptions = [
             bus.subscribe(f"orch.{swarm}.cmd", self._receive),
             bus.subscribe(f"orch.{swarm}.hb", self._beat),
@@ -158,11 +139,8 @@ class Sessions:
 
     def hand(self, state: SwarmState, name: str, delivery: int) -> None:
         """Pack a message for an agent, if it still waits."""
-        inbox = state.mail.inboxes.get(name)
-        found = None if inbox is None else inbox.deliveries.get(delivery)
-        if found is not None:
-            read = may_be_read(state.mail, name, found)
-            handed = m.MailHanded(name, delivery, found.letter, read, found.failures)
+        handed = handed_of(state.mail, name, delivery)
+        if handed is not None:
             self._pack(state.agents[name].worker, handed)
 
     def abandon(self, task: str, attempt: int, reason: str) -> None:
@@ -210,12 +188,16 @@ class Sessions:
         return packed
 
     def send(self, packed: Packed) -> None:
-        """Send it. What nobody hears now is outstanding still, and is sent on a rejoin."""
+        """Send it. What nobody hears now is outstanding still, and is sent on a rejoin; and mail
+        comes in its turn then, behind what was missed."""
         for worker, messages in packed:
-            self._send(worker, messages)
+            if worker in self.behind:
+                self._send(worker, [each for each in messages if type(each) is not m.MailHanded])
+            else:
+                self._send(worker, messages)
 
     def _send(self, worker: str, messages: list[ToWorker]) -> None:
-        if worker not in self._joined:
+        if not messages or worker not in self._joined:
             return
         body = _encoder.encode((messages,))
         if len(body) > FRAME_BYTES_MAX // 2 and len(messages) > 1:
@@ -236,6 +218,7 @@ class Sessions:
         if found is not None:
             worker, incarnation = found
             del self._joined[worker]
+            self.behind[worker] = None
             self._liveness.left(worker, incarnation)
             self.on_change(worker, incarnation)
 
@@ -324,7 +307,10 @@ class Sessions:
             self.on_change(worker, incarnation)
         before = self._acked.get(worker, (0, 0))
         again = before[0] == incarnation
-        if not again:
+        if again:
+            self.behind[worker] = None
+        else:
+            self.behind.pop(worker, None)
             self._acked[worker] = (incarnation, 0)
 
         def joined(_: Answer) -> None:
