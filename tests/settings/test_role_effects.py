@@ -1,5 +1,6 @@
 """What each setting of a role changes, seen in the results of its tasks."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,22 @@ def test_a_style_is_held_against_the_imports_and_an_unknown_one_is_warned_about(
     assert len(warned) == 1 and "'baroque' has no effect" in warned[0]
 
 
+# Analyst ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance("config")
+@changes("analyst", "commits_max")
+def test_trends_are_of_so_many_commits(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SHOP)
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "one"),
+                  ("commit", "-q", "--allow-empty", "-m", "two")):  # fmt: skip
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *who, *words], cwd=bench.workspace, check=True, timeout=60)
+    assert bench.run("analyst", "analyse")["trends"]["commits"] == 2
+    cut = bench.run("analyst", "analyse", {"commits_max": 1})["trends"]
+    assert (cut["commits"], cut["cut"]) == (1, True)
+
+
 # Times -----------------------------------------------------------------------------------------
 
 
@@ -203,6 +220,7 @@ def test_a_style_is_held_against_the_imports_and_an_unknown_one_is_warned_about(
 @changes("architect", "timeout")
 @changes("tester", "timeout")
 @changes("reviewer", "timeout")
+@changes("analyst", "timeout")
 @pytest.mark.parametrize(
     ("role", "kind"),
     [
@@ -210,6 +228,7 @@ def test_a_style_is_held_against_the_imports_and_an_unknown_one_is_warned_about(
         ("architect", "analyse_architecture"),
         ("tester", "run_tests"),
         ("reviewer", "review_code"),
+        ("analyst", "analyse"),
     ],
 )
 def test_a_timeout_is_the_wall_clock_of_the_foreign_commands(

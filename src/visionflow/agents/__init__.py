@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visionflow.agents.base import BaseAgent, PermanentFailure
+    from visionflow.agents.roles.analyst import AnalystAgent
     from visionflow.agents.roles.architect import ArchitectAgent
     from visionflow.agents.roles.coder import CoderAgent
     from visionflow.agents.roles.coordinator import CoordinatorAgent
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from visionflow.agents.voting import Ballot, Proposal
 
 __all__ = [
+    "AnalystAgent",
     "ArchitectAgent",
     "Ballot",
     "BaseAgent",
@@ -32,11 +34,12 @@ __all__ = [
     "TesterAgent",
 ]
 ROLES = (
-    "ArchitectAgent", "CoderAgent", "CoordinatorAgent", "ResearcherAgent", "ReviewerAgent",
-    "TesterAgent",
+    "AnalystAgent", "ArchitectAgent", "CoderAgent", "CoordinatorAgent", "ResearcherAgent",
+    "ReviewerAgent", "TesterAgent",
 )  # fmt: skip
 """The roles that are there."""
 _HOMES = {
+    "AnalystAgent": "visionflow.agents.roles.analyst",
     "ArchitectAgent": "visionflow.agents.roles.architect",
     "CoderAgent": "visionflow.agents.roles.coder",
     "CoordinatorAgent": "visionflow.agents.roles.coordinator",

@@ -18,7 +18,7 @@ from visionflow.agents.measures import all_measures_of
 from visionflow.agents.roles.staging import asked, ground_in, tip_in
 from visionflow.agents.task import Task
 from visionflow.compose.api import AgentOrchestrator
-from visionflow.compose.doers import doers_of
+from visionflow.compose.serve.jobs_able import doers_of
 from visionflow.compose.serve.jobs_doers import role_types
 from visionflow.domain import pipelines_commands as pc
 from visionflow.domain.agents import AgentSpec

@@ -103,7 +103,7 @@ def _read(number: int, given: object, transforms: bool) -> Stage:
     task = _text(number, said, "task_type")
     spec = StageSpec(
         name=name,
-        task_type=task or _usual(kind or role),
+        task_type=task or _usual(kind or role or name),
         agent_type=kind or (None if task else role) or (None if task else name),
         description=_text(number, said, "description"),
         validation=_validation(name, said.get("validation")),

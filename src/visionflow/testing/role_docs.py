@@ -17,8 +17,8 @@ import msgspec
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.roles.settings import RoleSettings
 
-ROLES = ("coordinator", "researcher", "architect", "coder", "tester", "reviewer")
-"""In the order of the guide's pipeline."""
+ROLES = ("coordinator", "researcher", "architect", "coder", "tester", "reviewer", "analyst")
+"""In the order of the guide's pipeline, and the analyst beside it."""
 
 GUIDE_WORDS = {
     "coordinator": (
@@ -43,6 +43,7 @@ GUIDE_WORDS = {
     "reviewer": (
         "code_review", "quality_assessment", "security_review", "best_practices", "security",
     ),
+    "analyst": ("analysis",),
 }  # fmt: skip
 """The words by which the guide asks for each role, in its examples and its table of types."""
 

@@ -26,15 +26,10 @@ from visionflow.compose.serve.jobs_works import (
 )
 from visionflow.domain.errors import UsageError
 from visionflow.interfaces.jobs import Order, Work
+from visionflow.interfaces.stages import STAGE_ROLES as STAGES
 from visionflow.interfaces.stages import Stage
 from visionflow.interfaces.tools.coders import CAPABILITY
 
-STAGES: dict[str, str] = {
-    "research": "researcher", "plan": "coordinator", "architect": "architect",
-    "architecture": "architect", "code": "coder", "implementation": "coder",
-    "review": "reviewer", "test": "tester", "testing": "tester",
-}  # fmt: skip
-"""Words for stages, and the role of each. Any other word is a type of agents."""
 CODE = "code"
 _TIMEOUT_S = {"run_tests": 1_800, "fix": 2_700, "research": 900, "analyse_architecture": 900}
 _GATES: dict[str, tuple[Gate, ...]] = {

@@ -1,6 +1,6 @@
 """Which agents do tasks of a type, where nothing but the class of an agent tells.
 
-The six roles know their types and fail at all others; any other class may do whatever it is given.
+The roles know their types and fail at all others; any other class may do whatever it is given.
 Where agents of roles could take a task that none of them does, it is kept for the others.
 """
 
@@ -22,9 +22,17 @@ UNSAID = "task"
 def roles() -> dict[str, tuple[str, tuple[str, ...], frozenset[str]]]:
     """By the name of its class, of each role: its name, the types of tasks that it does, and its
     capabilities. It imports them."""
-    from visionflow.agents.roles import architect, coder, coordinator, researcher, reviewer, tester
+    from visionflow.agents.roles import (
+        analyst,
+        architect,
+        coder,
+        coordinator,
+        researcher,
+        reviewer,
+        tester,
+    )
 
-    homes = (researcher, architect, coder, reviewer, tester, coordinator)
+    homes = (researcher, architect, coder, reviewer, tester, coordinator, analyst)
     found: dict[str, tuple[str, tuple[str, ...], frozenset[str]]] = {}
     for home in homes:
         (name,) = (each for each in ROLES if each in vars(home))

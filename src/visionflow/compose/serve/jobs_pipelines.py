@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from visionflow.agents.roles.staging import SNAPSHOT, plain, tip_in
-from visionflow.compose.doers import doers_of
 from visionflow.compose.serve.core import Core
+from visionflow.compose.serve.jobs_able import doers_of
 from visionflow.compose.serve.jobs_aims import Aim
 from visionflow.compose.serve.jobs_works import Ground, Group, given_to, role_types
 from visionflow.domain import commands as c

@@ -23,7 +23,7 @@ from visionflow.settings.server import ServerSettings
 
 TYPE_OF = {
     "researcher": "research", "coordinator": "survey", "architect": "analyse_architecture",
-    "coder": "fix", "reviewer": "review_code", "tester": "run_tests",
+    "coder": "fix", "reviewer": "review_code", "tester": "run_tests", "analyst": "analyse",
 }  # fmt: skip
 """What each role does where nobody says."""
 OPEN_INPUT = ("workspace", "goal", "focus", "part", "change")
