@@ -23,6 +23,8 @@ class TopologySwitched(Event, frozen=True, tag="topology_switched"):
     """Until then nothing is switched again without being asked for."""
     barred_ms: int = 0
     """Of a roll-back: until then `before` is not chosen again without being asked for."""
+    requested: bool = False
+    """Somebody asked for it."""
     command: str | None = None
 
 

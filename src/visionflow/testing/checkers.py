@@ -17,6 +17,7 @@ from visionflow.testing.ballots import VoteCheck
 from visionflow.testing.ledger import EFFECT_KINDS, EffectCheck
 from visionflow.testing.maillines import MAIL_KINDS, MailCheck
 from visionflow.testing.meshlines import MeshCheck
+from visionflow.testing.shapelines import ShapeCheck
 from visionflow.testing.stagelines import KINDS as STAGE_KINDS
 from visionflow.testing.stagelines import PipelineCheck
 from visionflow.testing.tasklines import AgentLine, Fact, TaskLine
@@ -138,6 +139,7 @@ class LogCheck:
         self.pipelines = PipelineCheck()
         self.trace = TraceCheck(self)
         self.teams = TeamCheck()
+        self.shape = ShapeCheck()
         self.commands: dict[str, str] = {}
         """Ids of commands that the log answers, with the kind of event that does."""
         self.refused: dict[str, str] = {}
@@ -189,6 +191,8 @@ class LogCheck:
         for fault in self.mesh.event(kind, event, self.tasks, self.agents):
             self._wrong(fault)
         for fault in self.trace.event(kind, event):
+            self._wrong(fault)
+        for fault in self.shape.event(kind, event, self.at_ms):
             self._wrong(fault)
         if kind in TEAM_KINDS:
             topology = self.trace.talk.topology

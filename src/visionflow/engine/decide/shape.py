@@ -40,7 +40,8 @@ def _(state: SwarmState, command: hc.SwitchTopology) -> list[AnyEvent]:
         raise Refused(f"The swarm is {after} already.", code="topology_in_force")
     reason = f"{command.reason}: {why(found)}" if command.topology is None else command.reason
     closing = Closing(state)
-    _switch(closing, switched(state, found, after, command.now_ms, reason, command.command))
+    event = switched(state, found, after, command.now_ms, reason)
+    _switch(closing, replace(event, requested=True, command=command.command))
     return closing.events
 
 

@@ -207,9 +207,8 @@ def switched(
     after: Topology,
     now_ms: int,
     reason: str,
-    command: str | None = None,
 ) -> h.TopologySwitched:
-    """The event of a switch by these predictions."""
+    """The event of a switch by these predictions, for which nobody asked."""
     own_ms, other_ms = makespan_of(found, found.before), makespan_of(found, after)
     gain_bp = None
     if own_ms is not None and other_ms is not None:
@@ -223,7 +222,6 @@ def switched(
         plan=found.plan,
         measured=measured_now(state, now_ms),
         cooled_ms=now_ms + COOL_DOWN_MS,
-        command=command,
     )
 
 
