@@ -25,6 +25,7 @@ from visionflow.domain.errors import UsageError
 
 DEFAULT_OUT = Path(".visionflow/runs")
 AGENTS_MAX, TASKS_MAX = 10_000, 100_000
+MESH_AGENTS_MIN = 3
 FLAG = Parameter(negative=())
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object and nothing else.")]
 Out = Annotated[Path, Parameter(help="Where the folders of runs are.")]
@@ -56,6 +57,7 @@ Examples:
   visionflow simulate --seeds 1000 --agents 20
   visionflow simulate --seed 417 --agents 20
   visionflow simulate --storm --agents 10000 --tasks 50000
+  visionflow simulate --mesh --agents 1000
 """
 COMPLETION_EXAMPLES = """\
 Examples:
@@ -244,6 +246,7 @@ def simulate(
     seed: int = 0,
     storm: Annotated[bool, FLAG] = False,
     votes: Annotated[bool, FLAG] = False,
+    mesh: Annotated[bool, FLAG] = False,
     docs: Path | None = None,
     json: Json = False,
 ) -> int:
@@ -267,11 +270,15 @@ def simulate(
     votes
         Put so many worlds with planted wrong voters to each way of voting; prints how
         often each was wrong.
+    mesh
+        Let meshes of up to so many agents lose, gain and cut off some; prints what each
+        agent sends, and how long it takes until all know.
     docs
-        With --votes: the folder of docs into whose consensus.md that is written.
+        With --votes or --mesh: the folder of docs into whose page that is written.
     """
     from visionflow.cli.simulating import (
         Totals,
+        meshes_and_print,
         simulate_and_print,
         storm_and_print,
         votes_and_print,
@@ -284,10 +291,14 @@ def simulate(
             f"A world has at most {AGENTS_MAX} agents and {TASKS_MAX} tasks.",
             hint="More worlds (--seeds) find more than larger ones.",
         )
-    if docs is not None and not votes:
-        raise UsageError("--docs is for what --votes shows.")
+    if docs is not None and not (votes or mesh):
+        raise UsageError("--docs is for what --votes or --mesh shows.")
     if votes:
         return votes_and_print(seeds, docs, json)
+    if mesh:
+        if agents < MESH_AGENTS_MIN:
+            raise UsageError(f"A mesh that loses some has at least {MESH_AGENTS_MIN} agents.")
+        return meshes_and_print(agents, seed, docs, json)
     totals = Totals(seeds, agents, tasks, seed)
     if storm:
         return storm_and_print(totals, json, sys.stdout)

@@ -18,6 +18,7 @@ import msgspec
 from visionflow.cli.result import print_json
 from visionflow.cli.terminal import Paint, colours, say
 from visionflow.domain.errors import UsageError
+from visionflow.testing import mesh_scale
 from visionflow.testing.simulator.run import SeedResult, run_seed
 from visionflow.testing.simulator.storm import StormFigures, StormOrder, run_storm
 from visionflow.testing.vote_study import study, table, write
@@ -117,6 +118,27 @@ def votes_and_print(seeds: int, docs: Path | None, as_json: bool) -> int:
     else:
         print(f"Wrong / undecided, % of {seeds:,} seeds\n\n{table(rows, seeds)}")
     return 0
+
+
+def meshes_and_print(agents: int, seed: int, docs: Path | None, as_json: bool) -> int:
+    """Measure meshes up to so many agents and print what was sent and how long things took; where
+    `docs` is given, write that into the page there too. 1 when something was never known to all."""
+    scales: list[mesh_scale.Scale] = []
+    for size in mesh_scale.sizes(agents):
+        say(f"A mesh of {size:,}")
+        scales.append(mesh_scale.measure(size, seed))
+    if docs is not None:
+        try:
+            mesh_scale.write(docs, scales)
+        except (OSError, IndexError) as error:
+            raise UsageError(
+                f"{docs} holds no page of meshes to write: {error}.", hint="Name our docs folder."
+            ) from error
+    if as_json:
+        print_json({"meshes": [msgspec.to_builtins(each) for each in scales]})
+    else:
+        print(mesh_scale.table(scales))
+    return 1 if any(stage.ms is None for each in scales for stage in each.stages) else 0
 
 
 def _storm_lines(found: StormFigures, paint: Paint) -> Iterator[str]:

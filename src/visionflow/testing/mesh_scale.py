@@ -4,7 +4,9 @@ One mesh after the other over a simulated network without faults, in virtual tim
 are those of the protocol and not of the machine.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
 
 import msgspec
 
@@ -13,6 +15,7 @@ from visionflow.testing.meshes import CALM, Mesh
 WARMING_MS = 10_000
 CALM_MS = 30_000
 WAIT_MS = 400_000
+NOTHING = "nothing happens"
 CUT_SHARE = 20
 """One of so many is cut off, at least one."""
 
@@ -72,7 +75,7 @@ class _Growing:
         self.mesh.traffic()
         began_ms = self.mesh.now_ms
         self.mesh.run(CALM_MS)
-        return Stage("nothing", CALM_MS, self._load(began_ms))
+        return Stage(NOTHING, CALM_MS, self._load(began_ms))
 
     def _load(self, began_ms: int) -> Load:
         sent = self.mesh.traffic()
@@ -130,3 +133,74 @@ def measure(agents: int, seed: int) -> Scale:
 def _failed(mesh: Mesh, lost: list[str], among: list[str] | None = None) -> bool:
     """Whether all of these know that exactly those have failed."""
     return all(list(mesh.peers[agent].membership.failed()) == lost for agent in among or mesh.peers)
+
+
+# In the docs -------------------------------------------------------------------------------------
+
+SIZES = (10, 100, 300)
+"""Smaller meshes that are measured beside a large one."""
+PAGE = "mesh-scale.md"
+BEGIN, END = "<!-- mesh: begin -->", "<!-- mesh: end -->"
+SAMPLE = 10
+"""Agents of the mesh by which a test sees that the page has what the command gives."""
+
+
+def sizes(agents: int) -> list[int]:
+    """What is measured where so many are asked for."""
+    return [*(size for size in SIZES if size < agents), agents]
+
+
+def table(scales: Sequence[Scale]) -> str:
+    """Everything as Markdown: how long each thing took, and what it made peers send."""
+    head = " | ".join(f"{scale.agents:,}" for scale in scales)
+    rule = "---|" * (len(scales) + 1)
+    rows = list(zip(*(scale.stages for scale in scales), strict=True))
+    parts = (
+        ("seconds until all knew, with so many agents", _seconds),
+        ("messages of each agent in a second", _messages),
+        ("bytes of each agent in a second", _bytes),
+        ("messages / bytes of the one that sends most, in a second", _most),
+    )
+    lines: list[str] = []
+    for title, cell in parts:
+        lines += [f"| {title} | {head} |", f"|{rule}"]
+        lines += [f"| {row[0].what} | {' | '.join(cell(each) for each in row)} |" for row in rows]
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
+def _seconds(stage: Stage) -> str:
+    if stage.what == NOTHING:
+        return "-"
+    return "never" if stage.ms is None else f"{stage.ms / 1_000:,.1f}"
+
+
+def _messages(stage: Stage) -> str:
+    return f"{stage.load.messages:,.1f}"
+
+
+def _bytes(stage: Stage) -> str:
+    return f"{stage.load.bytes:,.0f}"
+
+
+def _most(stage: Stage) -> str:
+    return f"{stage.load.most_messages:,.1f} / {stage.load.most_bytes:,.0f}"
+
+
+def sample() -> str:
+    """A digest of what a small mesh shows."""
+    return sha256(table([measure(SAMPLE, 0)]).encode()).hexdigest()[:16]
+
+
+def write(docs: Path, scales: Sequence[Scale]) -> None:
+    """Put the table into the docs.
+
+    Raises:
+        OSError, IndexError: there is no such page, or it has no place for it.
+    """
+    page = docs / PAGE
+    text = page.read_text(encoding="utf-8")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    seed = scales[0].seed
+    head = f"{BEGIN}\n<!-- seed {seed}; of {SAMPLE} agents: {sample()} -->"
+    page.write_text(f"{before}{head}\n\n{table(scales)}\n\n{END}{after}", encoding="utf-8")
