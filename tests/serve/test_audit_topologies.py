@@ -1,4 +1,4 @@
-"""The audit under each topology: the same findings, and in the log the trace that the rules demand."""
+"""The audit under each topology: the same findings, and the trace that the rules demand."""
 
 from pathlib import Path
 from typing import Any
