@@ -13,6 +13,7 @@ from visionflow.domain import shape_events as h
 from visionflow.domain.events import decode_record
 from visionflow.engine.effects import Host
 from visionflow.interfaces.tools.all import all_tools
+from visionflow.testing.checkers import LogCheck
 
 NAMES = ("hierarchical", "star", "mesh", "ring", "sequential")
 
@@ -60,6 +61,32 @@ def test_a_topology_is_proposed_with_what_it_rests_on_and_switched_when_asked(
         assert "local:me" in switched.reason
 
     with_core(settings_in(tmp_path), use)
+
+
+@pytest.mark.acceptance("swarm-topology")
+def test_a_live_swarm_goes_through_topologies_and_finishes_what_it_holds(tmp_path: Path) -> None:
+    async def use(opened: OpenServer) -> None:
+        swarm = await new_swarm(opened)
+        client = Client(all_tools(opened.server))
+        agents = [await spawn(swarm, "Echo") for _ in range(3)]
+        tasks: list[str] = []
+        for topology in ("mesh", "ring", "sequential", "mesh", "star", "hierarchical"):
+            tasks += [await submit(swarm, "echo", {"text": topology}) for _ in range(4)]
+            told = await client.call(
+                "topology_optimize", swarmId="swarm_1", apply=True, topology=topology
+            )
+            assert told["topology"] == topology
+            tasks += [await submit(swarm, "echo", {"text": topology}) for _ in range(4)]
+        for task in tasks:
+            assert await result_of(swarm, task) is not None
+        assert list(swarm.state.agents) == agents
+        assert swarm.state.shape.switches == 6
+        check = LogCheck()
+        for entry in opened.core.log.read(swarm.id):
+            check.record(entry.body)
+        assert check.faults == []
+
+    with_core(settings_in(tmp_path), use, 120)
 
 
 @pytest.mark.acceptance("cli")
