@@ -4,14 +4,23 @@ It knows nothing of the engine's state. It keeps the least it needs, in the word
 that the tests can hold `outstanding` against it for every prefix.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.engine.mail_ledger import MailLedger
 from visionflow.domain import events as e
+from visionflow.domain import mesh_events as me
 from visionflow.domain import supervision_events as s
 from visionflow.domain.events import AnyEvent
 
 Wanted = tuple[str, ...]
+BIDDING_ENDS = (
+    me.AuctionSettled,
+    me.AuctionLapsed,
+    e.TaskBlocked,
+    e.TaskCancelled,
+    e.TaskFailed,
+)
 PROCESS = e.WorkerStarted | e.WorkerJoined | e.WorkerLost | e.WorkerStopped
 """What tells of the life of a process."""
 
@@ -64,8 +73,13 @@ class Ledger:
         self.retired = 0
         self.mail = MailLedger()
 
+        self.lives: Counter[str] = Counter()
+        """How often each agent got ready."""
+        self.auctions: dict[str, me.AuctionOpened] = {}
+
     def see(self, event: AnyEvent) -> None:
         """Take one event into account."""
+        self._bid(event)
         self.mail.see(event)
         if isinstance(event, e.SwarmClosed):
             self.closed = True
@@ -159,6 +173,14 @@ class Ledger:
             self.places[worker].agents.discard(event.agent)
             self._sweep(worker)
 
+    def _bid(self, event: AnyEvent) -> None:
+        if isinstance(event, me.AuctionOpened):
+            self.auctions[event.task] = event
+        elif isinstance(event, BIDDING_ENDS):
+            self.auctions.pop(event.task, None)
+        elif isinstance(event, e.AgentReady):
+            self.lives[event.agent] += 1
+
     def _task(self, event: AnyEvent) -> None:
         if isinstance(event, e.TaskAssigned):
             self.attempts[event.task] = Attempt(event.attempt, event.agent)
@@ -215,6 +237,13 @@ class Ledger:
                 found.add(host)
             elif self.life[agent] == "terminating":
                 found.add(("Drop", worker, str(place.incarnation), agent))
+        for opened in self.auctions.values() if joined else ():
+            for seat in opened.seats:
+                ready = self.life.get(seat.agent) in ("ready", "rebuilt", "draining")
+                here = ready and self.home.get(seat.agent) == seat.worker == worker
+                if here and self.lives[seat.agent] == seat.incarnation:
+                    told = (seat.agent, opened.task, str(opened.attempt))
+                    found.add(("Bid", worker, str(place.incarnation), *told))
         for agent, where in self.left_behind.items():
             if where == worker and joined:
                 found.add(("Drop", worker, str(place.incarnation), agent))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.engine import auctions_by_chance
 from tests.engine.auctions_by_chance import claim
 from tests.engine.calm import Calm
+from tests.engine.test_outstanding import hold_against_the_model
 from tests.engine.world import CAPABILITIES, World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
@@ -455,3 +456,14 @@ def test_random_meshes_meet_all_of_it() -> None:
         if set(me.MeshEvent.__args__) <= met:
             break
     assert set(me.MeshEvent.__args__) <= met
+
+
+@SETTINGS
+@given(st.integers(0, 2**32), st.integers(20, 200))
+def test_for_every_prefix_of_a_meshs_log_each_peer_that_is_to_be_told_is_outstanding(
+    seed: int, steps: int
+) -> None:
+    world = MeshWorld(seed)
+    for _ in range(steps):
+        world.step()
+    hold_against_the_model(world)

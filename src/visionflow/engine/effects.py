@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from visionflow.domain.agents import AgentStatus, WorkerStatus
+from visionflow.domain.mesh import Seat
 from visionflow.domain.messages import Dispatch, RecordedStep
 from visionflow.domain.tasks import DEFAULT_RETRY, Backoff, Payload, TaskStatus
 from visionflow.engine.scoring import RECORD_TASKS_MIN
@@ -149,8 +150,17 @@ def of_worker(state: SwarmState, worker: WorkerState) -> Iterator[Effect]:
                 yield Drop(worker.id, worker.incarnation, name)
         for task, auction in state.mesh.auctions.items():
             for seat in auction.seats:
-                if seat.worker == worker.id and state.lives.of(seat.agent) == seat.incarnation:
+                # Not to one in its next life: it would promise what its former self promised not.
+                if seat.worker == worker.id and holds_seat(state, seat):
                     yield Bid(worker.id, worker.incarnation, seat.agent, task, auction.attempt)
+
+
+def holds_seat(state: SwarmState, seat: Seat) -> bool:
+    """Whether an agent still is what it was when it got its vote in an auction."""
+    agent = state.agents.get(seat.agent)
+    if agent is None or agent.worker != seat.worker or agent.status not in ABLE:
+        return False
+    return state.lives.of(seat.agent) == seat.incarnation
 
 
 def memory_of(state: SwarmState, worker: WorkerState) -> int | None:

@@ -18,7 +18,7 @@ from visionflow.domain import supervision_events as s
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.mesh import Holder, Seat
 from visionflow.domain.swarms import Topology
-from visionflow.engine.effects import ABLE, dispatch
+from visionflow.engine.effects import ABLE, dispatch, holds_seat
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.rules import GONE, topology_in_force
 from visionflow.ports.host import Host
@@ -119,7 +119,7 @@ class Meshing:
             return
         electorate = tuple((seat.agent, seat.incarnation) for seat in auction.seats)
         for seat in auction.seats:
-            if seat.agent == agent and agent in state.agents:
+            if seat.agent == agent and holds_seat(state, seat):
                 self._announce(state, task, seat, electorate)
 
     def _announce(

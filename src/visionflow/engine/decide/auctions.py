@@ -11,7 +11,7 @@ from typing import Literal
 from visionflow.domain import events as e
 from visionflow.domain import mesh_commands as mc
 from visionflow.domain import mesh_events as me
-from visionflow.domain.agents import AgentStatus, WorkerStatus
+from visionflow.domain.agents import WorkerStatus
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.mesh import (
     AUCTION_HURRY_MS,
@@ -22,13 +22,13 @@ from visionflow.domain.mesh import (
 )
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.decide.table import decides
+from visionflow.engine.effects import ABLE, holds_seat
 from visionflow.engine.matching import GroupKey, needs, offers
 from visionflow.engine.meshed import AuctionState
 from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import AgentState, SwarmState, TaskState
 
 Events = list[AnyEvent]
-ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
 VOTERS_MIN = 3
 """Peers without room take part where there are fewer with room, so that one may die meanwhile."""
 MACHINES = 1
@@ -163,8 +163,10 @@ def _objection(state: SwarmState, task: TaskState | None, claim: mc.ReportClaim)
     seat = next((each for each in auction.seats if each.agent == claim.agent), None)
     if seat is None:
         return "it is not of the electorate"
-    if not is_living(state, seat) or seat.worker != claim.worker:
+    if not holds_seat(state, seat) or seat.worker != claim.worker:
         return "the process that had its vote is gone"
+    if claim.worker in state.supervised.awaited:
+        return "its worker has not said hello since the recovery"
     voters = {seat.agent for seat in auction.seats}
     rounds = {ballot.round for ballot in claim.ballots}
     for_it = {ballot.agent for ballot in claim.ballots if ballot.winner == claim.agent}
@@ -180,7 +182,7 @@ def lapses(state: SwarmState, now_ms: int) -> Iterator[tuple[str, AuctionState, 
     """Auctions that nobody can settle any more, or nobody did in time, and why."""
     for name, auction in state.mesh.auctions.items():
         count = len(auction.seats)
-        living = sum(is_living(state, seat) for seat in auction.seats)
+        living = sum(holds_seat(state, seat) for seat in auction.seats)
         waited_ms = now_ms - auction.since_ms
         if 2 * living <= count:
             yield name, auction, f"{living} of its {count} peers are left, which is no majority"
@@ -197,14 +199,6 @@ def lapse_due(state: SwarmState, now_ms: int) -> Events:
         me.AuctionLapsed(task=name, attempt=auction.attempt, reason=reason)
         for name, auction, reason in lapses(state, now_ms)
     ]
-
-
-def is_living(state: SwarmState, seat: Seat) -> bool:
-    """Whether the agent still is what it was when it got its vote."""
-    agent = state.agents.get(seat.agent)
-    if agent is None or agent.worker != seat.worker or agent.status not in ABLE:
-        return False
-    return state.lives.of(seat.agent) == seat.incarnation
 
 
 # Opinions and copies -------------------------------------------------------------------------
