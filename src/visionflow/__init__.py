@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from visionflow.domain.limits import Limits
     from visionflow.domain.supervision import RecoverySpec, RecyclingSpec, Upkeep
     from visionflow.domain.tasks import RetryPolicy
+    from visionflow.interfaces.aggregating import aggregate_results, run_parallel
     from visionflow.interfaces.breaker import CircuitBreaker
     from visionflow.interfaces.client.calls import MCPClient
     from visionflow.interfaces.piping import PipelineFailed
@@ -62,7 +63,9 @@ __all__ = [
     "TryLater",
     "Upkeep",
     "VisionFlowError",
+    "aggregate_results",
     "batch_process_tasks",
+    "run_parallel",
 ]
 _HOMES = {
     "AgentMessage": "visionflow.agents.models",
@@ -94,7 +97,9 @@ _HOMES = {
     "TryLater": "visionflow.agents.base",
     "Upkeep": "visionflow.domain.supervision",
     "VisionFlowError": "visionflow.domain.errors",
+    "aggregate_results": "visionflow.interfaces.aggregating",
     "batch_process_tasks": "visionflow.agents.batching",
+    "run_parallel": "visionflow.interfaces.aggregating",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.staged_agents import Counter
+from tests.serve.server_process import serving
 from visionflow import AgentOrchestrator, PipelineCoordinator, PipelineFailed, Task
 from visionflow.domain.errors import UsageError
 from visionflow.interfaces.aggregating import run_parallel
@@ -185,3 +186,30 @@ def test_copies_of_a_task_are_made_into_one_result(tmp_path: Path) -> None:
             await run_parallel(fleet, Task(type="count"))
 
     in_store(tmp_path, use)
+
+
+def test_a_servers_pipeline_is_handed_in_the_same_way_and_has_no_transform(tmp_path: Path) -> None:
+    templates = tmp_path / "own.yaml"
+    path = Path(__file__).with_name("staged_agents.py")
+    templates.write_text(f"agent_templates:\n  counter: {{class: {path}:Counter}}\n")
+    second = {**TWO, "validation": HIGH, "on_failure": {"retry": 1}}
+
+    async def use(host: str, port: int) -> None:
+        orchestrator: Any = AgentOrchestrator(mcp_host=host, mcp_port=port)
+        try:
+            pipeline = piped(orchestrator, ONE, second)
+            assert (await pipeline.execute_pipeline({"n": 1}))["n"] == 3
+            assert pipeline.report is not None
+            rounds = pipeline.report.stage("two").rounds
+            assert [each.measured["quality"] for each in rounds] == [0.5, 0.9]
+            low = piped(orchestrator, {**ONE, "validation": {"quality": 2}})
+            with pytest.raises(PipelineFailed, match=r"quality is 0\.5, and 2 is demanded"):
+                await low.execute_pipeline({"n": 1})
+            with pytest.raises(UsageError, match="runs no code of yours"):
+                await piped(orchestrator, {**ONE, "transform": str}).execute_pipeline({"n": 1})
+        finally:
+            await orchestrator.aclose()
+
+    with serving(tmp_path, "--agents", str(templates)) as served:
+        host, _, port = served.told["tcp"].rpartition(":")
+        asyncio.run(asyncio.wait_for(use(host, int(port)), 120))

@@ -29,6 +29,7 @@ from visionflow.engine.decide.pipelines import check_stages
 from visionflow.engine.pipelines import PipelineState
 from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
 from visionflow.interfaces.classes import AgentClass
+from visionflow.interfaces.client.piping import at_server
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
 from visionflow.interfaces.piping import (
     EmbeddedSeat,
@@ -175,6 +176,15 @@ class PipelineCoordinator:
                 of this id is another one.
             Refused: `no_input`: nothing is known of what the stage to begin with would get.
         """
+        given = self._orchestrator
+        if isinstance(given, AgentOrchestrator) and given.remote is not None:
+            if resume is not None or start_at is not None:
+                raise UsageError("A server's pipeline is handed in anew, as a whole.")
+            outcome = await at_server(given.remote, self.pipeline, initial_input)
+            self.report = outcome.report
+            if outcome.report.status != PipelineStatus.COMPLETED:
+                raise _failed(outcome.report)
+            return outcome.result
         async with self._at_work() as fleet:
             seat = fleet.face(EmbeddedSeat)
             doers = await self._doers(fleet, await seat.agents())
@@ -212,9 +222,7 @@ class PipelineCoordinator:
         report = report_of(state)
         self.report = report
         if state.status is not PipelineStatus.COMPLETED or state.output is None:
-            why = state.reason.rstrip(".")
-            raise PipelineFailed(
-                f"Pipeline {state.spec.id} ended as {state.status}: {why}.",
+            raise _failed(
                 report,
                 f"Once that is mended, resume={state.spec.id!r} goes on at {state.stage.name}.",
             )
@@ -302,6 +310,11 @@ class PipelineCoordinator:
     async def _doers(self, fleet: Fleet, living: Sequence[AgentSpec]) -> Doers:
         templates = await in_thread(self._templates)
         return await in_thread(lambda: doers_of(templates, self._classes, living))
+
+
+def _failed(report: PipelineReport, hint: str | None = None) -> PipelineFailed:
+    why = report.reason.rstrip(".")
+    return PipelineFailed(f"Pipeline {report.id} ended as {report.status}: {why}.", report, hint)
 
 
 def _with_requirements(config: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -121,6 +121,23 @@ def rule_in(config: object) -> Rule | None:
     return msgspec.convert(cast("Mapping[str, Any]", config)[AGGREGATION], Rule)
 
 
+def aggregate_results(
+    results: Mapping[str, Any], *, by: str | Mapping[str, Any] = Method.MAJORITY_VOTE.value
+) -> Aggregate:
+    """What results come to, by the part that each is of; `by` as for `run_parallel`.
+
+    Raises:
+        UsageError: the rule is none.
+    """
+    rule = read_rule(by)
+    if rule is None:
+        raise UsageError("by is 'all', which makes nothing of the results.", hint=_there())
+    parts = [
+        Said(part, value, ended_ms=place) for place, (part, value) in enumerate(results.items())
+    ]
+    return aggregate(rule, parts)
+
+
 async def run_parallel(
     fleet: Fleet | AsyncFleet,
     task: Task | Sequence[Task],
@@ -173,4 +190,12 @@ def _tasks(task: Task | Sequence[Task], copies: int | None) -> list[Task]:
     return list(task)
 
 
-__all__ = ["Aggregate", "Rule", "aggregate", "read_rule", "run_parallel", "said_by"]
+__all__ = [
+    "Aggregate",
+    "Rule",
+    "aggregate",
+    "aggregate_results",
+    "read_rule",
+    "run_parallel",
+    "said_by",
+]
