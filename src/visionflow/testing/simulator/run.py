@@ -130,6 +130,7 @@ def _judge(world: World, workload: Workload, faults: Faults) -> None:
 def _result(seed: int, agents: int, tasks: int, world: World, faults: Faults) -> SeedResult:
     check = world.witness.check
     counts = Counter(check.events) + world.witness.counts
+    counts.update(check.trace.counts)
     counts["callbacks"] = world.kernel.steps
     counts["mailbox full"] = world.client.full
     counts["failed appends"] = world.disk.failed

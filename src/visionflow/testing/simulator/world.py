@@ -6,7 +6,7 @@ from random import Random
 import msgspec
 
 from visionflow.domain.limits import Limits
-from visionflow.domain.swarms import SwarmSpec
+from visionflow.domain.swarms import Strategy, SwarmSpec, Topology
 from visionflow.ports.bus import Bus
 from visionflow.ports.host import Exit, ProcessState
 from visionflow.testing.simulator.client import Client
@@ -22,6 +22,19 @@ from visionflow.testing.workload import Workload
 RESTART_US = (5_000, 900_000)
 ORPHAN_US = (50, 300_000)
 """How soon a worker that waits for nobody sees that its parent is gone."""
+
+SHAPED = 0.4
+"""This share of the seeds has a topology and a strategy of its own."""
+SHAPES = tuple(each for each in Topology if each is not Topology.MESH)
+
+
+def shape_of(seed: int) -> tuple[Topology, Strategy]:
+    """The topology and the strategy of a seed's swarm. A mesh is simulated elsewhere (`mesh`), with
+    a bus for its peers; an adaptive swarm may become one."""
+    source = Random(f"shape of {seed}")
+    if source.random() >= SHAPED:
+        return Topology.HIERARCHICAL, Strategy.CENTRALIZED
+    return source.choice(SHAPES), source.choice(list(Strategy))
 
 
 class World:
@@ -47,7 +60,15 @@ class World:
         )
         # Of its own chance, so that all else of a seed stays what it is.
         scaled = Random(f"scaling of {seed}").random() < 0.25
-        self.spec = SwarmSpec(id="swarm", goal="simulated", autoscale=scaled, limits=limits)
+        topology, strategy = shape_of(seed)
+        self.spec = SwarmSpec(
+            id="swarm",
+            goal="simulated",
+            topology=topology,
+            strategy=strategy,
+            autoscale=scaled,
+            limits=limits,
+        )
         self.client = Client(self, workload)
         self.witness.person.ask = self.client.ask
 
