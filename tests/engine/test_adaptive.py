@@ -133,6 +133,24 @@ def test_a_gain_of_less_than_a_fifth_is_refused_with_its_figure() -> None:
     assert world.switches() == []
 
 
+def test_a_gain_of_a_seventh_is_told_and_switches_nothing() -> None:
+    world = Adaptive()
+    world.work(4)
+    world.switch(SEQUENTIAL)
+    world.state.shape.trial = None
+    world.cool()
+    kinds = ["researcher", *["coder"] * 12, "tester"]
+    world.plan([{"agent_type": kind} for kind in kinds])
+    found = adaptive.propose(world.state, world.now_ms)
+    assert found.best is HIERARCHICAL
+    assert found.gain_bp is not None and 1_000 < found.gain_bp < 2_000
+    world.weigh()
+    assert world.switches() == [(HIERARCHICAL, SEQUENTIAL, False)]
+    world.switch(None)
+    assert world.answer.code == "no_gain"
+    assert " %, and 20 % are the least" in (world.answer.message or "")
+
+
 def test_nothing_is_switched_again_within_the_cool_down() -> None:
     world = Adaptive()
     world.work(4)

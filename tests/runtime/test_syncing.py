@@ -140,6 +140,21 @@ def test_an_answer_of_another_worker_is_none(monkeypatch: pytest.MonkeyPatch, se
     played(play)
 
 
+def test_nobody_answers_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syncing, "PATIENCE_MS", 50)
+
+    async def play(scene: Scene) -> None:
+        asking = asyncio.ensure_future(scene.node.syncing.sync())
+        await scene.until(lambda: scene.wire.heard(m.DigestAsked))
+        (question,) = scene.wire.heard(m.DigestAsked)
+        assert isinstance(question, m.DigestAsked)
+        assert scene.node.syncing.take("w2", m.DigestTold(question.number, ()))
+        found = await asking
+        assert (found.silent, found.differed) == (["w1"], [])
+
+    played(play)
+
+
 def test_a_worker_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(syncing, "PATIENCE_MS", 50)
 
