@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visionflow.engine.mesh.agreement import Agreement
-from visionflow.engine.mesh.messages import Accept, Accepted, Agreeing, Chosen, Member, Send
+from visionflow.engine.mesh.messages import (
+    Accept,
+    Accepted,
+    Agreeing,
+    Chosen,
+    Member,
+    Prepare,
+    Promise,
+    Send,
+)
 
 
 class Disorder:
@@ -166,6 +175,18 @@ def test_a_restarted_member_has_no_seat_and_a_stranger_is_not_heard() -> None:
     assert isinstance(promise, Agreeing)
     assert part.receive(Member("b", 2), promise, 0) == []
     assert part.receive(electorate[1], promise, 0) != []
+
+
+def test_of_values_that_were_accepted_before_the_one_of_the_highest_ballot_is_proposed() -> None:
+    electorate = tuple(Member(f"a{seat}", 1) for seat in range(5))
+    part = Agreement("x", electorate[0], electorate)
+    part.wish(b"own", 0)
+    part.receive(electorate[4], Prepare("x", 5), 0)
+    prepare = part.tick(0, 0)[0].body
+    assert isinstance(prepare, Prepare)
+    assert part.receive(electorate[1], Promise("x", prepare.ballot, 3, b"z"), 0) == []
+    sends = part.receive(electorate[2], Promise("x", prepare.ballot, 4, b"a"), 0)
+    assert {send.body for send in sends} == {Accept("x", prepare.ballot, b"a")}
 
 
 def test_one_alone_agrees_with_itself_at_once() -> None:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from tests.engine.mesh.histories import History
 from visionflow.engine.mesh.membership import HEARTBEAT_MS, MISSED_MAX
+from visionflow.engine.mesh.messages import Digest, Envelope, Member, Standing
+from visionflow.engine.mesh.peer import Peer
 from visionflow.testing.meshes import CALM, ROUGH, Conditions, Mesh
 
 SETTINGS = settings(max_examples=40)
@@ -148,7 +150,7 @@ def test_a_member_that_others_reach_is_not_doubted_by_one_that_does_not() -> Non
     for _ in range(120):
         mesh.run(1_000)
         assert not any(peer.read_only for peer in mesh.peers.values())
-        assert not any(peer.membership.failed() for peer in mesh.peers.values())
+        assert not any(peer.membership.doubted() for peer in mesh.peers.values())
     assert all(peer.reached == 6 for peer in mesh.peers.values())
 
 
@@ -168,6 +170,21 @@ def test_a_stopped_process_that_goes_on_takes_back_the_doubts_and_blames_nobody(
         assert mesh.peers["p0"].membership.doubting == {}
     assert mesh.run_until(lambda: agreed(mesh), 60_000) is not None
     assert all(peer.reached == 5 for peer in mesh.peers.values())
+
+
+def test_time_that_was_slept_through_says_nothing_of_others() -> None:
+    peer = Peer(Member("p0", 1))
+    peer.found(1, [(name, 1, "m/0") for name in names(3)], 0)
+    for now_ms in range(0, 3_000, 100):
+        peer.tick(now_ms, now_ms)
+    other = Envelope("p2", 1, Digest(0, (Standing("p1", 1, 0, b"\4"),)), 1, 0)
+    peer.receive(other, 3_000)
+    assert peer.membership.doubted() == ("p1",)
+    peer.tick(200_000, 1)
+    assert peer.membership.doubting == {}
+    for now_ms in range(200_000, 230_000, 100):
+        peer.tick(now_ms, now_ms)
+    assert "p1" in peer.membership.doubting
 
 
 # Joining and leaving -----------------------------------------------------------------------------

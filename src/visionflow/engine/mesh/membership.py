@@ -62,6 +62,8 @@ class Membership:
         self._order: list[str] = []
         self._others: list[str] = []
         self._lives: dict[str, int] = {}
+        self._seated = 0
+        """The numbers of all members, as bits: who has left does not count as a doubter."""
 
     # What it thinks --------------------------------------------------------------------------
 
@@ -114,6 +116,7 @@ class Membership:
                 for held in (self.doubting, self._probes, self._looks, self._lately):
                     held.pop(agent, None)
         self._lives = lives
+        self._seated = sum(1 << each.number for each in self._rosters.enrolled.values())
 
     def tick(self, now_ms: int, chance: Chance) -> list[Send]:
         """A heartbeat, where it is time for one."""
@@ -266,17 +269,10 @@ class Membership:
 
     def _judge(self, standing: Standing, now_ms: int) -> None:
         """Say that a member has failed, once more than half of the roster doubts it."""
-        if standing.failed:
-            return
-        enrolled = self._rosters.enrolled
-        doubters = int.from_bytes(standing.doubters, "little")
-        count = doubters.bit_count()
-        if is_majority(count, len(enrolled)):
-            # Some of them may have left since.
-            seated = sum(1 << each.number for each in enrolled.values())
-            if is_majority((doubters & seated).bit_count(), len(enrolled)):
-                verdict = msgspec.structs.replace(standing, doubters=b"", failed=True)
-                self._gossip.merge((verdict,), now_ms, own=True)
+        doubters = int.from_bytes(standing.doubters, "little") & self._seated
+        if not standing.failed and is_majority(doubters.bit_count(), len(self._rosters.enrolled)):
+            verdict = Standing(standing.agent, standing.incarnation, standing.version, failed=True)
+            self._gossip.merge((verdict,), now_ms, own=True)
 
     def _refute(self, version: int, now_ms: int) -> None:
         if version >= self.version:
