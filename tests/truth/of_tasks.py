@@ -385,6 +385,11 @@ def reason_now(at: At) -> Any:
     return Among(None, plan_of(at).reason)
 
 
+def agreement(word: str, usual: Any) -> Any:
+    """As the call asked for a vote on the result; else as the vote on a change always is."""
+    return lambda at: (at.given.get("consensusRequired") or {}).get(word, usual)
+
+
 ORCHESTRATE: Table = {
     "taskId": lambda at: Among(*at.swarm.tasks),
     "swarmId": swarm_id,
@@ -404,12 +409,14 @@ ORCHESTRATE: Table = {
     ),
     "orchestrationPlan.phases[].estimatedDuration": estimate,
     "coordination": lambda at: None,
-    "coordination.consensusThreshold": const(0.5),
-    "coordination.votingMechanism": const("majority"),
-    "coordination.conflictResolution": const(
-        "a tie decides nothing, and the change is not taken over"
+    "coordination.consensusThreshold": agreement("threshold", 0.5),
+    "coordination.votingMechanism": agreement("votingMechanism", "majority"),
+    "coordination.conflictResolution": agreement(
+        "conflictResolution", "a tie decides nothing, and the change is not taken over"
     ),
-    "coordination.members[]": lambda at: Among(*(a.spec.name for a in at.swarm.agents.values())),
+    "coordination.members[]": lambda at: Among(
+        *(a.spec.name for a in at.swarm.agents.values()), *at.swarm.agents
+    ),
     "estimatedCompletion": estimate,
     "mcpConnections.active": connections,
     "mcpConnections.poolUtilization": lambda at: round(

@@ -16,6 +16,7 @@ from tests.truth.of_agents import (
     PARALLEL,
 )
 from tests.truth.of_balancing import BALANCE
+from tests.truth.of_consensus import CONSENSUS
 from tests.truth.of_effects import EFFECTS, RESOLVED
 from tests.truth.of_reports import (
     EVENTS,
@@ -69,6 +70,7 @@ SOURCES: dict[str, Table] = {
     "effects": EFFECTS,
     "effect_resolve": RESOLVED,
     "load_balance": BALANCE,
+    "daa_consensus": CONSENSUS,
     "coordination_sync": SYNC,
     "topology_optimize": OPTIMIZE,
     "memory_store": MEMORY_STORE,

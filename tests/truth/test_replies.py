@@ -14,6 +14,7 @@ from tests.truth.scenario import WORLDS, Client, Params, world_of
 from tests.truth.shaping import shaping
 from tests.truth.sharing import sharing
 from tests.truth.sources import SOURCES
+from tests.truth.voting import voting
 from visionflow.interfaces.tools.all import catalogue
 
 REGISTRY = catalogue()
@@ -42,6 +43,7 @@ def happen(client: Client, given: Params, folder: Path) -> None:
     overseeing(client, given, swarm)
     sharing(client, given, folder)
     shaping(client, given, folder)
+    voting(client, given, folder)
     affecting(client, given)
     remembering(client, given)
     playbooks(client, given)

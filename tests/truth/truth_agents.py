@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from visionflow import BaseAgent, Task, TryLater
+from visionflow.agents import Ballot, Proposal
 from visionflow.agents.effects import NotDone
 
 
@@ -96,3 +97,24 @@ def act(*args: Any) -> Any:
     if how == "broken":
         raise RuntimeError("the line went dead")
     return {"value": args[-1]["value"]}
+
+
+class Voter(BaseAgent):
+    """Says what its configuration says, with a figure; it may wait for its file first."""
+
+    async def process_task(self, task: Task) -> Any:
+        return task.input
+
+    async def vote(self, proposal: Proposal) -> Any:
+        go = self.config.get("go")
+        while go is not None and not Path(go).exists():
+            await asyncio.sleep(0.01)
+        if proposal.bids:
+            return super().vote(proposal)
+        says, note = self.config["says"], self.config.get("note", "")
+        if says == "abstain":
+            return Ballot.abstain(note)
+        if proposal.options:
+            order = self.config["order"][:: 1 if says == "approve" else -1]
+            return Ballot.rank([each for each in order if each in proposal.options], "taste", note)
+        return Ballot(says, "count", note, (), {"seen": len(proposal.results), "note": note})
