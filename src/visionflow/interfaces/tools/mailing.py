@@ -354,7 +354,7 @@ def mail_tools(server: Server) -> list[AnyTool]:
             result=Replied,
             roles=MEMBERS,
             run=tools.message,
-            example={"agentId": "first-agent", "message": {"text": "hello"}},
+            example={"agentId": "tester-1", "message": {"text": "hello"}},
             positional=("agentId", "message"),
         ),
         Tool(
@@ -365,7 +365,7 @@ def mail_tools(server: Server) -> list[AnyTool]:
             result=InboxRead,
             roles=MEMBERS,
             run=tools.inbox,
-            example={"agentId": "first-agent"},
+            example={"agentId": "tester-1"},
             positional=("agentId",),
         ),
     ]
