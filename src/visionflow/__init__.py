@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from visionflow.agents.task import Task
     from visionflow.compose.api import AgentOrchestrator
     from visionflow.compose.hierarchy import HierarchicalCoordinator
+    from visionflow.compose.mesh import MeshCoordinator
     from visionflow.compose.pipelines import PipelineCoordinator
     from visionflow.domain.errors import (
         AwaitedTaskFailed,
@@ -45,6 +46,7 @@ __all__ = [
     "HierarchicalCoordinator",
     "Limits",
     "MCPClient",
+    "MeshCoordinator",
     "Message",
     "NoAnswer",
     "PermanentFailure",
@@ -77,6 +79,7 @@ _HOMES = {
     "CircuitOpenError": "visionflow.domain.errors",
     "FailureDetector": "visionflow.interfaces.supervisors",
     "HierarchicalCoordinator": "visionflow.compose.hierarchy",
+    "MeshCoordinator": "visionflow.compose.mesh",
     "Limits": "visionflow.domain.limits",
     "MCPClient": "visionflow.interfaces.client.calls",
     "Message": "visionflow.agents.messages",

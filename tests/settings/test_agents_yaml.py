@@ -28,7 +28,8 @@ def fault_in(folder: Path, text: str) -> str:
 def test_without_a_file_there_are_the_templates_of_the_guide() -> None:
     settings = load_agents(None)
     assert sorted(settings.templates) == [
-        "analyst", "architect", "coder", "coordinator", "researcher", "reviewer", "tester",
+        "analyst", "architect", "coder", "coordinator", "peer_agent", "researcher", "reviewer",
+        "tester",
     ]  # fmt: skip
     tester = settings.template("tester")
     assert tester.class_path == "visionflow.agents:TesterAgent"

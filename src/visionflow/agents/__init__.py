@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from visionflow.agents.roles.architect import ArchitectAgent
     from visionflow.agents.roles.coder import CoderAgent
     from visionflow.agents.roles.coordinator import CoordinatorAgent
+    from visionflow.agents.roles.peer import PeerAgent
     from visionflow.agents.roles.researcher import ResearcherAgent
     from visionflow.agents.roles.reviewer import ReviewerAgent
     from visionflow.agents.roles.tester import TesterAgent
@@ -26,6 +27,7 @@ __all__ = [
     "BaseAgent",
     "CoderAgent",
     "CoordinatorAgent",
+    "PeerAgent",
     "PermanentFailure",
     "Proposal",
     "ResearcherAgent",
@@ -34,8 +36,8 @@ __all__ = [
     "TesterAgent",
 ]
 ROLES = (
-    "AnalystAgent", "ArchitectAgent", "CoderAgent", "CoordinatorAgent", "ResearcherAgent",
-    "ReviewerAgent", "TesterAgent",
+    "AnalystAgent", "ArchitectAgent", "CoderAgent", "CoordinatorAgent", "PeerAgent",
+    "ResearcherAgent", "ReviewerAgent", "TesterAgent",
 )  # fmt: skip
 """The roles that are there."""
 _HOMES = {
@@ -46,6 +48,7 @@ _HOMES = {
     "ResearcherAgent": "visionflow.agents.roles.researcher",
     "Ballot": "visionflow.agents.voting",
     "BaseAgent": "visionflow.agents.base",
+    "PeerAgent": "visionflow.agents.roles.peer",
     "PermanentFailure": "visionflow.agents.base",
     "Proposal": "visionflow.agents.voting",
     "ReviewerAgent": "visionflow.agents.roles.reviewer",
