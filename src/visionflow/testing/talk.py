@@ -72,7 +72,7 @@ class Talk:
                 return self.centre(agents) in (sender, to)
             case "sequential":
                 order = stages(agents)
-                types = [agents[name].spec["type"] for name in (sender, to)]
+                types = [type_of(agents[name]) for name in (sender, to)]
                 return abs(order.index(types[0]) - order.index(types[1])) <= 1
             case _:
                 return self.superior(sender, agents) == to or self.superior(to, agents) == sender
@@ -80,7 +80,7 @@ class Talk:
     def centre(self, agents: Agents) -> str | None:
         """Of a star."""
         line = living(agents)
-        coordinators = [name for name in line if agents[name].spec["type"] == "coordinator"]
+        coordinators = [name for name in line if type_of(agents[name]) == "coordinator"]
         return next(iter(coordinators or line), None)
 
     def head(self, agents: Agents) -> str | None:
@@ -88,7 +88,7 @@ class Talk:
         line = living(agents)
         if self.manager in line:
             return self.manager
-        return next((name for name in line if agents[name].spec["type"] == "coordinator"), None)
+        return next((name for name in line if type_of(agents[name]) == "coordinator"), None)
 
     def superior(self, agent: str, agents: Agents) -> str | None:
         """Whom an agent reports to in a hierarchy."""
@@ -102,6 +102,11 @@ class Talk:
         return head
 
 
+def type_of(agent: AgentLine) -> str:
+    """The type of an agent."""
+    return agent.spec.get("type", "")
+
+
 def living(agents: Agents) -> list[str]:
     """Those that are there to stay, as they joined."""
     return [name for name, agent in agents.items() if agent.status not in GONE]
@@ -109,5 +114,5 @@ def living(agents: Agents) -> list[str]:
 
 def stages(agents: Agents) -> list[str]:
     """Types of living agents in the order of stages."""
-    types = list(dict.fromkeys(agents[name].spec["type"] for name in living(agents)))
+    types = list(dict.fromkeys(type_of(agents[name]) for name in living(agents)))
     return [*(t for t in ORDER if t in types), *(t for t in types if t not in ORDER)]

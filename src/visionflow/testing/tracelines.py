@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from visionflow.testing.meshlines import MeshCheck
-from visionflow.testing.talk import ORDER, Talk, living
+from visionflow.testing.talk import ORDER, Talk, living, type_of
 from visionflow.testing.tasklines import AgentLine, Fact, TaskLine
 from visionflow.testing.upkeeplines import UpkeepCheck
 from visionflow.testing.workerlines import WorkerLine
@@ -93,12 +93,8 @@ class TraceCheck:
                 self._planned(event)
             case "task_delegated":
                 yield from self._to_team(event)
-            case "token_passed":
-                yield from self._passed(event)
-            case "bids_placed":
-                yield from self._bidden(event)
-            case "task_assigned":
-                yield from self._assigned(event)
+            case "token_passed" | "bids_placed" | "task_assigned":
+                yield from self._given(kind, event)
             case "circuit_opened" | "circuit_half_opened":
                 self._circuits[event["circuit"]] = None
             case "circuit_closed":
@@ -152,6 +148,17 @@ class TraceCheck:
         if self.talk.topology != "hierarchical" or event["by"] != head:
             yield f"{event['by']} gives {event['task']} to a team; the manager is {head}"
 
+    def _given(self, kind: str, event: Fact) -> Iterator[str]:
+        task, agent = event["task"], event["agent"]
+        if task not in self._facts.tasks or agent not in self._facts.agents:
+            yield f"{kind} for {task} and {agent}, of which one is not there"
+        elif kind == "token_passed":
+            yield from self._passed(event)
+        elif kind == "bids_placed":
+            yield from self._bidden(event)
+        else:
+            yield from self._assigned(event)
+
     def _passed(self, event: Fact) -> Iterator[str]:
         task, agent = event["task"], event["agent"]
         self._count("tokens passed")
@@ -197,9 +204,11 @@ class TraceCheck:
         return worker.joined and not worker.awaited and not worker.suspected
 
     def _is_able(self, agent: str, task: str) -> bool:
-        spec, line = self._facts.tasks[task].spec, self._facts.agents[agent]
+        spec, line = self._facts.tasks[task].spec, self._facts.agents.get(agent)
+        if line is None:
+            return False
         wanted = spec.get("agent_type")
-        if wanted not in (None, line.spec["type"]) or spec.get("agent") not in (None, agent):
+        if wanted not in (None, type_of(line)) or spec.get("agent") not in (None, agent):
             return False
         asked = spec.get("capabilities", ())
         return {word for word in asked if not word.startswith(SEATS)} <= line.offers
