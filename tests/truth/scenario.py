@@ -36,6 +36,7 @@ TEMPLATES = {
     "broken": f"{AGENTS}:Broken",
     "bulk": f"{AGENTS}:Bulk",
     "sender": f"{AGENTS}:Sender",
+    "answerer": f"{AGENTS}:Answerer",
     "voter": f"{AGENTS}:Voter",
 }
 LIMIT_S = 60.0

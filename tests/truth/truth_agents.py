@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from visionflow import BaseAgent, Task, TryLater
+from visionflow import BaseAgent, Message, Task, TryLater
 from visionflow.agents import Ballot, Proposal
 from visionflow.agents.effects import NotDone
 
@@ -69,6 +69,21 @@ class Bulk(BaseAgent):
         while not Path(tasks[0].input["go"]).exists() and not self.cancelled.is_set():
             await asyncio.sleep(0.01)
         return [f"with {len(tasks) - 1} others" for _ in tasks]
+
+
+class Answerer(BaseAgent):
+    """Answers, passes on, keeps silent or fails, as it is told to in a message."""
+
+    async def handle_message(self, message: Message) -> None:
+        content = message.content
+        if content.get("fails"):
+            raise ValueError(f"nothing for {content['fails']}")
+        if content.get("type") == "pass on":
+            more = {"priority": content["priority"], "correlation_id": f"c-{message.message_id}"}
+            await self.send_message(content["to"], content["value"], type="passed on", **more)
+            await self.send_message(content["to"], content["value"])
+        if message.wants_answer and not content.get("silent"):
+            await self.reply(message, {"heard": content["ask"]})
 
 
 class Broken(BaseAgent):

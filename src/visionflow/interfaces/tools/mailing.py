@@ -76,8 +76,8 @@ class ReadInbox(Arguments, frozen=True, kw_only=True):
     swarm_id: str | None = None
 
 
-class Communicated(Result, frozen=True, kw_only=True):
-    """What became of a message."""
+class Posted(Result, frozen=True, kw_only=True):
+    """A message that was sent."""
 
     swarm_id: str
     message_id: str
@@ -87,14 +87,19 @@ class Communicated(Result, frozen=True, kw_only=True):
     delivered: list[str] | None
     """Agents that have it in their inbox; null: it was sent by an earlier call of this key, of
     which the server knows no more."""
+
+
+class Communicated(Posted, frozen=True, kw_only=True):
+    """What became of a message."""
+
     withheld: list[str] | None
     """Agents that it was meant for, and that its sender may not talk to."""
     full: list[str] | None
     """Agents whose inbox had no room."""
 
 
-class Replied(Communicated, frozen=True, kw_only=True):
-    """The same, with the answer."""
+class Replied(Posted, frozen=True, kw_only=True):
+    """A message to one agent, and its answer."""
 
     answer: Any
     """What the agent answered; null: it was not waited for, or none came in time."""
@@ -147,7 +152,11 @@ class MailTools:
         swarm = open_swarm(self._server, call, given.swarm_id or named)
         parcel = self._parcel(call, given.to, given.message, given.from_)
         letter, receipt, _ = await self._send(call, COMMUNICATE, swarm, parcel)
-        return Communicated(**_told(swarm, letter, receipt))
+        return Communicated(
+            **_told(swarm, letter, receipt),
+            withheld=None if receipt is None else list(receipt.withheld),
+            full=None if receipt is None else list(receipt.full),
+        )
 
     async def message(self, call: Call, given: SendMessage) -> Replied:
         """Send to one agent, and wait for its answer where that is asked for."""
@@ -303,8 +312,6 @@ def _told(swarm: LiveSwarm, letter: Letter, receipt: Receipt | None) -> dict[str
         "from_": letter.sender,
         "external": letter.external,
         "delivered": None if receipt is None else list(receipt.delivered),
-        "withheld": None if receipt is None else list(receipt.withheld),
-        "full": None if receipt is None else list(receipt.full),
     }
 
 
