@@ -8,10 +8,12 @@ from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
+from visionflow.domain.teams import LEADS
 from visionflow.engine.evolve import evolve, open_record
-from visionflow.engine.matching import GroupKey, Matching, offers, order_of
+from visionflow.engine.matching import GroupKey, Matching, order_of
 from visionflow.engine.scoring import level_of, score_bp, slots
 from visionflow.engine.state import AgentState, SwarmState
+from visionflow.engine.topology.seats import is_meant_for_a_seat, key_of, offers_of
 
 
 def level(state: SwarmState, agent: AgentState) -> int:
@@ -28,6 +30,8 @@ def level(state: SwarmState, agent: AgentState) -> int:
     ):
         return -1
     held, tasks_max = len(agent.open), agent.spec.tasks_max
+    if state.teams.teams:
+        held -= sum(state.tasks[n].spec.type.startswith("hierarchy.") for n in agent.open)
     able = agent.status in (AgentStatus.READY, AgentStatus.PROCESSING)
     types = state.supervised.batches.get(agent.spec.id, ())
     batches = all(state.tasks[task].spec.type in types for task in agent.open)
@@ -49,13 +53,12 @@ def rebuilt(state: SwarmState) -> Matching:
     matching = Matching()
     for name, agent in state.agents.items():
         if agent.status not in (AgentStatus.TERMINATING, AgentStatus.FAILED):
-            matching.join(name, offers(agent.spec.capabilities, agent.spec.type))
+            matching.join(name, offers_of(state, agent.spec))
             matching.place(name, level(state, agent))
     for name, task in state.tasks.items():
-        if task.status is TaskStatus.QUEUED:
+        if task.status is TaskStatus.QUEUED and name not in state.mesh.auctions:
             spec = task.spec
-            key = (spec.capabilities, spec.agent_type, spec.agent)
-            matching.enqueue(name, key, order_of(task.since_ms, spec.priority))
+            matching.enqueue(name, key_of(state, spec), order_of(task.since_ms, spec.priority))
     return matching
 
 
@@ -158,6 +161,7 @@ def test_a_swarm_that_stopped_at_any_point_comes_to_rest_again() -> None:
         again.team(2, "python", "review", "security", "testing", tasks_max=4)
         for name, task in list(again.state.tasks.items()):
             pinned = task.spec.agent is not None or task.spec.agent_type == "tester"
+            pinned = pinned or is_meant_for_a_seat(task.spec) or LEADS in task.spec.capabilities
             if task.status is TaskStatus.BLOCKED or (pinned and task.status not in TERMINAL):
                 again.send(c.CancelTask(now_ms=again.now_ms, task=name))
         for _ in range(400):
