@@ -5,6 +5,7 @@ import pytest
 from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
+from visionflow.domain import mesh_events as me
 from visionflow.domain.tasks import FailureKind, Payload, TaskStatus
 from visionflow.engine.effects import dispatch
 
@@ -125,9 +126,15 @@ def test_attempts_are_numbered_without_a_gap_and_never_twice() -> None:
     for _ in range(600):
         world.step()
     seen: dict[str, int] = {}
-    for event in world.of(e.TaskAssigned):
-        assert event.attempt == seen.get(event.task, 0) + 1
-        seen[event.task] = event.attempt
+    settled: dict[str, int] = {}
+    for event in world.events():
+        if isinstance(event, me.AuctionOpened | e.TaskAssigned):
+            # What peers bid for has its number from then on, whoever wins it, or nobody.
+            won = isinstance(event, e.TaskAssigned) and event.attempt == settled.get(event.task)
+            assert event.attempt == seen.get(event.task, 0) + (not won)
+            seen[event.task] = event.attempt
+        elif isinstance(event, me.AuctionSettled):
+            settled[event.task] = event.attempt
     assert max(seen.values()) >= 3
 
 
