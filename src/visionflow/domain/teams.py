@@ -49,7 +49,11 @@ LIKE_MIN = 3
 TYPES_MAX = 256
 """Types of tasks whose durations are known at one time."""
 BUSY_BP = 9_000
-"""At this share of its places a team wants more workers."""
+"""At this share of its places a team wants more workers,"""
+BUSY_MS = 10_000
+"""where it has been so busy for this long with tasks waiting."""
+COOL_DOWN_MS = 60_000
+"""Between two times that this is told of a team."""
 
 
 def is_leading(task_type: str) -> bool:

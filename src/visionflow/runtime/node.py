@@ -36,6 +36,7 @@ from visionflow.runtime.recycling import Recycling
 from visionflow.runtime.sessions import Sessions
 from visionflow.runtime.stalling import Stalls
 from visionflow.runtime.syncing import Syncing
+from visionflow.runtime.team_loads import TeamLoads
 from visionflow.runtime.ticker import Ticker
 
 
@@ -136,6 +137,7 @@ class Node:
             or mail.take(worker, message)
             or self.syncing.take(worker, message)
         )
+        self.team_loads = TeamLoads(self.control, ports.host)
         self._ticker = Ticker(
             self.control,
             ports.host,
@@ -143,6 +145,7 @@ class Node:
             self.probing,
             self.stalls,
             self._faulty,
+            self.team_loads,
         )
 
     async def start(self) -> Answer:

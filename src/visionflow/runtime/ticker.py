@@ -24,6 +24,7 @@ from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.liveness import Liveness
 from visionflow.runtime.probing import Probing
 from visionflow.runtime.stalling import Stalls
+from visionflow.runtime.team_loads import TeamLoads
 
 TICK_MS = 100
 JUDGE_EVERY_MAX = 10
@@ -68,12 +69,14 @@ class Ticker:
         probing: Probing,
         stalls: Stalls,
         on_fault: Callable[[list[str]], None],
+        teams: TeamLoads | None = None,
     ) -> None:
         self._control = control
         self._host = host
         self._liveness = liveness
         self._probing = probing
         self._stalls = stalls
+        self._teams = teams
         self._on_fault = on_fault
         self._timer: Timer | None = None
         beat_ticks = liveness.heartbeat_ms // TICK_MS
@@ -114,6 +117,8 @@ class Ticker:
         if self._ticks % EXPIRE_EVERY == 0:
             self._expire()
             self._stalls.look()
+            if self._teams is not None:
+                self._teams.look()
         if self._ticks % AUDIT_EVERY == 0 and len(state.tasks) <= AUDITED_TASKS_MAX:
             faults = audit(state)
             if faults:

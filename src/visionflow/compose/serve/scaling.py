@@ -10,10 +10,13 @@ from visionflow.compose.serve.core import Core
 from visionflow.domain.errors import LimitReached, VisionFlowError
 from visionflow.engine.matching import offers
 from visionflow.engine.scaling import Room
+from visionflow.engine.topology.seats import seated
+from visionflow.interfaces.seats import Seat
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.casting import Wish, cast
 from visionflow.interfaces.tools.spawning import birth
 from visionflow.runtime.autoscaling import Autoscaler, Kind, memory_room
+from visionflow.runtime.intake import sound
 from visionflow.runtime.node import Node
 from visionflow.runtime.swarms import LiveSwarm
 from visionflow.worker.limits import machine_bytes
@@ -39,6 +42,7 @@ class Scaling:
         )
         node.on_over.append(lambda _: scaler.stop())
         scaler.start()
+        node.team_loads.more = lambda team: self._more(swarm, supply, team)
 
     async def close(self) -> None:
         """Make nothing more."""
@@ -79,13 +83,39 @@ class Scaling:
         """Begin to make agents."""
         self._do(self._spawn(swarm, agent_type, count))
 
-    async def _spawn(self, swarm: LiveSwarm, agent_type: str, count: int) -> None:
+    def _more(self, swarm: LiveSwarm, supply: "SwarmSupply", team: str) -> str:
+        """Begin to make a worker for a team, of the type that most of its people are, within the
+        bounds of that type; what is done, in words."""
+        people = [agent.spec.type for agent in seated(swarm.state, team)]
+        agent_type = max(people, key=people.count)
+        there = [each for each in swarm.state.agents.values() if each.spec.type == agent_type]
+        bounds = self._server.templates.scaling.bounds.get(agent_type)
+        kind = supply.kind(agent_type)
+        if bounds is None or not bounds.most or kind is None:
+            return f"told, for nothing here makes more of type {agent_type}"
+        limits = swarm.spec.limits
+        rooms = [
+            Room(bounds.most - len(there), f"the maximum of type {agent_type} is {bounds.most}"),
+            Room(limits.agents_max - len(swarm.state.agents), "its swarm may have no more"),
+            *supply.rooms(agent_type, kind)[0],
+        ]
+        room = min(rooms, key=lambda each: each.count)
+        if room.count < 1:
+            return f"told, for {room.why}"
+        self._do(self._spawn(swarm, agent_type, 1, Seat("worker", team)))
+        return f"a worker of type {agent_type} is made"
+
+    async def _spawn(
+        self, swarm: LiveSwarm, agent_type: str, count: int, seat: Seat | None = None
+    ) -> None:
         try:
             found = await cast(self._server, Wish(type=agent_type))
             wanted = msgspec.structs.replace(found, scaled=True)
             made = [birth(swarm, wanted) for _ in range(count)]
             for each in made:
                 await self._server.swarms.spawning(1, lambda each=each: swarm.ask(each))
+                if seat is not None:
+                    await swarm.ask(sound(seat.command(each.spec.id, swarm.now_ms)))
         except LimitReached as error:
             told = f"{agent_type} in {swarm.id}: {error}"
             self._core.lines.log("warning", None, error.reason, told)
