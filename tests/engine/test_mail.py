@@ -129,6 +129,8 @@ def test_broadcasts_go_to_those_that_their_filter_means_and_not_to_the_sender() 
         post.mail(coder, target)
         assert set(post.last(me.MailSent).to) == meant
     assert post.mail(coder, "type:poet").code == "no_recipients"
+    alone = Post().outside("all")
+    assert isinstance(alone, Sent) and (alone.code, alone.count) == (None, 0), "all of none"
     assert post.mail(coder, "swarm:another").code == "unknown_swarm"
 
 

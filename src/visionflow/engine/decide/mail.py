@@ -174,7 +174,7 @@ def _recipients(state: SwarmState, letter: Letter) -> list[str]:
         for name, agent in state.agents.items()
         if name != letter.sender and is_living(state, name) and _fits(target, agent.spec)
     ]
-    if not found:
+    if not found and target.startswith((BY_TYPE, BY_CAPABILITY)):
         raise UnknownAgent(f"No other living agent is meant by {target}.", code="no_recipients")
     return found
 
