@@ -135,6 +135,8 @@ async def recast(
         raise UsageError(
             "An agent's capabilities stay as they are.", hint="Spawn another with those words."
         )
+    if HIERARCHY in given:
+        raise UsageError("An agent gets its seat when it is spawned.", hint="Spawn another.")
     template = server.templates.templates.get(spec.type)
     if spec.class_path == COMMAND_AGENT:
         known = template is not None and template.class_path == COMMAND_AGENT
