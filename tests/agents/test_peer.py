@@ -12,7 +12,7 @@ from unconfined import UnconfinedSandbox
 from visionflow.agents import BaseAgent
 from visionflow.agents.base import PermanentFailure
 from visionflow.agents.roles.analyst import AnalystAgent
-from visionflow.agents.roles.peer import PeerAgent
+from visionflow.agents.roles.peer_agent import PeerAgent
 from visionflow.compose.local import local_agent
 from visionflow.domain.errors import VisionFlowError
 

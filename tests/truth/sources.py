@@ -18,6 +18,8 @@ from tests.truth.of_agents import (
 from tests.truth.of_balancing import BALANCE
 from tests.truth.of_consensus import CONSENSUS
 from tests.truth.of_effects import EFFECTS, RESOLVED
+from tests.truth.of_mail import COMMUNICATED, INBOX, REPLIED
+from tests.truth.of_mesh import MESH
 from tests.truth.of_reports import (
     EVENTS,
     MEMORY_RETRIEVE,
@@ -39,12 +41,13 @@ from tests.truth.of_supervision import (
 )
 from tests.truth.of_swarms import SWARM_DESTROY, SWARM_INIT, SWARM_LIST, SWARM_SCALE, SWARM_STATUS
 from tests.truth.of_tasks import CHANGED, CLEAR, ORCHESTRATE, TASK_LIST, TASK_RESULTS, TASK_STATUS
+from tests.truth.of_teams import TEAMS
 from tests.truth.origins import Table
 
 SOURCES: dict[str, Table] = {
     "swarm_init": SWARM_INIT,
-    "swarm_status": {**SWARM_STATUS, **STANDING},
-    "swarm_monitor": SWARM_MONITOR,
+    "swarm_status": {**SWARM_STATUS, **STANDING, **TEAMS, **MESH},
+    "swarm_monitor": {**SWARM_MONITOR, **MESH},
     "swarm_reconnect": SWARM_RECONNECT,
     "swarm_reset": SWARM_RESET,
     "swarm_list": SWARM_LIST,
@@ -70,6 +73,9 @@ SOURCES: dict[str, Table] = {
     "effects": EFFECTS,
     "effect_resolve": RESOLVED,
     "load_balance": BALANCE,
+    "daa_communication": COMMUNICATED,
+    "agent_message": REPLIED,
+    "agent_inbox": INBOX,
     "daa_consensus": CONSENSUS,
     "coordination_sync": SYNC,
     "topology_optimize": OPTIMIZE,

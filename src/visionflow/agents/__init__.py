@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from visionflow.agents.roles.architect import ArchitectAgent
     from visionflow.agents.roles.coder import CoderAgent
     from visionflow.agents.roles.coordinator import CoordinatorAgent
-    from visionflow.agents.roles.peer import PeerAgent
+    from visionflow.agents.roles.peer_agent import PeerAgent
     from visionflow.agents.roles.researcher import ResearcherAgent
     from visionflow.agents.roles.reviewer import ReviewerAgent
     from visionflow.agents.roles.tester import TesterAgent
@@ -48,7 +48,7 @@ _HOMES = {
     "ResearcherAgent": "visionflow.agents.roles.researcher",
     "Ballot": "visionflow.agents.voting",
     "BaseAgent": "visionflow.agents.base",
-    "PeerAgent": "visionflow.agents.roles.peer",
+    "PeerAgent": "visionflow.agents.roles.peer_agent",
     "PermanentFailure": "visionflow.agents.base",
     "Proposal": "visionflow.agents.voting",
     "ReviewerAgent": "visionflow.agents.roles.reviewer",

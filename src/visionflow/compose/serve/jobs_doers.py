@@ -54,7 +54,13 @@ def types_of(agent_type: str, templates: AgentSettings) -> tuple[str, ...] | Non
     if template is not None and template.class_path == COMMAND_AGENT:
         return (CAPABILITY,)
     place, _, name = ("", "", "") if template is None else template.class_path.rpartition(":")
-    return roles()[name][1] if place == _HOME and name in ROLES else None
+    if place != _HOME or name not in ROLES:
+        return None
+    if name == "PeerAgent":
+        from visionflow.agents.roles.peer_agent import TASK_TYPES
+
+        return tuple(kind for kind in TASK_TYPES if kind not in OF_RUNS)
+    return roles()[name][1]
 
 
 def check_type(work: Work, templates: AgentSettings) -> None:

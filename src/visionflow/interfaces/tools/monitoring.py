@@ -10,6 +10,7 @@ from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import open_swarm
 from visionflow.interfaces.tools.forms import about, form
+from visionflow.interfaces.tools.meshes_told import MeshTold, mesh_told
 from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.probed import is_reached, probe_all, running
 from visionflow.interfaces.tools.readiness import UP
@@ -79,6 +80,7 @@ class Monitored(Result, frozen=True, kw_only=True):
     connectivity: Connectivity | None
     latency: LatencyTold | None
     throughput: Throughput | None
+    mesh: MeshTold | None
 
 
 def monitoring(server: Server) -> AnyTool:
@@ -104,6 +106,7 @@ def monitoring(server: Server) -> AnyTool:
             interval=given.interval / 1_000,
             connectivity=connectivity,
             latency=_latency(swarm) if "latency" in wanted else None,
+            mesh=mesh_told(swarm),
             throughput=throughput,
         )
 

@@ -23,6 +23,7 @@ from visionflow.interfaces.tools.limiting import (
     limits_told,
     usage_told,
 )
+from visionflow.interfaces.tools.meshes_told import MeshTold, mesh_told
 from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.teams_told import TeamTold, teams_told
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
@@ -139,6 +140,7 @@ class SwarmShown(Result, frozen=True, kw_only=True):
     agents: list[Member]
     manager: str | None
     teams: list[TeamTold]
+    mesh: MeshTold | None
     task_queue: Queue
     metrics: Totals
     degraded: Annotated[str | None, about("Why part of it does not come back.")]
@@ -213,6 +215,7 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally, used: UsageTold | Non
         ],
         manager=state.teams.manager,
         teams=teams_told(state),
+        mesh=mesh_told(swarm),
         task_queue=_queue(swarm, tally),
         metrics=_totals(swarm),
         degraded=state.supervised.degraded,
@@ -259,6 +262,7 @@ async def _ended(server: Server, swarm: EndedSwarm) -> SwarmShown:
         agents=[],
         manager=None,
         teams=[],
+        mesh=None,
         task_queue=Queue(
             **{str(each): counts.get(each, 0) for each in TaskStatus},
             oldest_wait_seconds=None,

@@ -23,6 +23,7 @@ _ROLES: dict[str, type[BaseAgent]] = {
 _TYPES: dict[str, tuple[str, ...]] = {
     name: home.TASK_TYPES for name, home in zip(_ROLES, _HOMES, strict=True)
 }
+TASK_TYPES = tuple(dict.fromkeys(kind for kinds in _TYPES.values() for kind in kinds))
 _OWN = ("consensus_protocol", "peer_discovery", "roles")
 PROTOCOLS = ("gossip",)
 
