@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from bench.bus import bus
 from bench.candidates import candidates
 from bench.dead_worker import dead_worker
 from bench.density import density
@@ -41,6 +42,7 @@ ROWS: dict[str, Callable[[Budget], Row]] = {
     "mcp-reads": mcp_reads,
     "stdio": stdio,
     "flat": flat,
+    "bus": bus,
 }
 
 

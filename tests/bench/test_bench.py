@@ -7,12 +7,14 @@ import pytest
 
 from bench import dead_worker as dead
 from bench.__main__ import main
+from bench.bus import bus
 from bench.candidates import candidates
 from bench.contenders import WrongResult, check, timed
 from bench.figures import Row, Series, percentile, ratio, text_of
 from bench.ours import VisionFlow, in_the_file
+from bench.peers import autogen_side
 from bench.processes import NotThere
-from bench.rounds import interleaved
+from bench.rounds import Budget, interleaved
 
 
 class Absent:
@@ -86,6 +88,18 @@ def test_copies_are_made_and_seen_to_be_whole_by_each_who_makes_them() -> None:
     assert [series.unit for series in row.series] == ["s"] * 3 + ["MiB"] * 3
     assert all(series.least and series.least > 0 for series in row.series)
     assert len(row.ratios) == 4 and None not in row.ratios.values()
+
+
+def test_messages_are_counted_where_they_arrive_and_a_missing_peer_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(autogen_side, "find_spec", lambda name: None)
+    row = bus(Budget(tasks=100, seconds=0.1, rounds=1))
+    assert [series.unit for series in row.series] == ["messages/s"] * 2 + ["ms"] * 4
+    ours, theirs = row.series[::2], row.series[1::2]
+    assert all(series.least and series.least > 0 for series in ours)
+    assert all("not installed" in (series.why or "") for series in theirs)
+    assert set(row.ratios.values()) == {None}
 
 
 def test_a_row_is_told_as_one_object(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
