@@ -2,8 +2,7 @@
 
 The log holds nothing else. Fields are only ever added, with defaults. An event carries every
 decision that was taken (a retry time, an attempt's number, a verdict), so that folding it needs
-no rule and an old log folds the same under new rules. Times are milliseconds since the epoch;
-the time of an event is its record's.
+no rule and an old log folds the same under new rules. Times are milliseconds since the epoch.
 """
 
 import msgspec
@@ -228,8 +227,7 @@ class PlanSubmitted(Event, frozen=True, tag="plan_submitted"):
     widths: dict[str, int] = {}  # noqa: RUF012
     """Of a phase, how many of its tasks may be under way at once, where that is bounded."""
     stages: dict[str, tuple[int, ...]] = {}  # noqa: RUF012
-    """Of a phase in a sequential swarm whose tasks are of several stages: how many tasks each stage
-    has, in the order of the phase's tasks. A stage begins when the one before has ended."""
+    """Of a phase with several stages: how many of its tasks are of each, one after the other."""
     failure_threshold_bp: int = 0
     command: str | None = None
     consensus: VoteSpec | None = None
@@ -267,8 +265,7 @@ class TaskAssigned(Event, frozen=True, tag="task_assigned"):
     score_bp: int = 0
     """The match score of 0 to 10,000."""
     by: str | None = None
-    """The agent that assigned it by the topology's rule: a star's centre, a hierarchy's manager, a
-    team's lead. `None`: nobody in particular."""
+    """In whose name: a star's centre, a manager, a team's lead; `None`: nobody's in particular."""
 
 
 class TaskStarted(Event, frozen=True, tag="task_started"):
