@@ -137,9 +137,11 @@ class Matching:
         """A task no longer waits. Its entry is dropped when it comes to the head."""
         group = self._queued.pop(task)
         group.size -= 1
-        if group.heap[0][2] == task:
-            heappop(group.heap)
-            self._drop_stale(group)
+        heap = group.heap
+        if heap[0][2] == task:
+            heappop(heap)
+            if heap and self._queued.get(heap[0][2]) is not group:
+                self._drop_stale(group)
 
     def _drop_stale(self, group: Group) -> None:
         heap, queued = group.heap, self._queued
@@ -281,7 +283,7 @@ class Matching:
         look at: the task stays queued until `dequeue`, the agent where it is until `place`."""
         if self._stale:
             self._renumber()
-        ready, by_bit = self._ready, self._by_bit
+        ready, by_bit, queued = self._ready, self._by_bit, self._queued
         while ready and self._free:
             _, listed, bit = ready[0]
             group = by_bit[bit]
@@ -292,8 +294,10 @@ class Matching:
                 heappop(ready)
                 group.entry = 0
                 continue
-            self._drop_stale(group)
             order, arrival, task = group.heap[0]
+            if queued.get(task) is not group:
+                self._drop_stale(group)
+                order, arrival, task = group.heap[0]
             if arrival != listed:
                 group.entry = arrival
                 heapreplace(ready, (order, arrival, bit))
@@ -321,9 +325,12 @@ class Matching:
             if found:
                 member = self._classes[(found & -found).bit_length() - 1]
                 queue = member.queues[level]
-                while not self._holds(queue[0], level):
+                while True:
+                    ticket, agent = queue[0]
+                    seat = self._seats.get(agent)
+                    if seat is not None and seat.ticket == ticket and seat.level == level:
+                        return agent
                     queue.popleft()
-                return queue[0][1]
         return None
 
     # Questions -----------------------------------------------------------------------------

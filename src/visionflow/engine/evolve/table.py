@@ -41,9 +41,21 @@ def answer(state: SwarmState, command: str | None, first: Answer) -> None:
 def is_held(state: SwarmState, agent: str) -> bool:
     """Whether an agent gets no task now: it is to end, an update has yet to take effect, its worker
     is in doubt or to be replaced, or its circuit is open."""
+    sup = state.supervised
+    # Asked twice for each task, and nearly always all of these are empty.
+    if not (
+        sup.circuits
+        or state.draining
+        or state.updating
+        or state.moving
+        or sup.suspects
+        or sup.awaited
+        or sup.recycling
+        or sup.restarting
+    ):
+        return False
     if agent in state.draining or agent in state.updating or agent in state.moving:
         return True
-    sup = state.supervised
     worker = state.agents[agent].worker
     if worker in sup.suspects or worker in sup.awaited:
         return True

@@ -324,12 +324,12 @@ def _(state: SwarmState, event: e.TaskCompleted) -> None:
     state.completion_ms += state.now_ms - task.since_ms
     agent = _release(state, task) if task.plan is None else None
     if agent is not None:
+        took_us, totals, before_us = event.duration_us, state.totals, agent.mean_us
         agent.completed += 1
-        state.totals.done += 1
-        state.totals.work_us += event.duration_us
-        change = event.duration_us - agent.mean_us
-        agent.mean_us = agent.mean_us + change // 8 if agent.completed > 1 else event.duration_us
-        state.records.completed(agent.spec.id, task.spec, event.duration_us)
+        totals.done += 1
+        totals.work_us += took_us
+        agent.mean_us = before_us + (took_us - before_us) // 8 if agent.completed > 1 else took_us
+        state.records.completed(agent.spec.id, task.spec, took_us)
         if state.polls.authors and task.spec.parent in state.polls.authors:
             state.polls.authors[task.spec.parent][agent.spec.id] = None
         if state.teams.teams:
