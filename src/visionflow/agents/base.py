@@ -377,7 +377,8 @@ class BaseAgent(Messaging, Voting, Leading):
         Raises:
             StaleAttempt: another attempt has begun; end this one.
             NotPersistable: `input` or `config` cannot be stored.
-            Refused: the swarm does not take it; the message says why.
+            Refused: the swarm does not take it, or (`not_allowed`) the topology does not let this
+                agent speak to `agent`; the message says why.
         """
         order = Delegation(
             type=type,
