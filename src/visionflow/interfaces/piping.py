@@ -14,7 +14,6 @@ from visionflow.domain.pipelines import STOPS, FailurePolicy, StageAction, Value
 from visionflow.domain.tasks import Payload
 from visionflow.engine.pipelines import PipelineState
 from visionflow.engine.state import Answer
-from visionflow.interfaces.async_fleet import in_thread
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.completions import Ended
 from visionflow.runtime.intake import pack, sound, unpack
@@ -162,7 +161,7 @@ class EmbeddedSeat:
     async def ask(self, make: Callable[[int], AnyCommand]) -> Answer:
         """See `Seat`."""
         command = sound(make(self._node.intake.now_ms()))
-        return await in_thread(lambda: self._ask(command))
+        return await asyncio.to_thread(lambda: self._ask(command))
 
     async def ended(self, task: str) -> Ended:
         """See `Seat`."""
@@ -181,11 +180,11 @@ class EmbeddedSeat:
 
     async def value(self, payload: Payload) -> Any:
         """See `Seat`."""
-        return await in_thread(lambda: unpack(payload, self.blobs))
+        return await asyncio.to_thread(lambda: unpack(payload, self.blobs))
 
     async def packed(self, value: object, what: str) -> Payload:
         """See `Seat`."""
-        return await in_thread(lambda: pack(value, what, self.blobs))
+        return await asyncio.to_thread(lambda: pack(value, what, self.blobs))
 
     async def agents(self) -> list[AgentSpec]:
         """Agents that are there or coming."""
