@@ -75,7 +75,8 @@ def test_a_live_swarm_goes_through_topologies_and_finishes_what_it_holds(tmp_pat
             told = await client.call(
                 "topology_optimize", swarmId="swarm_1", apply=True, topology=topology
             )
-            assert told["topology"] == topology
+            status = await client.call("swarm_status", swarmId="swarm_1")
+            assert told["topology"] == status["topology"] == topology
             tasks += [await submit(swarm, "echo", {"text": topology}) for _ in range(4)]
         for task in tasks:
             assert await result_of(swarm, task) is not None

@@ -8,6 +8,7 @@ from tests.truth.checking import Among, At, Between, Source
 from tests.truth.of_agents import SURPLUS, shown, staying
 from tests.truth.origins import Table, given, iso, mean, share, swarm_id, words
 from visionflow.domain import events as e
+from visionflow.domain import shape_events as h
 from visionflow.domain.tasks import Priority
 
 
@@ -18,6 +19,15 @@ def place_of(at: At) -> str:
 
 def word(swarm: Any) -> str:
     return "active" if swarm.closed is None else "closed"
+
+
+def topology(swarm: Any, over: bool) -> str:
+    """In force; of one that is over, or adaptive, as it was made."""
+    made = swarm.spec.topology
+    if over or made == "adaptive":
+        return made
+    told = [each.after for _, _, _, each in swarm.events if isinstance(each, h.TopologySwitched)]
+    return told[-1] if told else made
 
 
 def limit(name: str) -> Source:
@@ -146,7 +156,7 @@ SWARM_STATUS: Table = {
     "swarmId": swarm_id,
     "name": lambda at: at.swarm.spec.name,
     "goal": lambda at: at.swarm.spec.goal,
-    "topology": lambda at: at.swarm.spec.topology,
+    "topology": lambda at: topology(at.swarm, ended(at)),
     "strategy": lambda at: at.swarm.spec.strategy,
     "status": lambda at: "ended" if ended(at) else word(at.swarm),
     "reason": lambda at: at.world.ended.get(at.reply["swarmId"], at.swarm.closed),
@@ -193,7 +203,7 @@ def still(things: Any, born_ms: str, at: At) -> Any:
 SWARM_LIST: Table = {
     "swarms[].swarmId": lambda at: Among(*at.world.reserved),
     "swarms[].name": of_list(lambda s, n, at: s.spec.name),
-    "swarms[].topology": of_list(lambda s, n, at: s.spec.topology),
+    "swarms[].topology": of_list(lambda s, n, at: topology(s, n in at.world.ended)),
     "swarms[].strategy": of_list(lambda s, n, at: s.spec.strategy),
     "swarms[].status": of_list(lambda s, n, at: "ended" if n in at.world.ended else word(s)),
     "swarms[].reason": of_list(lambda s, n, at: at.world.ended.get(n, s.closed)),

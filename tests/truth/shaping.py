@@ -45,6 +45,7 @@ def shaping(client: Client, given: Params, folder: Path) -> None:
         order("teller", topology, wait=True)
         ask("topology_optimize", swarmId=swarm)
         ask("coordination_sync", swarmId=swarm)
+    ask("swarm_status", swarmId=swarm)
     go.touch()
     for each in held:
         client.reaches(each, "completed")

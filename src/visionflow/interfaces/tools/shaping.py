@@ -77,6 +77,13 @@ class Optimized(Result, frozen=True, kw_only=True):
     topologies: list[Predicted]
 
 
+def shown_topology(state: SwarmState) -> Topology:
+    """What a live swarm is said to be: adaptive, or else the topology in force."""
+    if state.spec is not None and state.spec.topology is Topology.ADAPTIVE:
+        return Topology.ADAPTIVE
+    return topology_in_force(state)
+
+
 def shaping(server: Server) -> AnyTool:
     """topology_optimize."""
 

@@ -25,6 +25,7 @@ from visionflow.interfaces.tools.limiting import (
 )
 from visionflow.interfaces.tools.meshes_told import MeshTold, mesh_told
 from visionflow.interfaces.tools.moments import iso
+from visionflow.interfaces.tools.shaping import shown_topology
 from visionflow.interfaces.tools.teams_told import TeamTold, teams_told
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.runtime.ended import EndedSwarm
@@ -192,7 +193,7 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally, used: UsageTold | Non
         swarm_id=swarm.id,
         name=spec.name,
         goal=spec.goal,
-        topology=spec.topology,
+        topology=shown_topology(state),
         strategy=spec.strategy,
         status=word_of(swarm),
         reason=state.closed,
@@ -430,7 +431,7 @@ def _listed(swarm: LiveSwarm) -> Listed:
     return Listed(
         swarm_id=swarm.id,
         name=spec.name,
-        topology=spec.topology,
+        topology=shown_topology(swarm.state),
         strategy=spec.strategy,
         status=word_of(swarm),
         reason=swarm.state.closed,
