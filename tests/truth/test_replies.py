@@ -9,6 +9,8 @@ import pytest
 
 from tests.truth.affecting import affecting
 from tests.truth.checking import Checker, fields
+from tests.truth.mailing import mailing
+from tests.truth.of_mesh import MESH
 from tests.truth.overseeing import overseeing
 from tests.truth.scenario import WORLDS, Client, Params, world_of
 from tests.truth.shaping import shaping
@@ -37,6 +39,7 @@ def happen(client: Client, given: Params, folder: Path) -> None:
     ask("swarm_init", workspace=where, supervision=overseen, autoscale=True)
     spawning(client, given, swarm)
     tasks = working(client, given, folder, swarm)
+    leading(client, given)
     looking(client, given, swarm, tasks)
     changing(client, given, folder, swarm, tasks)
     breaking(client, given, folder)
@@ -44,6 +47,7 @@ def happen(client: Client, given: Params, folder: Path) -> None:
     sharing(client, given, folder)
     shaping(client, given, folder)
     voting(client, given, folder)
+    mailing(client, given)
     affecting(client, given)
     remembering(client, given)
     playbooks(client, given)
@@ -89,6 +93,30 @@ def spawning(client: Client, given: Params, swarm: str) -> None:
     ask("agent_update", agentId="held", resources={"memoryLimit": f"{300 * given.count}Mi"})
     client.rest()
     ask("swarm_status", swarmId=swarm)
+
+
+def leading(client: Client, given: Params) -> None:
+    """A hierarchy with a team that has done something, and failed, and has something to do."""
+    ask, swarm, team = client.ask, f"led-{given.name}", f"tellers-{given.name}"
+    seats = (
+        ("holder", {"rank": "manager"}),
+        ("teller", {"rank": "lead", "team": team, "capabilities": ["telling"]}),
+        ("teller", {"rank": "worker", "team": team}),
+        ("failer", {"rank": "worker", "team": team}),
+    )
+    for kind, seat in seats:
+        ask("agent_spawn", agentType=kind, swarmId=swarm, wait=True, config={"hierarchy": seat})
+    ask("swarm_status", swarmId=swarm)
+    for number in range(given.count):
+        ask("task_orchestrate", **task(swarm, "teller", {"text": given.note, "n": number}),
+            wait=True)  # fmt: skip
+    # Five failures in a row would open the circuit of who fails.
+    for fails in (9, 9, 9, 9, 0, 9, 9, 9, 9):
+        ask("task_orchestrate", **task(swarm, "failer", {"fails": fails}), wait=True, **ONCE)
+    waits = ask("task_orchestrate", **task(swarm, "failer", {"waits_ms": 1_000_000}))
+    client.reaches(waits["taskId"], "pending")
+    ask("swarm_status", swarmId=swarm)
+    ask("swarm_destroy", swarmId=swarm)
 
 
 def task(swarm: str, kind: str, given: Any, **more: Any) -> dict[str, Any]:
@@ -389,6 +417,12 @@ STEADY: dict[tuple[str, str], str] = {
 """What had one value, or none, in both worlds; and why. Everything else followed its world."""
 TIMED: dict[tuple[str, str], str] = {
     ("load_balance", "tasks[].outcome"): "what has come of a task when the answer is written",
+    **{
+        (tool, name): "peers tell of themselves, and auctions are soon over"
+        for tool in ("swarm_status", "swarm_monitor")
+        for name in MESH
+        if name != "mesh"
+    },
     ("coordination_sync", "members[].gossip"): "peers tell of themselves every other second",
     ("coordination_sync", "peersAgree"): "the same",
 }
