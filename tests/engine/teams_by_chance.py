@@ -23,7 +23,7 @@ def _form(world: "World") -> None:
     chosen = world.random.sample(agents, min(len(agents), world.random.randint(1, 4)))
     if world.state.teams.manager is None and world.random.random() < 0.7:
         manager = chosen[0]
-        world.send(tc.NameManager(now_ms=world.now_ms, agent=manager, command=world.name("c")))
+        world.send(tc.PutInCharge(now_ms=world.now_ms, agent=manager, command=world.name("c")))
         chosen = [agent for agent in chosen if agent != manager] or agents[:1]
     team = TeamSpec(
         name=f"t{world.random.randint(1, 3)}",
@@ -51,7 +51,7 @@ def _join(world: "World") -> None:
 def _name(world: "World") -> None:
     if world.state.agents and world.random.random() < 0.3:
         agent = world.random.choice(list(world.state.agents))
-        world.send(tc.NameManager(now_ms=world.now_ms, agent=agent))
+        world.send(tc.PutInCharge(now_ms=world.now_ms, agent=agent))
 
 
 def _seat(world: "World") -> None:

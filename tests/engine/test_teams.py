@@ -105,7 +105,7 @@ def test_more_than_may_report_to_a_lead_or_to_the_manager_are_refused() -> None:
     extra = world.team(1, "python")[0]
     joined = world.send(tc.JoinTeam(now_ms=world.now_ms, team="code", agent=extra))
     assert joined.code == "limit_reached"
-    world.send(tc.NameManager(now_ms=world.now_ms, agent=world.manager, span=1))
+    world.send(tc.PutInCharge(now_ms=world.now_ms, agent=world.manager, span=1))
     world.form("tests", "testing")
     assert world.answer.code == "limit_reached" and "max_workers" in world.answer.hint
 

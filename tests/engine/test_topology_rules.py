@@ -98,7 +98,7 @@ def test_may_speak_agrees_with_a_list_of_all_pairs_whoever_comes_fails_and_goes(
     if len(agents) > 3 and random.random() < 0.6:
         manager, *rest = random.sample(agents, len(agents))
         if random.random() < 0.7:
-            world.send(tc.NameManager(now_ms=world.now_ms, agent=manager))
+            world.send(tc.PutInCharge(now_ms=world.now_ms, agent=manager))
         half = len(rest) // 2
         form(world, "one", rest[0], *rest[1:half])
         form(world, "two", rest[half], *rest[half + 1 :])

@@ -147,7 +147,7 @@ class Swarm:
             self._worker(at_ms, event)
         elif type(event).__name__.startswith("Agent"):
             self._agent(at_ms, event)
-        elif hasattr(event, "task") or isinstance(event, e.TaskSubmitted | e.PlanSubmitted):
+        elif getattr(event, "task", None) or isinstance(event, e.TaskSubmitted | e.PlanSubmitted):
             self._task(at_ms, event)
 
     def _worker(self, at_ms: int, event: Any) -> None:

@@ -4,7 +4,7 @@ from visionflow.domain.command import Command
 from visionflow.domain.teams import SPAN, TeamSpec
 
 
-class NameManager(Command, frozen=True, tag="name_manager"):
+class PutInCharge(Command, frozen=True, tag="put_in_charge"):
     """Make an agent the manager of the hierarchy."""
 
     agent: str
@@ -37,4 +37,4 @@ class ReportUtilisation(Command, frozen=True, tag="report_utilisation"):
     """What is done about it."""
 
 
-TeamsCommand = NameManager | FormTeam | JoinTeam | ReportUtilisation
+TeamsCommand = PutInCharge | FormTeam | JoinTeam | ReportUtilisation

@@ -33,7 +33,7 @@ class Seat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     def command(self, agent: str, now_ms: int, command: str | None = None) -> AnyCommand:
         """What gives an agent this seat."""
         if self.rank == "manager":
-            return tc.NameManager(now_ms=now_ms, command=command, agent=agent, span=self.span)
+            return tc.PutInCharge(now_ms=now_ms, command=command, agent=agent, span=self.span)
         if self.rank == "lead":
             team = TeamSpec(self.team, agent, (), self.domain, self.capabilities, self.span)
             return tc.FormTeam(now_ms=now_ms, command=command, team=team)

@@ -59,8 +59,8 @@ def _free(state: SwarmState, agent: str) -> None:
         )
 
 
-@decides(tc.NameManager)
-def _(state: SwarmState, command: tc.NameManager) -> Events:
+@decides(tc.PutInCharge)
+def _(state: SwarmState, command: tc.PutInCharge) -> Events:
     _open(state)
     agent, teams = command.agent, state.teams
     _span(command.span, "leads", "a manager")
