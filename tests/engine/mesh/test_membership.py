@@ -7,8 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engine.mesh.histories import History
+from visionflow.engine.mesh.agreement import pack
 from visionflow.engine.mesh.membership import HEARTBEAT_MS, MISSED_MAX
-from visionflow.engine.mesh.messages import Digest, Envelope, Member, Standing
+from visionflow.engine.mesh.messages import (
+    Accept,
+    Accepted,
+    Ack,
+    Change,
+    Digest,
+    Envelope,
+    Member,
+    RosterTold,
+    Standing,
+)
 from visionflow.engine.mesh.peer import Peer
 from visionflow.testing.meshes import CALM, ROUGH, Conditions, Mesh
 
@@ -244,6 +255,27 @@ def test_a_change_whose_proposer_dies_is_brought_to_an_end_by_others() -> None:
         marks = {peer.rosters.mark for peer in mesh.peers.values() if peer.inside}
         assert len(marks) == 1
         assert not any(peer.read_only for agent, peer in mesh.peers.items() if agent != "p5")
+
+
+def test_who_knows_of_a_change_and_not_of_its_outcome_takes_nothing_new_and_tells_others() -> None:
+    first, second = Peer(Member("p0", 1)), Peer(Member("p1", 1))
+    for peer in (first, second):
+        peer.found(1, [(name, 1, "m/0") for name in names(4)], 0)
+    change = pack(Change((("p4", 1, "m/0"),)))
+    accept = Envelope("p3", 1, Accept("roster/1/0", 4, change), 1, 0)
+    assert isinstance(first.receive(accept, 100)[-1].body, Accepted)
+    second.receive(first.envelope(Ack(0, 0)), 200)
+    for peer in (first, second):
+        peer.tick(1_000, 1)
+        assert not peer.read_only
+        peer.tick(4_000, 1)
+        assert peer.reached == 4
+        assert peer.read_only
+    told = RosterTold(None, 0, (Change((("p4", 1, "m/0"),)),))
+    for peer in (first, second):
+        peer.receive(Envelope("p3", 1, told, 1, 1), 4_100)
+        assert len(peer.members) == 5
+        assert not peer.read_only
 
 
 def test_a_greater_epoch_replaces_a_mesh_whose_majority_is_gone() -> None:

@@ -86,6 +86,15 @@ MEMBERSHIP = (
         + "::test_members_that_joined_on_one_side_of_a_cut_do_not_give_it_a_second_majority",
     ),
     Mutant(
+        "who knows of a change of the roster under way goes on as if there were none",
+        "engine/mesh/membership.py",
+        "return waited or self._alone(members)",
+        "return self._alone(members)",
+        TESTS
+        + "test_membership.py"
+        + "::test_who_knows_of_a_change_and_not_of_its_outcome_takes_nothing_new_and_tells_others",
+    ),
+    Mutant(
         "one that is doubted by anybody has failed",
         "engine/mesh/membership.py",
         "if not standing.failed and is_majority(",
