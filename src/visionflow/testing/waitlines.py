@@ -24,6 +24,8 @@ class LockLine:
     def __init__(self) -> None:
         self.holder: str | None = None
         self.queue: list[str] = []
+        self.granted: dict[tuple[str, int, int], None] = {}
+        """(task, attempt, number of its request) that ever held it."""
 
 
 class CircuitLine:
@@ -154,6 +156,7 @@ class WaitCheck:
                 yield f"lock {name} is granted to {task} before {lock.queue[0]}, which came first"
             lock.queue = [each for each in lock.queue if each != task]
             lock.holder = task
+            lock.granted[task, event["attempt"], event.get("number", 0)] = None
             self._looks = True
         elif lock.holder == task:
             lock.holder = None
