@@ -61,6 +61,15 @@ def test_what_the_task_says_wins_over_what_stands_beside_it() -> None:
     assert order.workspace == "w"
 
 
+def test_stages_with_objects_are_a_pipeline_also_as_the_text_of_a_command_line() -> None:
+    order = read("x", stages='["research", {"stage": "testing", "validation": {"coverage": 0.8}}]')
+    first, second = (stage.spec for stage in order.pipeline)
+    assert order.stages == ()
+    assert (first.agent_type, first.task_type) == ("researcher", "research")
+    assert (second.agent_type, second.validation) == ("tester", {"coverage": 0.8})
+    assert read("x", stages="research, code").stages == ("research", "code")
+
+
 def test_a_task_as_an_object_says_more() -> None:
     order = read(
         {

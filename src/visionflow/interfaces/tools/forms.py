@@ -57,7 +57,12 @@ def _words(value: object) -> tuple[str, ...]:
 
 def _stages(value: object) -> tuple[object, ...]:
     if isinstance(value, str):
-        return _words(value)
+        if not value.lstrip().startswith("["):
+            return _words(value)
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError as error:
+            raise ValueError("a list of words and objects, also as JSON text") from error
     if isinstance(value, (list, tuple)):
         items = cast("list[object]", value)
         if all(isinstance(each, (str, Mapping)) for each in items):
