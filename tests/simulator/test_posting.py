@@ -9,7 +9,7 @@ from visionflow.domain import messages as m
 from visionflow.engine.state import SwarmState
 from visionflow.runtime.effects import Effects
 from visionflow.testing.maillines import MailCheck
-from visionflow.testing.simulator.posting import PostResult, run_post
+from visionflow.testing.simulator.posts import PostResult, run_post
 from visionflow.testing.tasklines import AgentLine
 from visionflow.worker.mailbox import Mailbox
 

@@ -194,6 +194,16 @@ class BaseAgent(Messaging, Voting, Leading):
         self.config = config
         self.context = context
 
+    @property
+    def _post(self) -> Post:
+        post = self.context.post
+        if post is None:
+            raise UsageError(
+                "This agent is in no swarm, so it can neither send nor get messages.",
+                hint="Have it hosted by an AgentOrchestrator.",
+            )
+        return post
+
     async def start(self) -> None:
         """Called once before the first task. Raising here means that the agent is not there."""
 

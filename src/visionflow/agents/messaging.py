@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 
 from visionflow.agents.messages import EVENTS, Message, SwarmEvent
+from visionflow.agents.orders import Order
 from visionflow.agents.task import Task
 from visionflow.domain.errors import UsageError, VisionFlowError
 from visionflow.domain.mail import BY_TOPIC, DIRECT, EVERYBODY
 
 if TYPE_CHECKING:
-    from visionflow.agents.base import AgentContext
     from visionflow.agents.models import AgentMessage
 
 REQUEST_S = 60.0
@@ -29,23 +29,6 @@ class UnhandledMessage(VisionFlowError):
     """An agent has no method for a message of this type: trying again cannot help."""
 
     code = "unhandled_message"
-
-
-class Order(msgspec.Struct, frozen=True):
-    """A message to be sent."""
-
-    target: str
-    content: Any = None
-    type: str = ""
-    id: str = ""
-    """Empty: made from where it is sent."""
-    priority: int = 0
-    correlation: str = ""
-    answers: str = ""
-    ttl_ms: int = 0
-    """0: the usual."""
-    answer_ms: int = 0
-    """Of a request: how long an answer is waited for."""
 
 
 class Post(Protocol):
@@ -119,7 +102,6 @@ class Messaging:
     """An agent's side of the mail. See docs/messages.md."""
 
     id: str
-    context: "AgentContext"
 
     @property
     def agent_id(self) -> str:
@@ -128,13 +110,8 @@ class Messaging:
 
     @property
     def _post(self) -> Post:
-        post = self.context.post
-        if post is None:
-            raise UsageError(
-                "This agent is in no swarm, so it can neither send nor get messages.",
-                hint="Have it hosted by an AgentOrchestrator.",
-            )
-        return post
+        """What carries its messages."""
+        raise NotImplementedError
 
     @property
     def event_bus(self) -> EventBus:

@@ -1,13 +1,56 @@
 """The standard formats of messages between agents, as pydantic models."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from pydantic import BaseModel
 
-from visionflow.agents.messages import Message
-from visionflow.agents.messaging import Order
+from visionflow.agents.orders import Order
 from visionflow.domain.mail import EVERYBODY
+
+
+class Told(Protocol):
+    """A message as an agent gets it."""
+
+    @property
+    def message_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def from_agent(self) -> str:
+        """Who sent it."""
+        ...
+
+    @property
+    def to_agent(self) -> str:
+        """Whom it was sent to."""
+        ...
+
+    @property
+    def message_type(self) -> str:
+        """What it is."""
+        ...
+
+    @property
+    def content(self) -> Any:
+        """What it says."""
+        ...
+
+    @property
+    def timestamp(self) -> datetime:
+        """When it was sent."""
+        ...
+
+    @property
+    def correlation_id(self) -> str | None:
+        """What it belongs to."""
+        ...
+
+    @property
+    def priority(self) -> int:
+        """As its sender said."""
+        ...
 
 
 class AgentMessage(BaseModel):
@@ -60,7 +103,7 @@ def order_of(message: AgentMessage) -> Order:
     )
 
 
-def model_of(message: Message) -> AgentMessage:
+def model_of(message: Told) -> AgentMessage:
     """The model for a message: by the first word of its type, and where its content has the fields
     of that model. A content that is no map stands under `content`.
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,11 +21,9 @@ from visionflow.domain.secrecy import masked
 from visionflow.engine.decide.mail import named
 from visionflow.engine.mail import Delivery, Mail, may_be_read
 from visionflow.engine.state import Answer, SwarmState
+from visionflow.interfaces.running import Runtime
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import Intake, pack, sound, unpack
-
-if TYPE_CHECKING:
-    from visionflow.interfaces.orchestrator import Runtime
 
 T = TypeVar("T")
 POLL_S = 0.2
@@ -166,7 +164,7 @@ def waiting(mail: Mail, agent: str, limit: int) -> list[tuple[int, Delivery, boo
 class FleetMail:
     """What of a `Fleet` is about mail. From any thread; each call blocks."""
 
-    _runtime: "Runtime"
+    _runtime: Runtime
 
     def _ask(self, command: AnyCommand) -> Answer:
         raise NotImplementedError

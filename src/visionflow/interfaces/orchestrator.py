@@ -4,7 +4,7 @@ It turns what a caller hands in into commands, what the log says into handles, a
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from visionflow.agents.task import Task
 from visionflow.domain import commands as c
@@ -31,13 +31,12 @@ from visionflow.interfaces.classes import AgentClass, class_path
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
 from visionflow.interfaces.mailing import FleetMail
 from visionflow.interfaces.mending import EmbeddedMending, Face
+from visionflow.interfaces.running import Runtime
 from visionflow.interfaces.submission import Submission
 from visionflow.interfaces.templates import class_of, tasks_at_once
-from visionflow.ports.blobs import Blobs
 from visionflow.ports.views import EffectRow
 from visionflow.runtime.completions import Ended
 from visionflow.runtime.intake import pack, sound
-from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
 from visionflow.settings.agents import AgentSettings, load_agents
 
@@ -45,29 +44,6 @@ T = TypeVar("T")
 POLL_S = 0.2
 """How often somebody who waits looks whether the runtime has ended."""
 MAP_WINDOW = 1_024
-
-
-class Runtime(Protocol):
-    """What this face needs of whatever runs the node."""
-
-    @property
-    def blobs(self) -> Blobs:
-        """Where large values go."""
-        ...
-
-    @property
-    def node(self) -> Node:
-        """The node; its methods belong to the runtime's thread."""
-        ...
-
-    @property
-    def queries(self) -> Queries:
-        """The read service."""
-        ...
-
-    def post(self, call: Callable[[], None]) -> None:
-        """Run in the runtime's thread."""
-        ...
 
 
 class AgentHandle:

@@ -15,7 +15,8 @@ from typing import Any
 
 from visionflow.agents.base import BaseAgent, current_attempt
 from visionflow.agents.messages import Message, SwarmEvent
-from visionflow.agents.messaging import Handler, Order, handles_messages
+from visionflow.agents.messaging import Handler, handles_messages
+from visionflow.agents.orders import Order
 from visionflow.domain.errors import NoAnswer, Refused, StaleAttempt, UsageError, refusal
 from visionflow.domain.ids import make_id
 from visionflow.domain.messages import (
