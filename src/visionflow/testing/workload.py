@@ -15,8 +15,8 @@ import msgspec
 from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.tasks import Backoff, Payload, Phase, RetryPolicy, TaskSpec
-from visionflow.domain.votes import Choice, Mechanism, Resolution, Terms, VoteSpec
-from visionflow.domain.votes_commands import ResolveVote
+from visionflow.domain.votes import Choice, VoteSpec
+from visionflow.testing.polling import add_polls
 from visionflow.testing.scripts import Script
 
 EVERYTHING = ("python", "review", "security", "testing")
@@ -27,7 +27,6 @@ LOCKS = ("x", "y", "z")
 ASKING_MS = 600_000
 """The wall-clock limit of tasks that may have to wait for others."""
 BALLOTS = (Choice.APPROVE, Choice.REJECT, Choice.ABSTAIN)
-CONSENT, RANKED = Mechanism.CONSENT, Mechanism.RANKED
 QUICK = "quick"
 """Offered by agents whose code is no coroutine: tasks for them take no time."""
 
@@ -374,48 +373,6 @@ class _Maker:
             refusals=("unknown_id", "already_ended"),
         )
 
-    def poll(self, at_ms: int, members: list[tuple[str, str]]) -> None:
-        """Ask for a vote whose members are asked for their ballots, and perhaps for its end."""
-        name, chance = self.name("poll"), self.random
-        electorate = tuple(member for member, _ in members)
-        options = chance.choice(((), (), ("left", "right"), electorate))
-        mechanisms = [m for m in Mechanism if m is not (CONSENT if options else RANKED)]
-        spec = VoteSpec(
-            id=name,
-            question="?",
-            electorate=electorate,
-            mechanism=chance.choice(mechanisms),
-            options=options,
-            asked=True,
-            terms=Terms(
-                threshold_bp=chance.choice((0, 6_700)),
-                resolution=chance.choice(tuple(Resolution)),
-                timeout_ms=chance.randint(500, 8_000),
-            ),
-        )
-        opened = self.act(
-            at_ms,
-            lambda now, i: c.OpenVote(now_ms=now, command=i, spec=spec),
-            needs=tuple(command for _, command in members),
-            refusals=("unknown_id",),
-        )
-        if self.chance(0.3):
-            self.act(
-                at_ms + chance.randint(0, 3_000),
-                lambda now, i: c.CloseVote(now_ms=now, command=i, vote=name, reason="enough"),
-                needs=(opened,),
-                refusals=("unknown_id", "already_ended", "referred"),
-            )
-        if self.chance(0.5):
-            self.act(
-                at_ms + chance.randint(500, 9_000),
-                lambda now, i: ResolveVote(
-                    now_ms=now, command=i, vote=name, outcome="undecided", person="somebody"
-                ),
-                needs=(opened,),
-                refusals=("unknown_id", "already_ended", "not_referred"),
-            )
-
     def ballot(
         self, at_ms: int, vote: str, member: str, opened: str, refusals: tuple[str, ...]
     ) -> None:
@@ -493,14 +450,6 @@ def _add_votes(maker: _Maker, seed: int, agents: int) -> None:
         maker.vote(at_ms, members)
 
 
-def _add_polls(maker: _Maker, seed: int) -> None:
-    maker.random = random.Random(f"polls of {seed}")
-    spawned = [(name, command) for name, (command, _) in maker.spawned.items()]
-    for _ in range(maker.random.choice((0, 1, 2, 3))):
-        members = maker.random.sample(spawned, min(len(spawned), maker.random.randint(1, 5)))
-        maker.poll(maker.random.randint(0, maker.span_ms), members)
-
-
 def make_workload(
     seed: int, agents: int, tasks: int, span_ms: int = 12_000, *, effects: bool = False
 ) -> Workload:
@@ -524,7 +473,7 @@ def make_workload(
         made += maker.plan(at_ms, tasks - made) if plan else maker.task(at_ms)
     _add_votes(maker, seed, agents)
     if effects:
-        _add_polls(maker, seed)
+        add_polls(maker, seed)
     _add_changes(maker, seed)
     maker.actions.sort(key=lambda action: action.at_ms)
     return Workload(
