@@ -467,6 +467,9 @@ def test_under_another_topology_teams_choose_nothing_and_then_they_do_again() ->
     assert switch(Topology.STAR).code is None
     assert outsider in {world.holder(task) for task in busy}
     count = len(world.of(t.TaskDelegated))
+    led = world.submit(type=LEAD, capabilities=("python", LEADS))
+    assert world.holder(led) == world.manager, "who manages leads it, for no team is chosen"
+    world.complete(led)
     world.submit(capabilities=("python",))
     assert len(world.of(t.TaskDelegated)) == count
     assert switch(Topology.HIERARCHICAL).code is None

@@ -48,8 +48,12 @@ def is_delegable(state: SwarmState, spec: TaskSpec) -> bool:
 
 def key_of(state: SwarmState, spec: TaskSpec) -> GroupKey:
     """What a task asks for, in the words of the matching index, its team's included."""
-    if not state.teams.teams or not is_delegable(state, spec):
+    if not state.teams.teams or is_meant_for_a_seat(spec):
         return spec.capabilities, spec.agent_type, spec.agent
+    if not has_seats(state):
+        # Teams choose nothing now: whoever manages leads it.
+        led = LEADS in spec.capabilities
+        return ((MANAGER,), None, None) if led else (spec.capabilities, spec.agent_type, None)
     team = state.teams.delegated.get(spec.id)
     if team is None:
         return (*spec.capabilities, UNDECIDED), spec.agent_type, None
