@@ -9,6 +9,7 @@ from visionflow.domain import shape_commands as hc
 from visionflow.domain import shape_events as h
 from visionflow.domain.swarms import SwarmSpec, Topology
 from visionflow.domain.tasks import FailureKind, TaskSpec, TaskStatus
+from visionflow.engine.measuring import measured_now
 from visionflow.engine.topology import adaptive
 from visionflow.engine.topology.rules import topology_in_force
 
@@ -19,6 +20,8 @@ HIERARCHICAL = Topology.HIERARCHICAL
 
 class Adaptive(Calm):
     """A swarm of three types, created as adaptive, and tasks whose durations the test chooses."""
+
+    secret_hash = "5e"
 
     def __init__(self, topology: Topology = Topology.ADAPTIVE) -> None:
         super().__init__()
@@ -295,3 +298,28 @@ def test_a_swarm_whose_topology_never_changed_has_the_hash_of_before() -> None:
     before = world.state.digest()
     world.state.totals.done += 1
     assert world.state.digest() == before
+
+
+def test_time_in_which_nobody_was_there_is_no_work() -> None:
+    """A lid that was closed, and an orchestrator that was down."""
+    world = Adaptive(HIERARCHICAL)
+    world.ahead("coder")
+    world.now_ms += 1_000
+    gap_ms = 3_600_000
+    world.now_ms += gap_ms
+    world.send(c.Tick(now_ms=world.now_ms, gap_ms=gap_ms))
+    assert measured_now(world.state, world.now_ms).busy_ms == 1_000
+    kept = tuple(world.state.workers)
+    world.now_ms += gap_ms
+    world.send(c.Recover(now_ms=world.now_ms, kept=kept, kept_until_ms=world.now_ms + 9_000))
+    assert measured_now(world.state, world.now_ms + 500).busy_ms == 500
+    assert world.state.totals.delayed_ms == 0
+
+
+def test_a_trial_of_which_nothing_is_heard_ends_after_half_an_hour() -> None:
+    world = Adaptive(HIERARCHICAL)
+    world.switch(STAR)
+    world.tick(adaptive.TRIAL_MS_MAX - 1)
+    assert world.state.shape.trial is not None
+    world.tick(1)
+    assert world.state.shape.trial is None and len(world.of(h.TopologyKept)) == 1

@@ -41,7 +41,7 @@ class Totals(msgspec.Struct, gc=False):
     open: int = 0
     """Attempts that are open."""
     since_ms: int = 0
-    """Of the first of these: since when."""
+    """While there are some: since when that time stands in `busy_ms` no more."""
     busy_ms: int = 0
     done: int = 0
     work_us: int = 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from visionflow.testing.tasklines import Fact
 
 GAIN_BP_MIN = 2_000
-TRIAL_MS = 60_000
+TRIAL_MS, TRIAL_MS_MAX = 60_000, 1_800_000
 
 
 class ShapeCheck:
@@ -21,6 +21,7 @@ class ShapeCheck:
         self.cooled_ms = 0
         self.trial: str | None = None
         """The topology that a switch on trial left."""
+        self._since_ms = 0
         self._baseline: Fact = {}
         """What was measured under that one."""
         self.switches = 0
@@ -38,7 +39,7 @@ class ShapeCheck:
             busy_ms: int = measured.get("busy_ms", 0)
             if self.trial is None or event["topology"] != self.topology:
                 yield f"{event['topology']} is kept, and no switch to it was on trial"
-            elif busy_ms < TRIAL_MS:
+            elif busy_ms < TRIAL_MS and at_ms - self._since_ms < TRIAL_MS_MAX:
                 yield f"{event['topology']} is kept after {busy_ms} ms at work"
             self.trial = None
 
@@ -56,7 +57,7 @@ class ShapeCheck:
         else:
             if not event.get("requested"):
                 yield from self._unasked(event, at_ms)
-            self.trial = before
+            self.trial, self._since_ms = before, at_ms
             self._baseline = event.get("measured", {})
         self.topology = after
         self.cooled_ms = event.get("cooled_ms", 0)

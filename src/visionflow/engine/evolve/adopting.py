@@ -3,7 +3,7 @@
 from visionflow.domain import events as e
 from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import WorkerStatus
-from visionflow.engine.evolve.table import folds, refresh_worker
+from visionflow.engine.evolve.table import folds, not_measured, refresh_worker
 from visionflow.engine.state import SwarmState
 
 
@@ -12,6 +12,7 @@ def _(state: SwarmState, event: e.Recovered) -> None:
     state.boot = event.boot
     awaited = state.supervised.awaited
     awaited.clear()
+    not_measured(state, state.now_ms)
     for auction in state.mesh.auctions.values():
         auction.since_ms = state.now_ms
     for worker in event.kept:

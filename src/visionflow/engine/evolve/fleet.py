@@ -18,7 +18,7 @@ from visionflow.engine.evolve.supervising import (
     process_ended,
     worker_left,
 )
-from visionflow.engine.evolve.table import answer, folds, refresh
+from visionflow.engine.evolve.table import answer, folds, not_measured, refresh
 from visionflow.engine.lifecycles import next_agent_status
 from visionflow.engine.state import AgentState, Answer, SwarmState, WorkerState
 from visionflow.engine.topology.rules import follow
@@ -49,6 +49,7 @@ def _(state: SwarmState, event: e.LimitsChanged) -> None:
 @folds(e.TimeSkipped)
 def _(state: SwarmState, event: e.TimeSkipped) -> None:
     state.clocks.shift(event.gap_ms, state.now_ms)
+    not_measured(state, event.gap_ms)
     for auction in state.mesh.auctions.values():
         auction.since_ms = min(auction.since_ms + event.gap_ms, state.now_ms)
 

@@ -67,6 +67,14 @@ def is_held(state: SwarmState, agent: str) -> bool:
     return circuit.status is OPEN or bool(state.agents[agent].open)
 
 
+def not_measured(state: SwarmState, gap_ms: int) -> None:
+    """Nobody was there for so long: that is no work, and nobody's waiting."""
+    totals = state.totals
+    totals.since_ms = min(totals.since_ms + gap_ms, state.now_ms)
+    for agent in totals.idle:
+        totals.idle[agent] = state.now_ms
+
+
 def refresh_worker(state: SwarmState, worker: str) -> None:
     """`refresh` for all agents of a worker."""
     found = state.workers.get(worker)

@@ -225,13 +225,13 @@ def _release(state: SwarmState, task: TaskState) -> AgentState | None:
         let_go(state, task.spec.id)
     agent = None if task.agent is None else state.agents.get(task.agent)
     task.agent = None
-    totals = state.totals
+    totals, now_ms = state.totals, state.now_ms
     totals.open -= 1
-    if not totals.open:
-        totals.busy_ms += state.now_ms - totals.since_ms
+    totals.busy_ms += now_ms - totals.since_ms
+    totals.since_ms = now_ms
     if agent is None:
         return None
-    totals.idle[agent.spec.id] = state.now_ms
+    totals.idle[agent.spec.id] = now_ms
     agent.open.pop(task.spec.id, None)
     if not agent.open and agent.status is PROCESSING:
         agent.status = next_agent_status(agent.status, "idle", agent.spec.id)

@@ -46,6 +46,8 @@ SAMPLES_MIN = 10
 """Fewer tasks, or attempts, tell nothing of a rate."""
 TRIAL_MS = 60_000
 """A switch has proved itself after so long at work."""
+TRIAL_MS_MAX = 1_800_000
+"""And at the latest after so long: what happens later is not its doing."""
 PERFORMANCE_LOSS_BP = 2_500
 ERRORS_MORE_BP = 1_500
 AGENTS_FAILED_BP = 3_000
@@ -246,7 +248,8 @@ def judged(state: SwarmState, now_ms: int) -> h.ShapeEvent | None:
             cooled_ms=now_ms + COOL_DOWN_MS,
             barred_ms=now_ms + BARRED_MS,
         )
-    if since.busy_ms < TRIAL_MS or since.done < SAMPLES_MIN:
+    proved = since.busy_ms >= TRIAL_MS and since.done >= SAMPLES_MIN
+    if not proved and now_ms - trial.since_ms < TRIAL_MS_MAX:
         return None
     reason = f"nothing of it was worse than {trial.before} in {since.busy_ms} ms at work"
     return h.TopologyKept(topology=topology, reason=reason, measured=since)

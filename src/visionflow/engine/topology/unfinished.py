@@ -13,8 +13,11 @@ from visionflow.engine.matching import GroupKey, needs, offers
 from visionflow.engine.phasing import stages_of
 from visionflow.engine.state import PhaseState, PlanState, SwarmState
 
-TASKS_MAX = 256
-"""Tasks that are looked at, the oldest first; a gain is a ratio, and theirs stands for all."""
+TASKS_MAX, TASKS_MIN = 256, 16
+"""Tasks that are looked at, the oldest first; a gain is a ratio, and theirs stands for all. Fewer
+where agents are of many kinds, so that the loop is not held up."""
+PAIRS_MAX = 16_384
+"""Of a task and a kind of agent."""
 UNDER_WAY = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
 GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING)
 Offer = tuple[frozenset[str], str | None]
@@ -72,6 +75,7 @@ def unfinished(state: SwarmState, now_ms: int) -> Unfinished:
     """What is left to do."""
     work = Unfinished()
     by_offer = _servers(state, work)
+    most = min(TASKS_MAX, max(TASKS_MIN, PAIRS_MAX // max(1, len(by_offer))))
     places: dict[str, int] = {}
     keys: dict[GroupKey, int] = {}
     likely: dict[tuple[int, str], int | None] = {}
@@ -81,7 +85,7 @@ def unfinished(state: SwarmState, now_ms: int) -> Unfinished:
     for name, task in state.tasks.items():
         if task.plan is not None or task.status in TERMINAL:
             continue
-        if len(places) == TASKS_MAX:
+        if len(places) == most:
             work.beyond = state.live - len(places) - _plans(state)
             break
         places[name] = len(work.nodes)
