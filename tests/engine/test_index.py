@@ -100,8 +100,10 @@ def test_the_matching_index_made_anew_from_the_facts_is_the_one_kept_up(
     assert queue_of(kept) == queue_of(anew)
     assert rooms_of(kept) == rooms_of(anew)
     assert free_of(kept) == free_of(anew)
-    assert kept.best() is None, "something could be assigned and was not"
-    assert anew.best() is None
+    # In a mesh a task may wait for an auction of others to end.
+    waits = world.state.is_mesh and bool(world.state.mesh.auctions or world.state.mesh.read_only)
+    assert waits or kept.best() is None, "something could be assigned and was not"
+    assert waits or anew.best() is None
 
 
 @given(st.integers(0, 2**32), st.integers(20, 250))
