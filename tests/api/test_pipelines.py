@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.staged_agents import Counter
+from tests.api.staged_agents import Counter, Waiter
 from tests.serve.server_process import serving
 from visionflow import AgentOrchestrator, PipelineCoordinator, PipelineFailed, Task
 from visionflow.domain.errors import UsageError
@@ -105,6 +105,26 @@ def test_a_transform_that_raises_leaves_the_pipeline_where_it_is(tmp_path: Path)
         assert (await pipeline.execute_pipeline(resume="mine"))["n"] == 3
         assert pipeline.report is not None
         assert [len(each.rounds) for each in pipeline.report.stages] == [1, 1]
+
+    in_store(tmp_path, use)
+
+
+def test_a_pipeline_can_be_cancelled_by_its_id_and_gone_on_with(tmp_path: Path) -> None:
+    slow = {**TWO, "agent_type": "waiter", "config": {"folder": str(tmp_path)}}
+    stages = (ONE, slow)
+
+    async def use(orchestrator: Any) -> None:
+        pipeline = PipelineCoordinator(
+            stages, orchestrator, agents={"counter": Counter, "waiter": Waiter}
+        )
+        running = asyncio.ensure_future(pipeline.execute_pipeline({"n": 1}, resume="mine"))
+        while not (tmp_path / "began").exists():
+            await asyncio.sleep(0.02)
+        await pipeline.cancel_pipeline("mine", "enough")
+        with pytest.raises(PipelineFailed, match="mine ended as cancelled: enough"):
+            await running
+        (tmp_path / "go").touch()
+        assert (await pipeline.execute_pipeline(resume="mine"))["n"] == 3
 
     in_store(tmp_path, use)
 

@@ -210,6 +210,18 @@ class PipelineCoordinator:
                 self.report = None if known is None else report_of(known)
             return await self._outcome(seat, state)
 
+    async def cancel_pipeline(self, pipeline: str, reason: str = "cancelled on request") -> None:
+        """End a pipeline by its id, and the stage that is under way; returns once durable.
+
+        Raises:
+            UnknownId: there is none of this id.
+            Refused: `already_ended`.
+        """
+        async with self._at_work() as fleet:
+            await fleet.face(EmbeddedSeat).ask(
+                lambda now_ms: pc.CancelPipeline(now_ms=now_ms, pipeline=pipeline, reason=reason)
+            )
+
     async def aclose(self) -> None:
         """End what `get_agent_for_stage` opened."""
         if self._opened is not None:
