@@ -73,7 +73,7 @@ def outcome(spec: VoteSpec, ballots: Mapping[str, Cast | None]) -> Outcome:
     cast = {name: ballots.get(name) for name in spec.electorate}
     tally = tally_of(None if each is None else each.choice for each in cast.values())
     spoken = {name: each for name, each in cast.items() if each is not None and _speaks(each)}
-    side, shares = _counted(spec, spoken)
+    side, shares = _counted(spec, spoken, tally)
     if side is not None and not _has_quorum(spec, len(spoken)):
         side = None
     decider = None
@@ -104,7 +104,9 @@ def _decision(spec: VoteSpec, side: str | None) -> tuple[Decision, str | None]:
     return (Decision.APPROVED if side == APPROVE else Decision.REJECTED), None
 
 
-def _counted(spec: VoteSpec, spoken: Mapping[str, Cast]) -> tuple[str | None, dict[str, int]]:
+def _counted(
+    spec: VoteSpec, spoken: Mapping[str, Cast], tally: Tally
+) -> tuple[str | None, dict[str, int]]:
     """The side that wins by the mechanism, if any, and what each side got."""
     sides = spec.options or (APPROVE, REJECT)
     mechanism = spec.mechanism
@@ -115,7 +117,7 @@ def _counted(spec: VoteSpec, spoken: Mapping[str, Cast]) -> tuple[str | None, di
     for name, each in spoken.items():
         got[side_of(each)] += weights.get(name, 0) if weights else 1
     if mechanism is Mechanism.CONSENT or (not spec.options and _is_simple(spec)):
-        return _SIDES.get(MECHANISMS[mechanism](Tally(got[APPROVE], got[REJECT]))), got
+        return _SIDES.get(MECHANISMS[mechanism](tally)), got
     if mechanism is Mechanism.UNANIMOUS:
         whole = next((s for s, count in got.items() if count == len(spec.electorate)), None)
         return whole, got

@@ -6,6 +6,7 @@ FILE = "engine/decide/votes.py"
 COUNTING = "engine/voting.py"
 ASKING = "engine/decide/balloting.py"
 TESTS = "tests/engine/test_votes.py::"
+ASKED = "tests/engine/test_asked_votes.py::"
 
 MUTANTS = (
     Mutant(
@@ -64,5 +65,47 @@ MUTANTS = (
         "    return RefusedOnRecord(event, code, event.message)\n",
         "    return Refused(event.message, code=code)\n",
         TESTS + "test_a_ballot_that_does_not_count_is_refused_on_record_and_changes_nothing",
+    ),
+    Mutant(
+        "a ballot without evidence counts",
+        ASKING,
+        "    if found.choice is not Choice.ABSTAIN and not found.evidence:\n",
+        "    if found.choice is Choice.RANK and not found.evidence:\n",
+        ASKED + "test_whoever_gives_no_evidence_or_no_ballot_or_nothing_at_all_has_abstained",
+    ),
+    Mutant(
+        "a vote that the swarm rejects completes its plan",
+        ASKING,
+        "    if decision is Decision.APPROVED:\n",
+        "    if decision is not Decision.UNDECIDED:\n",
+        ASKED + "test_a_plan_completes_only_when_those_that_did_not_make_it_approve",
+    ),
+    Mutant(
+        "authors vote on their own work",
+        ASKING,
+        "    others = [name for name in able if name not in made]\n",
+        "    others = able\n",
+        ASKED + "test_a_plan_completes_only_when_those_that_did_not_make_it_approve",
+    ),
+    Mutant(
+        "what is referred to a person is undecided",
+        ASKING,
+        "    if found.refer and not final:\n",
+        "    if found.refer and final:\n",
+        ASKED + "test_what_is_referred_waits_for_a_person_and_ends_as_they_say",
+    ),
+    Mutant(
+        "ballots of unequal worth count the same",
+        COUNTING,
+        "weights.get(name, 0) if weights else 1",
+        "1",
+        ASKED + "test_weights_are_the_records_at_the_opening_and_stay",
+    ),
+    Mutant(
+        "a cycle of preferences elects by the first link",
+        COUNTING,
+        "max(paths[i][j], min(paths[i][via], paths[via][j]))",
+        "max(paths[i][j], 0)",
+        "tests/engine/test_voting.py::test_the_schulze_method_elects_as_in_its_own_example",
     ),
 )
