@@ -25,6 +25,7 @@ AREAS = (
     "shape",
     "sharing",
     "storage",
+    "teams",
     "telling",
     "throttles",
     "topology",
