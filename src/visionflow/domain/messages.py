@@ -9,8 +9,32 @@ said.
 import msgspec
 
 from visionflow.domain.agents import AgentSpec
-from visionflow.domain.mail import Letter
-from visionflow.domain.mesh import AuctionBallot, AuctionBid
+from visionflow.domain.mail_messages import (
+    EventsWanted,
+    EventTold,
+    InboxAnswer,
+    InboxAsked,
+    MailAnswer,
+    MailAsked,
+    MailDone,
+    MailHanded,
+    MailHandles,
+    MailReply,
+    MailTrouble,
+    ReplyAwaited,
+    TopicWanted,
+)
+from visionflow.domain.mesh_messages import (
+    AuctionOver,
+    Claimed,
+    Copied,
+    MeshFounded,
+    PeerDown,
+    PeerReport,
+    PeersLeft,
+    PeerUp,
+)
+from visionflow.domain.message import Message
 from visionflow.domain.outside import EffectClass, EffectOutcome, Verdict
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
 from visionflow.domain.teams import TeamView
@@ -19,10 +43,6 @@ PROTOCOL = 2
 """Goes up by one with a release in which a message is new, means something else, or has another
 field than one added at its end with a default. A worker that outlived an orchestrator of an earlier
 version of them is replaced then, not adopted."""
-
-
-class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="message"):
-    """Base of all messages."""
 
 
 class RecordedStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -434,23 +454,6 @@ class EffectAnswer(Message, frozen=True, tag=42):
 # Of a mesh --------------------------------------------------------------------------------
 
 
-class PeerUp(Message, frozen=True, tag=60):
-    """To a worker: this agent is a peer of a mesh from now on, and joins it by way of these.
-    Repeating it changes nothing."""
-
-    agent: str
-    incarnation: int
-    place: str
-    """Its process, as `machine/process`."""
-    seeds: tuple[str, ...] = ()
-
-
-class PeerDown(Message, frozen=True, tag=61):
-    """To a worker: this agent is no peer any more; it says so to the others."""
-
-    agent: str
-
-
 class Announce(Message, frozen=True, tag=62):
     """To a worker: an auction, of which the agent of this Dispatch is one of the electorate. The
     winner begins at once. Repeating it changes nothing."""
@@ -463,203 +466,6 @@ class Announce(Message, frozen=True, tag=62):
     tasks_max: int = 1
     completed: int = 0
     failed: int = 0
-
-
-class AuctionOver(Message, frozen=True, tag=63):
-    """To a worker: this auction is over for its agents, and what one of them began by it and the
-    log does not give to it stops."""
-
-    task: str
-    attempt: int
-    reason: str
-
-
-class Claimed(Message, frozen=True, tag=64):
-    """An agent won an auction by the agreement of its electorate, and has begun."""
-
-    task: str
-    attempt: int
-    agent: str
-    bids: tuple[AuctionBid, ...] = ()
-    ballots: tuple[AuctionBallot, ...] = ()
-    round: int = 0
-    took_ms: int = 0
-
-
-class PeerReport(Message, frozen=True, tag=65):
-    """A signal: what a peer thinks of its mesh, and how many messages it has sent and got."""
-
-    agent: str
-    incarnation: int
-    epoch: int
-    members: int
-    """0: it belongs to no mesh yet."""
-    reachable: int
-    read_only: bool
-    digest: str
-    """Of all that it knows of the mesh: who knows the same has the same."""
-    since_ms: int
-    """When that last changed, by the clock on the wall."""
-    sent: int
-    received: int
-    sent_bytes: int
-    dropped: int = 0
-    """Messages that were not sent, because they were too many."""
-
-
-class Copied(Message, frozen=True, tag=66):
-    """Peers hold copies of a result: of an attempt that this worker has completed, or that it
-    holds a copy of itself."""
-
-    task: str
-    attempt: int
-    agent: str
-    digest: str
-    size_bytes: int
-    required: int
-    holders: tuple[str, ...]
-    reason: str = ""
-
-
-class MailHanded(Message, frozen=True, tag=50):
-    """To a worker: a message for an agent that handles messages itself. Repeating it changes
-    nothing."""
-
-    agent: str
-    delivery: int
-    letter: Letter
-    redelivered: bool = False
-    failures: int = 0
-
-
-class MailAnswer(Message, frozen=True, tag=51):
-    """To a worker: what became of what it asked under this id about mail. The message is sent, the
-    subscription holds, the deliveries are acknowledged, or why not."""
-
-    id: str
-    agent: str
-    task: str = ""
-    attempt: int = 0
-    count: int = 0
-    """Of a message: so many agents got it. Of a failed delivery: its new id, 0 for a dead one."""
-    code: str = ""
-    reason: str = ""
-    retry_after_ms: int = 0
-
-
-class MailReply(Message, frozen=True, tag=52):
-    """To a worker: the answer to a request, or why there is none."""
-
-    request: str
-    agent: str
-    task: str = ""
-    attempt: int = 0
-    letter: Letter | None = None
-    code: str = ""
-    reason: str = ""
-
-
-class InboxAnswer(Message, frozen=True, tag=53):
-    """To a worker: the first messages that wait for an agent."""
-
-    number: int
-    agent: str
-    task: str = ""
-    attempt: int = 0
-    handed: tuple[MailHanded, ...] = ()
-
-
-class EventTold(Message, frozen=True, tag=54):
-    """To a worker: an event of the swarm that is in the log. A signal."""
-
-    type: str
-    seq: int
-    at_ms: int
-    task: str | None = None
-    agent: str | None = None
-    reason: str = ""
-
-
-class MailAsked(Message, frozen=True, tag=55):
-    """An agent sends a message; answered by a MailAnswer. Repeating it changes nothing."""
-
-    agent: str
-    id: str
-    target: str
-    type: str
-    content: Payload = NOTHING
-    priority: int = 0
-    correlation: str = ""
-    answers: str = ""
-    ttl_ms: int = 0
-    answer_ms: int = 0
-    task: str = ""
-    attempt: int = 0
-
-
-class MailDone(Message, frozen=True, tag=56):
-    """An agent dealt with these deliveries. Where `id` is given it is answered by a MailAnswer."""
-
-    agent: str
-    deliveries: tuple[int, ...]
-    id: str = ""
-    task: str = ""
-    attempt: int = 0
-
-
-class MailTrouble(Message, frozen=True, tag=57):
-    """An agent's handler failed with a delivery; answered by a MailAnswer of this id."""
-
-    id: str
-    agent: str
-    delivery: int
-    reason: str
-    for_good: bool = False
-
-
-class MailHandles(Message, frozen=True, tag=58):
-    """An agent that was built handles its messages itself."""
-
-    agent: str
-
-
-class TopicWanted(Message, frozen=True, tag=59):
-    """An agent wants what is published under such topics, or no more; answered by a MailAnswer of
-    this id."""
-
-    id: str
-    agent: str
-    pattern: str
-    on: bool = True
-    task: str = ""
-    attempt: int = 0
-
-
-class ReplyAwaited(Message, frozen=True, tag=80):
-    """An agent waits for the answer to a request; answered by a MailReply."""
-
-    request: str
-    agent: str
-    task: str = ""
-    attempt: int = 0
-
-
-class InboxAsked(Message, frozen=True, tag=81):
-    """An agent looks into its inbox; answered by an InboxAnswer."""
-
-    number: int
-    agent: str
-    limit: int
-    task: str = ""
-    attempt: int = 0
-
-
-class EventsWanted(Message, frozen=True, tag=82):
-    """An agent wants to be told of such events of the swarm. It is said again over each new
-    connection."""
-
-    agent: str
-    types: tuple[str, ...]
 
 
 class TeamAsked(Message, frozen=True, tag=70):
@@ -700,24 +506,6 @@ class DigestTold(Message, frozen=True, tag=73):
 
     number: int
     agents: tuple[HeldAgent, ...]
-
-
-class MeshFounded(Message, frozen=True, tag=67):
-    """To a worker: these found the mesh anew, for those of before are no majority any more."""
-
-    agent: str
-    incarnation: int
-    epoch: int
-    members: tuple[tuple[str, int, str], ...]
-    """(agent, incarnation, place)."""
-
-
-class PeersLeft(Message, frozen=True, tag=68):
-    """To a worker: these are all that may be there. Its agent sees to it that others, which do not
-    come back, count no more."""
-
-    agent: str
-    agents: tuple[str, ...]
 
 
 class WorkerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
