@@ -169,7 +169,18 @@ class ConsensusTool:
         finally:
             hearing.close()
         call.saw(swarm)
-        return _told(swarm, vote, _find(swarm, vote))
+        found = _told(swarm, vote, _find(swarm, vote))
+        judged = _find(swarm, vote).spec.task
+        if judged is None:
+            return found
+        # What members say of a run is kept as free of the secrets that it found as its report is.
+        said: list[Any] = [[each.reason, each.facts] for each in found.ballots]
+        said = await self._server.jobs.veiled([judged], said, at_once=True)
+        ballots = [
+            msgspec.structs.replace(each, reason=reason, facts=facts)
+            for each, (reason, facts) in zip(found.ballots, said, strict=True)
+        ]
+        return msgspec.structs.replace(found, ballots=ballots)
 
     async def _open(self, call: Call, given: Consensus, swarm: LiveSwarm, asked: Proposed) -> str:
         members = self._members(call, swarm, given.agents)
