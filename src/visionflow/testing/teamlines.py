@@ -126,7 +126,10 @@ class TeamCheck:
 
     def _replaced(self, event: Fact, agents: Mapping[str, AgentLine]) -> Iterator[str]:
         name, before, after = event["team"], event["before"], event["after"]
-        team = self.teams[name]
+        team = self.teams.get(name)
+        if team is None:
+            yield f"{after} comes to lead {name}, which there is not"
+            return
         if before != team.lead:
             yield f"{before} leads {name} no more, and {team.lead} did"
         if before is not None and not _is_leaving(before, agents):
@@ -166,12 +169,13 @@ class TeamCheck:
             yield from self._seated(name, agent, spec)
             return
         given = self.given.get(name)
+        team = self.teams.get(given or "")
         if given is None:
             yield f"{name} is given to {agent}, and the manager gave it to no team"
-        elif given and agent not in self.teams[given].people:
+        elif team is not None and agent not in team.people:
             yield f"{name} of team {given} is given to {agent}, who is not in it"
-        elif given and ANY_LEAD in spec.get("capabilities", ()):
-            if agent != self.teams[given].lead:
+        elif team is not None and ANY_LEAD in spec.get("capabilities", ()):
+            if agent != team.lead:
                 yield f"{name} is for the lead of {given}, and {agent} gets it"
 
     def _seated(self, name: str, agent: str, spec: Fact) -> Iterator[str]:
