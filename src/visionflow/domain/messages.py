@@ -9,6 +9,21 @@ said.
 import msgspec
 
 from visionflow.domain.agents import AgentSpec
+from visionflow.domain.asking_messages import (
+    CircuitAnswer,
+    CircuitAsked,
+    DelegateAnswer,
+    Delegated,
+    LockAnswer,
+    LockAsked,
+    LockDropped,
+    Outcome,
+    TeamAnswer,
+    TeamAsked,
+    WaitAnswer,
+    WaitAsked,
+    WaitDropped,
+)
 from visionflow.domain.mail_messages import (
     EventsWanted,
     EventTold,
@@ -36,8 +51,7 @@ from visionflow.domain.mesh_messages import (
 )
 from visionflow.domain.message import Message
 from visionflow.domain.outside import EffectClass, EffectOutcome, Verdict
-from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
-from visionflow.domain.teams import TeamView
+from visionflow.domain.tasks import NOTHING, FailureKind, Payload
 
 PROTOCOL = 2
 """Goes up by one with a release in which a message is new, means something else, or has another
@@ -164,43 +178,6 @@ class RecallAttempt(Message, frozen=True, tag=10):
     reason: str
 
 
-class LockAnswer(Message, frozen=True, tag=11):
-    """The attempt holds the lock, or will not: it is stale."""
-
-    task: str
-    attempt: int
-    lock: str
-    number: int
-    granted: bool
-    code: str = ""
-    """Why not: `stale_attempt`, or that of a refusal."""
-    reason: str = ""
-
-
-class WaitAnswer(Message, frozen=True, tag=12):
-    """The task that the attempt waits for has ended, with this result or for this reason."""
-
-    task: str
-    attempt: int
-    on: str
-    status: str
-    result: Payload = NOTHING
-    reason: str = ""
-    code: str = ""
-    """Why it is not waited for; then there is no status."""
-
-
-class CircuitAnswer(Message, frozen=True, tag=13):
-    """Whether what stands behind a circuit may be called now, or when."""
-
-    task: str
-    attempt: int
-    number: int
-    allowed: bool
-    retry_after_ms: int = 0
-    reason: str = ""
-
-
 class Debug(Message, frozen=True, tag=14):
     """Keep lines of level debug of this agent for so long from now; 0: no more."""
 
@@ -212,16 +189,6 @@ class Ping(Message, frozen=True, tag=15):
     """Answer with a Pong of this number, at once."""
 
     number: int
-
-
-class DelegateAnswer(Message, frozen=True, tag=16):
-    """The task that an attempt delegated is in the log, or why it is not."""
-
-    task: str
-    attempt: int
-    delegated: str
-    code: str = ""
-    reason: str = ""
 
 
 # From a worker -----------------------------------------------------------------------------
@@ -343,65 +310,6 @@ class Pong(Message, frozen=True, tag=30):
     number: int
 
 
-class LockAsked(Message, frozen=True, tag=31):
-    """An attempt wants a lock of the swarm; answered by a LockAnswer."""
-
-    task: str
-    attempt: int
-    lock: str
-    number: int
-
-
-class LockDropped(Message, frozen=True, tag=32):
-    """It gives it back, or waits for it no more."""
-
-    task: str
-    attempt: int
-    lock: str
-    number: int
-
-
-class WaitAsked(Message, frozen=True, tag=33):
-    """An attempt waits for the end of a task; answered by a WaitAnswer."""
-
-    task: str
-    attempt: int
-    on: str
-
-
-class WaitDropped(Message, frozen=True, tag=34):
-    """It waits no more."""
-
-    task: str
-    attempt: int
-    on: str
-
-
-class Delegated(Message, frozen=True, tag=35):
-    """An attempt has a task of its own making done by the swarm. Repeating it changes nothing."""
-
-    task: str
-    attempt: int
-    spec: TaskSpec
-
-
-class CircuitAsked(Message, frozen=True, tag=36):
-    """May what stands behind this circuit be called? Answered by a CircuitAnswer."""
-
-    task: str
-    attempt: int
-    number: int
-    circuit: str
-
-
-class Outcome(Message, frozen=True, tag=37):
-    """How a call of it went."""
-
-    circuit: str
-    succeeded: bool | None
-    reason: str = ""
-
-
 class Batches(Message, frozen=True, tag=38):
     """Of these types of tasks an agent takes several at once."""
 
@@ -466,23 +374,6 @@ class Announce(Message, frozen=True, tag=62):
     tasks_max: int = 1
     completed: int = 0
     failed: int = 0
-
-
-class TeamAsked(Message, frozen=True, tag=70):
-    """An attempt asks for the team that its agent is in; answered by a TeamAnswer."""
-
-    task: str
-    attempt: int
-    number: int
-
-
-class TeamAnswer(Message, frozen=True, tag=71):
-    """The team, as it is now; none: its name is empty."""
-
-    task: str
-    attempt: int
-    number: int
-    team: TeamView = TeamView()
 
 
 class HeldAgent(msgspec.Struct, frozen=True, array_like=True, gc=False):
