@@ -5,11 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.engine import auctions_by_chance
 from tests.engine.auctions_by_chance import claim
 from tests.engine.calm import Calm
+from tests.engine.meshed import MeshWorld
 from tests.engine.test_outstanding import hold_against_the_model
-from tests.engine.world import CAPABILITIES, World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain import mesh_commands as mc
@@ -374,24 +373,6 @@ def test_copies_are_recorded_once_with_what_is_achieved_and_required() -> None:
 
 
 # Whatever happens ------------------------------------------------------------------------------
-
-
-class MeshWorld(World):
-    """A world of chance in which agents are peers of a mesh."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
-        self.claims: list[mc.ReportClaim] = []
-        self.send(SwitchTopology(now_ms=self.now_ms, topology=Topology.MESH))
-        self.team(5, *CAPABILITIES)
-
-    def step(self) -> None:
-        if self.random.random() < 0.05:
-            self.tick(AUCTION_MS)
-        elif self.random.random() < 0.4:
-            auctions_by_chance.happen(self)
-        else:
-            super().step()
 
 
 @SETTINGS

@@ -10,13 +10,14 @@ second never changes.
 What comes before the next release and brings events of its own gets a further log under the same
 version, `<version>-<what>.log`: those that stand here are never written again.
 
-`python -m tests.golden.golden write [WHAT [SEED]]` makes the files of the present version, of a
-world in which what they are for is met often; it never writes over any.
+`python -m tests.golden.golden write [WHAT [SEED [KIND]]]` makes the files of the present version,
+of a world in which what they are for is met often; it never writes over any.
 `python -m tests.golden.golden restate` adds the hash of each older log under this version.
 """
 
 import json
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -24,14 +25,22 @@ from typing import NamedTuple
 
 import msgspec
 
+from tests.engine.meshed import MeshWorld
+from tests.engine.shaped import Shaped
 from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain.events import decode_record
+from visionflow.domain.swarms import Strategy
 from visionflow.engine.evolve import fold
 from visionflow.engine.state import SwarmState
 
 HERE = Path(__file__).parent
 SEED, STEPS = 20_265, 900
+KINDS: dict[str, Callable[[int], World]] = {
+    "": World,
+    "mesh": MeshWorld,
+    "bids": lambda seed: Shaped(strategy=Strategy.DISTRIBUTED, seed=seed),
+}
 
 
 class Golden(NamedTuple):
@@ -78,23 +87,23 @@ def outcome(state: SwarmState) -> str:
     return sha256(msgspec.msgpack.encode(facts)).hexdigest()
 
 
-def seeded(seed: int) -> list[bytes]:
-    """A log of a random world."""
-    world = World(seed)
+def seeded(seed: int, kind: str = "") -> list[bytes]:
+    """A log of a random world of this kind."""
+    world = KINDS[kind](seed)
     for _ in range(STEPS):
         world.step()
     world.send(c.CloseSwarm(now_ms=world.now_ms, reason="the end"))
     return world.log
 
 
-def write(what: str | None = None, seed: int | str = SEED) -> None:
+def write(what: str | None = None, seed: int | str = SEED, kind: str = "") -> None:
     """Make the files of the present version, `what` saying what they are for beside the first.
 
     Raises:
         FileExistsError: they are there.
     """
     release = version("visionflow")
-    records = seeded(int(seed))
+    records = seeded(int(seed), kind)
     state = folded(records)
     facts = {
         "version": release,
