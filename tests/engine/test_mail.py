@@ -394,6 +394,25 @@ def test_a_request_goes_to_one_agent() -> None:
     assert refused.code == "usage" and post.box(second) == []
 
 
+# Measures --------------------------------------------------------------------------------------
+
+
+def test_what_agents_send_to_agents_is_counted_and_nothing_else() -> None:
+    post = Post(Topology.MESH)
+    first, second, _ = post.team(3)
+    ask_and_answer(post, first, second)
+    post.mail(first, "all")
+    assert post.state.totals.messages == 3, "a request, its answer, and one to several"
+    post.mail(first, "all", id="q", answer_by_ms=post.now_ms + 1_000)
+    post.mail(first, "topic:nobody.listens")
+    post.mail(first, "nobody")
+    post.outside(second, id="asked", answer_by_ms=post.now_ms + 1_000)
+    post.mail(second, "ops", answers="asked")
+    assert post.last(me.MailSent).to == ("ops",)
+    assert post.state.totals.messages == 3
+    assert post.replay().totals == post.state.totals
+
+
 # Bounds ----------------------------------------------------------------------------------------
 
 

@@ -69,7 +69,8 @@ def sums(at: At, until_ms: int) -> Counter[str]:
                 held.remove(event.task)
                 here["busy"] += at_ms if not held else 0
         elif isinstance(event, me.MailSent):
-            here["messages"] += event.letter.sender in at.swarm.agents
+            reached = any(each in at.swarm.agents for each in event.to)
+            here["messages"] += reached and not event.letter.external
         elif isinstance(event, h.TopologySwitched):
             now = str(event.after)
             if held:

@@ -25,7 +25,7 @@ class Measured(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     completion_ms: int = 0
     """What these took, from submission to completion."""
     messages: int = 0
-    """Between agents."""
+    """That agents sent to agents; one to several counts once."""
     agents_failed: int = 0
     """Agents that went into error or had to be built anew, each counted once."""
 

@@ -20,6 +20,8 @@ def _(state: SwarmState, event: me.MailSent) -> None:
     mail, letter = state.mail, event.letter
     answer(state, event.command, Answer(state.now_ms, letter.id))
     _remember(mail, letter.id, len(event.to))
+    if not letter.external and any(each in state.agents for each in event.to):
+        state.totals.messages += 1
     if letter.answers:
         mail.requests[letter.answers].answer = letter
         return
