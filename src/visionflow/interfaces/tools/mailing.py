@@ -61,8 +61,8 @@ class SendMessage(Arguments, frozen=True, kw_only=True):
     message: Any
     from_: str | None = msgspec.field(default=None, name="from")
     type: str = ""
-    ttl: Annotated[int, form("seconds", "")] = MAIL_TTL_MS
-    timeout: Annotated[int | None, form("seconds", "Wait so long for an answer.")] = None
+    ttl: Annotated[int, form("seconds", "Seconds.")] = MAIL_TTL_MS
+    timeout: Annotated[int | None, form("seconds", "Seconds to wait for an answer.")] = None
     swarm_id: str | None = None
 
 
