@@ -16,7 +16,7 @@ from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import Payload, Phase, Priority, TaskSpec
 from visionflow.domain.votes import Agreement, Matter, VoteSpec
-from visionflow.interfaces.aggregating import config_of
+from visionflow.interfaces.aggregation_rules import config_of
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack
 

@@ -53,7 +53,7 @@ from visionflow.domain.pipelines_commands import OpenPipeline
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL, Phase, TaskSpec
 from visionflow.engine.state import SwarmState
-from visionflow.interfaces.aggregating import config_of
+from visionflow.interfaces.aggregation_rules import config_of
 from visionflow.interfaces.jobs import Order, Started, Work
 from visionflow.interfaces.templates import class_of
 from visionflow.interfaces.tools.limiting import pool_of, within

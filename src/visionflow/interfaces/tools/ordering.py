@@ -13,7 +13,7 @@ from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import INLINE_BYTES_MAX, WORD_CHARS_MAX
 from visionflow.domain.tasks import DEFAULT_RETRY, Backoff, Priority, RetryPolicy
 from visionflow.domain.votes import Agreement, Mechanism, Resolution, Terms
-from visionflow.interfaces.aggregating import read_rule
+from visionflow.interfaces.aggregation_rules import read_rule
 from visionflow.interfaces.jobs import Order, Work
 from visionflow.interfaces.stages import read_stages
 from visionflow.interfaces.tools.arguments import Arguments, parse

@@ -14,7 +14,7 @@ from visionflow.domain.access import READERS
 from visionflow.domain.errors import UsageError
 from visionflow.domain.tasks import Payload, TaskStatus
 from visionflow.engine.aggregation import Rule, aggregate
-from visionflow.interfaces.aggregating import AGGREGATION, recommendations, rule_in, said_by
+from visionflow.interfaces.aggregation_rules import AGGREGATION, recommendations, rule_in, said_by
 from visionflow.interfaces.jobs import Report
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.able import crowded
