@@ -1,5 +1,7 @@
 """Who is judged when a worker dies: the tasks that were open in it, else the worker itself."""
 
+import pytest
+
 from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
@@ -70,12 +72,12 @@ def begin(world: World, *tasks: str) -> None:
         world.send(c.ReportStarted(now_ms=world.now_ms, task=task, attempt=attempt))
 
 
-def die_under(world: World, *tasks: str) -> None:
+def die_under(world: World, *tasks: str, kind: FailureKind = FailureKind.CRASH) -> None:
     """The process of the first of these tasks dies while they run, and all is built again."""
     begin(world, *tasks)
     holder = world.state.tasks[tasks[0]].agent
     assert holder is not None
-    world.lose(world.state.agents[holder].worker)
+    world.lose(world.state.agents[holder].worker, kind)
     world.now_ms += 8_000
     world.settle()
 
@@ -115,6 +117,35 @@ def test_agents_whose_process_dies_again_under_them_part_and_then_one_is_known()
     assert list(world.state.supervised.circuits) == [f"agent:{agents[0]}"]
     assert world.audit() == []
     assert world.replay().digest() == world.state.digest()
+
+
+@pytest.mark.parametrize("kind", [FailureKind.KILLED, FailureKind.NETWORK])
+def test_agents_whose_process_is_killed_a_third_time_under_them_part(kind: FailureKind) -> None:
+    world, agents, bad, good = beside()
+    for _ in range(2):
+        die_under(world, bad, good, kind=kind)
+        assert {agent.worker for agent in world.state.agents.values()} == {"w1"}
+    die_under(world, bad, good, kind=kind)
+    places = [world.state.agents[name].worker for name in agents]
+    assert len({*places, "w1"}) == 3, places
+    begin(world, good)
+    die_under(world, bad, kind=kind)
+    assert world.status(good) is TaskStatus.RUNNING, "the other one goes on undisturbed"
+    world.complete(good)
+    assert world.status(good) is TaskStatus.COMPLETED
+    assert world.audit() == []
+    assert world.replay().digest() == world.state.digest()
+
+
+def test_an_orchestrator_that_ends_again_and_again_parts_nobody() -> None:
+    world, _, bad, good = beside()
+    for _ in range(4):
+        begin(world, bad, good)
+        world.send(c.Recover(now_ms=world.now_ms))
+        world.now_ms += 8_000
+        world.settle()
+    assert world.state.tasks[good].kills == 4
+    assert {agent.worker for agent in world.state.agents.values()} == {"w1"}
 
 
 def test_who_waited_in_a_process_that_another_ended_is_told_so_and_stays_where_it_is() -> None:

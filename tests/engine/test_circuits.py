@@ -12,6 +12,7 @@ from visionflow.domain import supervision_events as s
 from visionflow.domain.limits import CIRCUIT_FAILURES, CIRCUIT_OPEN_MS, Limits
 from visionflow.domain.supervision import CircuitStatus
 from visionflow.domain.tasks import Backoff, FailureKind, RetryPolicy, TaskStatus
+from visionflow.domain.votes import CAST_BALLOT
 from visionflow.engine.circuits import Policy, asked, failed, fold, succeeded, undecided, wait_ms
 from visionflow.engine.supervised import CircuitState
 from visionflow.runtime.ticker import is_due
@@ -306,3 +307,15 @@ def test_a_call_that_tells_nothing_gives_the_one_try_back() -> None:
     for event in undecided("x", circuits["x"]):
         fold(circuits, event, 61)
     assert wait_ms(circuits["x"], 61, policy) is None
+
+
+def test_ballots_neither_open_the_circuit_of_an_agent_nor_close_it() -> None:
+    world = World()
+    agent, _ = world.team(2)
+    for _ in range(CIRCUIT_FAILURES):
+        world.fail(world.submit(retry=ONCE, agent=agent, type=CAST_BALLOT))
+    assert circuit(world, agent) is None, "who has no opinion may be good at its work"
+    world.fail(world.submit(retry=ONCE, agent=agent))
+    world.complete(world.submit(agent=agent, type=CAST_BALLOT))
+    found = circuit(world, agent)
+    assert found is not None and found.failures == 1

@@ -10,6 +10,7 @@ from visionflow.domain.limits import (
 )
 from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import WENT_AWAY, Backoff, FailureKind, RetryPolicy
+from visionflow.domain.votes import CAST_BALLOT
 from visionflow.engine.decide.circuits import BLAMED
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.escalating import failed_in_team
@@ -107,10 +108,15 @@ def end_attempt(
             closing.fail(name, reason, kind)
         else:
             closing.dead_letter(name, f"{verdict}: {reason}", kind)
-    if task.agent is not None and kind in BLAMED and not excused:
+    if task.agent is not None and kind in BLAMED and not excused and not _is_ballot(task):
         closing.blame(task.agent, now_ms, reason)
     if task.agent is not None and closing.state.teams.teams and not excused:
         failed_in_team(closing, task.agent, kind)
+
+
+def _is_ballot(task: TaskState) -> bool:
+    """Whether it asks for an opinion; an agent that has none may be good at its work."""
+    return task.spec.type == CAST_BALLOT
 
 
 def _verdict(

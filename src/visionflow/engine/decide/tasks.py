@@ -24,6 +24,7 @@ from visionflow.domain.tasks import (
     TaskSpec,
     TaskStatus,
 )
+from visionflow.domain.votes import CAST_BALLOT
 from visionflow.engine.decide import balloting
 from visionflow.engine.decide.adopting import is_awaited
 from visionflow.engine.decide.attempts import end_attempt
@@ -311,7 +312,8 @@ def _(state: SwarmState, command: c.ReportResult) -> Events:
         return [event]
     closing = Closing(state)
     closing.complete(event)
-    closing.praise(task.agent)
+    if task.spec.type != CAST_BALLOT:
+        closing.praise(task.agent)
     return closing.events
 
 
@@ -448,7 +450,7 @@ def _(state: SwarmState, command: c.Tick) -> Events:
     if state.mesh.auctions:
         closing.events.extend(lapse_due(state, now_ms - command.gap_ms))
     closing.events.extend(end_due(state, now_ms))
-    closing.events.extend(end_drained(state))
+    end_drained(closing)
     closing.events.extend(replace_due(state, now_ms))
     for at_ms, name in state.deadlines.due(now_ms):
         task = state.tasks.get(name)

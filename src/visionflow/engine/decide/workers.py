@@ -11,6 +11,7 @@ from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import FailureKind, TaskStatus
+from visionflow.engine.decide import balloting
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.building import UP, finding, mend, reconfigured
 from visionflow.engine.decide.closing import Closing
@@ -30,6 +31,9 @@ from visionflow.engine.diagnosis import is_error, last_line
 from visionflow.engine.state import SwarmState, WorkerState
 
 Events = list[AnyEvent]
+PARTED_AFTER = {FailureKind.CRASH: 1, FailureKind.KILLED: 2, FailureKind.NETWORK: 2}
+"""How often a task had lost its worker before, where another death has its agent parted from the
+others of its process. A signal may come from anywhere, but not for ever from elsewhere."""
 NAMES_MAX = 5
 """Agents of a process that are named when it dies."""
 
@@ -108,7 +112,8 @@ def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
         )
     )
     excused = ceiling is not None or was_raised(state, worker)
-    _lose_agents(state, closing, worker, command.kind, reason, now_ms, again, excused)
+    parted_after = PARTED_AFTER.get(command.kind) if again else None
+    _lose_agents(state, closing, worker, command.kind, reason, now_ms, again, excused, parted_after)
     if state.closed is not None:
         return closing.events
     wait_ms = None if restart_at_ms is None else restart_at_ms - now_ms
@@ -244,6 +249,7 @@ def _lose_agents(
     now_ms: int,
     again: bool,
     excused: bool = False,
+    parted_after: int | None = None,
 ) -> None:
     suspects = [name for name in worker.agents if _runs_something(state, name)]
     shared = kind is FailureKind.CRASH and len(suspects) > 1
@@ -252,8 +258,9 @@ def _lose_agents(
         told = f"{told}; agents {_few(suspects)} worked in it, and whose doing it was is not known"
     for name in worker.agents:
         _lose_agent(state, closing, name, kind, reason, again)
-        if shared and again and name in suspects and _is_to_part(state, name):
-            closing.events.append(_apart(state, name, worker))
+        if parted_after is not None and len(suspects) > 1 and name in suspects:
+            if _is_to_part(state, name, parted_after):
+                closing.events.append(_apart(state, name, worker))
     for name in worker.agents:
         for task in state.agents[name].open:
             found = state.tasks[task]
@@ -273,16 +280,17 @@ def _few(names: list[str]) -> str:
     return shown if len(names) <= NAMES_MAX else f"{shown} and {len(names) - NAMES_MAX} more"
 
 
-def _is_to_part(state: SwarmState, agent: str) -> bool:
+def _is_to_part(state: SwarmState, agent: str, after: int) -> bool:
     """Whether an agent that worked beside others when their process died is to have one of its own:
-    where it is the second time for a task of it. One death may be chance, and processes cost."""
+    where a task of it had lost its worker so often before. One death may be chance, and processes
+    cost."""
     if state.closed is not None or agent in state.moving or agent in state.draining:
         return False
     found = state.agents[agent]
     if found.status not in UP:
         return False
     again = (state.tasks[name] for name in found.open)
-    return any(task.status is TaskStatus.RUNNING and task.kills > 0 for task in again)
+    return any(task.status is TaskStatus.RUNNING and task.kills >= after for task in again)
 
 
 def _apart(state: SwarmState, agent: str, worker: WorkerState) -> e.AgentUpdated:
@@ -291,7 +299,7 @@ def _apart(state: SwarmState, agent: str, worker: WorkerState) -> e.AgentUpdated
         revision=state.revisions.get(agent, 0) + 1,
         moves=True,
         reason=f"its process {worker.id} died again under it and others: it gets one of its own, "
-        "where its crashes are its own",
+        "where a death is its own",
     )
 
 
@@ -313,3 +321,4 @@ def _lose_agent(
             return
     if not again and status in (AgentStatus.ERROR, AgentStatus.RECOVERING):
         closing.events.append(e.AgentFailed(agent=name, reason=reason))
+        balloting.leaves(closing, name, f"agent {name} failed: {reason}")

@@ -114,8 +114,8 @@ MUTANTS = (
     Mutant(
         "failures are counted and not in a row",
         "engine/decide/tasks.py",
-        "    closing.praise(task.agent)\n",
-        "",
+        "        closing.praise(task.agent)\n",
+        "        pass\n",
         CIRCUITS + "test_a_success_in_between_counts_anew",
     ),
     Mutant(
