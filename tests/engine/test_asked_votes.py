@@ -93,7 +93,7 @@ def test_each_member_is_asked_by_a_task_of_its_own_and_its_answer_is_its_ballot(
 
 
 def test_whoever_gives_no_evidence_or_no_ballot_or_nothing_at_all_has_abstained() -> None:
-    world, vote, members = asked(4)
+    world, vote, _ = asked(4)
     answer(world, vote, 1, YES, evidence="", reason="trust me")
     result(world, f"{vote}.2", Payload(inline=msgspec.msgpack.encode({"choice": "maybe"})))
     result(world, f"{vote}.3", Payload(blob="0" * 64))
@@ -103,6 +103,88 @@ def test_whoever_gives_no_evidence_or_no_ballot_or_nothing_at_all_has_abstained(
     assert decided.decision is Decision.UNDECIDED and decided.tally.abstain == 4
     reasons = [each.reason for each in world.of(e.BallotCast)]
     assert "trust me" in reasons[0] and "no ballot" in reasons[1] and "no answer" in reasons[3]
+    sound(world)
+
+
+def test_who_abstains_as_its_answer_was_none_is_told_why() -> None:
+    world, vote, members = asked(4)
+    world.fail(f"{vote}.1", FailureKind.PERMANENT, reason="RuntimeError: cannot vote")
+    answer(world, vote, 2, YES, evidence="e" * 1_001)
+    result(world, f"{vote}.3", Payload(blob="0" * 64))
+    cancel(world, f"{vote}.4")
+    world.fail(f"{vote}.4", FailureKind.KILLED)
+    reasons = {each.member: each.reason for each in world.of(e.BallotCast)}
+    assert reasons[members[0]] == "It gave no answer: RuntimeError: cannot vote"
+    for long in (reasons[members[1]], reasons[members[2]]):
+        assert "its evidence has at most 1000 characters" in long
+    assert reasons[members[3]].startswith("It gave no answer: ") and not world.of(e.BallotRefused)
+    sound(world)
+
+
+COORDINATOR = Terms(timeout_ms=10_000, resolution=Resolution.COORDINATOR)
+EXPERT = Terms(timeout_ms=10_000, resolution=Resolution.EXPERT_PRIORITY)
+QUORUM = Terms(timeout_ms=10_000, quorum_bp=10_000)
+SHARE = Terms(timeout_ms=10_000, threshold_bp=7_500)
+
+
+@pytest.mark.parametrize(
+    ("choices", "fields", "why"),
+    [
+        ((YES, NO), {}, "approve and reject got the same; no conflict_resolution was asked for"),
+        ((ABSTAIN, ABSTAIN), {}, "no member took a side"),
+        ((YES, ABSTAIN), {"terms": QUORUM}, "1 of 2 members took a side, and the quorum is 100 %"),
+        ((YES, ABSTAIN), {"mechanism": Mechanism.QUORUM}, "the quorum is more than half"),
+        (
+            (YES, YES, ABSTAIN),
+            {"mechanism": Mechanism.UNANIMOUS},
+            "all 3 members must say the same, and there are 2 for approve and 1 for no side",
+        ),
+        (
+            (YES, YES, NO),
+            {"mechanism": Mechanism.QUORUM, "terms": SHARE},
+            "approve got 66.66 % of what was cast, and 75 % is needed",
+        ),
+        ((YES, NO), {"terms": EXPERT}, "those of the highest weight disagree too"),
+        ((YES, NO), {"terms": COORDINATOR}, "the swarm had no coordinator whose ballot could"),
+    ],
+)
+def test_what_is_undecided_says_why(
+    choices: tuple[Choice, ...], fields: dict[str, object], why: str
+) -> None:
+    world, vote, _ = asked(len(choices), **fields)
+    for number, choice in enumerate(choices, 1):
+        answer(world, vote, number, choice)
+    decided = world.last(e.VoteDecided)
+    assert decided.decision is Decision.UNDECIDED and why in decided.reason, decided.reason
+    assert decided.reason.startswith("no ballot is outstanding; ")
+
+
+def test_options_of_which_none_is_preferred_by_more_are_said_to_be_so() -> None:
+    world, vote, _ = asked(2, mechanism=Mechanism.RANKED, options=("a", "b"))
+    answer(world, vote, 1, RANK, ranking=("a", "b"))
+    answer(world, vote, 2, RANK, ranking=("b", "a"))
+    assert "no option beats every other" in world.last(e.VoteDecided).reason
+
+
+@pytest.mark.parametrize("drain", [False, True])
+def test_nobody_waits_for_the_ballot_of_a_member_that_is_terminated(drain: bool) -> None:
+    world, vote, members = asked(3)
+    late = world.ask(members[1], members[2], asked=True, terms=TERMS)
+    answer(world, vote, 1, YES)
+    answer(world, vote, 2, YES)
+    ending = c.TerminateAgent(now_ms=world.now_ms, agent=members[2], drain=drain)
+    world.send(ending)
+    if drain:
+        assert not world.of(e.VoteDecided), "it may still answer what it works on"
+        answer(world, vote, 3, NO)
+        world.tick(1)
+    decided = world.last(e.VoteDecided)
+    assert decided.vote == vote and decided.decision is Decision.APPROVED
+    assert world.state.votes[late].ballots[members[2]] is ABSTAIN
+    gone = [each for each in world.of(e.BallotCast) if each.member == members[2]][-1]
+    assert gone.reason == f"It gave no answer: agent {members[2]} was terminated"
+    answer(world, late, 1, YES)
+    assert world.last(e.VoteDecided).vote == late
     sound(world)
 
 
@@ -282,9 +364,7 @@ def test_a_plan_that_waits_for_a_person_ends_as_they_say() -> None:
     answer(world, "consensus", 2, NO)
     world.tick(60_000)
     assert world.status(root) is TaskStatus.ORCHESTRATING
-    world.send(
-        ResolveVote(now_ms=world.now_ms, vote="consensus", outcome="approved", person="ada")
-    )
+    world.send(ResolveVote(now_ms=world.now_ms, vote="consensus", outcome="approved", person="ada"))
     assert world.status(root) is TaskStatus.COMPLETED
     sound(world)
 

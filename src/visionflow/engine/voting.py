@@ -72,9 +72,9 @@ def outcome(spec: VoteSpec, ballots: Mapping[str, Cast | None]) -> Outcome:
     """What these ballots come to. `ballots`: of members; `None`, or none at all: it was silent."""
     cast = {name: ballots.get(name) for name in spec.electorate}
     tally = tally_of(None if each is None else each.choice for each in cast.values())
-    spoken = {name: each for name, each in cast.items() if each is not None and _speaks(each)}
-    side, shares = _counted(spec, spoken, tally)
-    if side is not None and not _has_quorum(spec, len(spoken)):
+    spoken = {name: each for name, each in cast.items() if each is not None and speaks(each)}
+    side, shares = counted(spec, spoken, tally)
+    if side is not None and not has_quorum(spec, len(spoken)):
         side = None
     decider = None
     if side is None:
@@ -90,7 +90,8 @@ def side_of(cast: Cast) -> str:
     return cast.ranking[0] if cast.choice is Choice.RANK else cast.choice.value
 
 
-def _speaks(cast: Cast) -> bool:
+def speaks(cast: Cast) -> bool:
+    """Whether a ballot takes a side."""
     return cast.choice is not Choice.ABSTAIN and (
         cast.choice is not Choice.RANK or bool(cast.ranking)
     )
@@ -104,7 +105,7 @@ def _decision(spec: VoteSpec, side: str | None) -> tuple[Decision, str | None]:
     return (Decision.APPROVED if side == APPROVE else Decision.REJECTED), None
 
 
-def _counted(
+def counted(
     spec: VoteSpec, spoken: Mapping[str, Cast], tally: Tally
 ) -> tuple[str | None, dict[str, int]]:
     """The side that wins by the mechanism, if any, and what each side got."""
@@ -112,7 +113,7 @@ def _counted(
     mechanism = spec.mechanism
     if mechanism is Mechanism.RANKED:
         return _schulze(sides, [each.ranking for _, each in sorted(spoken.items())])
-    weights = _weights(spec) if mechanism is Mechanism.WEIGHTED else {}
+    weights = weights_of(spec) if mechanism is Mechanism.WEIGHTED else {}
     got = dict.fromkeys(sides, 0)
     for name, each in spoken.items():
         got[side_of(each)] += weights.get(name, 0) if weights else 1
@@ -128,7 +129,8 @@ def _is_simple(spec: VoteSpec) -> bool:
     return spec.mechanism is Mechanism.MAJORITY and not spec.terms.threshold_bp
 
 
-def _weights(spec: VoteSpec) -> dict[str, int]:
+def weights_of(spec: VoteSpec) -> dict[str, int]:
+    """What each member's ballot is worth."""
     if not spec.weights:
         return dict.fromkeys(spec.electorate, 1)
     return dict(zip(spec.electorate, spec.weights, strict=True))
@@ -144,7 +146,8 @@ def _leading(got: Mapping[str, int], threshold_bp: int) -> str | None:
     return leaders[0] if enough else None
 
 
-def _has_quorum(spec: VoteSpec, spoken: int) -> bool:
+def has_quorum(spec: VoteSpec, spoken: int) -> bool:
+    """Whether so many that took a side are enough of the electorate."""
     quorum_bp, members = spec.terms.quorum_bp, len(spec.electorate)
     if quorum_bp:
         return spoken * FULL_BP >= quorum_bp * members
@@ -161,7 +164,7 @@ def _decider(spec: VoteSpec, spoken: Mapping[str, Cast]) -> str | None:
         return terms.decider if terms.decider in spoken else None
     if terms.resolution is not Resolution.EXPERT_PRIORITY or not spoken:
         return None
-    weights = _weights(spec)
+    weights = weights_of(spec)
     most = max(weights[name] for name in spoken)
     experts = sorted(name for name in spoken if weights[name] == most)
     said = {side_of(spoken[name]): None for name in experts}
@@ -222,9 +225,13 @@ __all__ = [
     "REJECT",
     "THRESHOLD_MESH_BP",
     "THRESHOLD_WEIGHTED_BP",
+    "counted",
+    "has_quorum",
     "is_ballot_for",
     "outcome",
     "side_of",
+    "speaks",
     "tally_of",
     "weight_bp",
+    "weights_of",
 ]

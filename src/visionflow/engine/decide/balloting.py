@@ -24,25 +24,25 @@ from visionflow.domain.votes import (
     Decision,
     Matter,
     Mechanism,
-    Opinion,
     Resolution,
     VoteSpec,
 )
 from visionflow.domain.votes_events import VoteReferred
+from visionflow.engine.decide.opinions import read_opinion
 from visionflow.engine.mesh.bidding import bid_of
 from visionflow.engine.state import SwarmState, VoteState
 from visionflow.engine.topology.rules import centre_of, topology_in_force
+from visionflow.engine.undecided import why_undecided
 from visionflow.engine.voting import (
     FULL_BP,
     MECHANISMS,
     THRESHOLD_MESH_BP,
     THRESHOLD_WEIGHTED_BP,
-    is_ballot_for,
     outcome,
     weight_bp,
 )
 
-ALL_CAST = "every member has cast a ballot"
+ALL_CAST = "no ballot is outstanding"
 TIME_IS_UP = "its time is up"
 OVER = "the vote is over"
 MEASURED = (Matter.PATCH, Matter.TASK_RESULT)
@@ -51,13 +51,10 @@ TIMEOUT_MS_MAX = 7 * 86_400_000
 SHOWN_MAX = 32_768
 """How long a vote is open that states no limit and asks its members; the latter where they may have
 to measure anew."""
-FACTS_BYTES_MAX = 4_096
-REASON_CHARS_MAX = 4_000
 INPUTS_BYTES_MAX = 16_384
 MEMBER = (AgentStatus.READY, AgentStatus.PROCESSING, AgentStatus.RECOVERING)
 NO_EVIDENCE = "none"
 _facts = msgspec.msgpack.Encoder()
-_opinions = msgspec.msgpack.Decoder(Opinion)
 
 
 class Ends(Protocol):
@@ -204,20 +201,21 @@ def _bid(state: SwarmState, spec: VoteSpec, name: str) -> dict[str, object]:
 # Ballots ---------------------------------------------------------------------------------------
 
 
-def answered(ends: Ends, task: str, result: Payload | None) -> None:
-    """A task that asked for a ballot ended; `None`: without a result."""
+def answered(ends: Ends, task: str, result: Payload | None, why: str = "") -> None:
+    """A task that asked for a ballot ended; `None`: without a result, because of `why`."""
     state = ends.state
     name, member = state.polls.asked[task]
     vote = state.votes.get(name)
-    opinion = _read(vote, result)
+    opinion = read_opinion(vote, result, why)
     if vote is None or vote.referred or name in ends.voted:
         if result is not None:
             ends.events.append(refused(name, member, opinion.choice, "late_ballot", OVER))
         return
     before = vote.ballots[member]
     if before is not None or member in ends.cast.get(name, {}):
-        why = "it has cast one already"
-        ends.events.append(refused(name, member, opinion.choice, "second_ballot", why))
+        if result is not None:
+            told = "it has cast one already"
+            ends.events.append(refused(name, member, opinion.choice, "second_ballot", told))
         return
     ends.events.append(
         e.BallotCast(
@@ -233,6 +231,14 @@ def answered(ends: Ends, task: str, result: Payload | None) -> None:
     cast_now(ends, vote, member, Cast(opinion.choice, opinion.ranking))
 
 
+def leaves(ends: Ends, agent: str, why: str) -> None:
+    """An agent is no more, or for good of no use: it answers nothing that it was asked. To be
+    called before what it works on is ended."""
+    for task, (_, member) in ends.state.polls.asked.items():
+        if member == agent and not ends.has_ended(task):
+            ends.cancel(task, why)
+
+
 def cast_now(
     ends: Ends, vote: VoteState, member: str, cast: Cast, command: str | None = None
 ) -> None:
@@ -241,27 +247,6 @@ def cast_now(
     own[member] = cast
     if all(said is not None or name in own for name, said in vote.ballots.items()):
         decide(ends, vote, ALL_CAST, command)
-
-
-def _read(vote: VoteState | None, result: Payload | None) -> Opinion:
-    if result is None:
-        return Opinion(Choice.ABSTAIN, reason="It gave no answer: its task ended without a result.")
-    try:
-        found = _opinions.decode(result.inline or b"")
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        return Opinion(Choice.ABSTAIN, reason=f"Its answer is no ballot: {error}."[:1_000])
-    long = len(found.evidence) > WORD_CHARS_MAX or len(found.reason) > REASON_CHARS_MAX
-    if long or len(_facts.encode(found.facts)) > FACTS_BYTES_MAX:
-        return Opinion(Choice.ABSTAIN, reason="Its answer is no ballot: it says too much.")
-    if found.choice is not Choice.ABSTAIN and not found.evidence:
-        told = f": {found.reason}" if found.reason else ""
-        return Opinion(Choice.ABSTAIN, reason=f"It gave no evidence{told}"[:REASON_CHARS_MAX])
-    wrong = None if vote is None else is_ballot_for(vote.spec, Cast(found.choice, found.ranking))
-    if wrong is not None:
-        return Opinion(Choice.ABSTAIN, reason=f"Its answer is no ballot: {wrong}.")
-    if found.choice is not Choice.RANK and found.ranking:
-        return msgspec.structs.replace(found, ranking=())
-    return found
 
 
 def refused(vote: str, member: str, choice: Choice, code: str, why: str) -> e.BallotRefused:
@@ -285,8 +270,10 @@ def decide(
         for member, said in vote.ballots.items()
     }
     found = outcome(spec, ballots)
-    plain = spec.mechanism in MECHANISMS and not spec.options
+    plain = spec.mechanism in MECHANISMS and not spec.options and not spec.asked
     shares = {} if plain else found.shares
+    if found.decision is Decision.UNDECIDED:
+        reason = f"{reason}; {why_undecided(spec, ballots)}"
     ends.voted[name] = found.decision
     if found.refer and not final:
         ends.events.append(
@@ -395,9 +382,18 @@ def wrong_terms(spec: VoteSpec) -> str | None:
     if not (0 <= terms.threshold_bp <= FULL_BP and 0 <= terms.quorum_bp <= FULL_BP):
         return f"has a threshold or quorum that is not between 0 and {FULL_BP} basis points"
     if terms.timeout_ms is not None and not 0 < terms.timeout_ms <= TIMEOUT_MS_MAX:
-        return f"has a limit that is not between 1 and {TIMEOUT_MS_MAX} ms"
-    if len(terms.capability) > WORD_CHARS_MAX or len(spec.proposal.inline or b"") > SHOWN_MAX:
-        return f"names a capability of over {WORD_CHARS_MAX} characters, or shows too much"
+        return (
+            f"has a timeout of {terms.timeout_ms / 1_000:g} s; it is above 0 and at most "
+            f"{TIMEOUT_MS_MAX // 1_000} s ({TIMEOUT_MS_MAX // 86_400_000} days)"
+        )
+    if len(terms.capability) > WORD_CHARS_MAX:
+        return (
+            f"names a capability of {len(terms.capability)} characters; {WORD_CHARS_MAX} are the "
+            "most"
+        )
+    shown = len(spec.proposal.inline or b"")
+    if shown > SHOWN_MAX:
+        return f"shows its members a proposal of {shown} bytes; {SHOWN_MAX} are the most"
     return None
 
 
@@ -450,6 +446,7 @@ __all__ = [
     "expire",
     "gate",
     "gate_gone",
+    "leaves",
     "opening",
     "refused",
     "settle",

@@ -13,6 +13,7 @@ from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.supervision import Advice, Cause
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload
+from visionflow.engine.decide import balloting
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.recovering import said_of
@@ -46,6 +47,7 @@ def cannot_be_built(state: SwarmState, agent: AgentState, command: c.ReportAgent
             e.AgentErrored(agent=name, kind=FailureKind.ERROR, reason=command.reason)
         )
     closing.events.append(e.AgentFailed(agent=name, reason=command.reason))
+    balloting.leaves(closing, name, f"agent {name} failed: {command.reason}")
     for task in agent.open:
         end_attempt(
             closing,

@@ -48,12 +48,12 @@ class Closing:
     def fail(self, name: str, reason: str, kind: FailureKind | None = None) -> None:
         """A task ends as failed."""
         self.events.append(e.TaskFailed(task=name, reason=reason, kind=kind))
-        self._follow(self.state.tasks[name], False)
+        self._follow(self.state.tasks[name], False, why=reason)
 
     def dead_letter(self, name: str, reason: str, kind: FailureKind) -> None:
         """A task ends in the dead letter."""
         self.events.append(e.TaskDeadLettered(task=name, reason=reason, kind=kind))
-        self._follow(self.state.tasks[name], False)
+        self._follow(self.state.tasks[name], False, why=reason)
 
     def release(self, event: e.AttemptFailed) -> None:
         """The open attempt of a task ended in this decision."""
@@ -93,14 +93,14 @@ class Closing:
                 self.events.append(e.TaskCancelling(task=name, reason=reason, command=command))
             return
         self.events.append(e.TaskCancelled(task=name, reason=reason, command=command))
-        self._follow(task, False)
+        self._follow(task, False, why=reason)
         if task.plan is not None:
             self._cancel_parts(task.plan, f"its plan was cancelled: {reason}")
 
     def stopped(self, name: str, reason: str) -> None:
         """The open attempt of a task that was being cancelled has ended."""
         self.events.append(e.TaskCancelled(task=name, reason=reason))
-        self._follow(self.state.tasks[name], False)
+        self._follow(self.state.tasks[name], False, why=reason)
 
     def unblock(self, root: TaskState, plan: PlanState, command: str | None) -> None:
         """A plan that was blocked goes on: what may run of its parts is queued."""
@@ -116,12 +116,14 @@ class Closing:
 
     # What follows --------------------------------------------------------------------------
 
-    def _follow(self, task: TaskState, ok: bool, result: Payload | None = None) -> None:
+    def _follow(
+        self, task: TaskState, ok: bool, result: Payload | None = None, why: str = ""
+    ) -> None:
         name = task.spec.id
         self._ended[name] = ok
         polls = self.state.polls
         if polls.asked and name in polls.asked:
-            balloting.answered(self, name, result)
+            balloting.answered(self, name, result, why)
         if polls.gated and name in polls.gated:
             balloting.gate_gone(self, name)
         if task.spec.parent is not None:

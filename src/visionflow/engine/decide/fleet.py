@@ -10,6 +10,7 @@ from visionflow.domain.limits import (
     WORD_CHARS_MAX,
 )
 from visionflow.domain.tasks import FailureKind
+from visionflow.engine.decide import balloting
 from visionflow.engine.decide.adopting import is_heard, recovered
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.building import cannot_be_built
@@ -127,6 +128,7 @@ def _end_agent(
     agent = state.agents[name]
     if agent.status is not AgentStatus.TERMINATING:
         closing.events.append(e.AgentTerminating(agent=name, command=command))
+        balloting.leaves(closing, name, f"agent {name} was terminated")
         for task in agent.open:
             reason = f"agent {name} is terminating"
             end_attempt(closing, state.tasks[task], now_ms, FailureKind.AGENT_GONE, reason, 0)

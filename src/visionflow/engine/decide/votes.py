@@ -9,6 +9,7 @@ import msgspec
 
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
+from visionflow.domain.agents import AgentStatus
 from visionflow.domain.errors import LimitReached, Refused, UnknownId
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import (
@@ -37,6 +38,7 @@ from visionflow.engine.voting import MECHANISMS, is_ballot_for, tally_of
 
 Events = list[AnyEvent]
 OPTIONS_MAX = 100
+GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING)
 FINAL = ("approved", "rejected", "undecided")
 
 
@@ -75,9 +77,11 @@ def _sound(spec: VoteSpec) -> None:
     if spec.gates or spec.weights:
         wrong = "says itself what the engine says: what it gates, or what ballots are worth"
     elif len(dict.fromkeys(options)) < len(options) or len(options) > OPTIONS_MAX:
-        wrong = f"has options twice, or more than {OPTIONS_MAX}"
-    elif any(not 0 < len(each) <= WORD_CHARS_MAX for each in (*options, terms.capability or "-")):
-        wrong = f"has an option or a capability of 0 or above {WORD_CHARS_MAX} characters"
+        wrong = f"names an option twice, or more than {OPTIONS_MAX} options"
+    elif any(not 0 < len(each) <= WORD_CHARS_MAX for each in options):
+        sizes = [len(each) for each in options]
+        wrong = f"has an option of {max(sizes) if min(sizes) else 0} characters; they have 1 to "
+        wrong += str(WORD_CHARS_MAX)
     elif options and any(each in FINAL or each in ("approve", "reject") for each in options):
         wrong = "has an option that is the name of a decision"
     elif spec.mechanism is Mechanism.RANKED and not options:
@@ -151,6 +155,12 @@ def _electorate(state: SwarmState, spec: VoteSpec) -> None:
     for member in members:
         if not spec.seats and member not in state.agents:
             raise UnknownId(f"{spec.id} asks for the ballot of {member}; no such agent is alive.")
+        if spec.asked and state.agents[member].status in GONE:
+            raise UnknownId(
+                f"{spec.id} asks for the ballot of {member}, which is "
+                f"{state.agents[member].status} and answers nothing.",
+                hint="Leave it out, or restart it first.",
+            )
 
 
 @decides(c.CastBallot)

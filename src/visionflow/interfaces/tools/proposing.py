@@ -16,6 +16,7 @@ from visionflow.interfaces.tools.forms import FORMS
 
 E = TypeVar("E", Mechanism, Resolution)
 MECHANISMS = tuple(each.value for each in Mechanism if each is not Mechanism.CONSENT)
+QUESTION_CHARS_MAX = 10_000
 RESOLUTIONS = tuple(each.value for each in Resolution)
 SUBJECTS = {each.value: each for each in Matter}
 TERMS = ("voting_mechanism", "threshold", "quorum", "timeout", "conflict_resolution", "capability")
@@ -56,13 +57,7 @@ def read_proposal(given: Mapping[str, object]) -> Proposed:
         )
     subject = subjects[0]
     matter, about = SUBJECTS[subject], found[subject]
-    options = _words(found, "candidates" if matter is Matter.TASK_ASSIGNMENT else "options")
-    odd = next((key for key in ("candidates", "options") if key in found and not options), None)
-    if odd is not None or (matter is Matter.QUESTION and len(options) == 1):
-        raise UsageError(
-            "A question may have options, two at least, and a task_assignment candidates; "
-            "a patch or a task_result is approved or rejected."
-        )
+    options = _choices(found, subject, matter)
     if not isinstance(about, str | dict) or not about:
         raise UsageError(f"{subject} is a text that says what it is about.")
     if matter in (Matter.PATCH, Matter.TASK_RESULT) and not isinstance(about, str):
@@ -76,9 +71,16 @@ def read_proposal(given: Mapping[str, object]) -> Proposed:
     }[matter]
     told = about if isinstance(about, str) else msgspec.json.encode(about).decode()
     text = _text(found, "description") or asks.format(told)
+    if len(text) > QUESTION_CHARS_MAX:
+        part = "description" if found.get("description") else subject
+        raise UsageError(
+            f"{part} makes a question of {len(text)} characters; members are asked at most "
+            f"{QUESTION_CHARS_MAX}.",
+            hint="Store what is long with memory_store, or name a file, and ask about that.",
+        )
     return Proposed(
         matter=matter,
-        question=text[:10_000],
+        question=text,
         about=cast(Any, about),
         options=options,
         mechanism=mechanism,
@@ -133,8 +135,10 @@ def _share(given: Mapping[str, object], key: str) -> int:
     if value is None:
         return 0
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
-    if not 0 < number <= 1:
-        raise UsageError(f"{key} is {value!r:.100}; it is a share above 0 and up to 1.")
+    if not 1 <= number * FULL_BP <= FULL_BP:
+        raise UsageError(
+            f"{key} is {value!r:.100}; it is a share from {1 / FULL_BP:g} to 1, such as 0.67."
+        )
     return round(FULL_BP * number)
 
 
@@ -145,10 +149,27 @@ def _text(given: Mapping[str, object], key: str) -> str:
     return value
 
 
-def _words(given: Mapping[str, object], key: str) -> tuple[str, ...]:
-    value = given.get(key)
+def _choices(given: Mapping[str, object], subject: str, matter: Matter) -> tuple[str, ...]:
+    """What is chosen from, each once."""
+    own = {Matter.QUESTION: "options", Matter.TASK_ASSIGNMENT: "candidates"}.get(matter)
+    odd = next((key for key in ("candidates", "options") if key in given and key != own), None)
+    if odd is not None:
+        raise UsageError(
+            f"A {subject} has no {odd}: a question may have options, a task_assignment candidates; "
+            "a patch or a task_result is approved or rejected."
+        )
+    if own is None or own not in given:
+        return ()
     try:
-        words = () if value is None else cast("tuple[str, ...]", FORMS["words"].read(value))
+        words = cast("tuple[str, ...]", FORMS["words"].read(given[own]))
     except ValueError as error:
-        raise UsageError(f"{key} is {error}.") from error
-    return tuple(dict.fromkeys(words))
+        raise UsageError(f"{own} is {error}.") from error
+    twice = next((word for place, word in enumerate(words) if word in words[:place]), None)
+    if twice is not None:
+        raise UsageError(f"{own} has {twice!r:.100} twice; each is named once.")
+    if len(words) < (2 if matter is Matter.QUESTION else 1):
+        raise UsageError(
+            f"{own} has {len(words)}, which is too few to choose from.",
+            hint="A question without options is approved or rejected.",
+        )
+    return words

@@ -5,6 +5,7 @@ from visionflow.testing.mutants.mutant import Mutant
 FILE = "engine/decide/votes.py"
 COUNTING = "engine/voting.py"
 ASKING = "engine/decide/balloting.py"
+READING = "engine/decide/opinions.py"
 TESTS = "tests/engine/test_votes.py::"
 ASKED = "tests/engine/test_asked_votes.py::"
 
@@ -68,7 +69,7 @@ MUTANTS = (
     ),
     Mutant(
         "a ballot without evidence counts",
-        ASKING,
+        READING,
         "    if found.choice is not Choice.ABSTAIN and not found.evidence:\n",
         "    if found.choice is Choice.RANK and not found.evidence:\n",
         ASKED + "test_whoever_gives_no_evidence_or_no_ballot_or_nothing_at_all_has_abstained",
