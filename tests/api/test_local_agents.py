@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 import pytest
 
 from visionflow import BaseAgent, Task
+from visionflow.agents.led import lead
 from visionflow.compose.local import local_agent
 from visionflow.domain.errors import ConfigError, NotPersistable, UsageError
+from visionflow.domain.teams import DISTRIBUTE
 
 
 class Counting(BaseAgent):
@@ -102,6 +104,15 @@ def test_a_plain_agent_takes_its_steps_in_the_callers_thread() -> None:
             return await asyncio.to_thread(agent.process_task, Task())
 
     assert asyncio.run(use()) == [3, False]
+
+
+def test_an_agent_without_a_swarm_leads_nobody_but_itself() -> None:
+    async def use() -> Any:
+        async with local_agent(Counting) as agent:
+            return agent.id, await lead(agent, Task(type=DISTRIBUTE, input={"input": [1, 2]}))
+
+    own, shares = asyncio.run(use())
+    assert {each["agent"] for each in shares} == {own}
 
 
 def test_outside_there_is_no_attempt() -> None:

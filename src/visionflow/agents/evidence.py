@@ -236,6 +236,8 @@ class Change(msgspec.Struct, frozen=True):
 
 
 Choice = Literal["approve", "reject", "abstain"]
+Verdict = Literal["approved", "rejected", "undecided"]
+"""What a run votes on is taken or not: its votes have no options to rank."""
 
 
 class Ballot(msgspec.Struct, frozen=True):
@@ -255,7 +257,7 @@ class Vote(msgspec.Struct, frozen=True):
     question: str
     electorate: tuple[str, ...]
     ballots: tuple[Ballot, ...] = ()
-    decision: Literal["approved", "rejected", "undecided"] | None = None
+    decision: Verdict | None = None
     """`None` while it is open."""
 
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from visionflow.agents.asking import Delegation, in_words
 from visionflow.domain.errors import CircuitOpenError, UsageError
+from visionflow.domain.teams import TeamView
 from visionflow.engine import circuits
 
 _POLL_S = 0.01
@@ -56,6 +57,10 @@ class LocalAsking:
     def _fold(self, events: list[circuits.CircuitEvent], now_ms: int) -> None:
         for event in events:
             circuits.fold(self._circuits, event, now_ms)
+
+    async def team(self) -> TeamView:
+        """See `Asking`: it is in none."""
+        return TeamView()
 
     async def delegate(self, order: Delegation) -> NoReturn:
         """See `Asking`.

@@ -23,6 +23,7 @@ from visionflow.agents.evidence import (
     Change,
     Research,
     Survey,
+    Verdict,
     Vote,
 )
 from visionflow.agents.findings import ToolRun
@@ -145,11 +146,12 @@ def _vote(ballots: list[Ballot]) -> Vote | None:
     if not ballots:
         return None
     tally = tally_of(Choice(ballot.choice) for ballot in ballots)
+    decision = MECHANISMS[Mechanism.MAJORITY](tally)
     return Vote(
         QUESTION,
         tuple(ballot.member for ballot in ballots),
         tuple(ballots),
-        MECHANISMS[Mechanism.MAJORITY](tally).value,
+        msgspec.convert(decision.value, Verdict),
     )
 
 

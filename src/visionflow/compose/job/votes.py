@@ -11,7 +11,8 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from visionflow.agents.candidates.values import Judged
-from visionflow.agents.evidence import Ballot, Change
+from visionflow.agents.evidence import Ballot, Change, Verdict
+from visionflow.agents.evidence import Choice as Says
 from visionflow.agents.evidence import Vote as VoteFacts
 from visionflow.agents.report.gathering import QUESTION
 from visionflow.compose.job.story import VOTE, Story, VoteStory
@@ -117,12 +118,13 @@ def facts_of(vote: VoteStory | None, blobs: Blobs) -> VoteFacts | None:
         return None
     ballots = tuple(
         Ballot(
-            cast_.member, cast_.choice.value, cast_.evidence, cast_.reason,
-            _facts(cast_.facts, blobs),
+            cast_.member, msgspec.convert(cast_.choice.value, Says), cast_.evidence,
+            cast_.reason, _facts(cast_.facts, blobs),
         )
         for _, cast_ in sorted(vote.ballots.items())
     )  # fmt: skip
-    decision = None if vote.decision is None else vote.decision.value
+    said = vote.decision
+    decision = None if said is None else msgspec.convert(said.value, Verdict)
     return VoteFacts(vote.spec.question, vote.spec.electorate, ballots, decision)
 
 
