@@ -6,6 +6,7 @@ from visionflow.domain.teams import LEADS
 from visionflow.engine.matching import needs
 from visionflow.engine.state import PlanState, SwarmState, TaskState
 from visionflow.engine.topology.seats import key_of, offers_of
+from visionflow.interfaces.tools.voted import referred_on
 from visionflow.runtime.swarms import Swarms
 
 TITLE_CHARS = 60
@@ -43,7 +44,8 @@ def kept_waiting(state: SwarmState, plan: PlanState, full: str | None = None) ->
 
 def in_vain(state: SwarmState, task: TaskState, full: str | None = None) -> list[str]:
     """Why waiting for a task leads to nothing as things are: nothing of it is under way, and what
-    is queued nobody can take. Empty: it goes on by itself, is blocked, or has ended."""
+    is queued nobody can take, or a person is to decide. Empty: it goes on by itself, is blocked, or
+    has ended."""
     piped = state.pipelines.open.get(task.spec.id)
     if piped is not None and piped.task is not None:
         task = state.tasks[piped.task]
@@ -54,7 +56,8 @@ def in_vain(state: SwarmState, task: TaskState, full: str | None = None) -> list
         _goes_on(state, name) for name in _parts(task.plan)
     ):
         return []
-    return kept_waiting(state, task.plan, full)
+    person = referred_on(state, task.spec.id)
+    return kept_waiting(state, task.plan, full) + ([] if person is None else [person])
 
 
 def _parts(plan: PlanState) -> list[str]:
@@ -131,8 +134,7 @@ def _failed(state: SwarmState, key: tuple[tuple[str, ...], str | None, str | Non
     found = [
         each
         for each in state.agents.values()
-        if each.status is AgentStatus.FAILED
-        and wanted <= offers_of(state, each.spec)
+        if each.status is AgentStatus.FAILED and wanted <= offers_of(state, each.spec)
     ]
     if not found:
         return None

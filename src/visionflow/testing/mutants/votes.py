@@ -107,6 +107,6 @@ MUTANTS = (
         COUNTING,
         "max(paths[i][j], min(paths[i][via], paths[via][j]))",
         "max(paths[i][j], 0)",
-        "tests/engine/test_voting.py::test_the_schulze_method_elects_as_in_its_own_example",
+        "tests/engine/test_ballot_counting.py::test_the_schulze_method_elects_as_in_its_own_example",
     ),
 )
