@@ -249,8 +249,11 @@ def test_a_result_completes_only_when_those_that_did_not_make_it_find_it_right(
         assert made["status"] == status
         told = made["coordination"]
         assert (told["votingMechanism"], told["consensusThreshold"]) == ("weighted", 0.7)
-        assert told["conflictResolution"] == "expert_priority" and set(members) < {*told["members"]}
+        assert told["conflictResolution"] == "expert_priority" and told["members"] == members
         (opened,) = rig.events(e.VoteOpened)
+        assert told["voteId"] == opened.spec.id and made["warnings"] == []
+        if status == "failed":
+            assert made["reason"].endswith("0 of 2 members approve, 2 reject")
         assert opened.spec.electorate == tuple(members) and opened.spec.task == made["taskId"]
         found = await rig.client.call("daa_consensus", voteId=opened.spec.id)
         assert found["decision"] == ("approved" if status == "completed" else "rejected")
@@ -276,8 +279,22 @@ def test_one_task_is_voted_on_too_and_goes_as_a_person_says_where_that_was_asked
         await until(lambda: vote in state.votes and state.votes[vote].referred, 60)
         waiting = await rig.client.call("task_status", taskId=made["taskId"])
         assert waiting["status"] == "orchestrating"
+        told = f"call daa_consensus with voteId {vote} and decision, approved or rejected"
+        shown = await rig.client.call("swarm_status")
+        assert told in waiting["reason"] and [told in each for each in shown["warnings"]] == [True]
+        results = await rig.client.call("task_results", taskId=made["taskId"], wait=True)
+        assert results["status"] == "orchestrating" and results["reason"] == waiting["reason"]
         await rig.client.call("daa_consensus", voteId=vote, decision="approved")
         ended = await rig.client.call("task_status", taskId=made["taskId"])
-        assert ended["status"] == "completed"
+        assert ended["status"] == "completed" and ended["reason"] is None
+        again = await rig.client.call(
+            "task_orchestrate",
+            task=task,
+            formTeam=False,
+            consensusRequired={**terms, "votingMechanism": "unanimous"},
+            wait=True,
+        )
+        assert again["coordination"]["consensusThreshold"] == 1.0
+        assert "has one member" in again["warnings"][0] and told[:20] in again["reason"]
 
     with_rig(settings, use)

@@ -417,6 +417,9 @@ ORCHESTRATE: Table = {
     "coordination.members[]": lambda at: Among(
         *(a.spec.name for a in at.swarm.agents.values()), *at.swarm.agents
     ),
+    "coordination.voteId": lambda at: Among(
+        None, *(v.spec.id for _, _, _, v in at.swarm.events if isinstance(v, e.VoteOpened))
+    ),
     "estimatedCompletion": estimate,
     "mcpConnections.active": connections,
     "mcpConnections.poolUtilization": lambda at: round(

@@ -25,6 +25,7 @@ from visionflow.domain.votes import (
     Matter,
     Mechanism,
     Resolution,
+    Tally,
     VoteSpec,
 )
 from visionflow.domain.votes_events import VoteReferred
@@ -298,7 +299,7 @@ def decide(
         if not ends.has_ended(task):
             ends.cancel(task, OVER)
     if not found.refer or final:
-        settle(ends, spec, found.decision)
+        settle(ends, spec, found.decision, found.tally)
 
 
 def cast_of(vote: VoteState, member: str, choice: Choice) -> Cast:
@@ -306,17 +307,23 @@ def cast_of(vote: VoteState, member: str, choice: Choice) -> Cast:
     return Cast(choice, vote.rankings.get(member, ()))
 
 
-def settle(ends: Ends, spec: VoteSpec, decision: Decision) -> None:
+def settle(
+    ends: Ends, spec: VoteSpec, decision: Decision, tally: Tally, by_person: bool = False
+) -> None:
     """What a decision makes of the plan that waits for it."""
     root = spec.task
     if not spec.gates or root is None or ends.has_ended(root):
         return
+    members = len(spec.electorate)
+    said = f"{tally.approve} of {members} members approve, {tally.reject} reject"
+    if by_person:
+        said = f"which a person decided; {said}"
     if decision is Decision.APPROVED:
         ends.finish(root)
     elif decision is Decision.REJECTED:
-        ends.fail(root, f"the swarm rejects its result: vote {spec.id}")
+        ends.fail(root, f"its result is rejected: vote {spec.id}, {said}")
     else:
-        ends.fail(root, f"the swarm comes to no decision on its result: vote {spec.id}")
+        ends.fail(root, f"there is no decision on its result: vote {spec.id}, {said}")
 
 
 def expire(ends: Ends, now_ms: int) -> None:

@@ -274,7 +274,7 @@ def _(state: SwarmState, command: ResolveVote) -> Events:
             person=command.person,
         )
     )
-    balloting.settle(closing, spec, decision)
+    balloting.settle(closing, spec, decision, vote.verdict.tally, by_person=True)
     return closing.events
 
 

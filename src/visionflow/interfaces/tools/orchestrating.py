@@ -23,6 +23,7 @@ from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.results import Results, ResultsArguments, ResultTools
 from visionflow.interfaces.tools.spawning import place_for
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+from visionflow.interfaces.tools.voted import vote_on
 from visionflow.interfaces.tools.waiting import ended
 from visionflow.runtime.ended import AnySwarm
 from visionflow.runtime.swarms import LiveSwarm
@@ -53,13 +54,14 @@ class OrchestrationPlan(Result, frozen=True, kw_only=True):
 
 
 class Coordination(Result, frozen=True, kw_only=True):
-    """The vote that the plan holds on its change, or the swarm on its result: then its members are
-    those that are here and do not make all of it themselves."""
+    """The vote that the plan holds on its change, or the swarm on its result: its members once it
+    is open, and before that the agents that are here, of which those vote that make no part."""
 
     consensus_threshold: float
     voting_mechanism: str
     conflict_resolution: str
     members: list[str]
+    vote_id: str | None
 
 
 class McpConnections(Result, frozen=True, kw_only=True):
@@ -172,7 +174,9 @@ def _told(
 ) -> Orchestrated:
     limit = server.connections.limit
     status = started.status if result is None else result.status
-    later_ms = None if status in TERMINAL else started.estimated_ms
+    # When members of a vote, or a person, will have answered is not known.
+    unknown = status in TERMINAL or started.agreement is not None
+    later_ms = None if unknown else started.estimated_ms
     return Orchestrated(
         task_id=started.task,
         swarm_id=swarm.id,
@@ -198,6 +202,7 @@ def _told(
             *started.warnings,
             *started.lacking,
             *([] if result is None else _of_result(result)),
+            *_alone(swarm, started),
         ],
     )
 
@@ -213,6 +218,16 @@ async def _who_did(swarm: AnySwarm, started: Started, result: Results) -> tuple[
     return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
+def _alone(swarm: LiveSwarm, started: Started) -> list[str]:
+    """That one agent had the only ballot."""
+    vote = None if started.agreement is None else vote_on(swarm.state, started.task)
+    if vote is None or len(vote.spec.electorate) > 1:
+        return []
+    member = ", ".join(vote.spec.electorate)
+    told = f"Vote {vote.spec.id} on its result has one member, {member}: there was no other agent"
+    return [f"{told} that did not make it."]
+
+
 def _coordination(swarm: LiveSwarm, started: Started) -> Coordination | None:
     agreement = started.agreement
     if agreement is not None:
@@ -221,11 +236,17 @@ def _coordination(swarm: LiveSwarm, started: Started) -> Coordination | None:
         usual = THRESHOLD_MESH_BP if mesh else THRESHOLD_WEIGHTED_BP
         if agreement.mechanism is not Mechanism.WEIGHTED:
             usual = HALF_BP
+        share_bp = terms.threshold_bp or usual
+        vote = vote_on(state, started.task)
+        living = [name for name in state.agents if is_living(state, name)]
         return Coordination(
-            consensus_threshold=(terms.threshold_bp or usual) / FULL_BP,
+            consensus_threshold=1.0
+            if agreement.mechanism is Mechanism.UNANIMOUS
+            else share_bp / FULL_BP,
             voting_mechanism=agreement.mechanism.value,
             conflict_resolution=terms.resolution.value,
-            members=[name for name in state.agents if is_living(state, name)],
+            members=living if vote is None else list(vote.spec.electorate),
+            vote_id=None if vote is None else vote.spec.id,
         )
     if not started.electorate:
         return None
@@ -234,6 +255,7 @@ def _coordination(swarm: LiveSwarm, started: Started) -> Coordination | None:
         voting_mechanism="majority",
         conflict_resolution="a tie decides nothing, and the change is not taken over",
         members=list(started.electorate),
+        vote_id=None,
     )
 
 

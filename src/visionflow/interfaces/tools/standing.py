@@ -13,6 +13,7 @@ from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.held_up import awaited, turned_away, waits_in_words
 from visionflow.interfaces.tools.moments import iso, iso_or_none, seconds
+from visionflow.interfaces.tools.voted import voted_on
 from visionflow.interfaces.tools.waiting import progress_of
 from visionflow.ports.views import AttemptRow, TaskRow
 from visionflow.runtime.ended import AnySwarm
@@ -215,7 +216,9 @@ def why(state: SwarmState, task: TaskState, full: str | None = None) -> str | No
     if piped is not None:
         return None if piped.task is None else why(state, state.tasks[piped.task], full)
     if task.status is TaskStatus.ORCHESTRATING and task.plan is not None:
-        return " ".join(kept_waiting(state, task.plan, full)) or None
+        told = kept_waiting(state, task.plan, full)
+        vote = voted_on(state, task.spec.id)
+        return " ".join(told if vote is None else [*told, vote]) or None
     return waits_in_words(state, task) or task.reason
 
 

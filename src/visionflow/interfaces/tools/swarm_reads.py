@@ -28,6 +28,7 @@ from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.shaping import shown_topology
 from visionflow.interfaces.tools.teams_told import TeamTold, teams_told
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+from visionflow.interfaces.tools.voted import referred
 from visionflow.runtime.ended import EndedSwarm
 from visionflow.runtime.queries import Queries
 from visionflow.runtime.swarms import LiveSwarm
@@ -227,6 +228,7 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally, used: UsageTold | Non
             *unused(spec),
             *_in_vain(swarm, tally, crowded(server.swarms)),
             *_asked_to_wait(server, swarm),
+            *referred(state),
         ],
     )
 
