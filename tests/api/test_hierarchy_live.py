@@ -112,7 +112,8 @@ def test_a_class_reviews_in_its_own_way_and_what_stays_wrong_is_said(tmp_path: P
 
 def test_what_is_no_hierarchy_is_refused_before_anybody_is_spawned(tmp_path: Path) -> None:
     async def scene(coordinator: HierarchicalCoordinator) -> None:
-        wrong: list[dict[str, Any]] = [
+        wrong: list[Any] = [
+            None,
             {},
             {"teams": []},
             {"teams": ["head"]},
@@ -137,5 +138,13 @@ def test_what_is_no_hierarchy_is_refused_before_anybody_is_spawned(tmp_path: Pat
         }
         with pytest.raises(LimitReached, match="span"):
             await coordinator.build_hierarchy(narrow)
+        # Nobody is left of one that could not be built, and without a manager nothing is begun.
+        known = await coordinator.teams()
+        assert known["manager"] is None
+        assert all(not team["members"] and not team["lead"] for team in known["teams"].values())
+        assert coordinator.hierarchy == {"manager": None, "team_leads": [], "workers": {}}
+        with pytest.raises(UsageError, match="build_hierarchy"):
+            await coordinator.delegate_task(Task(type="add", input=[1]))
+        await coordinator.build_hierarchy(PROJECT)
 
     played(tmp_path, scene)

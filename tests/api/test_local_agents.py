@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from visionflow import BaseAgent, Task
+from visionflow import BaseAgent, PermanentFailure, Task
+from visionflow.agents.leading import TeamResult
 from visionflow.agents.led import lead
 from visionflow.compose.local import local_agent
 from visionflow.domain.errors import ConfigError, NotPersistable, UsageError
-from visionflow.domain.teams import DISTRIBUTE
+from visionflow.domain.teams import DISTRIBUTE, REVIEW
 
 
 class Counting(BaseAgent):
@@ -113,6 +114,32 @@ def test_an_agent_without_a_swarm_leads_nobody_but_itself() -> None:
 
     own, shares = asyncio.run(use())
     assert {each["agent"] for each in shares} == {own}
+
+
+def test_a_lead_may_leave_out_what_it_does_not_look_at_and_is_told_what_it_may_take() -> None:
+    class Halving(Counting):
+        def distribute_work(self, task: Task) -> list[Any]:  # pyright: ignore
+            return [task.input[:1], task.input[1:]]
+
+        def review_result(self, result: TeamResult) -> list[str]:  # pyright: ignore
+            return ["too short"]
+
+    class Odd(Counting):
+        def distribute_work(self) -> list[Any]:  # pyright: ignore
+            return []
+
+    async def use(kind: type[BaseAgent], task: Task) -> Any:
+        async with local_agent(kind) as agent:
+            return await lead(agent, task)
+
+    order = {"input": [1, 2, 3]}
+    shares = asyncio.run(use(Halving, Task(type=DISTRIBUTE, input=order)))
+    assert [each["input"] for each in shares] == [[1], [2, 3]]
+    done = {"team": "", "lead": "", "parts": [], "result": 1}
+    judged = asyncio.run(use(Halving, Task(type=REVIEW, input={"result": done, "order": order})))
+    assert judged["reasons"] == ["too short"]
+    with pytest.raises(PermanentFailure, match=r"distribute_work\(\).*cannot be called"):
+        asyncio.run(use(Odd, Task(type=DISTRIBUTE, input=order)))
 
 
 def test_outside_there_is_no_attempt() -> None:

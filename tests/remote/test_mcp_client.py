@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fake_server import Answer, FakeServer, Script, refused, result
 
-from visionflow import MCPClient
+from visionflow import MCPClient, Task
 from visionflow.domain.errors import (
     Forbidden,
     LimitReached,
@@ -21,6 +21,7 @@ from visionflow.domain.errors import (
     VisionFlowError,
 )
 from visionflow.interfaces.client.connection import ConnectionLost, ServerFault
+from visionflow.interfaces.client.remote import RemoteFleet
 from visionflow.interfaces.mcp.dialling import Nameable
 
 PATIENCE_S = 30.0
@@ -79,6 +80,18 @@ def test_a_call_is_asked_no_more_often_than_it_was_said() -> None:
         assert len(server.requests) == 2
 
     against(lambda _: None, use, retry_attempts=2)
+
+
+def test_a_task_is_waited_for_on_where_the_server_went_away_and_is_handed_in_once() -> None:
+    done = result(taskId="task_1", status="completed", result={"total": 6})
+    answers: list[Answer] = [None, None, None, done]
+
+    async def use(client: MCPClient, server: FakeServer) -> None:
+        assert await RemoteFleet(client).run(Task(type="add")) == {"total": 6}
+        keys = {asked["params"]["_meta"][KEY] for asked in server.requests}
+        assert len(server.requests) == 4 and len(keys) == 1
+
+    against(lambda _: answers.pop(0), use, retry_attempts=1)
 
 
 def test_where_nobody_listens_it_says_so_and_what_to_do() -> None:

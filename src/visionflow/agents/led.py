@@ -169,7 +169,8 @@ async def _delegate(agent: BaseAgent, order: Order) -> Reviewed:
 
 
 async def _review(agent: BaseAgent, order: Order, found: TeamResult, rounds: int) -> list[str]:
-    reasons = await agent.step(f"review {rounds}", agent.review_result, found, order.task())
+    given = taken_by(agent.review_result, found, order.task())
+    reasons = await agent.step(f"review {rounds}", agent.review_result, *given)
     return cast("list[str]", reasons or [])
 
 
@@ -252,13 +253,13 @@ def _measured(order: Order, result: Any) -> dict[str, Value]:
 
 
 async def _cut_up(agent: BaseAgent, view: TeamView, order: Order) -> list[Any]:
-    task, members = order.task(), _able(view, order)
+    given = taken_by(agent.distribute_work, order.task(), _able(view, order))
 
     async def cut_up() -> Any:
-        return await cast("Any", agent.distribute_work(task, members))
+        return await cast("Any", agent.distribute_work(*given))
 
     def cut_up_in_a_thread() -> Any:
-        return agent.distribute_work(task, members)
+        return agent.distribute_work(*given)
 
     # Known by the team's name alone: who is in it may be others when this is gone on with.
     is_async = inspect.iscoroutinefunction(agent.distribute_work)
@@ -269,6 +270,26 @@ async def _cut_up(agent: BaseAgent, view: TeamView, order: Order) -> list[Any]:
             f"{type(agent).__name__}.distribute_work gave {parts!r:.100} and no list of parts."
         )
     return cast("list[Any]", parts)
+
+
+def taken_by(method: Callable[..., Any], *given: Any) -> tuple[Any, ...]:
+    """As many of these, in order, as a method takes: the guide's own take the first alone.
+
+    Raises:
+        PermanentFailure: it takes no such number of them.
+    """
+    signature = inspect.signature(method)
+    for count in range(len(given), 0, -1):
+        try:
+            signature.bind(*given[:count])
+        except TypeError:
+            continue
+        return given[:count]
+    raise PermanentFailure(
+        f"{method.__qualname__}{signature} cannot be called with {len(given)} values or fewer.",
+        hint="distribute_work(task, members), review_result(result, task): the second may be "
+        "left out.",
+    )
 
 
 async def _came_to(agent: BaseAgent, place: int, task: str, given: Any) -> PartResult:

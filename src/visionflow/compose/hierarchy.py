@@ -6,6 +6,7 @@ whoever sits there when a task comes does it.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from visionflow.agents.leading import TeamResult
 from visionflow.agents.led import Order, Reviewed
 from visionflow.agents.task import Task
 from visionflow.compose.api import AgentOrchestrator
-from visionflow.domain.errors import UnknownId, UsageError
+from visionflow.domain.errors import UnknownId, UsageError, VisionFlowError
 from visionflow.domain.teams import (
     AGGREGATE,
     ASSIGN,
@@ -187,9 +188,25 @@ class HierarchicalCoordinator:
 
         Raises:
             UsageError: a map lacks a key, or has one that is not known; nobody was spawned.
-            LimitReached: more would report to somebody than may; those before stay.
+            LimitReached: more would report to somebody than may, or the swarm is full.
+
+        Whoever was spawned before it could not go on is ended.
         """
         teams = _checked(project_config)
+        before = list(self._people or {})
+        try:
+            await self._build(project_config, teams)
+        except Exception:
+            for agent in reversed([one for one in self._people or {} if one not in before]):
+                with suppress(VisionFlowError):
+                    await self.seating.end(agent)
+            self._people = {one: self._people[one] for one in before} if self._people else None
+            self.hierarchy = {"manager": None, "team_leads": [], "workers": {}}
+            raise
+
+    async def _build(
+        self, project_config: Mapping[str, Any], teams: list[Mapping[str, Any]]
+    ) -> None:
         config = project_config.get("manager") or {"max_workers": 10, "strategy": "centralized"}
         self.hierarchy["manager"] = await self._spawn("coordinator", config, _manager(config))
         for number, team in enumerate(teams, 1):
@@ -216,7 +233,13 @@ class HierarchicalCoordinator:
 
         Raises:
             TaskFailed: there is no result at all.
+            UsageError: nobody manages.
         """
+        if self.hierarchy["manager"] is None and (await self.teams())["manager"] is None:
+            raise UsageError(
+                "Nobody manages here, so nobody can delegate this task.",
+                hint="Await build_hierarchy(...) first.",
+            )
         config = dict(task.config)
         given = {**order_of(task), "config": config}
         whole = Task(
@@ -326,6 +349,10 @@ class LazySeating:
         """See `Seating`."""
         return await (await self._open()).run(task, agent)
 
+    async def end(self, agent: str) -> None:
+        """See `Seating`."""
+        await (await self._open()).end(agent)
+
     async def teams(self) -> dict[str, Any]:
         """See `Seating`."""
         return await (await self._open()).teams()
@@ -335,8 +362,9 @@ def _manager(config: Mapping[str, Any]) -> Seat:
     return Seat("manager", span=span_in(config))
 
 
-def _checked(project: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    teams = project.get("teams")
+def _checked(project: object) -> list[Mapping[str, Any]]:
+    known = isinstance(project, Mapping)
+    teams = cast("Mapping[str, Any]", project).get("teams") if known else None
     if not isinstance(teams, Sequence) or isinstance(teams, str) or not teams:
         raise UsageError(
             "A hierarchy is a map with teams.",

@@ -36,6 +36,10 @@ class Seating(Protocol):
         """Have a task done, and wait for its result."""
         ...
 
+    async def end(self, agent: str) -> None:
+        """Terminate an agent."""
+        ...
+
     async def teams(self) -> dict[str, Any]:
         """The hierarchy as it is: `manager`, and `teams` with `lead` and `members`."""
         ...
@@ -114,6 +118,10 @@ class EmbeddedSeating:
         options: dict[str, Any] = {"timeout_ms": LEAD_MS} if agent is None else {}
         return await self._fleet.submit(task, agent=cast("AgentHandle | None", agent), **options)
 
+    async def end(self, agent: str) -> None:
+        """See `Seating`."""
+        await self._fleet.terminate(agent)
+
     async def teams(self) -> dict[str, Any]:
         """See `Seating`."""
         return await self._seats.teams()
@@ -132,6 +140,10 @@ class RemoteSeating:
     async def run(self, task: Task, agent: Agent | None = None) -> Any:
         """See `Seating`."""
         return await self._fleet.run(task, agent=cast("RemoteAgent | None", agent))
+
+    async def end(self, agent: str) -> None:
+        """See `Seating`."""
+        await self._fleet.terminate(agent)
 
     async def teams(self) -> dict[str, Any]:
         """See `Seating`."""

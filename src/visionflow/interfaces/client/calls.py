@@ -105,10 +105,12 @@ class MCPClient:
         key: str | None = None,
         timeout: float | None = OWN,
         on_progress: OnProgress | None = None,
+        attempts: int | None = None,
     ) -> dict[str, Any]:
         """Call a tool; its result's fields. `key`: the same key again is the same call, also from
         another process; one is made where it is left out. `timeout`: seconds, `None` for no limit;
-        left out, the client's. When it passes, what was begun may go on.
+        left out, the client's. When it passes, what was begun may go on. `attempts`: how often it
+        is asked in all where connections are lost, instead of the client's `retry_attempts`.
 
         Raises:
             TimeoutError: no answer in time.
@@ -122,7 +124,7 @@ class MCPClient:
         }
         limit = self._timeout_s if timeout == OWN else timeout
         result = await self._open().request(
-            "tools/call", params, timeout_s=limit, on_progress=on_progress
+            "tools/call", params, timeout_s=limit, on_progress=on_progress, attempts=attempts
         )
         return _fields(result)
 

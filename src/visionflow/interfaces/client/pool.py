@@ -78,6 +78,7 @@ class Pool:
         *,
         timeout_s: float | None,
         on_progress: OnProgress | None = None,
+        attempts: int | None = None,
     ) -> Any:
         """Ask, on another connection if need be, until there is an answer.
 
@@ -91,7 +92,7 @@ class Pool:
             connection = await self._connected()
             return await connection.request(method, params, on_progress)
 
-        return await self._again(ask, timeout_s)
+        return await self._again(ask, timeout_s, attempts)
 
     async def close(self) -> None:
         """End all connections; a call under way is told that they are gone."""
@@ -100,19 +101,25 @@ class Pool:
         for connection in open_now:
             await connection.close()
 
-    async def _again(self, ask: Callable[[], Awaitable[T]], timeout_s: float | None) -> T:
+    async def _again(
+        self,
+        ask: Callable[[], Awaitable[T]],
+        timeout_s: float | None,
+        attempts: int | None = None,
+    ) -> T:
+        last = attempts or self._attempts
         async with asyncio.timeout(timeout_s):
-            for attempt in range(1, self._attempts + 1):
+            for attempt in range(1, last + 1):
                 try:
                     return await ask()
                 except ServerUnreachable:
-                    if attempt == self._attempts or self._closed:
+                    if attempt == last or self._closed:
                         raise
                     wait_s = min(BACKOFF_S * 2 ** (attempt - 1), BACKOFF_S_MAX)
                     await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
                 except RateLimited as error:
                     after_s = (error.retry_after_ms or 1_000) / 1_000
-                    if attempt == self._attempts or after_s > RETRY_AFTER_S_MAX:
+                    if attempt >= min(last, self._attempts) or after_s > RETRY_AFTER_S_MAX:
                         raise
                     await asyncio.sleep(after_s)
         raise AssertionError("the last attempt returns or raises")

@@ -17,6 +17,8 @@ from visionflow.interfaces.client.connection import OnProgress
 
 WAIT_S_MAX = 365 * 24 * 3_600
 """So long a task is waited for, also while nobody can do it."""
+ATTEMPTS = 45
+"""So often is a server asked for a result, the more so where it went away: for about a minute."""
 
 
 class RemoteSwarm(msgspec.Struct, frozen=True):
@@ -158,6 +160,8 @@ class RemoteFleet:
         Raises:
             TaskFailed: it ended without a result.
             Refused: the server did not take it.
+            ServerUnreachable: there is no server, or it went away and did not come back. One that
+                had the task goes on with it when it is started again.
         """
         given: dict[str, Any] = {
             "type": task.type,
@@ -174,9 +178,7 @@ class RemoteFleet:
             "wait": True,
             "waitTimeout": WAIT_S_MAX,
         }
-        said = await self.client.call(
-            "task_orchestrate", _given(arguments), timeout=None, on_progress=on_progress
-        )
+        said = await self._orchestrated(_given(arguments), on_progress)
         if said["status"] != "completed":
             reason = str(said.get("reason") or said.get("missing") or said["status"]).rstrip(".")
             raise TaskFailed(
@@ -185,6 +187,17 @@ class RemoteFleet:
                 reason=reason,
             )
         return said.get("result")
+
+    async def _orchestrated(
+        self, arguments: dict[str, Any], on_progress: OnProgress | None
+    ) -> dict[str, Any]:
+        # A server that dies under it is started again and goes on: asked under the same key, it
+        # tells of the task that it has.
+        await self.client.connect()
+        return await self.client.call(
+            "task_orchestrate", arguments, timeout=None, on_progress=on_progress,
+            attempts=ATTEMPTS,
+        )  # fmt: skip
 
     async def map(self, tasks: Iterable[Task]) -> list[Any]:
         """Hand in all and wait for all; results in the order of the tasks."""
