@@ -46,7 +46,12 @@ def on_trial(at: At) -> bool:
 
 def sums(at: At, until_ms: int) -> Counter[str]:
     """What the log says of the time under the topology that this is about."""
-    wanted, now = at.own["topology"], first(at)
+    return every_sum(at, until_ms)[at.own["topology"]]
+
+
+def every_sum(at: At, until_ms: int) -> dict[str, Counter[str]]:
+    """What it says of the time under each."""
+    now = first(at)
     found: dict[str, Counter[str]] = defaultdict(Counter)
     since_ms: dict[str, int] = {}
     held: set[str] = set()
@@ -78,7 +83,7 @@ def sums(at: At, until_ms: int) -> Counter[str]:
                 found[now]["busy"] -= at_ms
     if held:
         found[now]["busy"] += until_ms
-    return found[wanted]
+    return found
 
 
 def measured(name: str) -> Any:
@@ -179,8 +184,26 @@ def overhead(at: At) -> Any:
     if longest_s(at) is None:
         return None
     if at.own["tasksMeasured"] >= 10:
-        return Between(0.0, 1_000.0)
-    return MESH_OVERHEAD_MS if at.own["topology"] == "mesh" else 0.0
+        return Between(talk_ms(at), talk_ms(at) + 1_000.0)
+    return (MESH_OVERHEAD_MS if at.own["topology"] == "mesh" else 0.0) + talk_ms(at)
+
+
+def talk_ms(at: At) -> float:
+    """Half a millisecond for each message of a task and hop, in whole microseconds; hops in
+    tenths."""
+    found = every_sum(at, at.after_ms).values()
+    messages, done = (sum(each[name] for each in found) for name in ("messages", "done"))
+    agents = at.swarm.living.values()
+    count, kinds = len(agents), len({agent.spec.type for agent in agents})
+    both_ways = 20 * (count - 1) // count
+    tenths = {
+        "mesh": 10,
+        "ring": 5 * count,
+        "star": both_ways,
+        "hierarchical": both_ways,
+        "sequential": max(10, 10 * kinds // 3),
+    }[at.own["topology"]]
+    return messages * 500 * tenths // (10 * done) / 1_000
 
 
 def best(at: At) -> dict[str, float]:

@@ -27,6 +27,8 @@ def shaping(client: Client, given: Params, folder: Path) -> None:
     ask("agent_spawn", agentType="failer", swarmId=swarm, name=f"fail-{given.name}", wait=True)
     ask("agent_spawn", agentType="holder", swarmId=swarm, name=f"hold-{given.name}", wait=True)
     ask("coordination_sync", swarmId=swarm)
+    for number in range(given.count):
+        ask("agent_message", agentId="t1", message=number, swarmId=swarm, **{"from": "t0"})
     for number in range(9 + given.count):
         order("teller", number, wait=True)
     for _ in range(given.count):

@@ -9,6 +9,9 @@ from visionflow import BaseAgent, Message, Task, TryLater
 from visionflow.agents import Ballot, Proposal
 from visionflow.agents.effects import NotDone
 
+PATIENCE_S = 900
+"""What waits for a file ends after so long by itself; the scenario is over long before."""
+
 
 class Teller(BaseAgent):
     """Says what it was given, after a line in its log."""
@@ -38,7 +41,7 @@ class Holder(BaseAgent):
 
     def process_task(self, task: Task) -> str:
         self.progress(task.input["share"], task.input["note"])
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_S
         while not Path(task.input["go"]).exists() and time.monotonic() < until:
             if self.cancelled.is_set():
                 return "stopped"
@@ -50,7 +53,7 @@ class Deaf(BaseAgent):
     """Goes on until its file is there, whatever it is told."""
 
     def process_task(self, task: Task) -> str:
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_S
         while not Path(task.input["go"]).exists() and time.monotonic() < until:
             time.sleep(0.01)
         return "went on"
