@@ -11,7 +11,7 @@ from visionflow.domain.pipelines import (
     PipelineStatus,
     StageSpec,
 )
-from visionflow.domain.tasks import Payload, TaskSpec
+from visionflow.domain.tasks import TERMINAL, Payload, TaskSpec
 
 if TYPE_CHECKING:
     from tests.engine.world import World
@@ -128,3 +128,22 @@ def _settle(world: "World") -> None:
     name = _any(world, world.state.pipelines.unsettled)
     if name is not None:
         world.send(pc.SettlePipeline(now_ms=world.now_ms, pipeline=name, result=Payload(b"\x04")))
+
+
+def go_on(world: "World") -> None:
+    """What drivers do that were told of everything: each takes its pipeline one thing further."""
+    known = world.state.pipelines
+    for name in list(known.unsettled):
+        world.send(pc.SettlePipeline(now_ms=world.now_ms, pipeline=name, result=Payload(b"\x04")))
+    for name, pipeline in list(known.open.items()):
+        stage, task = pipeline.stage.name, pipeline.task
+        number = pipeline.round_of(stage) + 1
+        if task is None:
+            spec = TaskSpec(id=f"{name}.{stage}.{number}.again")
+            world.send(pc.BeginStage(world.now_ms, None, name, stage, number, spec))
+        elif world.state.tasks[task].status in TERMINAL:
+            figures = {"quality": 1.0, "approval_required": True}
+            judged = pc.JudgeStage(
+                now_ms=world.now_ms, pipeline=name, task=task, measured=figures, output=Payload(b"")
+            )
+            world.send(judged)

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.pipelines_by_chance import go_on
 from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
@@ -167,10 +168,12 @@ def test_a_swarm_that_stopped_at_any_point_comes_to_rest_again() -> None:
             if task.status is TaskStatus.BLOCKED or (pinned and task.status not in TERMINAL):
                 again.send(c.CancelTask(now_ms=again.now_ms, task=name))
         for _ in range(400):
-            if not again.state.live:
+            if not again.state.live and not again.state.pipelines.open:
                 break
             for name in again.running():
                 again.complete(name)
+            go_on(again)
             again.tick(60_000)
             again.settle(1)
-        assert again.state.live == 0 and again.audit() == []
+        assert again.state.live == 0 and not again.state.pipelines.open, length
+        assert again.audit() == []
