@@ -92,6 +92,7 @@ def test_a_message_to_one_agent_may_wait_for_its_answer(tmp_path: Path) -> None:
         silent = {"agentId": answering, "message": {"silent": True}, "timeout": "200ms"}
         none = await tools("agent_message", silent)
         assert (none["answer"], none["answeredAt"]) == (None, None)
+        assert told["reason"] is None and none["reason"] == "No answer came within 0.2 s."
         failing = {"agentId": answering, "message": {"fails": "way"}, "type": "order"}
         await tools("agent_message", failing)
         await until(lambda: bool(swarm.state.mail.dead))
@@ -99,6 +100,11 @@ def test_a_message_to_one_agent_may_wait_for_its_answer(tmp_path: Path) -> None:
         (letter,) = dead["messages"]
         assert (letter["type"], letter["reason"]) == ("order", "handler_failed")
         assert "ValueError: no way" in letter["note"]
+        # Nobody waits on for what can come no more; were it so this would end after the test.
+        given = {"agentId": answering, "message": {"fails": "use"}, "timeout": 600}
+        lost = await tools("agent_message", given)
+        assert lost["answer"] is None and "dead letter, handler_failed: " in lost["reason"]
+        assert "ValueError: no use" in lost["reason"]
 
     with_core(settings_in(tmp_path), use)
 

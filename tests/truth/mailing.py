@@ -29,7 +29,7 @@ def mailing(client: Client, given: Params) -> None:
     ask("agent_inbox", agentId=names[reader], acknowledge=[*gone, 999])
     said = ask("agent_message", agentId="centre", message={"ask": given.note}, timeout=60)
     assert said["answer"] is not None
-    ask("agent_message", agentId="centre", message={"silent": True}, timeout="200ms")
+    ask("agent_message", agentId="centre", message={"silent": True}, timeout=f"{200 + other}ms")
     # Its answerer writes to everybody whatever it gets of this type, with what it was told.
     for number in range(given.count):
         pass_on = {"type": "pass on", "to": names["b"], "value": given.value, "priority": number}

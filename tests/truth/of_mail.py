@@ -149,6 +149,18 @@ def seconds(at: At) -> Any:
     return None if found is None else iso(found[1].sent_ms)
 
 
+def unanswered(at: At) -> Any:
+    """By the letter's own times, or by what became of it."""
+    if at.given.get("timeout") is None or answer(at) is not None:
+        return None
+    own = sent(at).letter
+    for each in boxes(at).values():
+        for letter, why, note, _ in each.dead.values():
+            if letter.id == own.id and why != "expired":
+                return f"It is a dead letter, {why}{f': {note}' if note else ''}."
+    return f"No answer came within {(own.answer_by_ms - own.sent_ms) / 1_000:g} s."
+
+
 POSTED: Table = {
     "swarmId": swarm_id,
     "messageId": message_id,
@@ -161,7 +173,7 @@ COMMUNICATED: Table = {
     "withheld[]": listed("withheld"),
     "full[]": listed("full"),
 }
-REPLIED: Table = {**POSTED, "answer": answered, "answeredAt": seconds}
+REPLIED: Table = {**POSTED, "answer": answered, "answeredAt": seconds, "reason": unanswered}
 INBOX: Table = {
     "swarmId": swarm_id,
     "agentId": agent,

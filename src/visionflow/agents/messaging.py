@@ -166,7 +166,12 @@ class Messaging:
         return await self.send_message(agent_filter or EVERYBODY, content, **fields)
 
     async def broadcast_task(self, task: Task, agent_filter: str | None = None) -> str:
-        """Tell others of a task; nobody is given it by that. Its type is `task_broadcast`."""
+        """Tell others of a task; nobody is given it by that. Its type is `task_broadcast`.
+
+        Raises:
+            UsageError: it is no `Task`.
+        """
+        _told_task(task)
         content = {"task": task.to_dict(), "requirements": task.requirements}
         return await self.broadcast(content, agent_filter, type="task_broadcast")
 
@@ -182,10 +187,11 @@ class Messaging:
 
         Raises:
             NoAnswer: none came within `timeout` seconds.
+            UsageError: `timeout` is not above 0.
             Refused: see `send_message`.
         """
         order = _order(target, content, type, timeout, 0, "")
-        answer_ms = max(1, round(timeout * 1_000))
+        answer_ms = _ms(timeout)
         return await self._post.request(msgspec.structs.replace(order, answer_ms=answer_ms))
 
     def request_sync(self, target: str, content: Any = None, **fields: Any) -> Message:
@@ -236,11 +242,12 @@ class Messaging:
         post = self._post
         return post.in_thread(lambda: self.inbox(limit))
 
-    async def acknowledge(self, *messages: Message) -> None:
-        """Let messages leave the inbox; returns once that is durable."""
-        await self._post.take(tuple(message.delivery_id for message in messages))
+    async def acknowledge(self, *messages: Message | int) -> None:
+        """Let messages, or those of these delivery ids, leave the inbox; returns once that is
+        durable."""
+        await self._post.take(tuple(_delivery(each) for each in messages))
 
-    def acknowledge_sync(self, *messages: Message) -> None:
+    def acknowledge_sync(self, *messages: Message | int) -> None:
         """`acknowledge` for code that runs in a thread. Blocks."""
         post = self._post
         post.in_thread(lambda: self.acknowledge(*messages))
@@ -313,5 +320,26 @@ def _order(
         type=type or type_in(content),
         priority=priority,
         correlation=correlation,
-        ttl_ms=0 if ttl is None else max(1, round(ttl * 1_000)),
+        ttl_ms=0 if ttl is None else _ms(ttl),
     )
+
+
+def _ms(seconds: float) -> int:
+    if not seconds > 0:
+        raise UsageError(f"A time of {seconds!r} seconds is not above 0.")
+    return max(1, round(seconds * 1_000))
+
+
+def _delivery(given: object) -> int:
+    number = given.delivery_id if isinstance(given, Message) else given
+    if not isinstance(number, int):
+        raise UsageError(f"{given!r:.100} is no message of an inbox, nor the delivery id of one.")
+    return number
+
+
+def _told_task(given: object) -> None:
+    if not isinstance(given, Task):
+        raise UsageError(
+            f"{given!r:.100} is no Task, of which broadcast_task tells.",
+            hint="broadcast(content) sends anything else.",
+        )

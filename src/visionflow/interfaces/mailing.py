@@ -113,6 +113,11 @@ class Watch:
         self.sent: me.MailSent | None = None
         self.answer: Letter | None = None
         self.is_over = False
+        """No answer will come any more."""
+        self.reason: str | None = None
+        """Why not, where it is not that its time is over."""
+        self._waiting: set[int] = set()
+        """Its deliveries that may still be read."""
 
     def __call__(self, _seq: int, _at_ms: int, events: list[AnyEvent]) -> None:
         """To be called with each record that is durable."""
@@ -120,12 +125,24 @@ class Watch:
             if isinstance(event, me.MailSent):
                 if event.letter.id == self._message:
                     self.sent = event
+                    self._waiting.update(range(event.first, event.first + len(event.to)))
                 elif event.letter.answers == self._message:
                     self.answer = event.letter
                     self._loud()
             elif isinstance(event, me.RequestsForgotten) and self._message in event.requests:
-                self.is_over = True
-                self._loud()
+                self._end()
+            elif isinstance(event, me.MailFailed) and event.delivery in self._waiting:
+                self._waiting.remove(event.delivery)
+                self._waiting.add(event.again)
+            elif isinstance(event, me.MailDead) and not self._waiting.isdisjoint(event.deliveries):
+                self._waiting.difference_update(event.deliveries)
+                note = f": {masked(event.note)}" if event.note else ""
+                self.reason = f"It is a dead letter, {event.reason}{note}"
+                self._end()
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._loud()
 
     def receipt(self) -> Receipt | None:
         """`None`: it was sent by an earlier call."""
@@ -216,7 +233,8 @@ class FleetMail:
         """Ask an agent, and return the answer that it gives with `reply`.
 
         Raises:
-            NoAnswer: none came within `timeout` seconds. Also what `send_message` raises.
+            NoAnswer: none came within `timeout` seconds, or it is a dead letter, so that none will
+                come. Also what `send_message` raises.
         """
         ms = _ms(timeout)
         heard = threading.Event()
@@ -231,7 +249,8 @@ class FleetMail:
         finally:
             self._in_turn(lambda: control.on_commit.remove(watch))
         if watch.answer is None:
-            raise NoAnswer(f"{target} did not answer {receipt.message_id} within {timeout:g} s.")
+            why = f"within {timeout:g} s" if watch.reason is None else f"({watch.reason})"
+            raise NoAnswer(f"{target} did not answer {receipt.message_id} {why}.")
         return read(watch.answer, unpack(watch.answer.content, self._blobs), 0, False)
 
     def _post(

@@ -257,8 +257,8 @@ def _with_room(
     if full and len(full) == len(to):
         who = full[0] if len(full) == 1 else f"each of {len(full)} agents"
         raise InboxFull(
-            f"The inbox of {who} is full: it holds {INBOX_MAX} messages and {INBOX_BYTES_MAX} "
-            "bytes at most.",
+            f"The inbox of {who} is full: it holds {INBOX_MAX} messages, and {INBOX_BYTES_MAX} "
+            f"bytes of contents up to {INLINE_BYTES_MAX} bytes each.",
             hint=f"Send it again after {INBOX_FULL_RETRY_MS} ms, once some were acknowledged.",
         )
     return tuple(agent for agent in to if agent not in full) if full else to, full

@@ -104,6 +104,8 @@ class Replied(Posted, frozen=True, kw_only=True):
     answer: Any
     """What the agent answered; null: it was not waited for, or none came in time."""
     answered_at: str | None
+    reason: str | None
+    """Why there is no answer, where one was waited for."""
 
 
 class Shown(Result, frozen=True, kw_only=True):
@@ -151,7 +153,7 @@ class MailTools:
         named = given.to.removeprefix(BY_SWARM) if given.to.startswith(BY_SWARM) else None
         swarm = open_swarm(self._server, call, given.swarm_id or named)
         parcel = self._parcel(call, given.to, given.message, given.from_)
-        letter, receipt, _ = await self._send(call, COMMUNICATE, swarm, parcel)
+        letter, receipt, *_ = await self._send(call, COMMUNICATE, swarm, parcel)
         return Communicated(
             **_told(swarm, letter, receipt),
             withheld=None if receipt is None else list(receipt.withheld),
@@ -171,12 +173,13 @@ class MailTools:
             ttl_ms=given.ttl,
             answer_ms=given.timeout or 0,
         )
-        letter, receipt, answer = await self._send(call, MESSAGE, swarm, parcel)
+        letter, receipt, answer, why = await self._send(call, MESSAGE, swarm, parcel)
         content = None if answer is None else await _content(swarm, answer.content)
         return Replied(
             **_told(swarm, letter, receipt),
             answer=content,
             answered_at=None if answer is None else iso(answer.sent_ms),
+            reason=why,
         )
 
     def _parcel(self, call: Call, target: str, content: Any, sender: str | None) -> Parcel:
@@ -190,8 +193,9 @@ class MailTools:
 
     async def _send(
         self, call: Call, tool: str, swarm: LiveSwarm, parcel: Parcel
-    ) -> tuple[Letter, Receipt | None, Letter | None]:
-        """The message, who got it where this call sent it, and the answer if there is one."""
+    ) -> tuple[Letter, Receipt | None, Letter | None, str | None]:
+        """The message, who got it where this call sent it, and the answer, or why there is none
+        where one was waited for."""
         command, control = command_id(call, tool), swarm.node.control
         agent = sender_in(swarm.state, parcel.sender)
         letter = await _off_loop(lambda: parcel.letter(agent, swarm.node.intake, command))
@@ -213,7 +217,11 @@ class MailTools:
             answer = await self._answer(call, swarm, letter, watch, heard)
         finally:
             control.on_commit.remove(watch)
-        return letter, watch.receipt(), answer
+        why = None
+        if letter.answer_by_ms and answer is None:
+            timeout_s = (letter.answer_by_ms - letter.sent_ms) / 1_000
+            why = watch.reason or f"No answer came within {timeout_s:g} s"
+        return letter, watch.receipt(), answer, None if why is None else f"{why}."
 
     async def _answer(
         self, call: Call, swarm: LiveSwarm, letter: Letter, watch: Watch, heard: asyncio.Event
@@ -225,7 +233,7 @@ class MailTools:
         if request is not None and request.answer is not None:
             await swarm.settled()
             return request.answer
-        if request is None:
+        if request is None or watch.is_over:
             return None
         call.took_effect()
         ends = [asyncio.ensure_future(event.wait()) for event in (heard, call.cancelled)]
