@@ -9,8 +9,7 @@ import pytest
 
 from tests.api.staged_agents import Counter, Waiter
 from tests.serve.server_process import serving
-from visionflow import AgentOrchestrator, PipelineCoordinator, PipelineFailed, Task
-from visionflow.domain.errors import UsageError
+from visionflow import AgentOrchestrator, PipelineCoordinator, PipelineFailed, Task, UsageError
 from visionflow.interfaces.aggregating import run_parallel
 from visionflow.interfaces.piping import StageRejected
 
@@ -73,6 +72,8 @@ def test_a_failed_pipeline_says_what_was_measured_and_goes_on_at_a_stage_by_its_
         assert [len(each.rounds) for each in pipeline.report.stages] == [2, 3]
         with pytest.raises(UsageError, match="opened with another input"):
             await pipeline.execute_pipeline({"n": 2}, resume="mine")
+        with pytest.raises(UsageError, match="resume is empty"):
+            await pipeline.execute_pipeline({"n": 1}, resume="")
         with pytest.raises(UsageError, match="opened with other stages"):
             await piped(orchestrator, ONE).execute_pipeline(resume="mine")
 
@@ -136,6 +137,8 @@ def test_a_pipeline_can_be_cancelled_by_its_id_and_gone_on_with(tmp_path: Path) 
         ([{**ONE, "validation": {"coverage": 1}}], "counter does not measure.*measures quality"),
         ([{"stage": "x", "agent_type": "poet", "task_type": "y"}], "no type of agents 'poet'"),
         ([{"stage": "research", "validation": {"coverage": 1}}], "researcher does not measure"),
+        ([{**ONE, "capabilities": ["fly"]}], "fly, which no agent of type counter has.*counting"),
+        ([{**ONE, "capabilities": "fly,counting"}], "asks for fly, which no agent"),
     ],
 )
 def test_what_could_never_pass_is_refused_before_anything_begins(
@@ -157,6 +160,8 @@ def test_what_could_never_pass_is_refused_before_anything_begins(
         ([ONE, ONE], "Two stages are called 'one'"),
         ([{**ONE, "colour": 1}], "no 'colour'"),
         ([{**ONE, "transform": 3}], "no function"),
+        ([{**ONE, "transform": asyncio.sleep}], "is async"),
+        ([{**ONE, "timeout": 10**15}], "in seconds"),
         ([], "at least one stage"),
     ],
 )

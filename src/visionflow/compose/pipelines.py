@@ -177,6 +177,10 @@ class PipelineCoordinator:
             Refused: `no_input`: nothing is known of what the stage to begin with would get.
         """
         given = self._orchestrator
+        if resume is not None and not resume:
+            raise UsageError(
+                "resume is empty, and a pipeline's id is not.", hint="Leave it out for a new one."
+            )
         if isinstance(given, AgentOrchestrator) and given.remote is not None:
             if resume is not None or start_at is not None:
                 raise UsageError("A server's pipeline is handed in anew, as a whole.")
@@ -188,6 +192,8 @@ class PipelineCoordinator:
         async with self._at_work() as fleet:
             seat = fleet.face(EmbeddedSeat)
             doers = await self._doers(fleet, await seat.agents())
+            if self._has_own("get_agent_for_stage"):
+                doers = doers.of_any_capability()
             stages = for_doers(read_stages(self.pipeline), doers)
             opening = _Opening(seat, stages, initial_input, resume, start_at)
             name = await opening.open()
@@ -312,12 +318,15 @@ class PipelineCoordinator:
         return await in_thread(lambda: fleet.spawn_template(kind))
 
     async def _team(self, fleet: Fleet, stages: Sequence[Stage]) -> None:
-        """Spawn one agent of each type that is not there."""
-        there = {each.type for each in await in_thread(fleet.agents)}
-        wanted = dict.fromkeys(stage.spec.agent_type for stage in stages)
-        for kind in wanted:
-            if kind is not None and kind not in there:
-                await self._spawned(fleet, kind)
+        """Spawn one agent of each type of which nobody is there who could do the stage."""
+        there = [(each.type, {*each.capabilities}) for each in await in_thread(fleet.agents)]
+        for spec in (stage.spec for stage in stages):
+            kind, asked_for = spec.agent_type, spec.capabilities
+            if kind is not None and not any(
+                kind == other and able.issuperset(asked_for) for other, able in there
+            ):
+                spawned = await self._spawned(fleet, kind)
+                there.extend((each.type, {*each.capabilities}) for each in spawned)
 
     async def _doers(self, fleet: Fleet, living: Sequence[AgentSpec]) -> Doers:
         templates = await in_thread(self._templates)

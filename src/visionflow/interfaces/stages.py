@@ -6,6 +6,7 @@ camelCase. What nobody measures, does or is called is an error that names what t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any, cast
 
 import msgspec
@@ -14,6 +15,7 @@ from visionflow.agents.measures import MEASURED_BY, MEASURES
 from visionflow.domain.errors import UsageError
 from visionflow.domain.pipelines import STOPS, FailurePolicy, OnFailure, StageSpec
 from visionflow.domain.wording import shown
+from visionflow.engine.decide.tasks import MS_MAX
 from visionflow.runtime.piping import FEEDBACK
 
 Transform = Callable[[Any], Any]
@@ -53,6 +55,8 @@ class Doer(msgspec.Struct, frozen=True):
     """Types of tasks that they do; `None`: that is their own business."""
     measures: tuple[str, ...] = ()
     """What they measure."""
+    offers: tuple[tuple[str, ...], ...] = ()
+    """Capabilities of each that lives, or would be spawned; empty: that is not known."""
 
 
 class Doers(msgspec.Struct, frozen=True):
@@ -61,6 +65,11 @@ class Doers(msgspec.Struct, frozen=True):
     types: dict[str, Doer]
     roles: dict[str, str]
     """By type of task the role that does it."""
+
+    def of_any_capability(self) -> "Doers":
+        """The same, where somebody else sees who can do a stage."""
+        anyone = {k: msgspec.structs.replace(d, offers=()) for k, d in self.types.items()}
+        return Doers(anyone, self.roles)
 
     def of(self, stage: StageSpec) -> Doer | None:
         """Who does a stage; `None`: whoever takes its task."""
@@ -96,9 +105,14 @@ def _read(number: int, given: object, transforms: bool) -> Stage:
     transform = said.get("transform")
     if transform is not None and not callable(transform):
         raise UsageError(f"The transform of stage {name} is {shown(transform)}, no function.")
+    if iscoroutinefunction(transform):
+        raise UsageError(f"The transform of stage {name} is async; it is a plain function (def).")
     timeout = said.get("timeout")
-    if timeout is not None and (not _is_number(timeout) or timeout <= 0):
-        raise UsageError(f"The timeout of stage {name} is {shown(timeout)}; it is in seconds.")
+    if timeout is not None and not (_is_number(timeout) and 0.001 <= timeout <= MS_MAX / 1_000):
+        raise UsageError(
+            f"The timeout of stage {name} is {shown(timeout)}; it is in seconds, 0.001 to "
+            f"{MS_MAX // 1_000}."
+        )
     kind = _text(number, said, "agent_type")
     task = _text(number, said, "task_type")
     spec = StageSpec(
@@ -217,9 +231,26 @@ def for_doers(stages: Sequence[Stage], doers: Doers) -> tuple[Stage, ...]:
                 f"{spec.task_type[:100]!r}.",
                 hint=f"They do {', '.join(doer.tasks)}.",
             )
+        if doer is not None:
+            _check_capabilities(spec, doer)
         _check_measures(spec, doer, doers)
         found.append(msgspec.structs.replace(stage, spec=spec))
     return tuple(found)
+
+
+def _check_capabilities(spec: StageSpec, doer: Doer) -> None:
+    wanted = set(spec.capabilities)
+    if not doer.offers or any(wanted.issubset(each) for each in doer.offers):
+        return
+    best = max(doer.offers, key=lambda each: len(wanted.intersection(each)))
+    missing = ", ".join(sorted(wanted.difference(best)))
+    raise UsageError(
+        f"Stage {spec.name} asks for {missing[:200]}, which no agent of type {spec.agent_type} "
+        "has.",
+        hint=f"One has {', '.join(best)}."
+        if best
+        else "Declare it in `capabilities` of its class.",
+    )
 
 
 def _check_measures(spec: StageSpec, doer: Doer | None, doers: Doers) -> None:

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from msgspec.structs import replace
+
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.loading import load_agent_class
 from visionflow.compose.serve.jobs_doers import role_types, types_of
@@ -21,18 +23,25 @@ def doers_of(
 ) -> Doers:
     """What is known of all types of agents that there are or can be. Imports their classes."""
     found: dict[str, Doer] = {}
+    offers: dict[str, list[tuple[str, ...]]] = {}
     for name, template in templates.templates.items():
         try:
             made = class_of(template)
         except ConfigError:
             continue
         found[name] = _doer(made, types_of(name, templates))
+        offers[name] = [tuple(made.capabilities)]
     for spec in living:
         if spec.type not in found or spec.class_path != _path(templates, spec.type):
             found[spec.type] = _doer(_class_at(spec.class_path), None)
+        offers.setdefault(spec.type, []).append(spec.capabilities)
     for name, each in classes.items():
         found[name] = _doer(load_agent_class(each) if isinstance(each, str) else each, None)
-    return Doers(found, role_types())
+        # Named by its path only, it is spawned with none.
+        own = () if isinstance(each, str) else getattr(each, "capabilities", ())
+        offers.setdefault(name, []).append(tuple(own))
+    known = {name: replace(each, offers=tuple(offers[name])) for name, each in found.items()}
+    return Doers(known, role_types())
 
 
 def _path(templates: AgentSettings, kind: str) -> str | None:
