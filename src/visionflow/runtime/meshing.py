@@ -51,14 +51,16 @@ class MeshStatus(msgspec.Struct, frozen=True):
 
     heard: int
     """Peers that have reported not long ago and belong to it."""
+    silent: int
+    """Peers that are up and have not."""
     members: int | None
     """Peers that belong to it; `None`: none has reported."""
     reachable: int | None
     read_only: tuple[str, ...]
     agree: bool | None
-    """Whether all that have reported know the same of it."""
+    """Whether all that are up know the same of it; `None`: not all have reported."""
     converged_ms: int | None
-    """How long their views differed when it last changed; `None`: they differ still."""
+    """How long their views differed when it last changed; `None`: they do not agree."""
     sent: int
     """Messages between peers, of those that live; like the next three."""
     received: int
@@ -339,15 +341,22 @@ class Meshing:
             and state.lives.of(name) == heard.report.incarnation
         ]
 
+    def silent(self, reports: list[m.PeerReport]) -> int:
+        """How many peers are up of which there is no report among these."""
+        told = {report.agent for report in reports}
+        return sum(1 for name, _, _ in peers_of(self._control.state) if name not in told)
+
     def status(self) -> MeshStatus:
         """The mesh as its peers see it now."""
         reports, mesh = [r for r in self.reports() if r.members], self._control.state.mesh
         sizes = sorted(report.members for report in reports)
         digests = {report.digest: None for report in reports}
         changes = [report.since_ms for report in reports]
-        agree = len(digests) == 1 if reports else None
+        silent = self.silent(reports)
+        agree = False if len(digests) > 1 else None if silent or not reports else True
         return MeshStatus(
             heard=len(reports),
+            silent=silent,
             members=sizes[len(sizes) // 2] if sizes else None,
             reachable=max((report.reachable for report in reports), default=None),
             read_only=tuple(report.agent for report in reports if report.read_only),
