@@ -37,6 +37,9 @@ NOT_ENDED = ("pending", "queued", "orchestrating")
 """What a wait without a limit is answered with only where nobody can do the task."""
 TIMEOUT_S = 60.0
 PROGRESS_S = 0.2
+ATTEMPTS_LONG = 45
+"""So often is a server asked again that went away while something was waited for: for about a
+minute, under one key. One that is not there at the beginning is not waited for."""
 
 
 def call(words: Sequence[str]) -> int:
@@ -131,22 +134,24 @@ async def _ask(tool: AnyTool, spoken: Spoken) -> dict[str, Any]:
         # What waits has a limit of its own, which the server keeps.
         limit = None if tool.long else TIMEOUT_S
         watching = tool.long and is_terminal(sys.stderr)
-        return await _asked(client, tool, spoken, limit, _Progress() if watching else None)
+        return await asked(client, tool, spoken, limit, _Progress() if watching else None)
 
 
-async def _asked(
+async def asked(
     client: MCPClient,
     tool: AnyTool,
     spoken: Spoken,
     limit_s: float | None,
-    progress: "_Progress | None",
+    progress: "_Progress | None" = None,
 ) -> dict[str, Any]:
+    """The answer of a server that was reached, also where it is started again meanwhile."""
     return await client.call(
         tool.name,
         spoken.arguments,
         key=spoken.key,
         timeout=limit_s,
         on_progress=None if progress is None else progress.hear,
+        attempts=ATTEMPTS_LONG if tool.long else None,
     )
 
 
