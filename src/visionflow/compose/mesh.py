@@ -16,6 +16,7 @@ from visionflow.compose.api import AgentOrchestrator
 from visionflow.domain.errors import UnknownId, UsageError
 from visionflow.domain.mesh import REPLICAS, AuctionBallot, AuctionBid
 from visionflow.domain.swarms import Topology
+from visionflow.domain.wording import shown
 from visionflow.interfaces.async_fleet import AsyncFleet
 from visionflow.interfaces.classes import AgentClass
 from visionflow.interfaces.client.remote import RemoteFleet
@@ -124,14 +125,15 @@ class MeshCoordinator:
     # As the guide has it -----------------------------------------------------------------------
 
     async def initialize_mesh(self, agent_count: int) -> MeshStatus:
-        """Spawn so many peers; returns once they all belong to the mesh and agree on it.
+        """Spawn so many peers, beside those that are there; returns once they all belong to the
+        mesh and agree on it.
 
         Raises:
-            UsageError: the number is not above zero, or the swarm is no mesh.
+            UsageError: the number is no whole one above zero, or the swarm is no mesh.
             TimeoutError: they did not within a minute.
         """
-        if agent_count < 1:
-            raise UsageError(f"A mesh has at least one peer, not {agent_count}.")
+        if type(agent_count) is not int or agent_count < 1:
+            raise UsageError(f"A mesh has at least one peer, not {shown(agent_count)}.")
         config = {"peer_discovery": True, "consensus_protocol": self.consensus_protocol}
         for _ in range(agent_count):
             self.peers.append(await self.spawn_agent(PEER, config))
@@ -144,6 +146,7 @@ class MeshCoordinator:
         """Have a task done by the peer that the others agree on, and its result copied.
 
         Raises:
+            UsageError: there is no peer, or none has a capability that the task asks for.
             TaskFailed: there is no result.
         """
         bids = await self.broadcast_task_auction(task)
@@ -187,7 +190,12 @@ class MeshCoordinator:
 
     async def broadcast_task_auction(self, task: Task) -> Auctioned:
         """Have the peers bid for a task. They agree at once, and the winner begins; what is given
-        back is what they bid, and how they voted."""
+        back is what they bid, and how they voted.
+
+        Raises:
+            UsageError: there is no peer, or none has a capability that the task asks for.
+        """
+        await self._must_be_able(task)
         fleet, mesh = await self._open(), await self._look()
         handle = fleet.submit(task)
 
@@ -248,6 +256,8 @@ class MeshCoordinator:
         if self._opened is not None:
             await self._opened.aclose()
             self._opened = self._fleet = self._mesh = None
+            self.peers.clear()
+            self.connections.clear()
 
     # How ---------------------------------------------------------------------------------------
 
@@ -270,6 +280,21 @@ class MeshCoordinator:
         mesh = await self._look()
         await self._until(lambda: mesh.agree(one.id, other.id), f"{one} and {other} to agree")
         return True
+
+    async def _must_be_able(self, task: Task) -> None:
+        """Nobody would come to bid for what no agent can do."""
+        nothing_yet = self._given is None and self._opened is None
+        agents = [] if nothing_yet else await (await self._open()).agents()
+        if not agents:
+            raise UsageError("This mesh has no peers.", hint="Call initialize_mesh first.")
+        wanted = set(task.required_capabilities)
+        if not any(wanted.issubset(each.capabilities) for each in agents):
+            have = sorted({word for each in agents for word in each.capabilities})
+            lacking = ", ".join(sorted(wanted.difference(have))) or "all of it at once"
+            raise UsageError(
+                f"The task asks for {', '.join(sorted(wanted))}, and no peer has {lacking}.",
+                hint=f"They have {', '.join(have)}." if have else "They have no capabilities.",
+            )
 
     def _peer(self, agent: str) -> MeshPeer:
         for peer in self.peers:
