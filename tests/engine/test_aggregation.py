@@ -20,6 +20,7 @@ from visionflow.engine.aggregation import (
     normalised,
     same,
 )
+from visionflow.interfaces.aggregating import aggregate_results
 
 VOTE = Rule(Method.MAJORITY_VOTE)
 VALUES = st.recursive(
@@ -78,9 +79,33 @@ def test_normalised_texts_and_numbers_are_the_same_and_the_first_is_shown() -> N
 def test_by_key_only_that_is_compared_and_who_lacks_it_is_silent() -> None:
     rule = Rule(Method.MAJORITY_VOTE, Equality.KEY, "v.is")
     found = aggregate(rule, of({"v": {"is": 1}, "x": 1}, {"v": {"is": 1}, "x": 2}, {"v": 3}, 4))
-    assert (found.outcome, found.value) == (Outcome.AGREED, {"v": {"is": 1}, "x": 1})
+    assert (found.outcome, found.value) == (Outcome.NO_MAJORITY, None), "silence is no consent"
     assert found.silent == ("c", "d") and found.groups == (Group(1, ("a", "b"), 2.0),)
+    found = aggregate(rule, of({"v": {"is": 1}, "x": 1}, {"v": {"is": 1}, "x": 2}, 4))
+    assert (found.outcome, found.value) == (Outcome.AGREED, {"v": {"is": 1}, "x": 1})
+    assert aggregate(rule, of({"v": {"is": 1}}, 2)).outcome is Outcome.NO_MAJORITY
     assert aggregate(rule, of(1, 2)).outcome is Outcome.NO_RESULT
+    weighted = Rule(Method.WEIGHTED, Equality.KEY, "v", weights={"d": 5.0})
+    assert aggregate(weighted, of({"v": 1}, {"v": 1}, {"v": 1}, 4)).outcome is Outcome.NO_MAJORITY
+
+
+def test_weights_that_name_nobody_are_told() -> None:
+    rule = Rule(Method.WEIGHTED, weights={"a": 2.0, "agent1": 1.0, "zzz": 5.0})
+    assert aggregate(rule, of("x", "y")).unused == ("zzz",)
+
+
+@pytest.mark.parametrize(
+    ("results", "by", "words"),
+    [
+        ([1, 2], "merge", "no map"),
+        ({"a": 2**70, "b": 1}, "majority_vote", "cannot be compared"),
+        ({"a": object()}, "majority_vote", "cannot be compared"),
+        ({"a": 1}, {"method": "weighted", "weights": {"zzz": 5}}, "'zzz', which is no part"),
+    ],
+)
+def test_results_that_say_nothing_are_refused(results: Any, by: Any, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        aggregate_results(results, by=by)
 
 
 def test_weights_by_part_or_agent_decide_and_who_has_none_weighs_one() -> None:
@@ -143,6 +168,8 @@ def test_what_failed_says_nothing_and_is_told_with_its_reason() -> None:
         (Rule(Method.WEIGHTED), "what whom weighs"),
         (Rule(Method.WEIGHTED, weights={"a": -1.0}), "0 or more"),
         (Rule(Method.WEIGHTED, weights={"a": 0.0}), "All weights are 0"),
+        (Rule(Method.WEIGHTED, weights={"a": 1e308, "b": 1e308}), "at most 1e"),
+        (Rule(Method.WEIGHTED, weights={"a": float("nan")}), "0 or more"),
     ],
 )
 def test_a_rule_that_says_too_little_or_too_much_is_refused(rule: Rule, words: str) -> None:

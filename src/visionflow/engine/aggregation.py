@@ -13,6 +13,8 @@ import msgspec
 
 from visionflow.domain.errors import UsageError
 
+WEIGHT_MAX = 1e12
+
 
 class Method(StrEnum):
     """How results are made into one."""
@@ -124,6 +126,8 @@ class Aggregate(msgspec.Struct, frozen=True):
     """Parts without a result, and why."""
     said: dict[str, Any] = {}
     """What each part said."""
+    unused: tuple[str, ...] = ()
+    """Names in the weights that are of no part here, and of no agent that did one."""
 
 
 def check(rule: Rule) -> None:
@@ -142,8 +146,11 @@ def check(rule: Rule) -> None:
     if (rule.method is Method.WEIGHTED) is not bool(rule.weights):
         raise UsageError("weighted and weights belong together: say what whom weighs.")
     for name, weight in rule.weights.items():
-        if not (math.isfinite(weight) and weight >= 0):
-            raise UsageError(f"The weight of {name[:100]!r} is {weight}; it is 0 or more.")
+        if not 0 <= weight <= WEIGHT_MAX:
+            raise UsageError(
+                f"The weight of {name[:100]!r} is {weight}; it is 0 or more, and at most "
+                f"{WEIGHT_MAX:g}."
+            )
     if rule.weights and not any(rule.weights.values()):
         raise UsageError("All weights are 0, so nobody could say anything.")
 
@@ -156,12 +163,14 @@ def aggregate(rule: Rule, parts: Sequence[Said]) -> Aggregate:
     """
     check(rule)
     completed = [each for each in parts if each.completed]
+    names = {name for each in parts for name in (each.part, each.agent)}
     made = Aggregate(
         Outcome.NO_RESULT,
         rule.method,
         rule.equality if rule.method in (Method.MAJORITY_VOTE, Method.WEIGHTED) else None,
         failed={each.part: each.reason for each in parts if not each.completed},
         said={each.part: each.value for each in completed},
+        unused=tuple(name for name in rule.weights if name not in names),
     )
     if not completed:
         return made
@@ -199,7 +208,8 @@ def _voted(made: Aggregate, rule: Rule, parts: Sequence[Said]) -> Aggregate:
         key=lambda group: -group.weight,
     )
     made = msgspec.structs.replace(made, groups=tuple(groups), silent=tuple(silent))
-    total = math.fsum(group.weight for group in groups)
+    # Who has nothing at the key has a result all the same: silence makes no majority of a few.
+    total = math.fsum(_weight(rule, each) for each in parts)
     if not groups or total == 0:
         return made
     first = groups[0]
@@ -209,9 +219,9 @@ def _voted(made: Aggregate, rule: Rule, parts: Sequence[Said]) -> Aggregate:
         return msgspec.structs.replace(
             made, outcome=Outcome.AGREED, value=winner.value, dissent=others
         )
-    if len(groups) == sum(len(group.parts) for group in groups):
+    if len(groups) > 1 and len(groups) == sum(len(group.parts) for group in groups):
         outcome = Outcome.NOTHING_IN_COMMON
-    elif groups[1].weight == first.weight:
+    elif len(groups) > 1 and groups[1].weight == first.weight:
         outcome = Outcome.TIE
     else:
         outcome = Outcome.NO_MAJORITY

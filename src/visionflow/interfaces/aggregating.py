@@ -3,10 +3,11 @@ together from Python."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from visionflow.agents.task import Task
 from visionflow.domain.errors import UsageError
+from visionflow.domain.wording import shown
 from visionflow.engine.aggregation import Aggregate, Method, Rule, Said, aggregate
 from visionflow.interfaces.aggregation_rules import WAYS, read_rule, said_by
 from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
@@ -22,15 +23,29 @@ def aggregate_results(
     """What results come to, by the part that each is of; `by` as for `run_parallel`.
 
     Raises:
-        UsageError: the rule is none.
+        UsageError: the rule is none, weighs a part that is not there, or the results are no map of
+            plain values.
     """
     rule = read_rule(by)
     if rule is None:
         raise UsageError("by is 'all', which makes nothing of the results.", hint=WAYS)
+    if not isinstance(cast(object, results), Mapping):
+        raise UsageError(
+            f"The results are {shown(results)}, no map.", hint="Give each the name of its part."
+        )
     parts = [
         Said(part, value, ended_ms=place) for place, (part, value) in enumerate(results.items())
     ]
-    return aggregate(rule, parts)
+    try:
+        found = aggregate(rule, parts)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise UsageError(f"The results cannot be compared: {error}.") from error
+    if found.unused:
+        raise UsageError(
+            f"The weights name {found.unused[0][:100]!r}, which is no part here.",
+            hint=f"The parts are {', '.join(map(str, results))[:500]}.",
+        )
+    return found
 
 
 async def run_parallel(
