@@ -351,3 +351,45 @@ def test_what_blocks_is_refused_in_the_loop_and_bad_names_are_too(tmp_path: Path
         await bench.stop()
 
     run(body())
+
+
+class Careless(BaseAgent):
+    """Asks for what cannot be sent, in each of these ways, and says what it was told."""
+
+    async def process_task(self, task: Task) -> Any:
+        high: Any = "high"
+        ways = {
+            "text": lambda: self.send_message("all", 1, priority=high),
+            "nothing": lambda: self.send_message("all", 1, priority=None),  # pyright: ignore
+            "huge": lambda: self.send_message("all", 1, priority=10**30),
+            "surrogate": lambda: self.send_message("\udc80", 1),
+            "number": lambda: self.send_message(5, 1),  # pyright: ignore
+            "endless": lambda: self.send_message("all", 1, ttl=float("inf")),
+            "no time": lambda: self.request("all", 1, timeout=high),
+            "pattern": lambda: self.subscribe(5),  # pyright: ignore
+            "limit": lambda: self.delegate("work", timeout_ms=high),
+        }
+        told: dict[str, str] = {}
+        for way, ask in ways.items():
+            try:
+                await ask()
+            except UsageError as error:
+                told[way] = str(error)
+        return told
+
+
+def test_what_cannot_be_sent_is_refused_at_once_and_holds_up_nobody(tmp_path: Path) -> None:
+    async def body() -> None:
+        bench = Bench(tmp_path, {})
+        orchestrator = await bench.start_one(Careless)
+        orchestrator.tell(task("t"))
+        told = unpacked((await orchestrator.end_of("t")).value)
+        assert list(told) == [
+            "text", "nothing", "huge", "surrogate", "number", "endless", "no time", "pattern",
+            "limit",
+        ]  # fmt: skip
+        assert "priority" in told["text"] and "timeout_ms" in told["limit"]
+        assert not orchestrator.all(m.MailAsked)
+        await bench.stop()
+
+    run(body())

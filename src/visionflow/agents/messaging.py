@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from visionflow.agents.models import AgentMessage
 
 REQUEST_S = 60.0
+SECONDS_MAX = 10**9
 _ENVELOPE = {"from", "to", "type", "content"}
 """What a message is put into that comes with an envelope of its own, which is taken off."""
 _OWN = ("handle_message", "handle_event")
@@ -191,7 +192,7 @@ class Messaging:
             Refused: see `send_message`.
         """
         order = _order(target, content, type, timeout, 0, "")
-        answer_ms = _ms(timeout)
+        answer_ms = ms_of(timeout)
         return await self._post.request(msgspec.structs.replace(order, answer_ms=answer_ms))
 
     def request_sync(self, target: str, content: Any = None, **fields: Any) -> Message:
@@ -311,8 +312,12 @@ def _order(
     correlation: str,
 ) -> Order:
     if not isinstance(target, str):
-        from visionflow.agents.models import order_of
+        from visionflow.agents.models import AgentMessage, order_of
 
+        if not isinstance(cast("object", target), AgentMessage):
+            raise UsageError(
+                f"{target!r:.100} is neither whom a message is for nor an AgentMessage."
+            )
         return order_of(target)
     return Order(
         target=target,
@@ -320,13 +325,20 @@ def _order(
         type=type or type_in(content),
         priority=priority,
         correlation=correlation,
-        ttl_ms=0 if ttl is None else _ms(ttl),
+        ttl_ms=0 if ttl is None else ms_of(ttl),
     )
 
 
-def _ms(seconds: float) -> int:
-    if not seconds > 0:
-        raise UsageError(f"A time of {seconds!r} seconds is not above 0.")
+def ms_of(seconds: float) -> int:
+    """A time that somebody gave in seconds.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if isinstance(seconds, bool) or not isinstance(cast("object", seconds), int | float):
+        raise UsageError(f"{seconds!r:.100} is no number of seconds.")
+    if not 0 < seconds <= SECONDS_MAX:
+        raise UsageError(f"A time of {seconds!r} seconds is not above 0 and up to {SECONDS_MAX}.")
     return max(1, round(seconds * 1_000))
 
 

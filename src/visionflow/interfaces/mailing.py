@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from visionflow.agents.messages import Message, time_of
-from visionflow.agents.messaging import REQUEST_S, type_in
+from visionflow.agents.messaging import REQUEST_S, ms_of, type_in
 from visionflow.domain import mail_commands as mc
 from visionflow.domain import mail_events as me
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import NoAnswer, UnknownAgent, UsageError, VisionFlowError
+from visionflow.domain.errors import NoAnswer, UnknownAgent, VisionFlowError
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import MAIL_TTL_MS
 from visionflow.domain.mail import DIRECT, Letter, is_single
@@ -214,7 +214,7 @@ class FleetMail:
             type,
             sender,
             OUTSIDE,
-            MAIL_TTL_MS if ttl is None else _ms(ttl),
+            MAIL_TTL_MS if ttl is None else ms_of(ttl),
             0,
             priority,
             correlation_id or "",
@@ -236,7 +236,7 @@ class FleetMail:
             NoAnswer: none came within `timeout` seconds, or it is a dead letter, so that none will
                 come. Also what `send_message` raises.
         """
-        ms = _ms(timeout)
+        ms = ms_of(timeout)
         heard = threading.Event()
         parcel = Parcel(target, content, type, sender, OUTSIDE, ms, ms)
         watch, receipt = self._post(parcel, heard.set)
@@ -368,12 +368,6 @@ async def _in_thread(call: Callable[[], T]) -> T:
 def numbers_in(answer: Answer) -> list[int]:
     """The delivery ids that an acknowledgement took."""
     return [int(number) for number in (answer.subject or "").split(",") if number]
-
-
-def _ms(seconds: float) -> int:
-    if not seconds > 0:
-        raise UsageError(f"A time of {seconds!r} seconds is not above 0.")
-    return max(1, round(seconds * 1_000))
 
 
 def _silent() -> None:

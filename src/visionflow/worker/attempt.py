@@ -39,6 +39,7 @@ from visionflow.domain.tasks import FailureKind, Payload
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
 from visionflow.worker.asking import AskedAnswer, AttemptAsking, Notice, Request, key_of
+from visionflow.worker.carrying import must_carry
 from visionflow.worker.hiding import HIDDEN
 from visionflow.worker.outside import OutsideEffects
 from visionflow.worker.steps import Steps
@@ -220,24 +221,29 @@ class RunningAttempt:
 
     async def record(self, done: StepDone) -> bool:
         """See `StepHost`."""
+        must_carry(done)
         return await self._answered(done.key, done)
 
     def tell(self, done: EffectDone) -> None:
         """See `OutsideHost`."""
+        must_carry(done)
         self._surroundings.report_step(done)
 
     async def ask(self, question: EffectAsked | EffectDone) -> EffectAnswer:
         """See `OutsideHost`. How an effect went is told also when the attempt has been stopped."""
+        must_carry(question)
         if self.stop is not None and isinstance(question, EffectDone):
             self._surroundings.report_step(question)
         return await self._answered(_name_of(question.number), question)
 
     async def request(self, key: str, message: Request) -> Any:
         """See `AskingHost`."""
+        must_carry(message)
         return await self._answered(key, message)
 
     def notify(self, message: Notice) -> None:
         """See `AskingHost`."""
+        must_carry(message)
         self._surroundings.report_step(message)
 
     def wait_for(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

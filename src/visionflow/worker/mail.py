@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
+
 from visionflow.agents.base import BaseAgent, current_attempt
 from visionflow.agents.messages import Message, SwarmEvent
 from visionflow.agents.messaging import Handler, handles_messages
@@ -39,6 +41,7 @@ from visionflow.ports.host import Host
 from visionflow.worker import values
 from visionflow.worker.asking import MailedAnswer, key_of
 from visionflow.worker.attempt import RunningAttempt
+from visionflow.worker.carrying import must_carry
 from visionflow.worker.mailbox import Clerk, Mailbox, current_handling, read
 from visionflow.worker.telling import told
 
@@ -93,6 +96,7 @@ class AgentPost:
         return await read(self._clerk, answer.letter, 0, False)
 
     async def _letter(self, order: Order) -> MailAsked:
+        must_carry(msgspec.structs.replace(order, content=None))
         what = "The content of a message"
         body = b"" if order.content is None else values.encode(order.content, what)
         parts = (order.target, order.type, order.priority, order.correlation, order.answers)
@@ -187,6 +191,7 @@ class AgentPost:
         return await self._ask_alone(name, message)
 
     async def _ask_alone(self, name: str, message: Wire) -> Any:
+        must_carry(message)
         key = f"\0mail {name}"
         answer: asyncio.Future[Any] = self._clerk.loop.create_future()
         self._asked[key] = (message, answer)
