@@ -11,6 +11,7 @@ from served import new_swarm, settings_in, until, with_core
 
 from visionflow.compose.serve.jobs import ServerJobs
 from visionflow.domain import events as e
+from visionflow.domain.mesh_events import AuctionSettled
 
 EXPLAIN = "Explain this repository"
 ROLES = {"coordinator", "researcher", "architect"}
@@ -145,3 +146,19 @@ def test_what_nobody_can_be_spawned_for_says_who_has_the_room_and_what_mends_it(
         assert open_now["reason"] == "The swarm has no agents; agent_spawn adds one."
 
     on_desk(tmp_path, use, agents_max=2)
+
+
+@pytest.mark.acceptance("mesh")
+def test_where_peers_are_the_team_they_bid_for_what_a_role_would_do(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        swarm = (await desk.call("swarm_init", topology="mesh"))["swarmId"]
+        for _ in range(2):
+            await desk.call("agent_spawn", agentType="peer_agent", wait=True)
+        task = {"description": "Find what doubles", "type": "research"}
+        found = await desk.call("task_orchestrate", task=task, swarmId=swarm, wait=True)
+        assert (found["status"], found["formedAgents"]) == ("completed", [])
+        page = await desk.opened.server.swarms.get(swarm).read(lambda queries: queries.events())
+        settled = [row.event.task for row in page.events if isinstance(row.event, AuctionSettled)]
+        assert settled == [found["taskId"]]
+
+    on_desk(tmp_path, use)

@@ -45,7 +45,7 @@ from visionflow.compose.serve.jobs_team import (
     offers_of,
     shares,
 )
-from visionflow.compose.serve.jobs_works import Ground, copies_of, is_plain, role_types
+from visionflow.compose.serve.jobs_works import Ground, copies_of, has_peers, is_plain, role_types
 from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
 from visionflow.domain.errors import ConfigError, Refused, UsageError
@@ -155,7 +155,8 @@ class Planner:
             Refused: it holds what cannot be written down.
         """
         check(order)
-        ground = Ground(self._core.settings, self._core.templates, *_living(swarm.state))
+        peers = has_peers(each.spec for each in alive(swarm.state))
+        ground = Ground(self._core.settings, self._core.templates, *_living(swarm.state), peers)
         if order.pipeline:
             aim = await self._in_thread(lambda: aim_of_stages(order, ground, swarm.state))
         elif is_plain(order):

@@ -3,16 +3,24 @@ works, whom it may trust, and where nothing may be written. Reads the disk: off 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+from msgspec.msgpack import decode
 
 from visionflow.compose.job.creating import own_folders, readable
 from visionflow.compose.job.trust import trusted
-from visionflow.compose.serve.jobs_doers import check_coding, check_type, doer_of, role_types
+from visionflow.compose.serve.jobs_doers import (
+    check_coding,
+    check_type,
+    doer_of,
+    role_types,
+    types_of,
+)
 from visionflow.compose.serve.jobs_team import apart_from_coding
+from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import ConfigError, UsageError, WorkspaceError
 from visionflow.interfaces.jobs import Order, Work
 from visionflow.interfaces.templates import class_of
@@ -21,6 +29,7 @@ from visionflow.interfaces.tools.workspaces import under
 from visionflow.settings.agents import AgentSettings
 from visionflow.settings.server import ServerSettings
 
+PEER = "peer_agent"
 TYPE_OF = {
     "researcher": "research", "coordinator": "survey", "architect": "analyse_architecture",
     "coder": "fix", "reviewer": "review_code", "tester": "run_tests", "analyst": "analyse",
@@ -47,6 +56,8 @@ class Ground(msgspec.Struct, frozen=True):
     """Types of agents that live in the swarm."""
     offers: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """What there is of types and capabilities among those agents."""
+    peers: bool = False
+    """Whether among them are peers, each of which takes on whatever a role does."""
 
     def place(self, order: Order) -> str:
         """The workspace of an order; see `place_of`."""
@@ -160,7 +171,7 @@ def given_to(work: Work, order: Order, ground: Ground) -> Work:
     check_coding(work, kind is not None and not _is_role(kind, ground))
     if work.type in role_types() and (kind is None or _is_role(kind, ground)):
         # Agents of other roles would take it and fail: nothing in its capabilities tells them.
-        meant = kind if work.agent is not None else kind or role_types()[work.type]
+        meant = kind if work.agent is not None else kind or _role_for(work.type, ground)
         written = _role_input(work, ground.place(order), ground)
         apart = () if work.agent is not None else apart_from_coding(
             meant or "", ground.offers, ground.templates
@@ -184,6 +195,24 @@ def given_to(work: Work, order: Order, ground: Ground) -> Work:
         "workspace is handed on within the input, and that is no object.",
         hint="Give input as an object, or leave workspace out.",
     )
+
+
+def has_peers(living: Iterable[AgentSpec]) -> bool:
+    """Whether there are peers among these, and none that was told which roles it takes on."""
+    peers = [spec.config for spec in living if spec.type == PEER]
+    return bool(peers) and all(
+        config.blob is None and "roles" not in (decode(config.inline) if config.inline else {})
+        for config in peers
+    )
+
+
+def _role_for(kind: str, ground: Ground) -> str:
+    """The type of agents that does tasks of a role's type: where peers are the team, and nobody of
+    that role is, it is theirs to bid for."""
+    role = role_types()[kind]
+    if not ground.peers or role in ground.types:
+        return role
+    return PEER if kind in (types_of(PEER, ground.templates) or ()) else role
 
 
 def _is_role(kind: str, ground: Ground) -> bool:
