@@ -55,6 +55,24 @@ def test_words_become_arguments(line: str, arguments: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("task_orchestrate x --idempotencyKey=k", "k"),
+        ('task_orchestrate --args=\'{"task": "x", "idempotencyKey": "k"}\'', "k"),
+        (
+            'task_orchestrate --args=\'{"task": "x", "idempotencyKey": "k"}\' --idempotency-key=l',
+            "l",
+        ),
+        ("task_orchestrate x", None),
+    ],
+)
+def test_a_key_is_taken_as_a_word_and_within_the_object(line: str, key: str | None) -> None:
+    tool, *words = shlex.split(line)
+    spoken = understand(catalogue().get(tool), words)
+    assert (spoken.key, spoken.arguments) == (key, {"task": "x"})
+
+
+@pytest.mark.parametrize(
     ("line", "told"),
     [
         ("swarm_init mesh again", "'again' was not expected"),
@@ -66,6 +84,7 @@ def test_words_become_arguments(line: str, arguments: dict[str, Any]) -> None:
         ("agent_spawn", "agentType is missing"),
         ("agent_spawn coder --wait=perhaps", "wait"),
         ("memory_store --args='[1]'", "JSON object"),
+        ("memory_store k 1 --args='{\"idempotencyKey\": 1}'", "idempotencyKey is 1, not a text"),
     ],
 )
 def test_a_slip_is_told_without_a_server(line: str, told: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast, get_args
 import msgspec
 
 from visionflow.domain.errors import UsageError
+from visionflow.domain.wording import shown
 from visionflow.interfaces.tools.arguments import KEY, Field, fields_of, parse
 from visionflow.interfaces.tools.tool import AnyTool
 
@@ -103,7 +104,11 @@ def _spoken(tool: AnyTool, given: dict[str, object], ours: dict[str, str]) -> Sp
     wants_help = ours.get("help") == "true"
     if "args" in ours:
         given = {**_object(ours["args"]), **given}
-    key = ours.get(KEY)
+    # In the object it stands beside the arguments, as the pages list it.
+    told = given.pop(KEY, None) if KEY not in fields_of(tool.arguments) else None
+    if told is not None and not isinstance(told, str):
+        raise UsageError(f"{KEY} is {shown(told)}, not a text.")
+    key = ours.get(KEY, told)
     if not wants_help:
         given = _typed(tool, given)
     return Spoken(
