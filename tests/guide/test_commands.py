@@ -54,7 +54,12 @@ def run(server: Served, command: str) -> "subprocess.CompletedProcess[str]":
 
 
 def meant(server: Served, command: str) -> str:
-    """With an agent that there is, where the guide has a placeholder or an agent of its own."""
+    """With an agent that there is, where the guide has a placeholder, an agent of its own, or takes
+    agents for granted."""
+    if "daa_consensus" in command:
+        # "all" are the agents of the latest swarm: the one that the guide began last is empty.
+        run(server, "mcp__claude-flow__agent_spawn researcher --wait")
+        run(server, "mcp__claude-flow__agent_spawn tester --wait")
     for word in OTHERS_AGENTS:
         if word in command:
             spawned = run(server, "mcp__claude-flow__agent_spawn researcher --wait").stdout
