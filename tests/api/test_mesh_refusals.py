@@ -9,7 +9,6 @@ import pytest
 from tests.api.mesh_agents import Doubler
 from visionflow import AgentOrchestrator, MeshCoordinator, Task, UsageError
 
-pytestmark = pytest.mark.acceptance("mesh")
 TASK = Task(type="double", input=1)
 
 

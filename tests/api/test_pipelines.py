@@ -72,8 +72,9 @@ def test_a_failed_pipeline_says_what_was_measured_and_goes_on_at_a_stage_by_its_
         assert [len(each.rounds) for each in pipeline.report.stages] == [2, 3]
         with pytest.raises(UsageError, match="opened with another input"):
             await pipeline.execute_pipeline({"n": 2}, resume="mine")
-        with pytest.raises(UsageError, match="resume is empty"):
-            await pipeline.execute_pipeline({"n": 1}, resume="")
+        for bad in ("", "..", "a/../mine", str(tmp_path / "escaped")):
+            with pytest.raises(UsageError, match="no id of a pipeline"):
+                await pipeline.execute_pipeline({"n": 1}, resume=bad)
         with pytest.raises(UsageError, match="opened with other stages"):
             await piped(orchestrator, ONE).execute_pipeline(resume="mine")
 
@@ -232,6 +233,11 @@ def test_a_servers_pipeline_is_handed_in_the_same_way_and_has_no_transform(tmp_p
                 await low.execute_pipeline({"n": 1})
             with pytest.raises(UsageError, match="runs no code of yours"):
                 await piped(orchestrator, {**ONE, "transform": str}).execute_pipeline({"n": 1})
+            async with orchestrator as fleet:
+                entered = piped(fleet, ONE)
+                assert (await entered.execute_pipeline({"n": 1}))["n"] == 2
+                with pytest.raises(UsageError, match="task_cancel"):
+                    await entered.cancel_pipeline("x")
         finally:
             await orchestrator.aclose()
 

@@ -148,7 +148,6 @@ def test_what_nobody_can_be_spawned_for_says_who_has_the_room_and_what_mends_it(
     on_desk(tmp_path, use, agents_max=2)
 
 
-@pytest.mark.acceptance("mesh")
 def test_where_peers_are_the_team_they_bid_for_what_a_role_would_do(tmp_path: Path) -> None:
     async def use(desk: Desk) -> None:
         swarm = (await desk.call("swarm_init", topology="mesh"))["swarmId"]

@@ -25,11 +25,13 @@ from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import Refused, UnknownAgent, UsageError
 from visionflow.domain.pipelines import PipelineSpec, PipelineStatus, StageSpec, missed
 from visionflow.domain.tasks import Payload
+from visionflow.domain.wording import shown
 from visionflow.engine.decide.pipelines import check_stages
 from visionflow.engine.pipelines import PipelineState
 from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
 from visionflow.interfaces.classes import AgentClass
 from visionflow.interfaces.client.piping import at_server
+from visionflow.interfaces.client.remote import RemoteFleet
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
 from visionflow.interfaces.piping import (
     EmbeddedSeat,
@@ -68,7 +70,7 @@ class PipelineCoordinator:
     `on_failure`: "stop", "retry", {"retry": 2}, or {"loop": "implementation", "times": 2}.
     """
 
-    _orchestrator: Orchestrator | Fleet | AsyncFleet | None = None
+    _orchestrator: Orchestrator | Fleet | AsyncFleet | RemoteFleet | None = None
     _classes: Mapping[str, AgentClass] = MappingProxyType({})
     _folder: str | os.PathLike[str] | None = None
     _opened: Orchestrator | None = None
@@ -79,7 +81,7 @@ class PipelineCoordinator:
     def __init__(
         self,
         stages: Sequence[object],
-        orchestrator: Orchestrator | Fleet | AsyncFleet | None = None,
+        orchestrator: Orchestrator | Fleet | AsyncFleet | RemoteFleet | None = None,
         *,
         agents: Mapping[str, AgentClass] | None = None,
         folder: str | os.PathLike[str] | None = None,
@@ -97,7 +99,7 @@ class PipelineCoordinator:
 
     def use(
         self,
-        orchestrator: Orchestrator | Fleet | AsyncFleet | None,
+        orchestrator: Orchestrator | Fleet | AsyncFleet | RemoteFleet | None,
         agents: Mapping[str, AgentClass] | None = None,
     ) -> None:
         """Say whose agents do it, for a class with an `__init__` of its own."""
@@ -177,14 +179,13 @@ class PipelineCoordinator:
             Refused: `no_input`: nothing is known of what the stage to begin with would get.
         """
         given = self._orchestrator
-        if resume is not None and not resume:
-            raise UsageError(
-                "resume is empty, and a pipeline's id is not.", hint="Leave it out for a new one."
-            )
-        if isinstance(given, AgentOrchestrator) and given.remote is not None:
+        if resume is not None:
+            _check_id(resume)
+        remote = given.remote if isinstance(given, AgentOrchestrator) else given
+        if isinstance(remote, RemoteFleet):
             if resume is not None or start_at is not None:
                 raise UsageError("A server's pipeline is handed in anew, as a whole.")
-            outcome = await at_server(given.remote, self.pipeline, initial_input)
+            outcome = await at_server(remote, self.pipeline, initial_input)
             self.report = outcome.report
             if outcome.report.status != PipelineStatus.COMPLETED:
                 raise _failed(outcome.report)
@@ -288,6 +289,11 @@ class PipelineCoordinator:
     @asynccontextmanager
     async def _at_work(self) -> AsyncGenerator[Fleet]:
         given = self._orchestrator
+        if isinstance(given, RemoteFleet):
+            raise UsageError(
+                "The agents and pipelines of a server are not at hand here.",
+                hint="task_cancel ends a pipeline that was handed in; agent_list has the agents.",
+            )
         if isinstance(given, Fleet):
             yield given
         elif isinstance(given, AsyncFleet):
@@ -331,6 +337,15 @@ class PipelineCoordinator:
     async def _doers(self, fleet: Fleet, living: Sequence[AgentSpec]) -> Doers:
         templates = await in_thread(self._templates)
         return await in_thread(lambda: doers_of(templates, self._classes, living))
+
+
+def _check_id(name: str) -> None:
+    """See that an id can name a folder: the stages of a pipeline share one."""
+    if not name or name in (".", "..") or any(c in "/\\" or c < " " for c in name):
+        raise UsageError(
+            f"{shown(name)} is no id of a pipeline: it is a word without slashes.",
+            hint="Leave resume out for a new one.",
+        )
 
 
 def _failed(report: PipelineReport, hint: str | None = None) -> PipelineFailed:
