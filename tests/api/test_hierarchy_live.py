@@ -110,6 +110,21 @@ def test_a_class_reviews_in_its_own_way_and_what_stays_wrong_is_said(tmp_path: P
     assert len([event for event in events if isinstance(event, t.TeamJoined)]) == 1
 
 
+def test_where_teams_choose_nothing_no_hierarchy_is_built_and_nothing_waits(tmp_path: Path) -> None:
+    async def main() -> None:
+        orchestrator = AgentOrchestrator(tmp_path, topology="star")
+        coordinator = HierarchicalCoordinator(orchestrator, agents=CLASSES)
+        try:
+            with pytest.raises(UsageError, match="star"):
+                await coordinator.build_hierarchy(PROJECT)
+            with pytest.raises(UsageError, match="star"):
+                await coordinator.delegate_task(Task(type="add", input=[1]))
+        finally:
+            await orchestrator.aclose()
+
+    asyncio.run(asyncio.wait_for(main(), WAIT_S))
+
+
 def test_what_is_no_hierarchy_is_refused_before_anybody_is_spawned(tmp_path: Path) -> None:
     async def scene(coordinator: HierarchicalCoordinator) -> None:
         wrong: list[Any] = [

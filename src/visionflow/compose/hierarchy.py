@@ -17,6 +17,7 @@ from visionflow.agents.led import Order, Reviewed
 from visionflow.agents.task import Task
 from visionflow.compose.api import AgentOrchestrator
 from visionflow.domain.errors import UnknownId, UsageError, VisionFlowError
+from visionflow.domain.swarms import Topology
 from visionflow.domain.teams import (
     AGGREGATE,
     ASSIGN,
@@ -193,6 +194,7 @@ class HierarchicalCoordinator:
         Whoever was spawned before it could not go on is ended.
         """
         teams = _checked(project_config)
+        await self._must_choose()
         before = list(self._people or {})
         try:
             await self._build(project_config, teams)
@@ -233,8 +235,9 @@ class HierarchicalCoordinator:
 
         Raises:
             TaskFailed: there is no result at all.
-            UsageError: nobody manages.
+            UsageError: nobody manages, or the topology lets teams choose nothing.
         """
+        await self._must_choose()
         if self.hierarchy["manager"] is None and (await self.teams())["manager"] is None:
             raise UsageError(
                 "Nobody manages here, so nobody can delegate this task.",
@@ -311,6 +314,15 @@ class HierarchicalCoordinator:
         fleet = AsyncFleet(found) if isinstance(found, Fleet) else found
         return EmbeddedSeating(fleet, self._classes)
 
+    async def _must_choose(self) -> None:
+        topology = await self.seating.topology()
+        if topology.startswith(Topology.ADAPTIVE) or topology == Topology.HIERARCHICAL:
+            return
+        raise UsageError(
+            f"The topology of this swarm is {topology}, in which teams choose nothing.",
+            hint='Build the hierarchy in a swarm of its own: initialize_swarm("hierarchical").',
+        )
+
     async def _spawn(self, kind: str, config: Mapping[str, Any], seat: Seat) -> HierarchyAgent:
         agent = HierarchyAgent(self, await self.seating.spawn(kind, config, seat), seat)
         if self._people is None:
@@ -356,6 +368,10 @@ class LazySeating:
     async def teams(self) -> dict[str, Any]:
         """See `Seating`."""
         return await (await self._open()).teams()
+
+    async def topology(self) -> str:
+        """See `Seating`."""
+        return await (await self._open()).topology()
 
 
 def _manager(config: Mapping[str, Any]) -> Seat:

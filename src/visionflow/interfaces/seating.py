@@ -5,12 +5,15 @@ Nothing is kept here: who sits where is the engine's.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from visionflow.agents.led import LEAD_MS
 from visionflow.agents.task import Task
 from visionflow.domain.commands import AnyCommand
-from visionflow.engine.state import Answer
+from visionflow.domain.errors import UnknownSwarm
+from visionflow.domain.swarms import Topology
+from visionflow.engine.state import Answer, SwarmState
+from visionflow.engine.topology.rules import topology_in_force
 from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
 from visionflow.interfaces.classes import AgentClass
 from visionflow.interfaces.client.remote import RemoteAgent, RemoteFleet
@@ -23,6 +26,7 @@ from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
 
 Agent = AgentHandle | RemoteAgent
+T = TypeVar("T")
 
 
 class Seating(Protocol):
@@ -42,6 +46,10 @@ class Seating(Protocol):
 
     async def teams(self) -> dict[str, Any]:
         """The hierarchy as it is: `manager`, and `teams` with `lead` and `members`."""
+        ...
+
+    async def topology(self) -> str:
+        """The topology of the swarm: the one in force, of an adaptive one too."""
         ...
 
 
@@ -66,13 +74,19 @@ class EmbeddedSeats:
 
     async def teams(self) -> dict[str, Any]:
         """See `Seating`."""
+        return await self._seen(lambda state: hierarchy_of(state.teams.manager, state.teams.teams))
+
+    async def topology(self) -> str:
+        """See `Seating`."""
+        return await self._seen(lambda state: str(topology_in_force(state)))
+
+    async def _seen(self, of: Callable[[SwarmState], T]) -> T:
         loop = asyncio.get_running_loop()
-        coming: asyncio.Future[dict[str, Any]] = loop.create_future()
+        coming: asyncio.Future[T] = loop.create_future()
         state = self._node.control.state
 
         def look() -> None:
-            found = hierarchy_of(state.teams.manager, state.teams.teams)
-            loop.call_soon_threadsafe(coming.set_result, found)
+            loop.call_soon_threadsafe(coming.set_result, of(state))
 
         self._post(look)
         return await coming
@@ -126,6 +140,10 @@ class EmbeddedSeating:
         """See `Seating`."""
         return await self._seats.teams()
 
+    async def topology(self) -> str:
+        """See `Seating`."""
+        return await self._seats.topology()
+
 
 class RemoteSeating:
     """Satisfies `Seating` for the swarm of a server."""
@@ -155,3 +173,12 @@ class RemoteSeating:
                 for team in said["teams"]
             },
         }
+
+    async def topology(self) -> str:
+        """See `Seating`."""
+        try:
+            said = await self._fleet.client.call("swarm_status", {"swarmId": self._fleet.swarm})
+        except UnknownSwarm:
+            # The first agent makes one, as it is where nothing else is said.
+            return Topology.HIERARCHICAL.value
+        return str(said["topology"])
