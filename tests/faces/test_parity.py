@@ -15,7 +15,7 @@ from visionflow.domain.access import Role
 from visionflow.interfaces.access.tokens import Tokens
 from visionflow.interfaces.tools.all import LATER, catalogue
 
-LIMIT_S = 240.0
+LIMIT_S = 900.0
 REGISTRY = catalogue()
 Given = Mapping[str, Any]
 Known = dict[str, Any]
