@@ -27,9 +27,24 @@ STANDS_FOR = {"bash|zsh|fish": "bash", "M": "3", "N": "3", "...": ""}
 
 def commands(text: str) -> list[str]:
     """Each command of ours in a page, as a shell would be given it, without what it pipes into."""
-    found = [match[1] or match[2] for line in text.split("\n") for match in COMMAND.finditer(line)]
+    lines = whole_lines(text)
+    found = [match[1] or match[2] for line in lines for match in COMMAND.finditer(line)]
     parts = [part for each in found for part in re.split(r" && | \| | > |  +#| # ", each)]
     return [part.strip() for part in parts if part.strip().startswith("visionflow ")]
+
+
+def whole_lines(text: str) -> list[str]:
+    """Its lines, a command that goes on over several of them being one."""
+    lines: list[str] = []
+    is_open = False
+    for line in text.split("\n"):
+        if is_open:
+            lines[-1] = f"{lines[-1].removesuffix(chr(92))} {line.strip()}"
+        else:
+            lines.append(line)
+        begun = lines[-1].lstrip("$ ").startswith("visionflow ")
+        is_open = begun and (line.endswith(chr(92)) or lines[-1].count("'") % 2 == 1)
+    return lines
 
 
 def section(text: str, heading: str) -> str:
