@@ -162,7 +162,7 @@ STEPS = [
     Step("memory_retrieve", {"key": "nothing"}),
     example("memory_search"),
     example("events"),
-    Step("events", {"swarmId": "swarm-1", "since": 1, "limit": 1000}),
+    Step("events", {"swarmId": "swarm-1", "since": 1, "limit": 20}),
     example("performance_report"),
     Step("performance_report", {"swarmId": "swarm-1", "format": "detailed", "timeframe": "1h"}),
     Step("performance_report", {"swarmId": "swarm-1", "format": "summary"}),
