@@ -5,7 +5,9 @@ from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.limits import TIMEOUT_GRACE_MS, Limits
 from visionflow.domain.tasks import Backoff, FailureKind, RetryPolicy, TaskStatus
+from visionflow.engine.decide import handle
 from visionflow.engine.effects import Cancel, Deliver, outstanding
+from visionflow.engine.evolve import evolve, open_record
 
 ONCE = RetryPolicy(backoff=Backoff.NONE)
 
@@ -186,6 +188,21 @@ def test_time_that_was_slept_through_counts_for_no_attempt() -> None:
     assert world.status(task) is TaskStatus.ASSIGNED
     world.tick(1)
     assert world.last(e.AttemptFailed).kind is FailureKind.TIMEOUT
+
+
+def test_a_gap_that_is_told_in_a_record_from_before_it_counts_for_no_attempt_either() -> None:
+    world = World()
+    world.team(1)
+    task = world.submit(timeout_ms=10_000)
+    world.tick(4_000)
+    opened_ms = world.now_ms
+    world.now_ms += 3_600_000
+    events, _ = handle(world.state, c.Tick(now_ms=world.now_ms, gap_ms=3_600_000))
+    open_record(world.state, opened_ms)
+    for event in events:
+        evolve(world.state, event)
+    world.tick(1)
+    assert world.status(task) is TaskStatus.ASSIGNED
 
 
 def test_the_limit_of_the_swarm_holds_for_tasks_that_state_none() -> None:

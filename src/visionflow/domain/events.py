@@ -49,8 +49,7 @@ class Recovered(Event, frozen=True, tag="recovered"):
 
     boot: int
     kept: tuple[str, ...] = ()
-    """Workers whose processes live on: until `kept_until_ms` they may say hello, and what was open
-    in them is theirs still."""
+    """Workers that live on with what is open in them; until `kept_until_ms` they may say hello."""
     kept_until_ms: int = 0
 
 
@@ -58,6 +57,7 @@ class TimeSkipped(Event, frozen=True, tag="time_skipped"):
     """The machine or this process stood still: no open attempt is blamed for that time."""
 
     gap_ms: int
+    until_ms: int = 0
 
 
 class WorkerStarted(Event, frozen=True, tag="worker_started"):

@@ -446,7 +446,7 @@ def _(state: SwarmState, command: c.UnblockTask) -> Events:
 def _(state: SwarmState, command: c.Tick) -> Events:
     now_ms, closing = command.now_ms, Closing(state)
     if command.gap_ms:
-        closing.events.append(e.TimeSkipped(gap_ms=command.gap_ms))
+        closing.events.append(e.TimeSkipped(gap_ms=command.gap_ms, until_ms=now_ms))
     if state.mesh.auctions:
         closing.events.extend(lapse_due(state, now_ms - command.gap_ms))
     closing.events.extend(end_due(state, now_ms))

@@ -48,10 +48,11 @@ def _(state: SwarmState, event: e.LimitsChanged) -> None:
 
 @folds(e.TimeSkipped)
 def _(state: SwarmState, event: e.TimeSkipped) -> None:
-    state.clocks.shift(event.gap_ms, state.now_ms)
+    until_ms = event.until_ms or state.now_ms
+    state.clocks.shift(event.gap_ms, until_ms)
     not_measured(state, event.gap_ms)
     for auction in state.mesh.auctions.values():
-        auction.since_ms = min(auction.since_ms + event.gap_ms, state.now_ms)
+        auction.since_ms = min(auction.since_ms + event.gap_ms, until_ms)
 
 
 @folds(e.CommandRefused)
