@@ -282,7 +282,7 @@ REQUESTS = (
     Mutant(
         "a closed lid burns attempts",
         "engine/evolve/fleet.py",
-        "    state.clocks.shift(event.gap_ms, state.now_ms)\n",
+        "    state.clocks.shift(event.gap_ms, until_ms)\n",
         "    del event, state\n",
         TESTS + "test_cancelling.py::test_time_that_was_slept_through_counts_for_no_attempt",
     ),
