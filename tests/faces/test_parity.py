@@ -125,6 +125,12 @@ STEPS = [
         name="said",
     ),
     Step("task_results", lambda known: {"taskId": known["said"]["taskId"], "wait": True}),
+    # Its tasks would end at any time, and the log go on between one face's look and another's.
+    Step(
+        "task_results",
+        lambda known: {"taskId": known["task_orchestrate"]["taskId"], "wait": True},
+        name="explained",
+    ),
     Step("agent_spawn", {"agentType": "clerk", "swarmId": "swarm-1", "wait": True}),
     Step("task_orchestrate", doubtful, name="doubtful"),
     example("effects", settle=True),
