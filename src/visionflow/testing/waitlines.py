@@ -126,6 +126,8 @@ class WaitCheck:
         if agent is None:
             return
         self._open[agent] -= 1
+        if task is not None and task.spec.get("type") == "cast_ballot":
+            return  # A ballot neither counts against its agent's circuit nor for it.
         if kind == "task_completed":
             self._blamed[agent] = 0
         elif event["kind"] in BLAMED:

@@ -9,6 +9,7 @@ from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain import outside_commands as oc
 from visionflow.domain import supervision_commands as sc
+from visionflow.domain import votes_commands as vc
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import Refused
 from visionflow.domain.events import AnyEvent
@@ -98,7 +99,7 @@ def _subject(command: AnyCommand) -> Answer:
             return Answer(command.now_ms, command.agent)
         case oc.ResolveEffect():
             return Answer(command.now_ms, command.key)
-        case c.CastBallot() | c.CloseVote():
+        case c.CastBallot() | c.CloseVote() | vc.ResolveVote():
             return Answer(command.now_ms, command.vote)
         case _:
             return Answer(command.now_ms)
