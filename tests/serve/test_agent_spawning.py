@@ -197,7 +197,7 @@ def test_the_time_to_ready_is_estimated_from_the_record_of_like_spawns_alone(
     ("given", "told"),
     [
         ({"agentType": "codr"}, "Did you mean 'coder'"),
-        ({"agentType": "wizard"}, "Templates: architect"),
+        ({"agentType": "wizard"}, "Templates: analyst"),
         ({}, "agentType is missing"),
         ({"agentType": "coder", "swarmID": "x"}, "Did you mean 'swarmId'"),
         ({"agentType": "coder", "config": {"linting": "perhaps"}}, "it is true or false"),
