@@ -13,22 +13,15 @@ import msgspec
 
 from visionflow.domain import commands as c
 from visionflow.domain import supervision_commands as sc
-from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import UnknownAgent, UsageError
 from visionflow.domain.sizes import memory_bytes
-from visionflow.engine.state import AgentState, Answer
+from visionflow.engine.state import AgentState
 from visionflow.interfaces.client.calls import MCPClient
-from visionflow.ports.blobs import Blobs
-from visionflow.runtime.intake import pack, sound, unpack
-from visionflow.runtime.node import Node
-from visionflow.runtime.queries import Queries
+from visionflow.interfaces.faces import EmbeddedFace
+from visionflow.runtime.intake import pack, unpack
 from visionflow.worker.limits import machine_bytes
 
 T = TypeVar("T")
-Post = Callable[[Callable[[], None]], None]
-Face = Callable[[Node, Blobs, Queries, Post, Callable[[AnyCommand], Answer]], T]
-"""What a face of a fleet is made of: the last two run something in the runtime's thread, and block
-until a command was decided."""
 ERRORS_MAX = 100
 """The latest ones of an agent; of a server's, those among so many of its swarm."""
 WAIT_S = 60.0
@@ -110,27 +103,12 @@ def settings_in(config: object) -> dict[str, Any]:
     return dict(cast("Mapping[str, Any]", config))
 
 
-class EmbeddedMending:
+class EmbeddedMending(EmbeddedFace):
     """Of a fleet in this program. Satisfies `Mending`."""
-
-    def __init__(
-        self,
-        node: Node,
-        blobs: Blobs,
-        queries: Queries,
-        post: Callable[[Callable[[], None]], None],
-        ask: Callable[[AnyCommand], Answer],
-    ) -> None:
-        """`post` runs something in the runtime's thread; `ask` blocks until it was decided."""
-        self._node = node
-        self._blobs = blobs
-        self._queries = queries
-        self._post = post
-        self._ask = ask
 
     async def agents(self) -> list[str]:
         """See `Mending`."""
-        agents = await self._in_loop(lambda: list(self._node.control.state.agents.values()))
+        agents = await self._read(lambda: list(self._node.control.state.agents.values()))
         return [each.spec.id for each in agents if each.status not in ("failed", "terminating")]
 
     async def seen(self, agent: str) -> Seen:
@@ -151,12 +129,12 @@ class EmbeddedMending:
                 tasks=list(found.open),
             )
 
-        return await self._in_loop(look)
+        return await self._read(look)
 
     async def errors(self, agent: str) -> list[dict[str, Any]]:
         """See `Mending`."""
         await self._found(agent)
-        queries = self._queries
+        queries = self.queries
         failures = await _in_thread(lambda: queries.failures_of(agent, ERRORS_MAX))
         return [
             {
@@ -171,13 +149,13 @@ class EmbeddedMending:
     async def config(self, agent: str) -> dict[str, Any]:
         """See `Mending`."""
         spec = (await self._found(agent)).spec
-        return await _in_thread(lambda: unpack(spec.config, self._blobs) or {})
+        return await _in_thread(lambda: unpack(spec.config, self.blobs) or {})
 
     async def update_config(self, agent: str, config: Mapping[str, Any]) -> None:
         """See `Mending`."""
         changed = {**(await self.config(agent)), **settings_in(config)}
         what = f"the configuration of {agent}"
-        packed = await _in_thread(lambda: pack(changed, what, self._blobs))
+        packed = await _in_thread(lambda: pack(changed, what, self.blobs))
         await self._do(c.UpdateAgent(now_ms=self._node.intake.now_ms(), agent=agent, config=packed))
 
     async def scale_resources(self, agent: str, resources: Mapping[str, Any]) -> None:
@@ -198,7 +176,7 @@ class EmbeddedMending:
         """See `Mending`."""
         await self._do(sc.RestartAgent(now_ms=self._node.intake.now_ms(), agent=agent, drain=drain))
         ends = asyncio.get_running_loop().time() + wait_s
-        while await self._in_loop(lambda: self._is_restarting(agent)):
+        while await self._read(lambda: self._is_restarting(agent)):
             if asyncio.get_running_loop().time() > ends:
                 break
             await asyncio.sleep(LOOK_S)
@@ -219,10 +197,7 @@ class EmbeddedMending:
         return found
 
     async def _found(self, agent: str) -> AgentState:
-        return await self._in_loop(lambda: self._of(agent))
-
-    async def _do(self, command: AnyCommand) -> None:
-        await _in_thread(lambda: self._ask(sound(command)))
+        return await self._read(lambda: self._of(agent))
 
     async def _probed(self, worker: str) -> dict[str, bool]:
         done: Future[dict[str, bool]] = Future()
@@ -239,19 +214,6 @@ class EmbeddedMending:
 
         kept: list[asyncio.Future[None]] = []
         self._post(begin)
-        return await asyncio.wrap_future(done)
-
-    async def _in_loop(self, look: Callable[[], T]) -> T:
-        """Look at what belongs to the runtime's thread, once all of it is durable."""
-        done: Future[T] = Future()
-
-        def answer() -> None:
-            try:
-                done.set_result(look())
-            except Exception as error:
-                done.set_exception(error)
-
-        self._post(lambda: self._node.control.after_commit(answer))
         return await asyncio.wrap_future(done)
 
 

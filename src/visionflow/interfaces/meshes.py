@@ -1,26 +1,22 @@
 """A mesh of this program, as its peers report it and as the log has it. Nothing is kept here but
 how the last auctions ended."""
 
-import asyncio
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from visionflow.domain import events as e
 from visionflow.domain import mesh_events as me
-from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import UsageError
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.mesh import AuctionBallot, AuctionBid
 from visionflow.domain.swarms import Topology
 from visionflow.engine.meshed import ReplicaState
-from visionflow.engine.state import Answer
 from visionflow.engine.topology.rules import topology_in_force
+from visionflow.interfaces.faces import Ask, EmbeddedFace, Post
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.meshing import MeshStatus
 from visionflow.runtime.node import Node
 from visionflow.runtime.queries import Queries
 
-T = TypeVar("T")
 KEPT = 1_000
 
 
@@ -32,7 +28,7 @@ class Settlement(NamedTuple):
     ballots: tuple[AuctionBallot, ...] = ()
 
 
-class EmbeddedMesh:
+class EmbeddedMesh(EmbeddedFace):
     """Made by `Fleet.face`. What is given back is durable."""
 
     def __init__(
@@ -40,11 +36,10 @@ class EmbeddedMesh:
         node: Node,
         blobs: Blobs,
         queries: Queries,
-        post: Callable[[Callable[[], None]], None],
-        ask: Callable[[AnyCommand], Answer],
+        post: Post,
+        ask: Ask,
     ) -> None:
-        self._node = node
-        self._post = post
+        super().__init__(node, blobs, queries, post, ask)
         self._settled: dict[str, Settlement] = {}
         post(lambda: node.control.on_commit.append(self._committed))
 
@@ -114,23 +109,3 @@ class EmbeddedMesh:
     async def replicas(self, task: str) -> ReplicaState | None:
         """The copies of a task's result, once there are enough or no more can be had."""
         return await self._read(lambda: self._node.control.state.mesh.replicas.get(task))
-
-    async def _read(self, look: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
-        coming: asyncio.Future[T] = loop.create_future()
-        control = self._node.control
-
-        def tell(found: T) -> None:
-            if not coming.done():
-                coming.set_result(found)
-
-        def read() -> None:
-            found = look()
-
-            def leave() -> None:
-                loop.call_soon_threadsafe(tell, found)
-
-            control.after_commit(leave)
-
-        self._post(read)
-        return await coming

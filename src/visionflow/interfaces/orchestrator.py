@@ -28,9 +28,10 @@ from visionflow.engine.state import Answer
 from visionflow.interfaces import outside
 from visionflow.interfaces.breaker import Circuit
 from visionflow.interfaces.classes import AgentClass, class_path
+from visionflow.interfaces.faces import Face
 from visionflow.interfaces.handles import PlanHandle, TaskHandle
 from visionflow.interfaces.mailing import FleetMail
-from visionflow.interfaces.mending import EmbeddedMending, Face
+from visionflow.interfaces.mending import EmbeddedMending
 from visionflow.interfaces.running import Runtime
 from visionflow.interfaces.submission import Submission
 from visionflow.interfaces.templates import class_of, tasks_at_once

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -14,15 +14,11 @@ from visionflow.domain.pipelines import STOPS, FailurePolicy, StageAction, Value
 from visionflow.domain.tasks import Payload
 from visionflow.engine.pipelines import PipelineState
 from visionflow.engine.state import Answer
-from visionflow.ports.blobs import Blobs
+from visionflow.interfaces.faces import EmbeddedFace
 from visionflow.runtime.completions import Ended
-from visionflow.runtime.intake import pack, sound, unpack
-from visionflow.runtime.node import Node
+from visionflow.runtime.intake import pack, unpack
 from visionflow.runtime.piping import copy_of
-from visionflow.runtime.queries import Queries
 
-T = TypeVar("T")
-POLL_S = 0.2
 GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 
 
@@ -128,40 +124,21 @@ def report_of(pipeline: PipelineState) -> PipelineReport:
     )
 
 
-class EmbeddedSeat:
+class EmbeddedSeat(EmbeddedFace):
     """Satisfies `runtime.piping.Seat`, for the caller's loop. A `Face` of a fleet."""
-
-    def __init__(
-        self,
-        node: Node,
-        blobs: Blobs,
-        queries: Queries,
-        post: Callable[[Callable[[], None]], None],
-        ask: Callable[[AnyCommand], Answer],
-    ) -> None:
-        self._node = node
-        self._post = post
-        self._ask = ask
-        self.blobs = blobs
-        self.queries = queries
 
     async def find(self, pipeline: str) -> PipelineState | None:
         """See `Seat`."""
-        found: Future[PipelineState | None] = Future()
-        control = self._node.control
 
-        def look() -> None:
-            known = control.state.pipelines.find(pipeline)
-            copied = None if known is None else copy_of(known)
-            control.after_commit(lambda: found.set_result(copied))
+        def look() -> PipelineState | None:
+            known = self._node.control.state.pipelines.find(pipeline)
+            return None if known is None else copy_of(known)
 
-        self._post(look)
-        return await self._unless_over(found)
+        return await self._read(look)
 
     async def ask(self, make: Callable[[int], AnyCommand]) -> Answer:
         """See `Seat`."""
-        command = sound(make(self._node.intake.now_ms()))
-        return await asyncio.to_thread(lambda: self._ask(command))
+        return await self._do(make(self._node.intake.now_ms()))
 
     async def ended(self, task: str) -> Ended:
         """See `Seat`."""
@@ -176,7 +153,7 @@ class EmbeddedSeat:
                 found.set_exception(error or VisionFlowError(f"{task} is not known any more."))
 
         self._post(lambda: self._node.completions.wait(task, tell))
-        return await asyncio.wrap_future(found)
+        return await self._unless_over(found)
 
     async def value(self, payload: Payload) -> Any:
         """See `Seat`."""
@@ -188,25 +165,9 @@ class EmbeddedSeat:
 
     async def agents(self) -> list[AgentSpec]:
         """Agents that are there or coming."""
-        found: Future[list[AgentSpec]] = Future()
-        state = self._node.control.state
-
-        def look() -> None:
-            found.set_result([a.spec for a in state.agents.values() if a.status not in GONE])
-
-        self._post(look)
-        return await self._unless_over(found)
+        agents = self._node.control.state.agents
+        return await self._read(lambda: [a.spec for a in agents.values() if a.status not in GONE])
 
     def new_id(self) -> str:
         """A fresh id of a pipeline."""
         return self._node.intake.new_id("pipeline")
-
-    async def _unless_over(self, found: "Future[T]") -> T:
-        """Wait for what the runtime's thread will say, unless it ends before."""
-        waiting = asyncio.wrap_future(found)
-        while True:
-            done, _ = await asyncio.wait({waiting}, timeout=POLL_S)
-            if done:
-                return waiting.result()
-            if self._node.control.failure is not None:
-                raise self._node.control.failure

@@ -3,30 +3,23 @@
 Nothing is kept here: who sits where is the engine's.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
 
 from visionflow.agents.led import LEAD_MS
 from visionflow.agents.task import Task
-from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import UnknownSwarm
 from visionflow.domain.swarms import Topology
-from visionflow.engine.state import Answer, SwarmState
 from visionflow.engine.topology.rules import topology_in_force
-from visionflow.interfaces.async_fleet import AsyncFleet, in_thread
+from visionflow.interfaces.async_fleet import AsyncFleet
 from visionflow.interfaces.classes import AgentClass
 from visionflow.interfaces.client.remote import RemoteAgent, RemoteFleet
+from visionflow.interfaces.faces import EmbeddedFace
 from visionflow.interfaces.orchestrator import AgentHandle
 from visionflow.interfaces.seats import HIERARCHY, Seat
 from visionflow.interfaces.templates import tasks_at_once
-from visionflow.ports.blobs import Blobs
-from visionflow.runtime.intake import sound
-from visionflow.runtime.node import Node
-from visionflow.runtime.queries import Queries
 
 Agent = AgentHandle | RemoteAgent
-T = TypeVar("T")
 
 
 class Seating(Protocol):
@@ -53,43 +46,21 @@ class Seating(Protocol):
         ...
 
 
-class EmbeddedSeats:
-    """The engine's commands and state. Its methods block."""
+class EmbeddedSeats(EmbeddedFace):
+    """The engine's commands and state."""
 
-    def __init__(
-        self,
-        node: Node,
-        blobs: Blobs,
-        queries: Queries,
-        post: Callable[[Callable[[], None]], None],
-        ask: Callable[[AnyCommand], Answer],
-    ) -> None:
-        self._node = node
-        self._post = post
-        self._ask = ask
-
-    def take(self, agent: str, seat: Seat) -> None:
+    async def take(self, agent: str, seat: Seat) -> None:
         """Give an agent a seat; returns once that is durable."""
-        self._ask(sound(seat.command(agent, self._node.intake.now_ms())))
+        await self._do(seat.command(agent, self._node.intake.now_ms()))
 
     async def teams(self) -> dict[str, Any]:
         """See `Seating`."""
-        return await self._seen(lambda state: hierarchy_of(state.teams.manager, state.teams.teams))
+        teams = self._node.control.state.teams
+        return await self._read(lambda: hierarchy_of(teams.manager, teams.teams))
 
     async def topology(self) -> str:
         """See `Seating`."""
-        return await self._seen(lambda state: str(topology_in_force(state)))
-
-    async def _seen(self, of: Callable[[SwarmState], T]) -> T:
-        loop = asyncio.get_running_loop()
-        coming: asyncio.Future[T] = loop.create_future()
-        state = self._node.control.state
-
-        def look() -> None:
-            loop.call_soon_threadsafe(coming.set_result, of(state))
-
-        self._post(look)
-        return await coming
+        return await self._read(lambda: str(topology_in_force(self._node.control.state)))
 
 
 def hierarchy_of(manager: str | None, teams: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +92,7 @@ class EmbeddedSeating:
                 made, type=kind, config=config, tasks_max=tasks_at_once(config)
             )
         try:
-            await in_thread(lambda: self._seats.take(agent.id, seat))
+            await self._seats.take(agent.id, seat)
         except BaseException:
             await self._fleet.terminate(agent)
             raise
