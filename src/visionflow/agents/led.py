@@ -155,6 +155,16 @@ async def _delegate(agent: BaseAgent, order: Order) -> Reviewed:
         rounds += 1
         if found.team:
             words, kind = (lead_word(found.team),), None
+    return _reviewed(agent, found, reasons, rounds)
+
+
+async def _review(agent: BaseAgent, order: Order, found: TeamResult, rounds: int) -> list[str]:
+    given = taken_by(agent.review_result, found, order.task())
+    reasons = await agent.step(f"review {rounds}", agent.review_result, *given)
+    return cast("list[str]", reasons or [])
+
+
+def _reviewed(agent: BaseAgent, found: TeamResult, reasons: list[str], rounds: int) -> Reviewed:
     return Reviewed(
         team=found.team,
         lead=found.lead,
@@ -168,12 +178,6 @@ async def _delegate(agent: BaseAgent, order: Order) -> Reviewed:
     )
 
 
-async def _review(agent: BaseAgent, order: Order, found: TeamResult, rounds: int) -> list[str]:
-    given = taken_by(agent.review_result, found, order.task())
-    reasons = await agent.step(f"review {rounds}", agent.review_result, *given)
-    return cast("list[str]", reasons or [])
-
-
 class Judged(msgspec.Struct):
     """What a manager is given for a review alone."""
 
@@ -185,17 +189,7 @@ async def _judge(agent: BaseAgent, given: Judged) -> Any:
     measures = _measured(given.order, given.result.result)
     found = msgspec.structs.replace(given.result, measures=measures)
     reasons = await _review(agent, given.order, found, 1)
-    return Reviewed(
-        team=found.team,
-        lead=found.lead,
-        parts=found.parts,
-        result=found.result,
-        measures=found.measures,
-        accepted=not reasons,
-        reasons=reasons,
-        rounds=1,
-        manager=agent.id,
-    )
+    return _reviewed(agent, found, reasons, 1)
 
 
 # The lead --------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from visionflow.domain.mail import Letter
+
 if TYPE_CHECKING:
     from visionflow.agents.models import AgentMessage
 
@@ -82,3 +84,21 @@ class SwarmEvent(msgspec.Struct, frozen=True):
 def time_of(ms: int) -> datetime:
     """Milliseconds since the epoch as a time."""
     return datetime.fromtimestamp(ms / 1_000, UTC)
+
+
+def message_of(letter: Letter, content: Any, delivery: int, redelivered: bool) -> Message:
+    """A letter as it is shown to whom it was delivered; `content` is what it holds."""
+    return Message(
+        message_id=letter.id,
+        from_agent=letter.sender,
+        to_agent=letter.target,
+        message_type=letter.type,
+        content=content,
+        timestamp=time_of(letter.sent_ms),
+        correlation_id=letter.correlation or None,
+        priority=letter.priority,
+        delivery_id=delivery,
+        redelivered=redelivered,
+        external=letter.external,
+        wants_answer=bool(letter.answer_by_ms),
+    )

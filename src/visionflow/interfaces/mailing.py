@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from visionflow.agents.messages import Message, time_of
+from visionflow.agents.messages import Message, message_of
 from visionflow.agents.messaging import REQUEST_S, ms_of, type_in
 from visionflow.domain import mail_commands as mc
 from visionflow.domain import mail_events as me
@@ -152,24 +152,6 @@ class Watch:
         return Receipt(self._message, sent.to, sent.withheld, sent.full)
 
 
-def read(letter: Letter, content: Any, delivery: int, redelivered: bool) -> Message:
-    """A message as it is shown."""
-    return Message(
-        message_id=letter.id,
-        from_agent=letter.sender,
-        to_agent=letter.target,
-        message_type=letter.type,
-        content=content,
-        timestamp=time_of(letter.sent_ms),
-        correlation_id=letter.correlation or None,
-        priority=letter.priority,
-        delivery_id=delivery,
-        redelivered=redelivered,
-        external=letter.external,
-        wants_answer=bool(letter.answer_by_ms),
-    )
-
-
 def waiting(mail: Mail, agent: str, limit: int) -> list[tuple[int, Delivery, bool]]:
     """The first messages that wait for an agent, by delivery id, and whether each may have been
     read before."""
@@ -251,7 +233,7 @@ class FleetMail:
         if watch.answer is None:
             why = f"within {timeout:g} s" if watch.reason is None else f"({watch.reason})"
             raise NoAnswer(f"{target} did not answer {receipt.message_id} {why}.")
-        return read(watch.answer, unpack(watch.answer.content, self._blobs), 0, False)
+        return message_of(watch.answer, unpack(watch.answer.content, self._blobs), 0, False)
 
     def _post(
         self, parcel: Parcel, loud: Callable[[], None] | None = None
@@ -288,7 +270,7 @@ class FleetMail:
         name = self._named(agent)
         self._in_turn(lambda: found.extend(waiting(state.mail, name, limit)))
         return [
-            read(each.letter, unpack(each.letter.content, self._blobs), number, before)
+            message_of(each.letter, unpack(each.letter.content, self._blobs), number, before)
             for number, each, before in found
         ]
 
@@ -307,7 +289,7 @@ class FleetMail:
         self._in_turn(lambda: found.extend(state.mail.dead.items()))
         return [
             DeadMessage(
-                read(each.letter, unpack(each.letter.content, blobs), number, False),
+                message_of(each.letter, unpack(each.letter.content, blobs), number, False),
                 each.agent,
                 str(each.reason),
                 masked(each.note),

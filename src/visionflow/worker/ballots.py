@@ -7,6 +7,7 @@ from visionflow.agents.task import Task
 from visionflow.agents.voting import ballot_of
 from visionflow.domain.votes import CAST_BALLOT
 from visionflow.worker.attempt import RunningAttempt
+from visionflow.worker.beside import BesideLane
 from visionflow.worker.lanes import CoroutineLane, Desk, Lane
 
 
@@ -22,24 +23,6 @@ class _Voter:
         return await ballot_of(self._agent, task, attempt.offload)
 
 
-class VotingLane:
+def with_ballots(tasks: Lane, agent: BaseAgent, tasks_max: int, desk: Desk) -> Lane:
     """The lane of an agent, and another one for ballots."""
-
-    def __init__(self, tasks: Lane, agent: BaseAgent, tasks_max: int, desk: Desk) -> None:
-        self._tasks = tasks
-        self._ballots = CoroutineLane(_Voter(agent), tasks_max, desk)
-
-    def offer(self, attempt: RunningAttempt) -> None:
-        """See `Lane`."""
-        self._of(attempt).offer(attempt)
-
-    def give_up(self, attempt: RunningAttempt) -> None:
-        """See `Lane`."""
-        self._of(attempt).give_up(attempt)
-
-    def withdraw(self, attempt: RunningAttempt) -> bool:
-        """See `Lane`."""
-        return self._of(attempt).withdraw(attempt)
-
-    def _of(self, attempt: RunningAttempt) -> Lane:
-        return self._ballots if attempt.dispatch.type == CAST_BALLOT else self._tasks
+    return BesideLane(tasks, CoroutineLane(_Voter(agent), tasks_max, desk), CAST_BALLOT.__eq__)

@@ -12,11 +12,11 @@ from visionflow.domain.messages import AgentDown, AgentUp, HeldAgent, Message
 from visionflow.domain.secrecy import secret_values
 from visionflow.ports.blobs import Blobs
 from visionflow.worker import values
-from visionflow.worker.ballots import VotingLane
+from visionflow.worker.ballots import with_ballots
 from visionflow.worker.batches import BatchLane, takes_batches
 from visionflow.worker.hiding import HIDDEN
 from visionflow.worker.lanes import Desk, Lane, lane_for
-from visionflow.worker.leading import LeadingLane
+from visionflow.worker.leading import with_leading
 from visionflow.worker.mail import PostOffice
 from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
 
@@ -180,7 +180,7 @@ class Hosting:
             lane: Lane = BatchLane(agent, tasks_max, office, office.send)
         else:
             lane = lane_for(agent, tasks_max, office)
-        return LeadingLane(VotingLane(lane, agent, tasks_max, office), agent, office)
+        return with_leading(with_ballots(lane, agent, tasks_max, office), agent, office)
 
     async def _make(self, spec: AgentSpec) -> BaseAgent:
         blobs = self._office.blobs

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from visionflow.agents.base import BaseAgent, PermanentFailure
-from visionflow.agents.messages import Message, time_of
+from visionflow.agents.messages import Message, message_of
 from visionflow.agents.messaging import UnhandledMessage, is_coroutine_handler
 from visionflow.domain.limits import INBOX_MAX
 from visionflow.domain.mail import Letter
@@ -212,17 +212,4 @@ async def read(clerk: Clerk, letter: Letter, delivery: int, redelivered: bool) -
         content = values.load(letter.content, blobs)
     else:
         content = await clerk.offload(lambda: values.load(letter.content, blobs))
-    return Message(
-        message_id=letter.id,
-        from_agent=letter.sender,
-        to_agent=letter.target,
-        message_type=letter.type,
-        content=content,
-        timestamp=time_of(letter.sent_ms),
-        correlation_id=letter.correlation or None,
-        priority=letter.priority,
-        delivery_id=delivery,
-        redelivered=redelivered,
-        external=letter.external,
-        wants_answer=bool(letter.answer_by_ms),
-    )
+    return message_of(letter, content, delivery, redelivered)

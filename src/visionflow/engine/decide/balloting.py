@@ -30,8 +30,8 @@ from visionflow.domain.votes import (
 )
 from visionflow.domain.votes_events import VoteReferred
 from visionflow.engine.decide.opinions import read_opinion
-from visionflow.engine.mesh.bidding import bid_of
 from visionflow.engine.state import SwarmState, VoteState
+from visionflow.engine.topology.choosing import bid_by_record
 from visionflow.engine.topology.rules import centre_of, topology_in_force
 from visionflow.engine.undecided import why_undecided
 from visionflow.engine.voting import (
@@ -183,20 +183,12 @@ def _inputs(state: SwarmState, names: list[str]) -> dict[str, msgspec.Raw]:
 
 
 def _bid(state: SwarmState, spec: VoteSpec, name: str) -> dict[str, object]:
-    """What the engine knows of a candidate; its resources only that one can measure."""
-    agent, word = state.agents[name], spec.terms.capability
-    record = state.records.of(name, word)
-    bid = bid_of(
-        name,
-        required=(word,) if word else (),
-        offered=agent.spec.capabilities,
-        open_tasks=len(agent.open),
-        tasks_max=agent.spec.tasks_max,
-        completed=record.completed,
-        failed=record.failed,
-        free_bp=None,
+    """What a candidate would bid."""
+    word = spec.terms.capability
+    required = (word,) if word else ()
+    return msgspec.structs.asdict(
+        bid_by_record(state, name, required, state.records.of(name, word))
     )
-    return msgspec.structs.asdict(bid)
 
 
 # Ballots ---------------------------------------------------------------------------------------

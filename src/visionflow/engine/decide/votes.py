@@ -217,14 +217,18 @@ def _refused(command: c.CastBallot, code: str, why: str) -> RefusedOnRecord:
     return RefusedOnRecord(event, code, event.message)
 
 
+def _still_open(state: SwarmState, name: str) -> VoteState:
+    vote = state.votes.get(name)
+    if vote is not None:
+        return vote
+    if name in state.decided:
+        raise Refused(f"Vote {name} is over: {state.decided[name]}.", code="already_ended")
+    raise UnknownId(f"There is no vote {name}.")
+
+
 @decides(c.CloseVote)
 def _(state: SwarmState, command: c.CloseVote) -> Events:
-    vote = state.votes.get(command.vote)
-    if vote is None and command.vote in state.decided:
-        decision = state.decided[command.vote]
-        raise Refused(f"Vote {command.vote} is over: {decision}.", code="already_ended")
-    if vote is None:
-        raise UnknownId(f"There is no vote {command.vote}.")
+    vote = _still_open(state, command.vote)
     if vote.referred:
         raise Refused(
             f"Vote {command.vote} waits for a person.",
@@ -238,12 +242,7 @@ def _(state: SwarmState, command: c.CloseVote) -> Events:
 
 @decides(ResolveVote)
 def _(state: SwarmState, command: ResolveVote) -> Events:
-    vote = state.votes.get(command.vote)
-    if vote is None and command.vote in state.decided:
-        decision = state.decided[command.vote]
-        raise Refused(f"Vote {command.vote} is over: {decision}.", code="already_ended")
-    if vote is None:
-        raise UnknownId(f"There is no vote {command.vote}.")
+    vote = _still_open(state, command.vote)
     if not vote.referred or vote.verdict is None:
         raise Refused(
             f"Vote {command.vote} is open, and its members decide it.",

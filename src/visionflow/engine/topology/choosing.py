@@ -10,6 +10,7 @@ from visionflow.domain.mesh import AuctionBid
 from visionflow.domain.swarms import Strategy
 from visionflow.engine.matching import GroupKey
 from visionflow.engine.mesh.bidding import bid_of
+from visionflow.engine.records import Record
 from visionflow.engine.scoring import PRIOR_TASKS
 from visionflow.engine.state import AgentState, SwarmState
 
@@ -58,15 +59,19 @@ def specialist(state: SwarmState, names: list[str], task_type: str) -> str:
 def bidding(state: SwarmState, names: list[str], key: GroupKey, task_type: str) -> Bidding:
     """What these agents, of whom there is at least one, bid for a task, by their record."""
     asked = names[:BIDS_MAX]
-    bids = tuple(_bid(state, name, key[0], task_type) for name in asked)
+    of_type = state.records.of_type
+    bids = tuple(bid_by_record(state, n, key[0], of_type(n, task_type)) for n in asked)
     # Of equal bids the first one, whose turn it is, so that equal agents share the load.
     winner = max(bids, key=lambda bid: bid.total_bp)
     return Bidding(winner.agent, bids, len(names), likely_us(state, asked, task_type))
 
 
-def _bid(state: SwarmState, name: str, required: tuple[str, ...], task_type: str) -> AuctionBid:
+def bid_by_record(
+    state: SwarmState, name: str, required: tuple[str, ...], record: Record
+) -> AuctionBid:
+    """What an agent would bid, by what the engine knows of it. How much of its resources is free
+    only whoever measures it can say."""
     agent = state.agents[name]
-    record = state.records.of_type(name, task_type)
     return bid_of(
         name,
         required=required,

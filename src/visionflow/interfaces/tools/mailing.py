@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from visionflow.agents.messages import Message
+from visionflow.agents.messages import Message, message_of
 from visionflow.domain import mail_commands as mc
 from visionflow.domain.access import MEMBERS, Role
 from visionflow.domain.errors import Forbidden, UsageError
@@ -22,7 +22,6 @@ from visionflow.interfaces.mailing import (
     Receipt,
     Watch,
     numbers_in,
-    read,
     sender_in,
     waiting,
 )
@@ -287,7 +286,7 @@ class MailTools:
             if given.dead:
                 return [_dead(swarm, number, each) for number, each in dead[-given.limit :]]
             return [
-                _shown(read(each.letter, _value(swarm, each.letter.content), number, before))
+                _shown(message_of(each.letter, _value(swarm, each.letter.content), number, before))
                 for number, each, before in found
             ]
 
@@ -343,7 +342,7 @@ def _shown(message: Message, dead: DeadLetter | None = None) -> Shown:
 
 
 def _dead(swarm: LiveSwarm, number: int, dead: DeadLetter) -> Shown:
-    return _shown(read(dead.letter, _value(swarm, dead.letter.content), number, False), dead)
+    return _shown(message_of(dead.letter, _value(swarm, dead.letter.content), number, False), dead)
 
 
 def mail_tools(server: Server) -> list[AnyTool]:
