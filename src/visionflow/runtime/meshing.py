@@ -19,6 +19,7 @@ from visionflow.domain.events import AnyEvent
 from visionflow.domain.mesh import Holder, Seat
 from visionflow.domain.swarms import Topology
 from visionflow.engine.effects import ABLE, dispatch, holds_seat
+from visionflow.engine.mesh.peer import convergence
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.rules import GONE, topology_in_force
 from visionflow.ports.host import Host
@@ -350,10 +351,9 @@ class Meshing:
         """The mesh as its peers see it now."""
         reports, mesh = [r for r in self.reports() if r.members], self._control.state.mesh
         sizes = sorted(report.members for report in reports)
-        digests = {report.digest: None for report in reports}
-        changes = [report.since_ms for report in reports]
+        views = convergence((report.digest, report.since_ms) for report in reports)
         silent = self.silent(reports)
-        agree = False if len(digests) > 1 else None if silent or not reports else True
+        agree = False if not views.agreed else None if silent or not reports else True
         return MeshStatus(
             heard=len(reports),
             silent=silent,
@@ -361,7 +361,7 @@ class Meshing:
             reachable=max((report.reachable for report in reports), default=None),
             read_only=tuple(report.agent for report in reports if report.read_only),
             agree=agree,
-            converged_ms=max(changes) - min(changes) if agree else None,
+            converged_ms=views.ms if agree else None,
             sent=sum(report.sent for report in reports),
             received=sum(report.received for report in reports),
             sent_bytes=sum(report.sent_bytes for report in reports),

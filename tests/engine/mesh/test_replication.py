@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from visionflow.domain.mesh import REPLICAS
 from visionflow.engine.mesh.messages import CopyKept, CopyOffered, Enrolled, Member
 from visionflow.engine.mesh.replication import (
     COPY_BYTES_MAX,
     Replication,
     digest_of,
-    holders_of,
     ranked,
 )
 from visionflow.testing.meshes import CALM, ROUGH, Mesh
@@ -23,6 +23,11 @@ PLACES = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, m
         for n, (machine, process) in enumerate(places)
     ]
 )
+
+
+def holders_of(key: str, there: list[Enrolled]) -> list[Member]:
+    """Who is to hold copies of this key."""
+    return [each.member for each in ranked(key, there)[:REPLICAS]]
 
 
 def names(count: int) -> list[str]:

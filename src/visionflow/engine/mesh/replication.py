@@ -87,11 +87,6 @@ def ranked(key: str, there: Iterable[Enrolled], beside: Iterable[Enrolled] = ())
     return chosen
 
 
-def holders_of(key: str, there: Iterable[Enrolled], copies: int = REPLICAS) -> list[Member]:
-    """Who is to hold copies of this key; fewer where there are not so many."""
-    return [each.member for each in ranked(key, there)[:copies]]
-
-
 class Replication:
     """One peer's copies."""
 

@@ -4,7 +4,7 @@ All of it is about the agents of one swarm. What comes from outside is no agent'
 everybody, and an answer may always go back to who asked: whoever sends those does not ask here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.swarms import Strategy, Topology
@@ -180,43 +180,3 @@ _RULES: dict[Topology, Callable[[SwarmState, str, str], str | None]] = {
 def successor_of(state: SwarmState, agent: str) -> str | None:
     """The next living agent of a ring; `None`: there is no other."""
     return next((a for a in state.roster.after(agent) if is_living(state, a)), None)
-
-
-def neighbours(state: SwarmState, agent: str) -> tuple[str, ...]:
-    """The agents to whom this one may send a message now, in no order but that of joining."""
-    if not is_living(state, agent):
-        return ()
-    found: Iterator[str]
-    match topology_in_force(state):
-        case Topology.RING:
-            after = successor_of(state, agent)
-            return () if after is None else (after,)
-        case Topology.STAR:
-            centre = centre_of(state)
-            if centre != agent:
-                return () if centre is None else (centre,)
-            found = iter(state.agents)
-        case Topology.HIERARCHICAL:
-            found = _in_line(state, agent)
-        case Topology.SEQUENTIAL:
-            order = stages(state)
-            own = order.index(_type_of(state, agent))
-            near = order[max(0, own - 1) : own + 2]
-            found = iter([a for each in near for a in state.roster.of_type(each)])
-        case _:
-            found = iter(state.agents)
-    living = {name for name in found if name != agent and is_living(state, name)}
-    return tuple(sorted(living, key=lambda name: state.roster.place(name) or 0))
-
-
-def _in_line(state: SwarmState, agent: str) -> Iterator[str]:
-    """Whom an agent reports to, and who reports to it."""
-    above = superior_of(state, agent)
-    if above is not None:
-        yield above
-    if agent == manager_of(state):
-        yield from (name for name in state.agents if superior_of(state, name) == agent)
-        return
-    team = state.seating.team_of.get(agent)
-    if team is not None and state.teams.teams[team].lead == agent:
-        yield from state.teams.teams[team].members
