@@ -97,6 +97,15 @@ class Threaded(BaseAgent):
         return self.request_sync(target, {"type": "how_many"}, timeout=60).content
 
 
+class Reader(BaseAgent):
+    """Reads and acknowledges from a thread."""
+
+    def process_task(self, task: Task) -> list[list[Any]]:
+        before = self.inbox_sync()
+        self.acknowledge_sync(*before[: task.input])
+        return [[each.content for each in found] for found in (before, self.inbox_sync())]
+
+
 class Listener(BaseAgent):
     """Keeps what it is sent, and answers who asks. Its handler takes a while over each, so that two
     at a time would be seen."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.guide_messengers import Events, Guided
-from tests.api.mailing_agents import Listener, Resender, Slow, Talker, Threaded
+from tests.api.mailing_agents import Listener, Reader, Resender, Slow, Talker, Threaded
 from tests.api.rogues import events_of
 from tests.guide.guide_text import ABSENT, GUIDE
 from visionflow import AgentOrchestrator, Limits, NoAnswer, RetryPolicy, Task
@@ -59,6 +59,14 @@ def until(found: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, "it did not come"
         time.sleep(0.02)
     return result
+
+
+def test_an_inbox_is_read_and_acknowledged_from_a_thread_too(team: Team) -> None:
+    (reader,) = team.fleet.spawn(Reader)
+    for number in range(3):
+        team.fleet.send_message(reader.id, {"n": number})
+    told = team.fleet.submit(Task(input=2), agent=reader).result(WAIT_S)
+    assert told == [[{"n": 0}, {"n": 1}, {"n": 2}], [{"n": 2}]]
 
 
 def test_what_one_sends_another_gets_in_order_and_once_under_each_delivery_id(team: Team) -> None:
