@@ -134,6 +134,9 @@ def test_a_handler_that_keeps_failing_leaves_a_dead_letter_with_its_reason(team:
     (dead,) = until(lambda: team.fleet.dead_letters(team.listener.id))
     assert (dead.reason, dead.message.message_type) == ("handler_failed", "fail")
     assert "ValueError: no way" in dead.note
+    assert team.fleet.dead_letters(team.listener.name) == [dead]
+    with pytest.raises(UnknownAgent):
+        team.fleet.dead_letters("nobody")
 
 
 def test_models_arrive_as_the_models_that_they_were(team: Team) -> None:

@@ -11,7 +11,14 @@ from toolcalls import Tools
 from visionflow.compose.serve.opening import OpenServer
 from visionflow.domain.access import Caller, Role
 from visionflow.domain.agents import AgentStatus
-from visionflow.domain.errors import Forbidden, InboxFull, Refused, UnknownAgent, UsageError
+from visionflow.domain.errors import (
+    Forbidden,
+    InboxFull,
+    Refused,
+    UnknownAgent,
+    UnknownSwarm,
+    UsageError,
+)
 from visionflow.domain.limits import Limits
 from visionflow.domain.mail import DIRECT
 from visionflow.domain.swarms import SwarmSpec, Topology
@@ -158,6 +165,40 @@ def test_who_or_what_is_off_is_said_and_nothing_is_sent(tmp_path: Path) -> None:
         with pytest.raises(UsageError):
             await tools("agent_inbox", {"agentId": reader, "limit": 0})
         assert swarm.state.mail.number == 0
+
+    with_core(settings_in(tmp_path), use)
+
+
+def test_dead_letters_of_an_agent_that_was_ended_are_shown_by_its_id_and_name(
+    tmp_path: Path,
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        tools, swarm = Tools(opened), await swarm_of(opened)
+        mute = await agent(swarm, "mute")
+        told = await tools("agent_message", {"agentId": "mute", "message": {"text": "hello"}})
+        assert told["delivered"] == [mute]
+        await tools("agent_terminate", {"agentId": "mute"})
+        await until(lambda: mute not in swarm.state.agents)
+        for word in (mute, "mute"):
+            dead = await tools("agent_inbox", {"agentId": word, "dead": True})
+            (letter,) = dead["messages"]
+            assert (dead["agentId"], dead["waiting"]) == (mute, 0)
+            assert (letter["content"], letter["reason"]) == ({"text": "hello"}, "agent_gone")
+            left = await tools(
+                "agent_inbox", {"agentId": word, "acknowledge": [letter["deliveryId"]]}
+            )
+            assert (left["messages"], left["waiting"], left["acknowledged"]) == ([], 0, [])
+        with pytest.raises(Forbidden):
+            await of_agent(opened, "agent_other")("agent_inbox", {"agentId": mute, "dead": True})
+        with pytest.raises(UnknownAgent):
+            await tools("agent_inbox", {"agentId": "nobody", "dead": True})
+        # The name is that of whoever bears it now.
+        heir = await agent(swarm, "mute")
+        dead = await tools("agent_inbox", {"agentId": "mute", "dead": True})
+        assert (dead["agentId"], dead["messages"]) == (heir, [])
+        await tools("swarm_destroy", {"swarmId": swarm.id})
+        with pytest.raises(UnknownSwarm, match="is over"):
+            await tools("agent_inbox", {"agentId": mute, "dead": True, "swarmId": swarm.id})
 
     with_core(settings_in(tmp_path), use)
 

@@ -283,8 +283,14 @@ class FleetMail:
         return numbers_in(self._ask(sound(command)))
 
     def dead_letters(self, agent: str | None = None) -> list[DeadMessage]:
-        """Messages that will not be read any more, oldest first, of one agent or all."""
+        """Messages that will not be read any more, oldest first, of all agents or of one, by id or
+        name; it may have left.
+
+        Raises:
+            UnknownAgent: there never was such an agent.
+        """
         state, blobs = self._runtime.node.control.state, self._blobs
+        name = None if agent is None else self._ever_named(agent)
         found: list[tuple[int, Any]] = []
         self._in_turn(lambda: found.extend(state.mail.dead.items()))
         return [
@@ -296,8 +302,20 @@ class FleetMail:
                 each.at_ms,
             )
             for number, each in found
-            if agent in (None, each.agent)
+            if name in (None, each.agent)
         ]
+
+    def _ever_named(self, agent: str) -> str:
+        """The id of the agent of this id or name, a living one first."""
+        try:
+            return self._named(agent)
+        except UnknownAgent:
+            rows = self._runtime.queries.agents()
+            left = [row for row in rows if row.id == agent]
+            left = left or [row for row in rows if row.name == agent]
+            if not left:
+                raise
+            return max(left, key=lambda row: row.spawned_ms).id
 
     def _named(self, agent: str) -> str:
         state = self._runtime.node.control.state

@@ -12,7 +12,7 @@ import msgspec
 from visionflow.agents.messages import Message, message_of
 from visionflow.domain import mail_commands as mc
 from visionflow.domain.access import MEMBERS, Role
-from visionflow.domain.errors import Forbidden, UsageError
+from visionflow.domain.errors import Forbidden, UnknownAgent, UsageError
 from visionflow.domain.limits import MAIL_TTL_MS
 from visionflow.domain.mail import BY_SWARM, Letter
 from visionflow.domain.tasks import Payload
@@ -26,12 +26,14 @@ from visionflow.interfaces.mailing import (
     waiting,
 )
 from visionflow.interfaces.server import Server
+from visionflow.interfaces.tools.agent_reads import find_left
 from visionflow.interfaces.tools.arguments import Arguments, Result
-from visionflow.interfaces.tools.finding import find_agent, open_swarm
+from visionflow.interfaces.tools.finding import find_agent, no_swarm, open_swarm
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
+from visionflow.runtime.ended import EndedSwarm
 from visionflow.runtime.intake import sound, unpack
 from visionflow.runtime.swarms import LiveSwarm
 
@@ -250,13 +252,14 @@ class MailTools:
         """Read, and acknowledge what was read before."""
         if not 0 < given.limit <= PAGE_MAX:
             raise UsageError(f"limit is {given.limit}; it is from 1 to {PAGE_MAX}.")
-        swarm, agent = find_agent(self._server, call, given.agent_id, given.swarm_id)
-        name, caller = agent.spec.id, call.caller
+        swarm, name = await self._whose(call, given)
+        caller = call.caller
         if caller.role is Role.AGENT and caller.name.startswith(AGENT):
             if caller.name != f"{AGENT}{name}":
                 raise Forbidden(f"{caller.name} cannot read the inbox of {name}.")
         taken: list[int] = []
-        if given.acknowledge:
+        # Of one that has left nothing waits, so that there is nothing to acknowledge.
+        if given.acknowledge and name in swarm.state.agents:
             command = command_id(call, INBOX)
             take = mc.TakeMail(
                 now_ms=swarm.now_ms,
@@ -297,6 +300,25 @@ class MailTools:
             waiting=count,
             acknowledged=taken,
         )
+
+    async def _whose(self, call: Call, given: ReadInbox) -> tuple[LiveSwarm, str]:
+        """The agent whose messages are asked for; one that has left may have dead letters.
+
+        Raises:
+            UnknownSwarm: there is no such swarm, or it is over.
+            UnknownAgent: there never was such an agent.
+        """
+        try:
+            swarm, agent = find_agent(self._server, call, given.agent_id, given.swarm_id)
+            return swarm, agent.spec.id
+        except UnknownAgent:
+            left = await find_left(self._server, call, given.agent_id, given.swarm_id)
+            if left is None:
+                raise
+        place, row = left
+        if isinstance(place, EndedSwarm):
+            raise no_swarm(self._server, place.id)
+        return place, row.id
 
 
 async def _off_loop(call: Any) -> Any:
