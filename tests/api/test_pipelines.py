@@ -231,6 +231,9 @@ def test_a_servers_pipeline_is_handed_in_the_same_way_and_has_no_transform(tmp_p
             low = piped(orchestrator, {**ONE, "validation": {"quality": 2}})
             with pytest.raises(PipelineFailed, match=r"quality is 0\.5, and 2 is demanded"):
                 await low.execute_pipeline({"n": 1})
+            assert low.report is not None
+            (missed,) = low.report.stage("one").rounds
+            assert missed.measured == {"quality": 0.5} and missed.missed == ("quality",)
             with pytest.raises(UsageError, match="runs no code of yours"):
                 await piped(orchestrator, {**ONE, "transform": str}).execute_pipeline({"n": 1})
             async with orchestrator as fleet:

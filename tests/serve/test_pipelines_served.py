@@ -1,6 +1,7 @@
 """Pipelines through task_orchestrate: stages as objects, validated, with what a failure does."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,21 @@ ONE = {"stage": "one", "agentType": "gauge", "taskType": "measure"}
 TWO = {"stage": "two", "agentType": "gauge", "taskType": "measure"}
 
 
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
 def settings(folder: Path) -> Any:
     code = (Path(__file__).parent / "measuring_agents.py").read_text()
     (folder / "measuring_agents.py").write_text(code)
     (folder / "agents.yaml").write_text(AGENTS)
     (folder / "workspace").mkdir(exist_ok=True)
     return settings_in(folder, agents_file=str(folder / "agents.yaml"))
+
+
+def rounds_of(stage: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What was measured and missed each time, and what followed."""
+    return [(each["measured"], each["missed"], each["action"]) for each in stage["rounds"]]
 
 
 async def told(desk: Desk, *stages: Any, **given: Any) -> dict[str, Any]:
@@ -76,7 +86,38 @@ def test_a_stage_below_its_threshold_stops_with_the_measured_value(tmp_path: Pat
         found = await told(Desk(opened), low, TWO)
         assert found["status"] == "failed"
         assert found["reason"] == "stage one: quality is 0.25, and 0.8 is demanded"
-        assert found["result"] is None
+        assert found["result"]["result"] is None
+        one, two = found["result"]["stages"]
+        assert rounds_of(one) == [({"quality": 0.25}, ["quality"], "stop")]
+        assert one["demanded"] == {"quality": 0.8} and two["rounds"] == []
+
+    with_core(settings(tmp_path), use)
+
+
+@pytest.mark.parametrize("completes", [True, False])
+def test_the_report_and_the_duration_of_a_pipeline_are_the_same_once_its_swarm_is_over(
+    tmp_path: Path, completes: bool
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        desk = Desk(opened)
+        policy = {"validation": {"quality": 0.5}, "onFailure": {"loop": "one", "times": 1}}
+        second = {**TWO, **policy, "config": {"figures": [0.25, 0.75 if completes else 0.375]}}
+        found = await told(desk, ONE, second)
+        task, status = found["taskId"], "completed" if completes else "failed"
+        first = await desk.call("task_results", taskId=task)
+        assert first["status"] == status and first["result"] == found["result"]
+        one, two = first["result"]["stages"]
+        ends = ["loop", "finish" if completes else "stop"]
+        assert [each[2] for each in rounds_of(two)] == ends
+        assert rounds_of(two)[0][:2] == ({"quality": 0.25}, ["quality"])
+        assert len(one["rounds"]) == 2
+        standing = await desk.call("task_status", taskId=task)
+        span = at(standing["endedAt"]) - at(standing["createdAt"])
+        assert standing["duration"] == first["duration"] == pytest.approx(span.total_seconds())
+        assert first["duration"] > 0
+        await desk.call("swarm_destroy", swarmId=found["swarmId"])
+        later = await desk.call("task_results", taskId=task, swarmId=found["swarmId"])
+        assert later["result"] == first["result"] and later["duration"] == first["duration"]
 
     with_core(settings(tmp_path), use)
 
@@ -125,7 +166,9 @@ def test_a_pipeline_that_is_cancelled_ends_with_its_stage(tmp_path: Path) -> Non
         assert found["status"] == "orchestrating"
         await desk.call("task_cancel", taskId=found["taskId"])
         ended = await desk.call("task_results", taskId=found["taskId"], wait=True)
-        assert ended["status"] == "cancelled"
+        assert ended["status"] == "cancelled" and ended["duration"] > 0
+        (begun,) = ended["result"]["stages"]
+        assert rounds_of(begun) == [({}, [], None)]
         stage = f"{found['taskId']}.slow.1"
         ended = await desk.call("task_results", taskId=stage, wait=True)
         assert ended["status"] == "cancelled"

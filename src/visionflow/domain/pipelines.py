@@ -16,6 +16,8 @@ TIMES_MAX = 100
 MEASURES_MAX = 100
 """Of one stage."""
 PIPELINES_OPEN_MAX = 1_000
+PIPELINE_TYPE = "pipeline"
+"""The type of the task that a pipeline of a server is."""
 PIPELINES_KEPT_MAX = 200
 """Pipelines that are over, with what was measured of their stages, that the state keeps."""
 

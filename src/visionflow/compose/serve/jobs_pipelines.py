@@ -19,7 +19,7 @@ from visionflow.compose.serve.jobs_works import Ground, Group, given_to, role_ty
 from visionflow.domain import commands as c
 from visionflow.domain import pipelines_commands as pc
 from visionflow.domain.errors import Refused, UsageError, VisionFlowError
-from visionflow.domain.pipelines import PipelineSpec, PipelineStatus, StageSpec
+from visionflow.domain.pipelines import PIPELINE_TYPE, PipelineSpec, PipelineStatus, StageSpec
 from visionflow.domain.tasks import NOTHING, Payload, TaskSpec
 from visionflow.engine.decide.pipelines import check_stages
 from visionflow.engine.pipelines import PipelineState
@@ -139,7 +139,7 @@ def opening(
     )
     whole = TaskSpec(
         id=root,
-        type="pipeline",
+        type=PIPELINE_TYPE,
         description=order.description,
         priority=order.priority,
         deadline_ms=order.deadline_ms,

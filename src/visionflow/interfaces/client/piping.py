@@ -16,7 +16,6 @@ class Outcome(msgspec.Struct, frozen=True):
     """What came of it."""
 
     report: PipelineReport
-    """Of one that failed without its stages: the reason says which failed, and how."""
     result: Any = None
 
 

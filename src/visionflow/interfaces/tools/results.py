@@ -23,6 +23,7 @@ from visionflow.interfaces.tools.forms import about, form, number_in
 from visionflow.interfaces.tools.locating import parts_of, place_of, story_of
 from visionflow.interfaces.tools.moments import iso_or_none, seconds
 from visionflow.interfaces.tools.outcome import Part, doubts, failures
+from visionflow.interfaces.tools.piped import report_for, told_of, took
 from visionflow.interfaces.tools.standing import why
 from visionflow.interfaces.tools.tasks import CURSOR, EXAMPLE, TaskArguments
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
@@ -107,7 +108,9 @@ class ResultTools:
             raise UsageError(f"{row.id} is no plan, so it has no part {given.part!r:.100}.")
         loop = asyncio.get_running_loop()
         report = await loop.run_in_executor(None, self._server.jobs.report, row.id)
-        found = await self._value(swarm, row, parts, report, given.part, start is not None)
+        piped = await report_for(swarm, row)
+        told = None if piped is None else told_of(piped)
+        found = await self._value(swarm, row, parts, report, given.part, start is not None, told)
         text, cursor = found.text, None
         if text is not None:
             place = start or 0
@@ -139,7 +142,7 @@ class ResultTools:
             parts_total=len(parts),
             report=found.run,
             agent_id=row.agent,
-            duration=seconds(row.duration_us),
+            duration=took(row, piped),
             ended_at=iso_or_none(row.ended_ms),
             warnings=[*failed, *doubts(None if report is None else report.summary)],
         )
@@ -152,8 +155,10 @@ class ResultTools:
         report: Report | None,
         part: str | None,
         as_text: bool,
+        piped: dict[str, Any] | None,
     ) -> Value:
-        """The result that is asked for, read in a thread: it may be large."""
+        """The result that is asked for, read in a thread: it may be large. `piped`: of a pipeline
+        without one, its report."""
         blobs, loop = swarm.blobs, asyncio.get_running_loop()
         run = None if report is None else _run(report)
         rule = await loop.run_in_executor(None, lambda: _rule(row, blobs))
@@ -168,7 +173,7 @@ class ResultTools:
 
         def read() -> Any:
             if not row.phases:
-                return _result(row, blobs)
+                return _result(row, blobs) if piped is None else piped
             if len(parts) == 1 and parts[0].id == part:
                 return _result(parts[0], blobs)
             if rule is not None and part is None:

@@ -81,7 +81,9 @@ class TaskStanding(Result, frozen=True, kw_only=True):
     updated_at: str
     ended_at: str | None
     deadline: str | None
-    duration: Annotated[float | None, about("Seconds that the successful attempt took.")]
+    duration: Annotated[
+        float | None, about("Seconds that the successful attempt, or a pipeline, took.")
+    ]
 
 
 def row_of(task: TaskState) -> TaskRow:
@@ -119,9 +121,10 @@ def standing(
     attempts: list[AttemptRow],
     parts: list[TaskRow] | None = None,
     full: str | None = None,
+    duration: float | None = None,
 ) -> TaskStanding:
     """Where it stands. `parts`: of a plan that has left the state, its tasks; `full`: what
-    `crowded` says of the server."""
+    `crowded` says of the server; `duration`: what it took."""
     state = swarm.state
     live = state.tasks.get(row.id)
     if live is not None and live.status != row.status:
@@ -155,7 +158,7 @@ def standing(
         updated_at=iso(row.changed_ms),
         ended_at=iso_or_none(row.ended_ms),
         deadline=iso_or_none(row.deadline_ms),
-        duration=seconds(row.duration_us),
+        duration=duration,
     )
 
 

@@ -22,6 +22,7 @@ from visionflow.interfaces.tools.locating import (
     story_of,
 )
 from visionflow.interfaces.tools.moments import iso, iso_or_none
+from visionflow.interfaces.tools.piped import report_for, took
 from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.standing import TaskStanding, row_of, standing, why
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
@@ -108,7 +109,8 @@ class TaskTools:
         row, attempts = await story_of(swarm, given.task_id)
         parts = await parts_of(swarm, row) if row.phases else None
         call.saw(swarm)
-        found = standing(swarm, row, attempts, parts, crowded(self._server.swarms))
+        duration = took(row, await report_for(swarm, row))
+        found = standing(swarm, row, attempts, parts, crowded(self._server.swarms), duration)
         return await self._server.jobs.veiled([row.id], found, at_once=True)
 
     async def list(self, call: Call, given: ListArguments) -> Listed:
