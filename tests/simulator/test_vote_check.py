@@ -81,3 +81,26 @@ def test_the_checker_of_a_log_looks_at_its_votes() -> None:
     check = LogCheck()
     check.record(msgspec.msgpack.encode((1, [opened()])))
     assert len(check.faults) == 1 and "electorate" in check.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("decision", "gates", "row", "said"),
+    [
+        ("rejected", False, ("completed", "failed"), ""),
+        ("approved", False, ("completed", "failed"), "count as failed, not as completed"),
+        ("undecided", True, ("completed", "uncounted"), ""),
+        ("undecided", False, ("completed", "uncounted"), "not as None"),
+        ("rejected", False, ("uncounted", "failed"), "as uncounted before"),
+    ],
+)
+def test_results_count_as_the_vote_about_them_says(
+    decision: str, gates: bool, row: tuple[str, str], said: str
+) -> None:
+    begun = opened("a")
+    begun["spec"] |= {"task": "t", "gates": gates}
+    said_by_a = {"approved": "approve", "rejected": "reject", "undecided": "abstain"}[decision]
+    before, after = row
+    over = decided(decision, **{said_by_a: 1})
+    over["regraded"] = [{"task": "t", "agent": "x", "before": before, "after": after}]
+    found = faults(begun, cast("a", said_by_a), over)
+    assert (said in found[0] and len(found) == 1) if said else not found

@@ -147,6 +147,11 @@ class Swarm:
             self._worker(at_ms, event)
         elif type(event).__name__.startswith("Agent"):
             self._agent(at_ms, event)
+        elif isinstance(event, e.VoteDecided):
+            for each in event.regraded:
+                agent = self.agents[each.agent]
+                agent.completed += (each.after == "completed") - (each.before == "completed")
+                agent.failed += (each.after == "failed") - (each.before == "failed")
         elif getattr(event, "task", None) or isinstance(event, e.TaskSubmitted | e.PlanSubmitted):
             self._task(at_ms, event)
 

@@ -88,6 +88,11 @@ def weight(at: At) -> float:
     for _, _, _, event in at.swarm.events:
         if isinstance(event, e.VoteOpened) and event.spec.id == at.reply["voteId"]:
             break
+        if isinstance(event, e.VoteDecided):
+            for each in event.regraded:
+                if each.agent == at.own["agentId"]:
+                    done[True] += (each.after == "completed") - (each.before == "completed")
+                    done[False] += (each.after == "failed") - (each.before == "failed")
         if isinstance(event, e.TaskAssigned):
             counts = at.swarm.tasks[event.task].spec.type != "cast_ballot"
             holders[event.task] = (event.agent, counts)

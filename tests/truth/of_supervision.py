@@ -178,7 +178,7 @@ def reason(at: At) -> Any:
         f"it is {owner['status']}",
         f"its worker did not answer: {', '.join(unanswered)}",
         "it has left" if agent.ended_ms is not None else "",
-        f"{agent.failed} of its {agent.failed + agent.completed} attempts failed",
+        f"{agent.failed} of its {agent.failed + agent.completed} attempts failed or were rejected",
         *(f"{task} makes no progress" for task in owner["stalledTasks"]),
     )
     if text in known or (text.startswith("its worker may be gone: ") and suspected(at)):

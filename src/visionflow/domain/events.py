@@ -19,7 +19,8 @@ from visionflow.domain.supervision_events import SupervisionEvent
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskSpec
 from visionflow.domain.teams_events import TeamsEvent
-from visionflow.domain.votes import Choice, Decision, Tally, VoteSpec
+from visionflow.domain.votes import Choice, VoteSpec
+from visionflow.domain.votes_events import VoteDecided as VoteDecided
 from visionflow.domain.votes_events import VotesEvent
 
 
@@ -94,6 +95,10 @@ class WorkerLost(Event, frozen=True, tag="worker_lost"):
     """Of one that was given up: each probe by name, and whether it was answered."""
     judged: FailureKind | None = None
     """What it counts as for restart intensities, where that is another kind."""
+
+
+WITH_ORCHESTRATOR = "its orchestrator was stopped"
+"""Why a process ended that goes on when the orchestrator is started again."""
 
 
 class WorkerStopped(Event, frozen=True, tag="worker_stopped"):
@@ -386,26 +391,6 @@ class BallotRefused(Event, frozen=True, tag="ballot_refused"):
     command: str | None = None
 
 
-class VoteDecided(Event, frozen=True, tag="vote_decided"):
-    """Every member has cast a ballot, or the vote was closed. This stands for good."""
-
-    vote: str
-    decision: Decision
-    tally: Tally
-    reason: str
-    """What ended the vote."""
-    command: str | None = None
-    chosen: str | None = None
-    """Of one with options: which."""
-    shares: dict[str, int] = {}  # noqa: RUF012
-    """What each side got, as its mechanism counts; nothing of votes that only approve or reject by
-    majority or consent."""
-    decider: str | None = None
-    """The member whose ballot decided where the ballots together did not."""
-    person: str | None = None
-    """Who decided it after it was referred to a person."""
-
-
 class CommandRefused(Event, frozen=True, tag="command_refused"):
     """A command was understood and not accepted. Kept for the audit.
 
@@ -461,7 +446,6 @@ AnyEvent = (
     | VoteOpened
     | BallotCast
     | BallotRefused
-    | VoteDecided
     | CommandRefused
     | SupervisionEvent
     | OutsideEvent

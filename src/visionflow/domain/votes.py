@@ -80,6 +80,27 @@ class Decision(StrEnum):
     """One of the options was."""
 
 
+class Standing(StrEnum):
+    """What a result that was completed counts as in the record of the agent that made it."""
+
+    COMPLETED = "completed"
+    """A success, as every result until a vote says otherwise."""
+    FAILED = "failed"
+    """A vote rejected it."""
+    UNCOUNTED = "uncounted"
+    """Neither: it was held back for a vote, which came to no decision."""
+
+
+class Regraded(msgspec.Struct, frozen=True, gc=False):
+    """A result counts as something else from now on."""
+
+    task: str
+    agent: str
+    """That made it."""
+    before: Standing
+    after: Standing
+
+
 class VoteStatus(StrEnum):
     """Where a vote stands."""
 

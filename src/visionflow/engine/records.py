@@ -2,12 +2,16 @@
 
 An index over the log: no part of the digest, so that old logs keep theirs. What is decided by it
 stands in an event with its figures. Answering for a ballot is no work and counts nowhere.
+
+A result counts as a success when it is there, and as what a vote makes of it from then on.
 """
+
+from collections.abc import Iterable
 
 import msgspec
 
 from visionflow.domain.tasks import TaskSpec
-from visionflow.domain.votes import CAST_BALLOT
+from visionflow.domain.votes import CAST_BALLOT, Regraded, Standing
 
 WORDS_MAX = 64
 """Types, and capabilities, of which an agent has a record; of further ones nothing is kept."""
@@ -23,7 +27,8 @@ class Record(msgspec.Struct, gc=False):
     failed: int = 0
     """Attempts that failed and count against it."""
     mean_us: int = 0
-    """Moving mean of how long those that completed took; 0 without one."""
+    """Moving mean of how long those that completed took, whatever a vote said of them; 0 without
+    one."""
 
 
 class AgentRecord(msgspec.Struct, gc=False):
@@ -36,6 +41,14 @@ class AgentRecord(msgspec.Struct, gc=False):
     """The records that a task of this type and these capabilities counts in: an index."""
 
 
+class Judged(msgspec.Struct, gc=False):
+    """A result that is voted on, or was."""
+
+    agent: str
+    spec: TaskSpec
+    standing: Standing = Standing.COMPLETED
+
+
 NO_RECORD = Record()
 
 
@@ -45,6 +58,12 @@ class Records:
 
     def __init__(self) -> None:
         self.agents: dict[str, AgentRecord] = {}
+        self.makers: dict[str, str] = {}
+        """Of each completed task that is still known, the agent that made its result."""
+        self.judged: dict[str, Judged] = {}
+        """Of those, the ones that there was a vote about."""
+        self.votes: dict[str, dict[str, Judged]] = {}
+        """Open votes, by the results that they are about."""
 
     def of_type(self, agent: str, task_type: str) -> Record:
         """What an agent did of this type of task."""
@@ -65,6 +84,7 @@ class Records:
         """An agent completed a task that took so long."""
         if spec.type == CAST_BALLOT:
             return
+        self.makers[spec.id] = agent
         # For each task: what is counted for its kind is looked up once.
         found = self.agents.get(agent)
         known = None if found is None else found.kept.get((spec.type, spec.capabilities))
@@ -80,9 +100,35 @@ class Records:
             for record in self._kept(agent, spec):
                 record.failed += 1
 
+    def voted_on(self, vote: str, specs: Iterable[TaskSpec]) -> None:
+        """A vote was opened about what came of these tasks."""
+        about: dict[str, Judged] = {}
+        for spec in specs:
+            agent = self.makers.get(spec.id)
+            if agent is not None:
+                about[spec.id] = self.judged.setdefault(spec.id, Judged(agent, spec))
+        if about:
+            self.votes[vote] = about
+
+    def decided(self, vote: str, regraded: Iterable[Regraded]) -> None:
+        """A vote is over, and these of its results count as something else."""
+        about = self.votes.pop(vote, {})
+        for each in regraded:
+            result = about[each.task]
+            result.standing = each.after
+            if each.agent in self.agents:
+                for record in self._kept(each.agent, result.spec):
+                    record.completed += change_of(each, Standing.COMPLETED)
+                    record.failed += change_of(each, Standing.FAILED)
+
     def forget(self, agent: str) -> None:
         """It has left."""
         self.agents.pop(agent, None)
+
+    def forget_task(self, task: str) -> None:
+        """Nothing is known of a task any more; a vote about it that is open goes on."""
+        self.makers.pop(task, None)
+        self.judged.pop(task, None)
 
     def _kept(self, agent: str, spec: TaskSpec) -> tuple[Record, ...]:
         found = self.agents.get(agent)
@@ -103,3 +149,8 @@ class Records:
         if len(found.kept) < KINDS_MAX:
             found.kept[spec.type, spec.capabilities] = tuple(kept)
         return tuple(kept)
+
+
+def change_of(regraded: Regraded, standing: Standing) -> int:
+    """By how much the count of such results changes."""
+    return (regraded.after is standing) - (regraded.before is standing)

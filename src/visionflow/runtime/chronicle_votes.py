@@ -1,5 +1,7 @@
 """What a log line tells of each event of votes; it fills the table of `chronicle_words`."""
 
+from collections import Counter
+
 from visionflow.domain import events as e
 from visionflow.domain.votes import Tally
 from visionflow.domain.votes_events import VoteReferred
@@ -30,7 +32,17 @@ def _(event: e.VoteDecided, known: Known) -> Told:
         came_to = f"{came_to} {one_line(event.chosen, REASON_CHARS_MAX)}"
     by = "" if event.decider is None else f", by the ballot of {event.decider}"
     by = by if event.person is None else f", by {event.person}"
-    return Told(None, "vote_decided", f"{event.vote} {came_to}: {_counts(event.tally)}{by}")
+    counts = f"{came_to}: {_counts(event.tally)}{by}{_regraded(event)}"
+    return Told(None, "vote_decided", f"{event.vote} {counts}")
+
+
+def _regraded(event: e.VoteDecided) -> str:
+    """Whose record changes, for how many results."""
+    counts = Counter((each.agent, each.after) for each in event.regraded)
+    return "".join(
+        f"; in the record of {agent}, {count} now {after.value}"
+        for (agent, after), count in counts.items()
+    )
 
 
 @tells("warning", "agent", e.BallotRefused)

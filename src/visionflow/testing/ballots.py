@@ -31,6 +31,8 @@ class VoteCheck:
 
     def __init__(self) -> None:
         self.votes: dict[str, VoteLine] = {}
+        self.standings: dict[str, str] = {}
+        """What results count as that a vote has made something else of."""
 
     def event(self, kind: str, event: Fact, agents: Container[str]) -> Iterator[str]:
         """What is wrong with this event; `agents` are those that are alive."""
@@ -50,6 +52,20 @@ class VoteCheck:
             yield from _referred(vote, event)
         else:
             yield from _decided(vote, event)
+            yield from self._regraded(vote, event)
+
+    def _regraded(self, vote: VoteLine, event: Fact) -> Iterator[str]:
+        """Results count as the vote that they were put to says, each from what it counted as."""
+        right = {"approved": "completed", "rejected": "failed"}.get(event["decision"])
+        if right is None and vote.spec.get("gates") and event["decision"] == "undecided":
+            right = "uncounted"
+        for each in event.get("regraded", ()):
+            task, before, after = each["task"], each["before"], each["after"]
+            if "task" not in vote.spec or after != right:
+                yield f"vote {event['vote']} has {task} count as {after}, not as {right}"
+            if before != self.standings.get(task, "completed") or before == after:
+                yield f"vote {event['vote']} has {task} count as {after}, and as {before} before"
+            self.standings[task] = after
 
     def _opened(self, event: Fact, agents: Container[str]) -> Iterator[str]:
         spec: Fact = event["spec"]

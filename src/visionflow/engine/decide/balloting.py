@@ -24,7 +24,9 @@ from visionflow.domain.votes import (
     Decision,
     Matter,
     Mechanism,
+    Regraded,
     Resolution,
+    Standing,
     Tally,
     VoteSpec,
 )
@@ -53,6 +55,7 @@ SHOWN_MAX = 32_768
 """How long a vote is open that states no limit and asks its members; the latter where they may have
 to measure anew."""
 INPUTS_BYTES_MAX = 16_384
+STANDINGS = {Decision.APPROVED: Standing.COMPLETED, Decision.REJECTED: Standing.FAILED}
 MEMBER = (AgentStatus.READY, AgentStatus.PROCESSING, AgentStatus.RECOVERING)
 NO_EVIDENCE = "none"
 _facts = msgspec.msgpack.Encoder()
@@ -256,7 +259,7 @@ def decide(
 ) -> None:
     """The vote ends by the ballots that are there, or is referred to a person unless this is
     `final`."""
-    spec, name = vote.spec, vote.spec.id
+    state, spec, name = ends.state, vote.spec, vote.spec.id
     own = ends.cast.get(name, {})
     ballots = {
         member: own.get(member) or (None if said is None else cast_of(vote, member, said))
@@ -285,6 +288,7 @@ def decide(
                 chosen=found.chosen,
                 shares=shares,
                 decider=found.decider,
+                regraded=regraded(state, spec, found.decision),
             )
         )
     for task in vote.tasks:
@@ -297,6 +301,24 @@ def decide(
 def cast_of(vote: VoteState, member: str, choice: Choice) -> Cast:
     """A ballot that was folded, as it counts."""
     return Cast(choice, vote.rankings.get(member, ()))
+
+
+def regraded(state: SwarmState, spec: VoteSpec, decision: Decision) -> tuple[Regraded, ...]:
+    """What the results that a vote was about count as from now on, as far as that is new.
+
+    One that was held back for the vote counts neither way where there is no decision; any other
+    then stays what it was, so that a vote that nobody can judge takes no record away.
+    """
+    after = STANDINGS.get(decision)
+    if after is None and spec.gates and decision is Decision.UNDECIDED:
+        after = Standing.UNCOUNTED
+    if after is None:
+        return ()
+    return tuple(
+        Regraded(task, result.agent, result.standing, after)
+        for task, result in state.records.votes.get(spec.id, {}).items()
+        if result.standing is not after and result.agent in state.agents
+    )
 
 
 def settle(
@@ -448,6 +470,7 @@ __all__ = [
     "leaves",
     "opening",
     "refused",
+    "regraded",
     "settle",
     "task_for",
     "wrong_terms",

@@ -307,6 +307,7 @@ def _forget(state: SwarmState) -> None:
             continue
         del state.ended[name]
         del state.tasks[name]
+        state.records.forget_task(name)
         if by is not None:
             del state.supervised.delegated[name]
         state.finished[name] = task.attempt

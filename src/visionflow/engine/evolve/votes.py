@@ -3,11 +3,13 @@
 from visionflow.domain import events as e
 from visionflow.domain.events import Event
 from visionflow.domain.limits import FINISHED_IDS_MAX
-from visionflow.domain.votes import Decision, VoteStatus
+from visionflow.domain.tasks import TaskSpec
+from visionflow.domain.votes import Decision, Regraded, Standing, VoteStatus
 from visionflow.domain.votes_events import VoteReferred
-from visionflow.engine.evolve.table import answer, folds
+from visionflow.engine.evolve.table import ABLE, answer, folds, refresh
 from visionflow.engine.lifecycles import IllegalTransition, next_vote_status
 from visionflow.engine.polls import OVER_MAX, Said, Verdict
+from visionflow.engine.records import change_of
 from visionflow.engine.state import Answer, SwarmState, VoteState
 
 
@@ -30,7 +32,20 @@ def _(state: SwarmState, event: e.VoteOpened) -> None:
         vote.opened_ms, vote.tasks = state.now_ms, event.tasks
         for task, member in zip(event.tasks, spec.electorate, strict=True):
             state.polls.asked[task] = (spec.id, member)
+    if spec.task is not None:
+        state.records.voted_on(spec.id, _parts_of(state, spec.task))
     answer(state, event.command, Answer(state.now_ms, spec.id))
+
+
+def _parts_of(state: SwarmState, name: str) -> list[TaskSpec]:
+    """What a result consists of: of a plan its parts, else the task itself."""
+    task = state.tasks.get(name)
+    if task is None:
+        return []
+    if task.plan is None:
+        return [task.spec]
+    names = (part for phase in task.plan.phases for part in phase.tasks)
+    return [state.tasks[part].spec for part in names if part in state.tasks]
 
 
 @folds(e.BallotCast)
@@ -86,8 +101,27 @@ def _(state: SwarmState, event: e.VoteDecided) -> None:
         over[event.vote] = vote
         if len(over) > OVER_MAX:
             del over[next(iter(over))]
+    state.records.decided(event.vote, event.regraded)
+    for regraded in event.regraded:
+        _regrade(state, regraded)
     _trim(state)
     answer(state, event.command, Answer(state.now_ms, event.vote))
+
+
+def _regrade(state: SwarmState, regraded: Regraded) -> None:
+    agent = state.agents.get(regraded.agent)
+    if agent is None:
+        return
+    completed = change_of(regraded, Standing.COMPLETED)
+    failed = change_of(regraded, Standing.FAILED)
+    agent.completed += completed
+    agent.failed += failed
+    life = state.supervised.lives.get(agent.worker)
+    if life is not None:
+        # Its attempts have ended as often as before.
+        life.done += completed + failed
+    if agent.status in ABLE:
+        refresh(state, agent)
 
 
 def _trim(state: SwarmState) -> None:

@@ -208,7 +208,7 @@ def _reasons(state: SwarmState, agent: AgentState, probes: Answers, signals: _Si
     found += [f"{task} makes no progress" for task in _stalled(state, agent)]
     ends, limit = agent.completed + agent.failed, agent.spec.limits.memory_bytes
     if ends >= ATTEMPTS_MIN and agent.failed / ends > ERROR_RATE_MAX:
-        found.append(f"{agent.failed} of its {ends} attempts failed")
+        found.append(f"{agent.failed} of its {ends} attempts failed or were rejected")
     share = None if limit is None else agent.spec.recycling.memory_bp
     held = signals.resident_bytes
     if held is not None and limit is not None and held * 10_000 >= limit * (share or 10_000):

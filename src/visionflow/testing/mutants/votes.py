@@ -11,6 +11,13 @@ ASKED = "tests/engine/test_asked_votes.py::"
 
 MUTANTS = (
     Mutant(
+        "a result that a vote rejects stays a success of its maker",
+        ASKING,
+        "Decision.REJECTED: Standing.FAILED}",
+        "Decision.REJECTED: Standing.COMPLETED}",
+        ASKED + "test_who_made_what_a_vote_rejects_is_weighed_below_who_never_did_anything",
+    ),
+    Mutant(
         "a tie is an approval",
         COUNTING,
         "    if tally.approve == tally.reject:\n        return Decision.UNDECIDED\n"
