@@ -106,6 +106,45 @@ def test_who_cannot_have_the_seat_that_was_asked_for_is_not_kept(settings: Serve
     with_core(settings, use)
 
 
+def test_work_that_no_team_can_be_chosen_for_is_refused_at_submission_with_what_to_do(
+    settings: ServerSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "go").touch()
+    whole = {
+        "type": "hierarchy.delegate",
+        "description": "all of it",
+        "requiredCapabilities": ["rank:manager"],
+        "input": {"type": "bulk", "input": {"go": str(tmp_path / "go")}},
+    }
+
+    async def use(opened: OpenServer) -> None:
+        client = Client(all_tools(opened.server))
+        name = (await client.call("swarm_init"))["swarmId"]
+        await client.call("agent_spawn", agentType="coordinator", wait=True)
+        state = opened.server.swarms.get(name).state
+        with pytest.raises(Refused, match=r"has no teams\..*agent_spawn with config\.hierarchy"):
+            await client.call("task_orchestrate", task=whole)
+        with pytest.raises(Refused, match="has no teams"):
+            parts = {"description": "both", "subtasks": [whole, whole]}
+            await client.call("task_orchestrate", task=parts)
+        assert not state.tasks
+
+        name, _ = await built(client)
+        state = opened.server.swarms.get(name).state
+        await client.call("topology_optimize", apply=True, topology="mesh")
+        with pytest.raises(Refused, match=r"topology is mesh\..*topology_optimize"):
+            await client.call("task_orchestrate", task=whole)
+        await client.call("topology_optimize", apply=True, topology="hierarchical")
+        with pytest.raises(Refused, match=r"is for the manager"):
+            anybody = {**whole, "requiredCapabilities": []}
+            await client.call("task_orchestrate", task=anybody)
+        assert not state.tasks
+        made = await client.call("task_orchestrate", task=whole, wait=True, waitTimeout=60)
+        assert made["status"] == "completed" and made["result"]["team"] == "all"
+
+    with_core(settings, use)
+
+
 @pytest.mark.parametrize("autoscale", [True, False])
 def test_a_team_that_is_busy_gets_a_worker_within_the_maximum_of_its_type(
     settings: ServerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autoscale: bool

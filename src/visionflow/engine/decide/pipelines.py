@@ -28,6 +28,7 @@ from visionflow.engine.decide.table import decides
 from visionflow.engine.decide.tasks import submitted
 from visionflow.engine.pipelines import PipelineState
 from visionflow.engine.state import SwarmState, TaskState
+from visionflow.engine.topology.leading import check_stage
 
 Events = list[AnyEvent]
 ROUNDS_MAX = 1_000
@@ -48,6 +49,8 @@ def _(state: SwarmState, command: pc.OpenPipeline) -> Events:
             retry_after_ms=1_000,
         )
     check_stages(spec)
+    for stage in spec.stages:
+        check_stage(state, stage.task_type, stage.capabilities)
     start = 0 if command.start is None else _place(spec, command.start)
     _leads_nowhere_unknown(spec, start)
     opened = pe.PipelineOpened(spec=spec, start=start, command=command.command)

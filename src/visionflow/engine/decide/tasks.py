@@ -42,6 +42,7 @@ from visionflow.engine.decide.shape import reshape
 from visionflow.engine.decide.table import decides
 from visionflow.engine.decide.teams import escalate_overdue
 from visionflow.engine.state import SwarmState, TaskState
+from visionflow.engine.topology.leading import check_led
 from visionflow.engine.topology.staging import in_stages
 
 Events = list[AnyEvent]
@@ -157,6 +158,7 @@ def submitted(
 def _(state: SwarmState, command: c.SubmitTask) -> Events:
     spec = command.spec
     events = submitted(state, spec, command.command)
+    check_led(state, (spec,))
     if command.blocked is None:
         return events
     if spec.depends_on and _waits(state, spec):
@@ -175,6 +177,7 @@ def _(state: SwarmState, command: c.SubmitPlan) -> Events:
     names = {phase.name: None for phase in phases}
     _limits_allow(state, 1 + len(parts))
     _acceptable(state, root, {})
+    check_led(state, parts)
     if root.depends_on or root.parent is not None:
         raise Refused(
             f"Plan {root.id} is a root: it depends on nothing and has no parent.",

@@ -21,6 +21,7 @@ from visionflow.engine.decide.tasks import submitted
 from visionflow.engine.state import SwarmState
 from visionflow.engine.supervised import LockState
 from visionflow.engine.topology.delegating import may_delegate
+from visionflow.engine.topology.leading import check_led
 from visionflow.engine.topology.rules import NOT_ALLOWED
 from visionflow.engine.waits import Wait
 
@@ -159,6 +160,7 @@ def _(state: SwarmState, command: sc.DelegateTask) -> Events:
         why = may_delegate(state, agent, spec)
         if why is not None:
             raise Refused(why, code=NOT_ALLOWED)
+    check_led(state, (spec,))
     return submitted(state, spec, command.command, delegated_by=command.task)
 
 

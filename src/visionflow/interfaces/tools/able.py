@@ -26,6 +26,8 @@ def crowded(swarms: Swarms) -> str | None:
 def nobody_takes(state: SwarmState, task: TaskState, full: str | None = None) -> str | None:
     """Why no agent, busy or not, can take this queued task; `None`: one can. Here and below,
     `full` is what `crowded` says of the server."""
+    if LEADS in task.spec.capabilities and not state.teams.teams:
+        return "No team can be chosen for it: this swarm has no teams; agent_spawn forms one."
     return nobody_can(state, *key_of(state, task.spec), full)
 
 
