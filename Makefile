@@ -47,7 +47,7 @@ lint: $(READY)  ## style, types, layers
 	@$(STAGE) "ruff format" $(BIN)/ruff format --check --quiet
 	@$(STAGE) "pyright" $(BIN)/pyright
 	@$(STAGE) "layers" $(BIN)/lint-imports --no-cache --no-logo
-	@$(STAGE) "house rules" $(PYTEST) tests/house
+	@$(STAGE) "house rules" $(PYTEST) -n $(JOBS) tests/house
 
 test: lint unit $(PRESENT)  ## lint, then every test, stage by stage
 	@echo "stages without a test as yet: $(or $(filter-out $(PRESENT),$(SLOW)),none)"
