@@ -91,6 +91,32 @@ def test_a_drained_restart_in_a_shared_process_waits_for_what_the_agent_holds() 
     assert world.status(second) is TaskStatus.ASSIGNED
 
 
+def test_an_orderly_stop_of_the_orchestrator_counts_against_nobody_and_gives_nothing_out() -> None:
+    world = Calm()
+    agents = [alone(world), *world.team(2, "python")]
+    tasks = [world.submit(agent=agent) for agent in agents]
+    anyones = world.submit()
+    for _ in range(20):
+        there = tuple((each.id, each.incarnation) for each in world.state.workers.values())
+        before = len(world.of(e.TaskAssigned))
+        world.send(c.ReportStopped(now_ms=world.now_ms, workers=there))
+        assert world.audit() == []
+        assert len(world.of(e.TaskAssigned)) == before
+        world.send(c.Recover(now_ms=world.now_ms))
+        world.settle()
+    assert not world.of(e.AgentErrored) and not world.of(e.WorkerLost)
+    reasons = {each.reason for each in world.of(e.AttemptFailed)}
+    assert reasons and all(reason.endswith("its orchestrator was stopped") for reason in reasons)
+    for task in tasks:
+        found = world.state.tasks[task]
+        assert (found.failures, found.crashes, found.kills) == (0, 0, 0)
+        world.complete(task)
+    world.complete(anyones)
+    old = tuple((name, number - 1) for name, number in there)
+    world.send(c.ReportStopped(now_ms=world.now_ms, workers=(*old, ("w99", 1))))
+    assert all(each.status is WorkerStatus.JOINED for each in world.state.workers.values())
+
+
 def test_an_agent_that_was_given_up_comes_back_with_its_deaths_forgotten() -> None:
     world = Calm()
     agent = alone(world)

@@ -330,6 +330,9 @@ class World(Asking):
 
     def _recover(self) -> None:
         if self.random.random() < 0.3:
+            if self.random.random() < 0.5:
+                there = [(each.id, each.incarnation) for each in self.state.workers.values()]
+                self.send(c.ReportStopped(now_ms=self.now_ms, workers=tuple(there)))
             self.send(c.Recover(now_ms=self.now_ms))
 
     def _block(self) -> None:

@@ -23,6 +23,7 @@ from visionflow.runtime.chronicle import LINES_MAX
 from visionflow.runtime.shares import Share
 from visionflow.runtime.swarms import LiveSwarm
 
+UP = (AgentStatus.READY, AgentStatus.PROCESSING)
 QUICK = RetryPolicy(backoff=Backoff.LINEAR, attempts_max=2, base_ms=1, jitter_bp=0)
 
 
@@ -175,6 +176,37 @@ def test_a_swarm_that_is_taken_up_again_says_so_and_who_held_what(tmp_path: Path
         told = [(line[0], line[2]) for line in lines[start:] if line[1] == agent]
         assert ("WARNING", "killed") in told, "the attempt that the first start left open"
         assert told[-1] == ("INFO", "task_completed")
+
+    with_core(settings, second)
+
+
+def test_an_orderly_stop_is_told_once_and_is_no_failure_of_anything(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+
+    async def first(opened: OpenServer) -> str:
+        swarm = await new_swarm(opened)
+        await agent_up(swarm, "Echo")
+        await agent_up(swarm, "Holder")
+        task = await submit(swarm, "holder", str(tmp_path))
+        await until(lambda: (tmp_path / f"{task}.began").exists())
+        return task
+
+    task = with_core(settings, first)
+    (tmp_path / "go").touch()
+
+    async def second(opened: OpenServer) -> None:
+        swarm = opened.server.swarms.get("swarm_1")
+        await result_of(swarm, task)
+        await until(lambda: all(status_of(swarm, each) in UP for each in swarm.state.agents))
+        await swarm.settled()
+        lines = said(opened)
+        assert [line for line in lines if line[0] not in ("INFO", "DEBUG")] == []
+        (stopped,) = [line[3] for line in lines if line[2] == "swarm_stopped"]
+        workers = len(swarm.state.workers)
+        assert stopped.startswith(f"swarm_1 was stopped in order: {workers} worker")
+        assert "2 agents built again, 1 attempt made again" in stopped
+        assert not {"agent_recovering", "worker_lost"} & {line[2] for line in lines}
+        assert swarm.state.tasks[task].kills == 0
 
     with_core(settings, second)
 

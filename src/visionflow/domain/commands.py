@@ -190,6 +190,13 @@ class ReportWorkerStopped(Command, frozen=True, tag="report_worker_stopped"):
     incarnation: int
 
 
+class ReportStopped(Command, frozen=True, tag="report_stopped"):
+    """The orchestrator was told to stop, and these processes have ended with it."""
+
+    workers: tuple[tuple[str, int], ...]
+    """Worker and incarnation."""
+
+
 class ReportAgentUp(Command, frozen=True, tag="report_agent_up"):
     """A worker built an agent."""
 
@@ -304,6 +311,7 @@ AnyCommand = (
     | ReportWorkerJoined
     | ReportWorkerLost
     | ReportWorkerStopped
+    | ReportStopped
     | ReportAgentUp
     | ReportAgentDown
     | ReportStarted

@@ -102,6 +102,9 @@ class Children:
         self.on_given_up: Callable[[str, int], None] = lambda worker, incarnation: None
         """Told of a process that was killed: nothing more may pass between it and anybody."""
         self._idle: list[Callable[[], None]] = []
+        self._stopped: list[tuple[str, int]] = []
+        """What ended as it was asked to, with this orchestrator."""
+        self._in_order = False
 
     def child(self, worker: str) -> Child | None:
         """The living process of a worker, if there is one."""
@@ -267,9 +270,10 @@ class Children:
         elif child.given_up is not None:
             return  # It was reported without waiting for its end.
         if self._closed:
+            if child.given_up is None:
+                self._stopped.append((child.worker, child.incarnation))
             if not self._children:
-                for call in self._idle:
-                    call()
+                self._all_ended()
             return
         if child.stopping and how.code != OVER_CEILING:
             self._control.offer(
@@ -283,6 +287,15 @@ class Children:
             return
         kind, reason = child.given_up or _cause(child, how)
         self._lost(child.worker, child.incarnation, kind, reason, child, words)
+
+    def _all_ended(self) -> None:
+        if self._in_order and self._stopped and self._control.failure is None:
+            # At once: so that nothing is given to a process that is about to end as well.
+            report = c.ReportStopped(now_ms=self._host.now_ms(), workers=tuple(self._stopped))
+            self._control.offer(report, bounded=False)
+        self._stopped.clear()
+        for call in self._idle:
+            call()
 
     def machine_bytes(self, worker: str) -> int | None:
         """Memory that the machine of a worker's process has, where that is known."""
@@ -326,10 +339,15 @@ class Children:
             if child.recorded and not child.stopping and child.given_up is None:
                 child.process.leave()
                 del self._children[child.worker]
-        self.close(done)
+        self._end_all(done, kill=False)
 
     def close(self, done: Callable[[], None], kill: bool = False) -> None:
-        """Start nothing more, end what lives, and call `done` when no process is left."""
+        """Start nothing more, end what lives, and call `done` when no process is left. Unless they
+        were killed the log has then that they ended in order."""
+        self._in_order = not kill
+        self._end_all(done, kill)
+
+    def _end_all(self, done: Callable[[], None], kill: bool) -> None:
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()

@@ -26,7 +26,14 @@ from visionflow.runtime import (
     chronicle_teams,
     chronicle_votes,
 )
-from visionflow.runtime.chronicle_words import ROWS, Known, Row, Told, told_of_fleet
+from visionflow.runtime.chronicle_words import (
+    ROWS,
+    Known,
+    Row,
+    Told,
+    stop_told,
+    told_of_fleet,
+)
 from visionflow.runtime.debugging import Debugged
 from visionflow.runtime.node import Node
 from visionflow.runtime.shares import WINDOW_MS, Share
@@ -68,6 +75,8 @@ class Chronicle:
         self._known = _known(spec, node.control.state, cover)
         self._rows = {kind: row for kind, row in ROWS.items() if _wanted(row, level)}
         self._telemetry = telemetry
+        self._stopped = False
+        """Its workers have ended with it, which was told once and for all of them."""
         self._debugged = debugged
         debugged.keep(node.control.state.supervised.debugging)
         self._shares = {
@@ -81,6 +90,10 @@ class Chronicle:
         rows, known = self._rows, self._known
         for event in events:
             kind = type(event)
+            if kind is e.WorkerStopped and not self._stopped:
+                self._stopped = self._tell_of_stop(events)
+            if self._stopped and kind in _OF_A_STOP:
+                continue
             if isinstance(event, e.TaskAssigned):
                 known.holders[event.task] = event.agent
             row = rows.get(kind)
@@ -105,6 +118,12 @@ class Chronicle:
             recalled = isinstance(event, e.AttemptFailed) and event.kind is FailureKind.RECALLED
             level = "info" if recalled else row.level  # It is no failure.
             self._telemetry.log(level, told.agent, told.code, told.message)
+
+    def _tell_of_stop(self, events: list[AnyEvent]) -> bool:
+        told = stop_told(self._known.swarm, events)
+        if told is not None and e.WorkerStopped in self._rows:
+            self._telemetry.log("info", *told)
+        return told is not None
 
     def _place(self, event: Event) -> None:
         known = self._known
@@ -164,6 +183,7 @@ class FleetChronicle:
         self._telemetry.log("info", None, "lines_left_out", told)
 
 
+_OF_A_STOP = frozenset((e.WorkerStopped, e.AgentRecovering, e.AgentTerminated, e.AttemptFailed))
 _PLACES = frozenset(
     (
         e.AgentSpawned,

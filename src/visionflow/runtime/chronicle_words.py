@@ -12,7 +12,7 @@ import msgspec
 
 from visionflow.domain import events as e
 from visionflow.domain import fleet as f
-from visionflow.domain.events import Event
+from visionflow.domain.events import AnyEvent, Event
 from visionflow.domain.tasks import FailureKind, TaskSpec
 
 E = TypeVar("E", bound=Event)
@@ -139,6 +139,21 @@ def _(event: e.WorkerLost, known: Known) -> Told:
 def _(event: e.WorkerStopped, known: Known) -> Told:
     why = one_line(event.reason, REASON_CHARS_MAX) or "nothing needs it"
     return Told(None, "worker_stopped", f"{_worker(event, known)}: {why}")
+
+
+def stop_told(swarm: str, events: list[AnyEvent]) -> Told | None:
+    """One line for a record in which workers ended with their orchestrator, as it was asked to;
+    `None`: it is none."""
+    ended = [each for each in events if isinstance(each, e.WorkerStopped)]
+    if all(each.reason != e.WITH_ORCHESTRATOR for each in ended):
+        return None
+    agents = sum(isinstance(each, e.AgentRecovering) for each in events)
+    attempts = sum(isinstance(each, e.AttemptFailed) for each in events)
+    many = f"{len(ended)} worker{'' if len(ended) == 1 else 's'} ended"
+    built = f"{agents} agent{'' if agents == 1 else 's'} built again"
+    tried = f", {attempts} attempt{'' if attempts == 1 else 's'} made again" if attempts else ""
+    told = f"{swarm} was stopped in order: {many}; at the next start {built}{tried}"
+    return Told(None, "swarm_stopped", told)
 
 
 def _worker(event: e.WorkerStarted | e.WorkerLost | e.WorkerStopped, known: Known) -> str:

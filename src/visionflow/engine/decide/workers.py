@@ -197,7 +197,8 @@ def _(state: SwarmState, command: c.ReportWorkerStopped) -> Events:
         e.WorkerStopped(worker=command.worker, incarnation=command.incarnation, reason=wanted or "")
     )
     if wanted is not None:
-        _restart_agents(state, closing, worker, wanted, now_ms)
+        _go_on_anew(state, closing, worker)
+        _excuse(state, closing, worker, f"worker {worker.id} is restarted: {wanted}", now_ms)
         return closing.events
     # An agent may have been placed on it after it was told to end.
     reason = "its process was told to end"
@@ -205,23 +206,46 @@ def _(state: SwarmState, command: c.ReportWorkerStopped) -> Events:
     return closing.events
 
 
-def _restart_agents(
-    state: SwarmState, closing: Closing, worker: WorkerState, reason: str, now_ms: int
-) -> None:
-    """The process ended so that another takes its place: its agents are built there, and what was
-    open is no failure."""
+@decides(c.ReportStopped)
+def _(state: SwarmState, command: c.ReportStopped) -> Events:
+    closing = Closing(state)
+    ended = [
+        state.workers[name] for name, number in command.workers if is_current(state, name, number)
+    ]
+    for worker in ended:
+        goes_on = any(state.agents[name].status in UP for name in worker.agents)
+        closing.events.append(
+            e.WorkerStopped(
+                worker=worker.id,
+                incarnation=worker.incarnation,
+                reason=e.WITH_ORCHESTRATOR if goes_on else "",
+            )
+        )
+        _go_on_anew(state, closing, worker)
+    for worker in ended:
+        told = f"worker {worker.id}: {e.WITH_ORCHESTRATOR}"
+        _excuse(state, closing, worker, told, command.now_ms)
+    return closing.events
+
+
+def _go_on_anew(state: SwarmState, closing: Closing, worker: WorkerState) -> None:
+    """The process ended so that another takes its place: its agents are built there."""
     for name in worker.agents:
         status = state.agents[name].status
         if status is AgentStatus.TERMINATING:
             closing.events.append(e.AgentTerminated(agent=name))
         elif status in (AgentStatus.INITIALISING, AgentStatus.READY, AgentStatus.PROCESSING):
             closing.events.append(e.AgentRecovering(agent=name))
+
+
+def _excuse(
+    state: SwarmState, closing: Closing, worker: WorkerState, reason: str, now_ms: int
+) -> None:
+    """What was open in a process whose end was wanted is no failure."""
     for name in worker.agents:
         for task in state.agents[name].open:
-            told = f"worker {worker.id} is restarted: {reason}"
-            end_attempt(
-                closing, state.tasks[task], now_ms, FailureKind.KILLED, told, 0, excused=True
-            )
+            found = state.tasks[task]
+            end_attempt(closing, found, now_ms, FailureKind.KILLED, reason, 0, excused=True)
 
 
 def lose_to_recovery(state: SwarmState, closing: Closing, worker: WorkerState, now_ms: int) -> None:
