@@ -48,6 +48,18 @@ def heard(line: str) -> dict[str, Any]:
         ("task_orchestrate 'say --not an option'", {"task": "say --not an option"}),
         ("memory_store --key=k --value='{\"a\": [1]}'", {"key": "k", "value": {"a": [1]}}),
         ('memory_store --args=\'{"key": "k", "value": 1}\'', {"key": "k", "value": 1}),
+        ("agent_message a '[1, {}]'", {"agentId": "a", "message": [1, {}]}),
+        ("agent_message a 'say {'", {"agentId": "a", "message": "say {"}),
+        (
+            'agent_message a --args=\'{"message": "{\\"text\\":"}\'',
+            {"agentId": "a", "message": '{"text":'},
+        ),
+        (
+            'agent_message a --args=\'{"message": "[1]"}\' --type=n',
+            {"agentId": "a", "message": "[1]", "type": "n"},
+        ),
+        ("task_orchestrate '[urgent] mend it'", {"task": "[urgent] mend it"}),
+        ("agent_list --capability='[x]'", {"capability": "[x]"}),
     ],
 )
 def test_words_become_arguments(line: str, arguments: dict[str, Any]) -> None:
@@ -91,6 +103,23 @@ def test_a_slip_is_told_without_a_server(line: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:
         heard(line)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("agent_message a '{\"text\":'", "message begins like JSON and is none: it ends after 8"),
+        ("agent_message a '{\"text\" 1}'", "expected ':' (byte 8)"),
+        ("memory_store k '[draft] of it'", "(byte 1)"),
+        ("agent_inbox a --acknowledge='[17,18'", "it ends after 6 characters"),
+        ("daa_communication all '{\"text\":'", "it ends after 8 characters"),
+    ],
+)
+def test_what_begins_like_json_and_is_none_is_refused_with_the_place(line: str, place: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        heard(line)
+    assert place in str(caught.value)
+    assert "message" not in line.split()[0] or "--args" in (caught.value.hint or "")
 
 
 def test_the_help_of_every_tool_names_its_arguments_and_an_example_that_is_understood() -> None:

@@ -102,15 +102,18 @@ def _camel(name: str) -> str:
 
 def _spoken(tool: AnyTool, given: dict[str, object], ours: dict[str, str]) -> Spoken:
     wants_help = ours.get("help") == "true"
+    written = frozenset[str]()
     if "args" in ours:
-        given = {**_object(ours["args"]), **given}
+        whole = _object(ours["args"])
+        written = frozenset(whole.keys() - given.keys())
+        given = {**whole, **given}
     # In the object it stands beside the arguments, as the pages list it.
     told = given.pop(KEY, None) if KEY not in fields_of(tool.arguments) else None
     if told is not None and not isinstance(told, str):
         raise UsageError(f"{KEY} is {shown(told)}, not a text.")
     key = ours.get(KEY, told)
     if not wants_help:
-        given = _typed(tool, given)
+        given = _typed(tool, given, written)
     return Spoken(
         arguments=dict(given),
         server=ours.get("server"),
@@ -132,12 +135,13 @@ def _object(text: str) -> dict[str, object]:
         raise UsageError(f"--args is no JSON object: {error}.", hint=_ARGS) from error
 
 
-def _typed(tool: AnyTool, given: dict[str, object]) -> dict[str, object]:
+def _typed(tool: AnyTool, given: dict[str, object], written: frozenset[str]) -> dict[str, object]:
     """Values as the server takes them: texts of forms as they are, others of their own kind.
+    `written`: those that are JSON already.
 
     Checked here too, so that a slip is told without a server.
     """
-    read = parse(tool.arguments, given, texts=True)
+    read = parse(tool.arguments, given, texts=True, written=written)
     known, attributes = (
         fields_of(tool.arguments),
         {each.encode_name: each.name for each in msgspec.structs.fields(tool.arguments)},

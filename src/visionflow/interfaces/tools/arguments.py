@@ -5,7 +5,7 @@ names it and lists what is allowed; nothing is rewritten.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -14,7 +14,7 @@ import msgspec
 
 from visionflow.domain.errors import UsageError
 from visionflow.domain.wording import said_of, shown
-from visionflow.interfaces.tools.forms import FORMS, Form
+from visionflow.interfaces.tools.forms import FORMS, Form, fault_in
 
 KEY = "idempotencyKey"
 _REF = "#/$defs/"
@@ -88,9 +88,16 @@ def _unwrapped(hint: Any) -> tuple[Any, list[msgspec.Meta]]:
     return hint, []
 
 
-def parse(kind: type[A], given: Mapping[str, object], *, texts: bool = False) -> A:
+def parse(
+    kind: type[A],
+    given: Mapping[str, object],
+    *,
+    texts: bool = False,
+    written: Collection[str] = (),
+) -> A:
     """Arguments as they were sent, read and checked. `texts`: they come from a command line, where
-    numbers and truth values are texts too.
+    numbers and truth values are texts too, and so are objects and lists, but for those `written`
+    as JSON already.
 
     Raises:
         UsageError: one is unknown, missing, given twice, or of the wrong kind.
@@ -106,6 +113,8 @@ def parse(kind: type[A], given: Mapping[str, object], *, texts: bool = False) ->
             raise UsageError(f"{target} is given twice.", hint="Leave one of them out.")
         if value is None and not field.required:
             continue
+        if texts and name not in written:
+            value = _spelled_out(field, value)
         values[target] = _read(field, value, texts)
     missing = [f.name for f in known.values() if f.required and f.name not in values]
     if missing:
@@ -149,14 +158,38 @@ def _read(field: Field, value: object, texts: bool) -> object:
             return field.form.read(value)
         except ValueError as error:
             raise UsageError(f"{field.name} is {shown(value)}; it is {error}.") from error
-    if texts and isinstance(value, str) and value[:1] in "[{":
-        try:
-            return msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            return value
     if _is_integer(field.hint):
         return _whole(value, texts)
     return value
+
+
+def _spelled_out(field: Field, value: object) -> object:
+    """The object or list that a text begins like, where the argument may be one.
+
+    Raises:
+        UsageError: it ends like none.
+    """
+    if field.form is not None or not isinstance(value, str):
+        return value
+    if value[:1] not in _opened(field.hint):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError as error:
+        raise UsageError(
+            f"{field.name} begins like JSON and is none: {fault_in(value, error)}.",
+            hint=f'As a text it can be given as --args \'{{"{field.name}": "..."}}\'.',
+        ) from error
+
+
+@cache
+def _opened(hint: Any) -> tuple[str, ...]:
+    """What JSON begins with that an argument of this type may be."""
+    kinds = {get_origin(each) or each for each in (get_args(hint) or (hint,))}
+    kinds.add(get_origin(hint) or hint)
+    if Any in kinds:
+        return ("{", "[")
+    return tuple(sign for sign, of in (("{", {dict}), ("[", {list, tuple})) if kinds & of)
 
 
 @cache

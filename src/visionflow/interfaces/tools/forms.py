@@ -55,6 +55,13 @@ def _words(value: object) -> tuple[str, ...]:
     raise ValueError('a list of words, or one text "a,b"')
 
 
+def fault_in(text: str, error: msgspec.DecodeError) -> str:
+    """Where a text stops being JSON, and what is wrong there."""
+    if "truncated" in str(error):
+        return f"it ends after {len(text)} characters and is not whole"
+    return str(error)
+
+
 def _stages(value: object) -> tuple[object, ...]:
     if isinstance(value, str):
         if not value.lstrip().startswith("["):
@@ -62,7 +69,8 @@ def _stages(value: object) -> tuple[object, ...]:
         try:
             value = msgspec.json.decode(value)
         except msgspec.DecodeError as error:
-            raise ValueError("a list of words and objects, also as JSON text") from error
+            why = fault_in(value, error)
+            raise ValueError(f"a list of words and objects, also as JSON text: {why}") from error
     if isinstance(value, (list, tuple)):
         items = cast("list[object]", value)
         if all(isinstance(each, (str, Mapping)) for each in items):
@@ -106,7 +114,7 @@ def _object(value: object) -> dict[str, object]:
         try:
             value = msgspec.json.decode(value)
         except msgspec.DecodeError as error:
-            raise ValueError("an object, or one as JSON text") from error
+            raise ValueError(f"an object, or one as JSON text: {fault_in(value, error)}") from error
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, object]", value))
     raise ValueError("an object")
