@@ -20,6 +20,9 @@ class Talk:
         self.manager: str | None = None
         self.leads: dict[str, str | None] = {}
         self.members: dict[str, dict[str, None]] = {}
+        self._coordinators: list[str] = []
+        """All that there ever were, as they joined: of a thousand agents they are the few that are
+        asked for with each message and assignment."""
 
     def event(self, kind: str, event: Fact) -> None:
         """Take an event into account."""
@@ -32,6 +35,9 @@ class Talk:
                 self.switches += 1
             case "manager_named":
                 self.manager = event.get("agent")
+            case "agent_spawned":
+                if event["spec"].get("type") == "coordinator":
+                    self._coordinators.append(event["spec"]["id"])
             case "team_formed":
                 team = event["team"]
                 self.leads[team["name"]] = team["lead"]
@@ -60,7 +66,7 @@ class Talk:
         """Whether a message of an agent to another one is within the rules now."""
         if sender == to:
             return True
-        if sender not in living(agents) or to not in living(agents):
+        if not (lives(sender, agents) and lives(to, agents)):
             return False
         match self.topology:
             case "mesh":
@@ -79,25 +85,26 @@ class Talk:
 
     def centre(self, agents: Agents) -> str | None:
         """Of a star."""
-        line = living(agents)
-        coordinators = [name for name in line if type_of(agents[name]) == "coordinator"]
-        return next(iter(coordinators or line), None)
+        first = self._coordinator(agents)
+        return first or next((name for name in agents if lives(name, agents)), None)
 
     def head(self, agents: Agents) -> str | None:
         """The manager of a hierarchy: who was named, else the first coordinator."""
-        line = living(agents)
-        if self.manager in line:
+        if self.manager is not None and lives(self.manager, agents):
             return self.manager
-        return next((name for name in line if type_of(agents[name]) == "coordinator"), None)
+        return self._coordinator(agents)
+
+    def _coordinator(self, agents: Agents) -> str | None:
+        return next((name for name in self._coordinators if lives(name, agents)), None)
 
     def superior(self, agent: str, agents: Agents) -> str | None:
         """Whom an agent reports to in a hierarchy."""
-        head, line = self.head(agents), living(agents)
+        head = self.head(agents)
         if agent == head:
             return None
         for team, members in self.members.items():
             lead = self.leads[team]
-            if agent in members and lead in line:
+            if agent in members and lead is not None and lives(lead, agents):
                 return lead
         return head
 
@@ -107,9 +114,15 @@ def type_of(agent: AgentLine) -> str:
     return agent.spec.get("type", "")
 
 
+def lives(agent: str, agents: Agents) -> bool:
+    """Whether an agent is there to stay."""
+    line = agents.get(agent)
+    return line is not None and line.status not in GONE
+
+
 def living(agents: Agents) -> list[str]:
     """Those that are there to stay, as they joined."""
-    return [name for name, agent in agents.items() if agent.status not in GONE]
+    return [name for name in agents if lives(name, agents)]
 
 
 def stages(agents: Agents) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from visionflow.testing.meshlines import MeshCheck
-from visionflow.testing.talk import ORDER, Talk, living, type_of
+from visionflow.testing.talk import ORDER, Talk, lives, type_of
 from visionflow.testing.tasklines import AgentLine, Fact, TaskLine
 from visionflow.testing.upkeeplines import UpkeepCheck
 from visionflow.testing.workerlines import WorkerLine
@@ -170,7 +170,7 @@ class TraceCheck:
         if event.get("pinned", False) != (named is not None) or named not in (None, agent):
             yield f"the token goes to {agent} for {task}, which names {named}"
         between = self._between(agent)
-        if event.get("over", 0) != sum(name in living(self._facts.agents) for name in between):
+        if event.get("over", 0) != sum(lives(name, self._facts.agents) for name in between):
             yield f"the token passes over {event.get('over', 0)} agents, and there are {between}"
         for name in between if named is None else ():
             if self._could_begin(name, task):
