@@ -10,7 +10,7 @@ from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.events import decode_record
 from visionflow.domain.mesh import REPLICAS
-from visionflow.domain.mesh_events import AuctionOpened, ReplicasReported
+from visionflow.domain.mesh_events import AuctionOpened, AuctionSettled, ReplicasReported
 from visionflow.domain.tasks import Payload, TaskSpec
 from visionflow.ports.host import Exit
 from visionflow.testing.simulator.mesh import MeshWorld, run_mesh
@@ -58,11 +58,11 @@ class Small(MeshWorld):
         self.kernel.run(lambda: self.kernel.now_us >= end_us, self.now_ms() + PATIENCE_MS)
         assert self.kernel.faults == []
 
-    def submit(self, count: int) -> list[str]:
+    def submit(self, count: int, work_ms: int = 50) -> list[str]:
         names = [f"task_{self.submitted + number}" for number in range(count)]
         self.submitted += count
         for name in names:
-            self.client.ask(_submitting(name))
+            self.client.ask(_submitting(name, work_ms))
         return names
 
     def ended(self, names: list[str]) -> bool:
@@ -72,6 +72,12 @@ class Small(MeshWorld):
     def node_of(self, agent: str) -> WorkerNode:
         worker = self.witness.check.agents[agent].worker
         return next(node for node in self.living() if node.order.worker == worker)
+
+    def copy_of(self, agent: str, task: str) -> bytes | None:
+        """The copy of a result of a first attempt that an agent's process holds."""
+        worker = self.witness.check.agents[agent].worker
+        sessions = [n.session for n in self.living() if n.order.worker == worker and n.session]
+        return sessions[0].peers.copy_of(agent, task, 1) if sessions else None
 
     def events(self, kind: type) -> list:
         found = [e for body in self.witness.bodies for e in decode_record(body).events]
@@ -93,8 +99,8 @@ def _spawning(number: int) -> Action:
     return Action(number, f"spawn_{number}", make)
 
 
-def _submitting(name: str) -> Action:
-    script = Script(7, 50, 0, "error")
+def _submitting(name: str, work_ms: int) -> Action:
+    script = Script(7, work_ms, 0, "error")
     spec = TaskSpec(id=name, type="scripted", input=Payload(inline=msgspec.msgpack.encode(script)))
 
     def make(now: int, command: str) -> c.AnyCommand:
@@ -136,6 +142,29 @@ def test_peers_settle_auctions_and_finish_the_work_while_the_orchestrator_is_dow
             assert check.tasks[task].completed_attempt == attempt
             assert check.mesh.was_won(task, attempt)
         assert check.events["auction_lapsed"] == check.events["claim_refused"] == 0
+    finally:
+        world.kernel.close()
+
+
+# Sharing ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_like_peers_that_are_idle_get_one_each_of_as_many_tasks_and_none_is_called_back(
+    seed: int,
+) -> None:
+    world = Small(seed, 3)
+    try:
+        for _ in range(3):
+            before = len(world.events(AuctionSettled))
+            names = world.submit(3, work_ms=4_000)
+            world.until(lambda names=names: world.ended(names))
+            settled = world.events(AuctionSettled)[before:]
+            assert sorted(each.agent for each in settled) == ["agent_0", "agent_1", "agent_2"]
+            assert sorted(each.task for each in settled) == names
+        check = world.witness.check
+        assert check.events["task_assigned"] == check.events["task_completed"] == 9
+        assert check.events["auction_lapsed"] == check.events["attempt_failed"] == 0
     finally:
         world.kernel.close()
 
@@ -193,26 +222,24 @@ def test_a_result_outlives_two_of_its_three_copies_and_is_copied_again() -> None
         holders = [holder.agent for holder in reported.holders]
         assert (reported.required, reported.machines) == (REPLICAS, 1)
         for agent in holders:
-            session = world.node_of(agent).session
-            assert session is not None and session.peers.copy_of(agent, name, 1) == result
+            assert world.copy_of(agent, name) == result
         for agent in holders[:2]:
             world.node_of(agent).ended(Exit(None, "SIGKILL"))
-        session = world.node_of(holders[2]).session
-        assert session is not None and session.peers.copy_of(holders[2], name, 1) == result
-        before = len(world.events(ReplicasReported))
+        assert world.copy_of(holders[2], name) == result
+        for agent in holders[:2]:
+            assert world.copy_of(agent, name) != result, "a process that ended has lost its copy"
 
         def whole() -> bool:
-            later = world.events(ReplicasReported)[before:]
-            return any(len(r.holders) == REPLICAS for r in later)
+            """Those of whom the log says so hold it, whether they did before or not."""
+            told = world.events(ReplicasReported)[-1].holders
+            return len(told) == REPLICAS and all(
+                world.copy_of(holder.agent, name) == result for holder in told
+            )
 
         world.until(whole)
         again = world.events(ReplicasReported)[-1]
         assert again.digest == reported.digest
         assert holders[2] in [holder.agent for holder in again.holders]
-        for holder in again.holders:
-            session = world.node_of(holder.agent).session
-            assert session is not None
-            assert session.peers.copy_of(holder.agent, name, 1) == result
     finally:
         world.kernel.close()
 

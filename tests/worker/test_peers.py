@@ -134,10 +134,10 @@ class Process:
         self.works, self.telling = Works(self.told), Telling(self.told)
         self.peers = Peers(clock, self.works, self.telling, "sw")  # type: ignore[arg-type]
 
-    def announce(self, *agents: str, attempt: int = 1, life: int = 1) -> None:
+    def announce(self, *agents: str, attempt: int = 1, life: int = 1, task: str = "t") -> None:
         electorate = tuple((agent, 1) for agent in AGENTS)
         for agent in agents:
-            dispatch = m.Dispatch("t", attempt, agent, "kind")
+            dispatch = m.Dispatch(task, attempt, agent, "kind")
             self.peers.announce(m.Announce(dispatch, life, electorate, ("type:x",)))
 
     def claims(self) -> list[m.Claimed]:
@@ -159,10 +159,62 @@ def test_the_winner_claims_and_then_begins_and_nobody_else_does() -> None:
         two.announce("c")
         await clock.advance(3_000)
         (claim,) = one.claims() + two.claims()
-        assert claim.agent == "b", "a is busy, and of equals the first wins"
+        assert claim.agent == "b", "a is busy, and of equals b comes first in this auction"
         assert one.told == [claim, ("dispatch", "b", "t", 1)] and two.told == []
         assert len({ballot.agent for ballot in claim.ballots}) >= 2
         assert {bid.agent for bid in claim.bids} == set(AGENTS)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("round_", range(8))
+def test_like_peers_share_what_is_announced_at_once(round_: int) -> None:
+    async def scenario(clock: Clock) -> None:
+        bus = Wire()
+        processes = {agent: Process(clock) for agent in AGENTS}
+        tasks = [f"task_{round_}_{number}" for number in range(len(AGENTS))]
+        for agent, process in processes.items():
+            process.peers.connected(bus)
+            for task in tasks:
+                process.announce(agent, task=task)
+        await clock.advance(1_000)
+        claims = [claim for process in processes.values() for claim in process.claims()]
+        assert sorted(claim.agent for claim in claims) == list(AGENTS)
+        assert {claim.task for claim in claims} == set(tasks)
+        for claim in claims:
+            bids = {bid.agent: bid for bid in claim.bids}
+            assert set(bids) == set(AGENTS), "nobody was left out"
+            assert bids[claim.agent].load_bp == 3_000, "with all its room"
+
+    run(scenario)
+
+
+def test_a_bid_is_not_held_back_for_ever_for_one_that_tells_none() -> None:
+    async def scenario(clock: Clock) -> None:
+        one, two = Process(clock), Process(clock)
+        bus = Wire()
+        for process, agent in ((one, "a"), (two, "b")):  # c is gone.
+            process.peers.connected(bus)
+            for task in ("first", "second"):
+                process.announce(agent, task=task)
+        await clock.advance(4_000)
+        claims = one.claims() + two.claims()
+        assert {claim.task for claim in claims} == {"first", "second"}
+        assert {claim.agent for claim in claims} == {"a", "b"}
+
+    run(scenario)
+
+
+def test_an_auction_that_ends_while_a_bid_for_it_is_held_back_is_not_opened() -> None:
+    async def scenario(clock: Clock) -> None:
+        process = Process(clock)
+        process.peers.connected(Wire())
+        process.announce("a", task="first")
+        process.announce("a", task="second")
+        process.peers.over(m.AuctionOver("second", 1, "it lapsed"))
+        process.announce("a", task="second")
+        await clock.advance(5_000)
+        assert (process.peers.knows("first", 1), process.peers.knows("second", 1)) == (1, 0)
 
     run(scenario)
 

@@ -164,6 +164,7 @@ async def _serve(order: WorkerOrder, secret: str, title: Title) -> NoReturn:
         executor,
         order.orphan_grace_ms,
         limits.known_resident_bytes,
+        lambda: order.memory_bytes or limits.machine_bytes(),
     )
     heartbeat = ThreadHeartbeat(
         _beat_dial(order, identity),

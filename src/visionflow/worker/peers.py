@@ -9,13 +9,11 @@ that a process of the same swarm makes up is believed, for all of them are of on
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from visionflow.domain.errors import BusClosed, FrameTooLarge, VisionFlowError
 from visionflow.domain.ids import one_word
-from visionflow.domain.mesh import AuctionBid
 from visionflow.domain.messages import (
     Announce,
     AuctionOver,
@@ -29,7 +27,6 @@ from visionflow.domain.messages import (
     Result,
 )
 from visionflow.engine.mesh.auction import Settled
-from visionflow.engine.mesh.bidding import bid_of
 from visionflow.engine.mesh.messages import BidTold, Body, Member, Send, decode, encode
 from visionflow.engine.mesh.peer import Peer
 from visionflow.engine.mesh.replication import COPY_BYTES_MAX
@@ -37,6 +34,7 @@ from visionflow.engine.mesh.roster import PREFIX
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.bus import Bus, Delivery, Subscription
 from visionflow.ports.host import Host, Timer
+from visionflow.worker.bidder import Bidder, UnderWay
 from visionflow.worker.copies import CopyTeller, Telling, name_of
 
 TICK_MS_MIN = 10
@@ -48,7 +46,6 @@ SENT_PER_S_MAX = 2_000
 """Messages of one peer to others, beyond which they are dropped."""
 BYTES_MAX = 2 * COPY_BYTES_MAX
 """Of one message."""
-EARLY_MAX = 256
 OVER_MAX = 4_096
 """Auctions that are over and are remembered, so that a late Announce opens none of them again."""
 
@@ -78,13 +75,6 @@ class Works(Protocol):
         ...
 
 
-class _Bidding(NamedTuple):
-    """An auction in which a peer of this process takes part."""
-
-    dispatch: Dispatch
-    since_ms: int
-
-
 class _Seen(NamedTuple):
     members: int
     reachable: int
@@ -95,11 +85,10 @@ class _Seen(NamedTuple):
 class _Hosted:
     """A peer, with what its host keeps about it."""
 
-    def __init__(self, peer: Peer, telling: Telling) -> None:
+    def __init__(self, peer: Peer, bidder: Bidder, telling: Telling) -> None:
         self.peer = peer
+        self.bidder = bidder
         self.subscription: Subscription | None = None
-        self.bidding: dict[str, _Bidding] = {}
-        self.leaving = False
         self.seen = _Seen(0, 0, False, "")
         self.changed_ms = 0
         """When its digest last changed, by the clock on the wall."""
@@ -110,8 +99,6 @@ class _Hosted:
         self.dropped = 0
         self.second = 0
         self.in_second = 0
-        self.early: deque[tuple[str, bytes]] = deque(maxlen=EARLY_MAX)
-        """What others say of auctions that this one has not heard of yet."""
         self.copies = CopyTeller(peer, telling)
 
     @property
@@ -119,18 +106,33 @@ class _Hosted:
         """When it is to say what it thinks."""
         return self.reported_ms + (REPORT_MS_MIN if self.unreported else REPORT_MS_MAX)
 
+    @property
+    def next_ms(self) -> int:
+        """When it has something to do."""
+        held_ms = self.bidder.due_ms
+        next_ms = min(self.peer.next_ms, self.report_due_ms)
+        return next_ms if held_ms is None else min(next_ms, held_ms)
+
 
 class Peers:
     """Hosts peers. Belongs to the loop's thread."""
 
     def __init__(
-        self, host: Host, works: Works, telling: Telling, swarm: str, bus: Bus | None = None
+        self,
+        host: Host,
+        works: Works,
+        telling: Telling,
+        swarm: str,
+        bus: Bus | None = None,
+        free_bp: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """`bus`: one of their own, where there is one that lives longer than the session's."""
+        """`bus`: one of their own, where there is one that lives longer than the session's.
+        `free_bp`: see `Bidder`."""
         self._host = host
         self._works = works
         self._telling = telling
         self._swarm = swarm
+        self._free_bp = free_bp
         self._loop = asyncio.get_running_loop()
         self._own_bus = bus is not None
         self._bus = bus
@@ -212,8 +214,8 @@ class Peers:
     def leave(self, agent: str) -> None:
         """Have an agent leave the mesh, where it is a peer."""
         hosted = self._hosted.get(agent)
-        if hosted is not None and not hosted.leaving:
-            hosted.leaving = True
+        if hosted is not None and not hosted.bidder.leaving:
+            hosted.bidder.leaving = True
             hosted.peer.leave(self._now_ms())
             self._wake()
 
@@ -222,47 +224,18 @@ class Peers:
         dispatch = message.dispatch
         agent, name = dispatch.agent, name_of(dispatch.task, dispatch.attempt)
         hosted = self._life(agent, message.incarnation, "")
-        if hosted is None or name in hosted.bidding or (agent, name) in self._over:
+        if hosted is None or (agent, name) in self._over:
             return
         now_ms = self._now_ms()
-        electorate = [Member(*each) for each in message.electorate]
-        hosted.bidding[name] = _Bidding(dispatch, now_ms)
-        try:
-            hosted.peer.open(name, electorate, self._bid(hosted, message), now_ms)
-        except ValueError:
-            del hosted.bidding[name]
-            return
-        early, hosted.early = hosted.early, deque(maxlen=EARLY_MAX)
-        for auction, payload in early:
-            if auction == name:
-                self._receive(agent, payload)
-            else:
-                hosted.early.append((auction, payload))
+        hosted.bidder.announced(message, now_ms)
+        self._look_at_auctions(agent, hosted, now_ms)
         self._wake()
-
-    def _bid(self, hosted: _Hosted, message: Announce) -> AuctionBid | None:
-        """`None`: it votes and does not want it: it takes nothing now, or reaches too few others
-        to take anything new."""
-        dispatch, peer = message.dispatch, hosted.peer
-        open_tasks = self._works.open_of(dispatch.agent)
-        if open_tasks is None or hosted.leaving or (peer.inside and peer.read_only):
-            return None
-        return bid_of(
-            dispatch.agent,
-            required=dispatch.capabilities,
-            offered=message.offers,
-            open_tasks=open_tasks,
-            tasks_max=message.tasks_max,
-            completed=message.completed,
-            failed=message.failed,
-        )
 
     def over(self, message: AuctionOver) -> None:
         """An auction is over, and nothing that was begun by it is wanted."""
         name = name_of(message.task, message.attempt)
         for agent, hosted in self._hosted.items():
-            if hosted.bidding.pop(name, None) is not None:
-                hosted.peer.close(name)
+            if hosted.bidder.close(name):
                 self._remember(agent, name)
         self._works.withdraw(message.task, message.attempt, message.reason)
 
@@ -279,9 +252,9 @@ class Peers:
         if found is None or found.peer.me.incarnation < incarnation:
             if found is not None and found.subscription is not None:
                 found.subscription.cancel()
-            found = self._hosted[agent] = _Hosted(
-                Peer(Member(agent, incarnation), place), self._telling
-            )
+            peer = Peer(Member(agent, incarnation), place)
+            bidder = Bidder(peer, self._works.open_of, self._free_bp)
+            found = self._hosted[agent] = _Hosted(peer, bidder, self._telling)
             self._listen(agent, found)
         if place:
             found.peer.place = place
@@ -294,8 +267,7 @@ class Peers:
         if self._bus is None or not self._hosted:
             return
         now_ms = self._now_ms()
-        next_ms = min(hosted.peer.next_ms for hosted in self._hosted.values())
-        next_ms = min(next_ms, self._next_report_ms())
+        next_ms = min(hosted.next_ms for hosted in self._hosted.values())
         next_ms = max(next_ms, now_ms)
         if self._timer is not None:
             if self._timer_ms <= next_ms:
@@ -304,9 +276,6 @@ class Peers:
         self._timer_ms = next_ms
         delay_ms = max(TICK_MS_MIN if next_ms > now_ms else 1, next_ms - now_ms)
         self._timer = self._host.call_later(delay_ms, self._tick)
-
-    def _next_report_ms(self) -> int:
-        return min(each.report_due_ms for each in self._hosted.values())
 
     def _tick(self) -> None:
         self._timer = None
@@ -317,7 +286,7 @@ class Peers:
             if hosted.peer.next_ms <= now_ms:
                 self._send(hosted, hosted.peer.tick(now_ms, self._host.entropy()))
                 self._look(name, hosted, now_ms)
-            elif hosted.report_due_ms <= now_ms:
+            elif hosted.next_ms <= now_ms:
                 self._look(name, hosted, now_ms)
         self._wake()
 
@@ -336,7 +305,7 @@ class Peers:
         auction = auction_of(envelope.body)
         if auction is not None and auction not in hosted.peer.auctions:
             if (name, auction) not in self._over:
-                hosted.early.append((auction, payload))
+                hosted.bidder.came_early(auction, envelope)
             return
         now_ms = self._now_ms()
         self._send(hosted, hosted.peer.receive(envelope, now_ms))
@@ -376,13 +345,7 @@ class Peers:
 
     def _look(self, name: str, hosted: _Hosted, now_ms: int) -> None:
         """Follow up on what a peer has come to know."""
-        for auction, bidding in list(hosted.bidding.items()):
-            settled = hosted.peer.outcome(auction)
-            if settled is not None:
-                del hosted.bidding[auction]
-                self._remember(name, auction)
-                if settled.winner == name:
-                    self._won(bidding, settled, now_ms)
+        self._look_at_auctions(name, hosted, now_ms)
         peer = hosted.peer
         seen = _Seen(len(peer.rosters.enrolled), peer.reached, peer.read_only, peer.digest)
         if not peer.inside:
@@ -395,10 +358,23 @@ class Peers:
             hosted.reported_ms, hosted.unreported = now_ms, False
             self._report(hosted)
             hosted.copies.look(now_ms)
-        if hosted.leaving and not peer.inside:
+        if hosted.bidder.leaving and not peer.inside:
             self._part(name, hosted)
 
-    def _won(self, bidding: _Bidding, settled: Settled, now_ms: int) -> None:
+    def _look_at_auctions(self, name: str, hosted: _Hosted, now_ms: int) -> None:
+        peer, bidder = hosted.peer, hosted.bidder
+        while True:
+            for auction, under_way, settled in bidder.settled():
+                self._remember(name, auction)
+                if settled.winner == name:
+                    self._won(under_way, settled, now_ms)
+            early = bidder.open_next(now_ms)
+            if early is None:
+                break
+            for envelope in early:
+                self._send(hosted, peer.receive(envelope, now_ms))
+
+    def _won(self, bidding: UnderWay, settled: Settled, now_ms: int) -> None:
         """The claim goes first, so that the log gives the attempt to this agent before it hears of
         how that goes."""
         dispatch = bidding.dispatch
@@ -450,7 +426,7 @@ class Peers:
     def knows(self, task: str, attempt: int) -> int:
         """How many peers of this process take part in the auction of an attempt, or did."""
         name = name_of(task, attempt)
-        return sum(name in hosted.peer.auctions for hosted in self._hosted.values())
+        return sum(hosted.bidder.knows(name) for hosted in self._hosted.values())
 
     def copy_of(self, agent: str, task: str, attempt: int) -> bytes | None:
         """The copy of a result that an agent's peer holds."""
@@ -465,7 +441,7 @@ class Peers:
     def completed(self, dispatch: Dispatch, result: Result) -> None:
         """An agent of this process has a result: others are to hold copies of it."""
         hosted = self._hosted.get(dispatch.agent)
-        if hosted is None or not hosted.peer.inside or hosted.leaving:
+        if hosted is None or not hosted.peer.inside or hosted.bidder.leaving:
             return
         blob = result.value.blob
         if blob is None:

@@ -62,6 +62,7 @@ from visionflow.domain.messages import (
     WorkerFrame,
 )
 from visionflow.domain.tasks import FailureKind
+from visionflow.engine.mesh.bidding import free_share_bp
 from visionflow.ports.bus import Bus, Delivery
 from visionflow.ports.host import Host, Timer
 from visionflow.worker import exits
@@ -132,10 +133,12 @@ class WorkerSession:
         executor: Executor,
         orphan_grace_ms: int = 0,
         resident_bytes: Callable[[], int | None] = lambda: None,
+        ceiling_bytes: Callable[[], int | None] = lambda: None,
         peer_bus: Bus | None = None,
     ) -> None:
         """`orphan_grace_ms` is how long a lost orchestrator is waited for; 0: not at all.
         `resident_bytes`: the memory of this process, where that is known; called on any thread.
+        `ceiling_bytes`: what it may have; peers of a mesh bid by how much of that is free.
         `peer_bus`: over which peers of a mesh speak, where that is not the hub's own."""
         self._identity = identity
         self._connect = connect
@@ -161,7 +164,11 @@ class WorkerSession:
         self._hello_again: Timer | None = None
         self._background: list[asyncio.Task[None]] = []
         self._leaving = False
-        self.peers = Peers(host, executor, self, identity.swarm, peer_bus)
+
+        def free_bp() -> int | None:
+            return free_share_bp(resident_bytes(), ceiling_bytes())
+
+        self.peers = Peers(host, executor, self, identity.swarm, peer_bus, free_bp)
         executor.on_result = self.peers.completed
         self._handlers: dict[type[Message], Callable[..., None]] = {
             Welcome: self._welcome,

@@ -1,12 +1,13 @@
 """Bids: the guide's weights in basis points, each part told, and nobody starves for being new."""
 
 import itertools
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from visionflow.domain.mesh import AuctionBid
-from visionflow.engine.mesh.bidding import adds_up, best, bid_of, ranked
+from visionflow.engine.mesh.bidding import adds_up, best, bid_of, free_share_bp, ranked
 
 COUNT = st.integers(0, 1_000)
 
@@ -92,11 +93,26 @@ def test_a_bid_that_claims_more_than_its_parts_does_not_add_up() -> None:
     assert not adds_up(AuctionBid("a", 3_000, 4_000, -1_000, 0, 0))
 
 
-def test_the_best_is_the_same_in_whatever_order_bids_came_and_ties_go_by_name() -> None:
-    bids = [AuctionBid("c", 7_000), AuctionBid("b", 9_000), AuctionBid("a", 9_000)]
+def test_the_best_is_the_same_in_whatever_order_bids_came() -> None:
+    bids = [AuctionBid("c", 7_000), AuctionBid("b", 9_000), AuctionBid("a", 8_000)]
     for order in itertools.permutations(bids):
-        assert [each.agent for each in ranked(order)] == ["a", "b", "c"]
-        won = best(order)
-        assert won is not None
-        assert won.agent == "a"
-    assert best(()) is None
+        assert [each.agent for each in ranked("task/1", order)] == ["b", "a", "c"]
+        assert best("task/1", order) == bids[1]
+    assert best("task/1", ()) is None
+
+
+def test_who_is_first_among_equals_is_agreed_on_and_goes_round_by_auction() -> None:
+    bids = [AuctionBid(agent, 9_000) for agent in "abc"]
+    won: Counter[str] = Counter()
+    for number in range(300):
+        names = {tuple(ranked(f"task_{number}/1", order)) for order in itertools.permutations(bids)}
+        assert len(names) == 1
+        won[names.pop()[0].agent] += 1
+    assert set(won) == {"a", "b", "c"} and min(won.values()) >= 70
+
+
+def test_free_memory_is_told_in_tenths_and_is_unknown_without_both_figures() -> None:
+    assert [free_share_bp(held, 1_000) for held in (0, 30, 60, 500, 1_000, 2_000)] == [
+        10_000, 10_000, 9_000, 5_000, 0, 0,
+    ]  # fmt: skip
+    assert free_share_bp(None, 1_000) is free_share_bp(30, None) is free_share_bp(30, 0) is None

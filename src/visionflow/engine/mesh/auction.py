@@ -106,6 +106,17 @@ class Auction:
         """How many of the electorate have to agree."""
         return self._agreement.majority
 
+    @property
+    def stands(self) -> bool | None:
+        """Whether this peer wins, as far as is known; `None`: its bid is the best of those that it
+        knows, and others may bid more."""
+        me = self._me.agent
+        if self.outcome is not None:
+            return self.outcome.winner == me
+        if next((bid.agent for bid in self._bids()), None) != me:
+            return False
+        return None if self.missing else True
+
     def receive(self, sender: Member, message: BidTold | Agreeing, now_ms: int) -> list[Send]:
         """Take what another of the electorate says."""
         if not isinstance(message, BidTold):
@@ -138,7 +149,7 @@ class Auction:
         return sent
 
     def _bids(self) -> list[AuctionBid]:
-        return ranked(bid for bid in self._told.values() if bid is not None)
+        return ranked(self.name, (bid for bid in self._told.values() if bid is not None))
 
     def _award(self) -> Award:
         bids = self._bids()
@@ -155,7 +166,7 @@ class Auction:
             award = _AWARD.decode(value)
         except msgspec.MsgspecError:
             return False
-        won = best(award.bids)
+        won = best(self.name, award.bids)
         return (
             all(bid.agent in self._agents and adds_up(bid) for bid in award.bids)
             and len({bid.agent for bid in award.bids}) == len(award.bids)

@@ -1,11 +1,12 @@
 """What a peer bids for a task: the guide's 40/30/20/10, in basis points.
 
 Where there is no record yet the full points for past performance are given, as in `scoring`. Where
-nobody measures how much of its resources an agent uses, half of theirs are given: neither the
-measured nor the unmeasured is preferred.
+it is not known how much of its resources an agent has free, half of theirs are given: neither who
+measures nor who cannot is preferred.
 """
 
 from collections.abc import Collection, Iterable
+from hashlib import blake2b
 
 from visionflow.domain.mesh import AuctionBid
 from visionflow.engine.scoring import PRIOR_TASKS
@@ -43,14 +44,29 @@ def bid_of(
     return AuctionBid(agent, total, capability, load, past, resources)
 
 
-def ranked(bids: Iterable[AuctionBid]) -> list[AuctionBid]:
-    """The best first; among equals the one whose agent's id comes first."""
-    return sorted(bids, key=lambda bid: (-bid.total_bp, bid.agent))
+def ranked(auction: str, bids: Iterable[AuctionBid]) -> list[AuctionBid]:
+    """The best first. Among equals the order is another in each auction, and the same for all who
+    ask, so that like peers share what is bid for."""
+
+    def place(bid: AuctionBid) -> tuple[int, bytes, str]:
+        name = f"{auction}\0{bid.agent}".encode(errors="surrogatepass")
+        return -bid.total_bp, blake2b(name, digest_size=8).digest(), bid.agent
+
+    return sorted(bids, key=place)
 
 
-def best(bids: Iterable[AuctionBid]) -> AuctionBid | None:
+def best(auction: str, bids: Iterable[AuctionBid]) -> AuctionBid | None:
     """The first of `ranked`; `None`: nobody bids."""
-    return min(bids, key=lambda bid: (-bid.total_bp, bid.agent), default=None)
+    return next(iter(ranked(auction, bids)), None)
+
+
+def free_share_bp(held_bytes: int | None, ceiling_bytes: int | None) -> int | None:
+    """How much of a process's memory is free, in basis points of its ceiling; `None`: unknown. In
+    whole tenths, so that differences that mean nothing decide nothing."""
+    if held_bytes is None or not ceiling_bytes:
+        return None
+    tenths = round(10 * max(0, ceiling_bytes - held_bytes) / ceiling_bytes)
+    return tenths * WHOLE_BP // 10
 
 
 def adds_up(bid: AuctionBid) -> bool:

@@ -183,4 +183,30 @@ SPREADING = (
     ),
 )
 
-MUTANTS = AGREEMENT + MEMBERSHIP + SPREADING
+SHARING = (
+    Mutant(
+        "a peer bids for each of several auctions as if it bid for no other",
+        "worker/bidder.py",
+        "open_tasks=open_tasks + hoped_for,",
+        "open_tasks=open_tasks,",
+        "tests/worker/test_peers.py::test_like_peers_share_what_is_announced_at_once",
+    ),
+    Mutant(
+        "a peer bids before it knows how it stands in other auctions",
+        "worker/bidder.py",
+        "if None in stands and now_ms - since_ms < HOLD_MS:",
+        "if None in stands and now_ms - since_ms < 0:",
+        "tests/worker/test_peers.py::test_like_peers_share_what_is_announced_at_once",
+    ),
+    Mutant(
+        "of equal bids the same peer is always first",
+        "engine/mesh/bidding.py",
+        "return -bid.total_bp, blake2b(name, digest_size=8).digest(), bid.agent",
+        "return -bid.total_bp, name[:0], bid.agent",
+        TESTS
+        + "test_bidding.py"
+        + "::test_who_is_first_among_equals_is_agreed_on_and_goes_round_by_auction",
+    ),
+)
+
+MUTANTS = AGREEMENT + MEMBERSHIP + SPREADING + SHARING

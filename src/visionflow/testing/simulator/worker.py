@@ -129,6 +129,7 @@ class WorkerNode:
             executor,
             order.grace_ms,
             lambda: self.resident_bytes,
+            lambda: order.memory_bytes,
             peer_bus=self._surroundings.peer_bus(self.process, order.worker),
         )
         self.session = session
