@@ -3,13 +3,10 @@
 What a seed is and when it fails is `visionflow.testing.simulator`'s business.
 """
 
-import multiprocessing
 import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
 from pathlib import Path
 from typing import IO
 
@@ -19,13 +16,13 @@ from visionflow.cli.result import print_json
 from visionflow.cli.terminal import Paint, colours, say
 from visionflow.domain.errors import UsageError
 from visionflow.testing import mesh_scale
-from visionflow.testing.simulator.run import SeedResult, run_seed
+from visionflow.testing.simulator.report import CHUNK, results
+from visionflow.testing.simulator.run import SeedResult
 from visionflow.testing.simulator.storm import StormFigures, StormOrder, run_storm
 from visionflow.testing.vote_study import study, table, write
 
 IN_ONE_PROCESS = 16
 """Fewer seeds than this are not worth starting processes for."""
-CHUNK = 8
 FAILURES_MAX = 10
 FAULTS_MAX = 5
 PROGRESS_S = 5.0
@@ -172,16 +169,8 @@ def _storm_lines(found: StormFigures, paint: Paint) -> Iterator[str]:
 def _results(totals: Totals) -> Iterator[SeedResult]:
     seeds = range(totals.first_seed, totals.first_seed + totals.seeds)
     processes = min(os.cpu_count() or 1, totals.seeds // CHUNK)
-    if totals.seeds < IN_ONE_PROCESS or processes < 2:
-        for seed in seeds:
-            yield run_seed(seed, totals.agents, totals.tasks)
-        return
-    # Forking a process with threads is what breaks; a fresh one costs 0.2 s.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context) as pool:
-        yield from pool.map(
-            run_seed, seeds, repeat(totals.agents), repeat(totals.tasks), chunksize=CHUNK
-        )
+    jobs = 1 if totals.seeds < IN_ONE_PROCESS else processes
+    yield from results(seeds, totals.agents, totals.tasks, jobs)
 
 
 def _object(totals: Totals, seconds: float) -> dict[str, object]:
