@@ -32,7 +32,7 @@ def test_what_ran_the_seeds_ends_with_the_command(number: signal.Signals) -> Non
 
 
 def started(parent: int) -> list[psutil.Process]:
-    """Its children, once there are processes for seeds and the one that watches over their names."""
+    """Its children, once there are processes for seeds and one that watches over names."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         found = psutil.Process(parent).children()
