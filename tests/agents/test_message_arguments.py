@@ -58,6 +58,13 @@ def test_delivery_ids_are_acknowledged_like_messages_and_nothing_else_is() -> No
     assert agent.recorder.taken == [(3, 4)]
 
 
+def test_only_a_message_is_answered() -> None:
+    agent = Agent()
+    with pytest.raises(UsageError, match="no Message"):
+        asyncio.run(agent.reply(None, 1))  # pyright: ignore[reportArgumentType]
+    assert agent.recorder.sent == []
+
+
 def test_only_a_task_is_told_of_as_a_task() -> None:
     agent = Agent()
     with pytest.raises(UsageError, match="no Task"):

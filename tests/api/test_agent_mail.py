@@ -1,6 +1,7 @@
 """Agents of live worker processes that send each other messages."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.guide.guide_text import ABSENT, GUIDE
 from visionflow import AgentOrchestrator, Limits, NoAnswer, RetryPolicy, Task
 from visionflow.domain import events as e
 from visionflow.domain import mail_events as me
-from visionflow.domain.errors import InboxFull, Refused, UnknownAgent
+from visionflow.domain.errors import InboxFull, Refused, UnknownAgent, UsageError
 from visionflow.domain.tasks import FailureKind
 from visionflow.interfaces.handles import TaskHandle
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
@@ -137,6 +138,34 @@ def test_a_handler_that_keeps_failing_leaves_a_dead_letter_with_its_reason(team:
     assert team.fleet.dead_letters(team.listener.name) == [dead]
     with pytest.raises(UnknownAgent):
         team.fleet.dead_letters("nobody")
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda fleet, to: fleet.send_message(5, "x"), "The target of a message is 5"),
+        (lambda fleet, to: fleet.send_message(to, "x", sender=5), "The sender of a message is 5"),
+        (lambda fleet, to: fleet.send_message(to, "x", type=5), "The type of a message is 5"),
+        (lambda fleet, to: fleet.send_message(to, "x", priority=10**30), "more than 64 bits"),
+        (lambda fleet, to: fleet.send_message(to, "x", ttl=float("inf")), "is not above 0"),
+        (lambda fleet, to: fleet.inbox(to, -1), "limit is -1"),
+        (lambda fleet, to: fleet.acknowledge(to, "x"), "no message of an inbox"),
+    ],
+)
+def test_a_program_that_says_what_cannot_be_is_told_so_at_once(
+    team: Team, call: Callable[[Any, str], Any], told: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(told)):
+        call(team.fleet, team.listener.id)
+
+
+def test_what_fails_in_the_runtimes_thread_reaches_its_caller(team: Team) -> None:
+    def look() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        team.fleet._in_turn(look)
+    assert team.listener.id in {agent.id for agent in team.fleet.agents()}
 
 
 def test_models_arrive_as_the_models_that_they_were(team: Team) -> None:

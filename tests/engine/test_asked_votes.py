@@ -167,6 +167,23 @@ def test_options_of_which_none_is_preferred_by_more_are_said_to_be_so() -> None:
     assert "no option beats every other" in world.last(e.VoteDecided).reason
 
 
+def test_a_vote_that_ends_with_its_swarm_says_so() -> None:
+    world, vote, _ = asked(members=3)
+    answer(world, vote, 1, YES)
+    world.send(c.CloseSwarm(now_ms=world.now_ms, reason="over"))
+    decided = world.last(e.VoteDecided)
+    assert decided.reason == "its swarm was ended"
+    assert (decided.tally.approve, decided.tally.abstain) == (1, 2)
+    sound(world)
+
+
+def test_options_that_are_too_many_are_not_said_to_be_named_twice() -> None:
+    world = World()
+    world.ask(*world.team(2), asked=True, options=tuple(f"option {n}" for n in range(101)))
+    assert world.answer.message is not None
+    assert "101 options; 100 are the most" in world.answer.message
+
+
 @pytest.mark.parametrize("drain", [False, True])
 def test_nobody_waits_for_the_ballot_of_a_member_that_is_terminated(drain: bool) -> None:
     world, vote, members = asked(3)

@@ -210,6 +210,9 @@ def test_a_vote_without_agents_or_sense_is_refused(settings: ServerSettings) -> 
         assert await refused(proposal={"patch": "task_none"}) == "unknown_id"
         assert await refused(proposal={"question": "?"}, agents="nobody") == "unknown_agent"
         assert await refused(voteId="vote_none") == "unknown_id"
+        await rig.spawn("adder")
+        added = await rig.sum(1, 2)
+        assert await refused(proposal={"patch": added}) == "no_change"
 
     with_rig(settings, use)
 

@@ -202,7 +202,13 @@ class Messaging:
 
     async def reply(self, message: Message, content: Any = None, *, type: str = "reply") -> str:
         """Answer a message. Who asked with `request` may always be answered, once; else it is a
-        message like any other."""
+        message like any other.
+
+        Raises:
+            UsageError: it is no `Message`.
+        """
+        if not isinstance(cast("object", message), Message):
+            raise UsageError(f"{message!r:.100} is no Message, which could be answered.")
         answers = message.message_id if message.wants_answer else ""
         order = _order(message.from_agent, content, type, None, 0, message.message_id)
         return await self._post.send(msgspec.structs.replace(order, answers=answers))
@@ -246,7 +252,7 @@ class Messaging:
     async def acknowledge(self, *messages: Message | int) -> None:
         """Let messages, or those of these delivery ids, leave the inbox; returns once that is
         durable."""
-        await self._post.take(tuple(_delivery(each) for each in messages))
+        await self._post.take(tuple(delivery_in(each) for each in messages))
 
     def acknowledge_sync(self, *messages: Message | int) -> None:
         """`acknowledge` for code that runs in a thread. Blocks."""
@@ -342,9 +348,14 @@ def ms_of(seconds: float) -> int:
     return max(1, round(seconds * 1_000))
 
 
-def _delivery(given: object) -> int:
+def delivery_in(given: object) -> int:
+    """The delivery id of a message of an inbox, or that itself.
+
+    Raises:
+        UsageError: it is neither.
+    """
     number = given.delivery_id if isinstance(given, Message) else given
-    if not isinstance(number, int):
+    if isinstance(number, bool) or not isinstance(number, int):
         raise UsageError(f"{given!r:.100} is no message of an inbox, nor the delivery id of one.")
     return number
 

@@ -4,16 +4,16 @@ import asyncio
 import threading
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from visionflow.agents.messages import Message, message_of
-from visionflow.agents.messaging import REQUEST_S, ms_of, type_in
+from visionflow.agents.messaging import REQUEST_S, delivery_in, ms_of, type_in
 from visionflow.domain import mail_commands as mc
 from visionflow.domain import mail_events as me
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import NoAnswer, UnknownAgent, VisionFlowError
+from visionflow.domain.errors import NoAnswer, UnknownAgent, UsageError
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import MAIL_TTL_MS
 from visionflow.domain.mail import DIRECT, Letter, is_single
@@ -239,6 +239,10 @@ class FleetMail:
         self, parcel: Parcel, loud: Callable[[], None] | None = None
     ) -> tuple[Watch, Receipt]:
         """`loud`: its answer is waited for, so it is followed on."""
+        for name in ("target", "sender", "type", "correlation"):
+            said: object = getattr(parcel, name)
+            if not isinstance(said, str):
+                raise UsageError(f"The {name} of a message is {said!r:.100}; it is a text.")
         node = self._runtime.node
         senders: list[str | None] = []
         self._in_turn(lambda: senders.append(sender_in(node.control.state, parcel.sender)))
@@ -264,7 +268,10 @@ class FleetMail:
 
         Raises:
             UnknownAgent: there is no such agent.
+            UsageError: `limit` is none.
         """
+        if isinstance(limit, bool) or not isinstance(cast("object", limit), int) or limit < 1:
+            raise UsageError(f"limit is {limit!r:.100}; it is a whole number above 0.")
         found: list[tuple[int, Delivery, bool]] = []
         state = self._runtime.node.control.state
         name = self._named(agent)
@@ -277,7 +284,7 @@ class FleetMail:
     def acknowledge(self, agent: str, *deliveries: Message | int) -> list[int]:
         """Let messages leave the inbox of an agent, in its name; the delivery ids of those that
         did. What had left it before is not among them."""
-        numbers = tuple(each if isinstance(each, int) else each.delivery_id for each in deliveries)
+        numbers = tuple(delivery_in(each) for each in deliveries)
         name, now_ms = self._named(agent), self._runtime.node.intake.now_ms()
         command = mc.TakeMail(now_ms=now_ms, agent=name, deliveries=numbers, by=OUTSIDE)
         return numbers_in(self._ask(sound(command)))
@@ -319,17 +326,8 @@ class FleetMail:
 
     def _named(self, agent: str) -> str:
         state = self._runtime.node.control.state
-        found: list[str | BaseException] = []
-
-        def look() -> None:
-            try:
-                found.append(agent if agent in state.agents else named(state, agent))
-            except VisionFlowError as error:
-                found.append(error)
-
-        self._in_turn(look)
-        if isinstance(found[0], BaseException):
-            raise found[0]
+        found: list[str] = []
+        self._in_turn(lambda: found.append(agent if agent in state.agents else named(state, agent)))
         return found[0]
 
 

@@ -427,19 +427,25 @@ class Fleet(FleetMail):
         """Have the runtime's thread look at what it holds, and wait until that is durable.
 
         Raises:
-            VisionFlowError: it has ended.
+            VisionFlowError: it has ended. Also what `look` raises.
         """
         control = self._runtime.node.control
         looked = TaskHandle("", self._runtime.blobs)
+        failed: list[Exception] = []
 
         def call() -> None:
-            look()
+            try:
+                look()
+            except Exception as error:
+                failed.append(error)
             control.after_commit(looked.accept)
 
         self._runtime.post(call)
         while not looked.wait_accepted(POLL_S):
             if control.failure is not None:
                 raise control.failure
+        if failed:
+            raise failed[0]
 
     def _ask(self, command: AnyCommand) -> Answer:
         """Have a command decided and wait, in this thread, until the outcome is durable."""

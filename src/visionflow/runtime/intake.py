@@ -59,6 +59,9 @@ def unpack(payload: Payload, blobs: Blobs) -> Any:
     return msgspec.msgpack.decode(payload.inline)
 
 
+TOO_LONG = "A whole number in it has more than 64 bits, which no log can keep"
+
+
 def sound(value: T) -> T:
     """The value as the log will give it back: nothing else may come to stand in an event.
 
@@ -82,7 +85,8 @@ def sound(value: T) -> T:
             hint="Give such a value as bytes in `input`.",
         ) from error
     except (msgspec.DecodeError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        what, _, where = str(error).partition(" - at `$")
+        told = TOO_LONG if isinstance(error, OverflowError) else str(error)
+        what, _, where = told.partition(" - at `$")
         place = f"{where.strip('.`')}: " if where else ""
         raise UsageError(f"{place}{what}.", hint="Nothing was submitted.") from error
 

@@ -46,6 +46,7 @@ from visionflow.engine.voting import (
 )
 
 ALL_CAST = "no ballot is outstanding"
+SWARM_ENDED = "its swarm was ended"
 TIME_IS_UP = "its time is up"
 OVER = "the vote is over"
 MEASURED = (Matter.PATCH, Matter.TASK_RESULT)
@@ -242,7 +243,12 @@ def cast_now(
     own = ends.cast.setdefault(vote.spec.id, {})
     own[member] = cast
     if all(said is not None or name in own for name, said in vote.ballots.items()):
-        decide(ends, vote, ALL_CAST, command)
+        over = ends.state.closed is not None or any(map(_closes, ends.events[:1]))
+        decide(ends, vote, SWARM_ENDED if over else ALL_CAST, command)
+
+
+def _closes(event: AnyEvent) -> bool:
+    return isinstance(event, e.SwarmClosed)
 
 
 def refused(vote: str, member: str, choice: Choice, code: str, why: str) -> e.BallotRefused:
@@ -404,7 +410,7 @@ def wrong_terms(spec: VoteSpec) -> str | None:
         return f"has a threshold or quorum that is not between 0 and {FULL_BP} basis points"
     if terms.timeout_ms is not None and not 0 < terms.timeout_ms <= TIMEOUT_MS_MAX:
         return (
-            f"has a timeout of {terms.timeout_ms / 1_000:g} s; it is above 0 and at most "
+            f"has a timeout of {terms.timeout_ms / 1_000:.12g} s; it is above 0 and at most "
             f"{TIMEOUT_MS_MAX // 1_000} s ({TIMEOUT_MS_MAX // 86_400_000} days)"
         )
     if len(terms.capability) > WORD_CHARS_MAX:

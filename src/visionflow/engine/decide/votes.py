@@ -76,8 +76,10 @@ def _sound(spec: VoteSpec) -> None:
     wrong = None
     if spec.gates or spec.weights:
         wrong = "says itself what the engine says: what it gates, or what ballots are worth"
-    elif len(dict.fromkeys(options)) < len(options) or len(options) > OPTIONS_MAX:
-        wrong = f"names an option twice, or more than {OPTIONS_MAX} options"
+    elif len(options) > OPTIONS_MAX:
+        wrong = f"has {len(options)} options; {OPTIONS_MAX} are the most"
+    elif len(dict.fromkeys(options)) < len(options):
+        wrong = "names an option twice"
     elif any(not 0 < len(each) <= WORD_CHARS_MAX for each in options):
         sizes = [len(each) for each in options]
         wrong = f"has an option of {max(sizes) if min(sizes) else 0} characters; they have 1 to "

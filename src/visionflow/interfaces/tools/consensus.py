@@ -27,6 +27,7 @@ from visionflow.interfaces.tools.arguments import Arguments, Result
 from visionflow.interfaces.tools.finding import find_agent, open_swarm
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.moments import iso, iso_or_none
+from visionflow.interfaces.tools.patches import must_hold_change
 from visionflow.interfaces.tools.proposing import Proposed, read_proposal
 from visionflow.interfaces.tools.recording import command_id, recorded
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
@@ -188,6 +189,8 @@ class ConsensusTool:
         if asked.matter is Matter.TASK_ASSIGNMENT:
             options = self._members(call, swarm, options) if options else members
         judged = asked.matter in (Matter.PATCH, Matter.TASK_RESULT)
+        if asked.matter is Matter.PATCH:
+            await must_hold_change(swarm, str(asked.about))
         spec = sound(
             VoteSpec(
                 swarm.node.intake.new_id("vote"),
