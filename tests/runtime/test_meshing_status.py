@@ -8,6 +8,8 @@ import pytest
 from tests.engine.calm import Calm
 from visionflow.domain import commands as c
 from visionflow.domain import messages as m
+from visionflow.domain.events import AgentTerminated
+from visionflow.domain.mesh_commands import ReportMembership
 from visionflow.domain.swarms import SwarmSpec, Topology
 from visionflow.engine.state import SwarmState
 from visionflow.interfaces.tools.meshes_told import mesh_told
@@ -22,7 +24,7 @@ class Mesh(Calm):
         self.state, self.log = SwarmState(), []
         spec = SwarmSpec(id="swarm_1", topology=Topology.MESH)
         self.send(c.CreateSwarm(now_ms=self.now_ms, spec=spec))
-        self.peers = self.team(peers)
+        self.peers = self.team(peers, memory_bytes=2**30)
         self.offered: list[object] = []
         control = SimpleNamespace(
             state=self.state, offer=lambda command, bounded: self.offered.append(command)
@@ -31,22 +33,37 @@ class Mesh(Calm):
         office = SimpleNamespace(pack_for_peers=lambda worker, message: None)
         self.meshing = Meshing(cast(Any, control), cast(Any, host), cast(Any, office))
 
-    def say(self, agent: str, members: int, digest: str) -> None:
-        """A peer reports."""
+    def say(
+        self, agent: str, members: int, digest: str, reachable: int | None = None, sent: int = 1
+    ) -> None:
+        """A peer reports; without `reachable` it reaches all."""
+        reached = members if reachable is None else reachable
         report = m.PeerReport(
             agent=agent,
             incarnation=self.state.lives.of(agent),
             epoch=1,
             members=members,
-            reachable=members,
-            read_only=False,
+            reachable=reached,
+            read_only=2 * reached <= members,
             digest=digest,
             since_ms=self.now_ms,
-            sent=1,
-            received=1,
-            sent_bytes=1,
+            sent=sent,
+            received=sent,
+            sent_bytes=100 * sent,
         )
         self.meshing.take(self.state.agents[agent].worker, report)
+
+    def changes(self) -> list[tuple[int, int | None, tuple[str, ...]]]:
+        """Membership as it was put on record."""
+        found = [each for each in self.offered if isinstance(each, ReportMembership)]
+        return [(each.members, each.reachable, each.read_only) for each in found]
+
+    def messages(self) -> int:
+        """As tools tell them."""
+        swarm = SimpleNamespace(state=self.state, node=SimpleNamespace(mesh=self.meshing))
+        told = mesh_told(cast(Any, swarm))
+        assert told is not None
+        return told.messages
 
     def told(self) -> tuple[int | None, int | None, bool | None]:
         """Members and reachable as tools tell them, and whether all agree."""
@@ -63,8 +80,61 @@ def test_one_peer_that_has_reported_agrees_with_nobody_and_speaks_for_nobody() -
     mesh.say(mesh.peers[0], 1, "x")
     assert mesh.told() == (None, None, None)
     mesh.say(mesh.peers[1], 3, "y")
-    assert mesh.told() == (3, 3, False), "two that differ do, whatever the third knows"
+    assert mesh.told() == (3, None, False), "two that differ do, whatever the third knows"
     mesh.say(mesh.peers[0], 3, "y")
-    assert mesh.told() == (3, 3, None)
+    assert mesh.told() == (3, None, None), "how many are reached all are to say"
     mesh.say(mesh.peers[2], 3, "y")
     assert mesh.told() == (3, 3, True)
+
+
+@pytest.mark.acceptance("mesh")
+def test_who_hung_before_others_reached_fewer_is_not_counted_as_reaching_all() -> None:
+    mesh = Mesh(5)
+    one, two, *hung = mesh.peers
+    for agent in mesh.peers:
+        mesh.say(agent, 5, "x")
+    assert mesh.changes() == [(5, 5, ())]
+    mesh.say(one, 5, "y", reachable=2)
+    mesh.say(two, 5, "y", reachable=2)
+    assert mesh.told()[:2] == (5, None), "the others may be those that are not reached"
+    assert mesh.changes()[-1] == (5, None, (one, two))
+    for agent in hung:
+        mesh.state.supervised.suspects[mesh.state.agents[agent].worker] = "it is silent"
+    mesh.say(one, 5, "y", reachable=2)
+    assert mesh.told()[:2] == (5, 2)
+    assert mesh.changes()[-1] == (5, 2, (one, two)), "what was not known is put on record then"
+
+
+@pytest.mark.acceptance("mesh")
+def test_of_one_that_is_cut_off_the_others_say_anew_whom_they_reach() -> None:
+    mesh = Mesh(4)
+    cut, *others = mesh.peers
+    for agent in mesh.peers:
+        mesh.say(agent, 4, "x")
+    mesh.say(cut, 4, "x", reachable=1)
+    assert mesh.told()[1] is None
+    for agent in others:
+        assert mesh.told()[1] is None
+        mesh.say(agent, 4, "y", reachable=3)
+    assert mesh.told()[1] == 3
+    for agent in mesh.peers:
+        mesh.say(agent, 4, "z")
+    assert mesh.told() == (4, 4, True) and mesh.changes()[-1] == (4, 4, ())
+
+
+@pytest.mark.acceptance("mesh")
+def test_messages_are_added_up_over_lives_and_agents_that_have_ended() -> None:
+    mesh = Mesh(3)
+    for agent in mesh.peers:
+        mesh.say(agent, 3, "x", sent=100)
+    assert mesh.messages() == 300
+    first, second, third = mesh.peers
+    mesh.state.lives.began(first)
+    mesh.say(first, 3, "x", sent=5)
+    assert mesh.messages() == 305, "its process was another, and began anew"
+    mesh.say(second, 3, "x", sent=2)
+    assert mesh.messages() == 307, "a peer that is made anew in its process does too"
+    terminated = AgentTerminated(agent=third)
+    del mesh.state.agents[third]
+    mesh.meshing.note(mesh.state, terminated)
+    assert mesh.messages() == 307

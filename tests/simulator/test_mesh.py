@@ -10,7 +10,12 @@ from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.events import decode_record
 from visionflow.domain.mesh import REPLICAS
-from visionflow.domain.mesh_events import AuctionOpened, AuctionSettled, ReplicasReported
+from visionflow.domain.mesh_events import (
+    AuctionOpened,
+    AuctionSettled,
+    MembershipChanged,
+    ReplicasReported,
+)
 from visionflow.domain.tasks import Payload, TaskSpec
 from visionflow.ports.host import Exit
 from visionflow.testing.simulator.mesh import MeshWorld, run_mesh
@@ -185,6 +190,9 @@ def test_who_reaches_less_than_half_is_read_only_and_gets_nothing_new_until_it_h
             seat.agent for opened in world.events(AuctionOpened)[before:] for seat in opened.seats
         }
         assert len(voters) == 3 and not voters & set(few)
+        told = [each for each in world.events(MembershipChanged) if each.read_only]
+        assert told and {each.reachable for each in told} <= {None, 3}, "not what was said before"
+        world.until(lambda: (s := world.status()) is not None and s.reachable == 3)
         world.net.heal()
         world.until(world.converged)
         status = world.status()

@@ -21,7 +21,7 @@ class ReportMembership(Command, frozen=True, tag="report_membership"):
     """What the peers of a mesh think of who is there has changed."""
 
     members: int
-    reachable: int
+    reachable: int | None
     read_only: tuple[str, ...] = ()
     converged_ms: int | None = None
 

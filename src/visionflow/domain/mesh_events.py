@@ -50,8 +50,9 @@ class MembershipChanged(Event, frozen=True, tag="membership_changed"):
 
     members: int
     """Peers that belong to it, in the view of most."""
-    reachable: int
-    """Those that the best connected of them reaches, itself included."""
+    reachable: int | None
+    """Those that the best connected of them reaches, itself included; `None`: not all have said it
+    since one began to reach fewer."""
     read_only: tuple[str, ...] = ()
     """Peers that reach half of the membership or less, and take no new auctions."""
     converged_ms: int | None = None

@@ -42,7 +42,9 @@ def _(event: me.ClaimRefused, known: Known) -> Told:
 
 @tells("info", "agent", me.MembershipChanged)
 def _(event: me.MembershipChanged, known: Known) -> Told:
-    told = f"{known.swarm}: {event.reachable} of {event.members} peers reach each other"
+    told = f"{known.swarm}: {event.members} peers; how many reach each other is not known yet"
+    if event.reachable is not None:
+        told = f"{known.swarm}: {event.reachable} of {event.members} peers reach each other"
     if event.read_only:
         told = f"{told}; read-only: {_names(event.read_only)}"
     if event.converged_ms is not None:

@@ -24,6 +24,7 @@ from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.rules import GONE, topology_in_force
 from visionflow.ports.host import Host
 from visionflow.runtime.control_plane import ControlPlane
+from visionflow.runtime.mesh_traffic import Traffic
 
 SEEDS = 5
 """Peers by way of which a new one joins."""
@@ -57,13 +58,16 @@ class MeshStatus(msgspec.Struct, frozen=True):
     members: int | None
     """Peers that belong to it; `None`: none has reported."""
     reachable: int | None
+    """Those that the best connected of them reaches; `None`: not all that are up have said it, or
+    not since one began to reach fewer."""
     read_only: tuple[str, ...]
     agree: bool | None
     """Whether all that are up know the same of it; `None`: not all have reported."""
     converged_ms: int | None
     """How long their views differed when it last changed; `None`: they do not agree."""
     sent: int
-    """Messages between peers, of those that live; like the next three."""
+    """Messages between peers, of all that this orchestrator heard of, whether they live or not;
+    like the next three."""
     received: int
     sent_bytes: int
     dropped: int
@@ -76,6 +80,10 @@ class MeshStatus(msgspec.Struct, frozen=True):
 class _Heard(msgspec.Struct):
     report: m.PeerReport
     at_ms: int
+    number: int
+    """Of the reports of all peers, from 1."""
+    short: int | None
+    """The number of the first in which it reaches so few, where those are not all members."""
 
 
 class Meshing:
@@ -93,7 +101,9 @@ class Meshing:
         self._heard: dict[str, _Heard] = {}
         self._epoch = 0
         self._mended_ms = -MEND_EVERY_MS
-        self._told: tuple[int, int, tuple[str, ...]] | None = None
+        self._traffic = Traffic()
+        self._reports = 0
+        self._told: tuple[int, int | None, tuple[str, ...]] | None = None
         self._notes: dict[type[AnyEvent], Callable[[SwarmState, AnyEvent], None]] = {
             me.AuctionOpened: self._opened,
             me.AuctionSettled: self._settled,
@@ -206,6 +216,7 @@ class Meshing:
         """One does not come back: the others are the mesh, once they agree on that."""
         assert isinstance(event, e.AgentTerminated | e.AgentFailed)
         self._heard.pop(event.agent, None)
+        self._traffic.gone(event.agent)
         if topology_in_force(state) is Topology.MESH and state.closed is None:
             self._tell_left(state)
 
@@ -310,16 +321,20 @@ class Meshing:
 
     def _report(self, report: m.PeerReport) -> None:
         now_ms = self._host.now_ms()
-        self._heard[report.agent] = _Heard(report, now_ms)
+        if report.agent not in self._control.state.agents:
+            return  # It may have ended while this was on its way.
+        self._hear(report, now_ms)
         if topology_in_force(self._control.state) is not Topology.MESH:
             return
         self._mend(self.reports())
         status = self.status()
-        if status.members is None or status.reachable is None:
+        if status.members is None:
             return
         told = (status.members, status.reachable, status.read_only)
+        before = self._told or told
         all_agree = bool(status.agree) and status.heard == len(peers_of(self._control.state))
-        if told == self._told or not (all_agree or status.read_only != (self._told or told)[2]):
+        known = status.reachable is not None and (all_agree or before[1] is None)
+        if told == self._told or not (known or status.read_only != before[2]):
             return
         self._told = told
         command = mc.ReportMembership(
@@ -330,6 +345,33 @@ class Meshing:
             converged_ms=status.converged_ms,
         )
         self._control.offer(command, bounded=False)
+
+    def _hear(self, report: m.PeerReport, now_ms: int) -> None:
+        self._traffic.take(report)
+        self._reports += 1
+        short, last = None, self._heard.get(report.agent)
+        if report.reachable < report.members:
+            same = last is not None and last.report.reachable == report.reachable
+            short = (last.short if last is not None and same else None) or self._reports
+        self._heard[report.agent] = _Heard(report, now_ms, self._reports, short)
+
+    def _reachable(self, reports: list[m.PeerReport]) -> int | None:
+        """See `MeshStatus`. Who reached more before one began to reach fewer may be one that is not
+        reached; if it is there it says so again in seconds."""
+        up = {name: None for name, _, _ in peers_of(self._control.state)}
+        heard = [self._heard[report.agent] for report in reports if report.agent in up]
+        if not heard or len(heard) < len(up):
+            return None
+        fewer: dict[int, int] = {}
+        for each in heard:
+            if each.short is not None:
+                reached = each.report.reachable
+                fewer[reached] = max(fewer.get(reached, 0), each.short)
+        for each in heard if fewer else ():
+            count = each.report.reachable
+            if any(each.number < since and count > few for few, since in fewer.items()):
+                return None
+        return max(each.report.reachable for each in heard)
 
     def reports(self) -> list[m.PeerReport]:
         """The last report of each peer that lives and has reported not long ago."""
@@ -353,19 +395,20 @@ class Meshing:
         sizes = sorted(report.members for report in reports)
         views = convergence((report.digest, report.since_ms) for report in reports)
         silent = self.silent(reports)
+        sent, received, sent_bytes, dropped = self._traffic.sums
         agree = False if not views.agreed else None if silent or not reports else True
         return MeshStatus(
             heard=len(reports),
             silent=silent,
             members=sizes[len(sizes) // 2] if sizes else None,
-            reachable=max((report.reachable for report in reports), default=None),
+            reachable=self._reachable(reports),
             read_only=tuple(report.agent for report in reports if report.read_only),
             agree=agree,
             converged_ms=views.ms if agree else None,
-            sent=sum(report.sent for report in reports),
-            received=sum(report.received for report in reports),
-            sent_bytes=sum(report.sent_bytes for report in reports),
-            dropped=sum(report.dropped for report in reports),
+            sent=sent,
+            received=received,
+            sent_bytes=sent_bytes,
+            dropped=dropped,
             auctions_open=len(mesh.auctions),
             auctions_settled=mesh.settled,
             auctions_lapsed=mesh.lapsed,

@@ -10,7 +10,7 @@ from visionflow.runtime.swarms import LiveSwarm
 
 
 class MeshTold(Result, frozen=True, kw_only=True):
-    """A mesh by its peers' own reports; null until most have said it."""
+    """A mesh by its peers' own reports; null until they have said it."""
 
     members: int | None
     reachable: int | None
@@ -30,7 +30,7 @@ def mesh_told(swarm: LiveSwarm) -> MeshTold | None:
     known = status.heard > status.silent
     return MeshTold(
         members=status.members if known else None,
-        reachable=status.reachable if known else None,
+        reachable=status.reachable,
         read_only=list(status.read_only),
         converged=None if status.converged_ms is None else status.converged_ms / 1_000,
         messages=status.sent,
