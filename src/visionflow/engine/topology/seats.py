@@ -24,6 +24,8 @@ UNDECIDED = "team:"
 KEPT = ""
 """In the place of a team: the manager kept it, and anybody may take it who can."""
 SEATS = ("team:", "lead:", "rank:")
+OF_A_TEAM = ("team:", "lead:")
+"""What words of seats in a team begin with; equally long."""
 ONE = ("lead:", MANAGER)
 """What words begin with that one agent at most offers."""
 LOST = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
@@ -44,6 +46,22 @@ def is_meant_for_a_seat(spec: TaskSpec) -> bool:
 def is_delegable(state: SwarmState, spec: TaskSpec) -> bool:
     """Whether the manager gives this task to a team before anybody is matched to it."""
     return has_seats(state) and not is_meant_for_a_seat(spec)
+
+
+def asked_team(spec: TaskSpec) -> str | None:
+    """The team whose seat a task asks for, whether there is one of that name or not; `None`: it
+    asks for none."""
+    for word in spec.capabilities:
+        if word.startswith(OF_A_TEAM):
+            return word[len(UNDECIDED) :]
+    return None
+
+
+def team_with(state: SwarmState, spec: TaskSpec) -> str | None:
+    """The team that has a task now: the manager gave it to that team, or it asks for one of its
+    seats. `None`: no team has it, be it that the manager kept it or has yet to choose."""
+    team = state.teams.delegated.get(spec.id) or asked_team(spec)
+    return team if team in state.teams.teams else None
 
 
 def key_of(state: SwarmState, spec: TaskSpec) -> GroupKey:
