@@ -264,6 +264,28 @@ def test_without_a_bus_nothing_goes_on_and_that_time_does_not_count() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("between_ms", [0, 5, 500, 5_000])
+def test_peers_of_a_swarm_that_was_no_mesh_for_a_moment_bid_again(between_ms: int) -> None:
+    async def scenario(clock: Clock) -> None:
+        process = Process(clock)
+        process.peers.connected(Wire())
+        members = tuple((agent, 1, "local/w1") for agent in AGENTS)
+        for agent in AGENTS:
+            process.peers.founded(m.MeshFounded(agent, 1, 1, members))
+        await clock.advance(5_000)
+        for agent in AGENTS:
+            process.peers.down(m.PeerDown(agent))
+        await clock.advance(between_ms)
+        for agent in AGENTS:
+            seeds = tuple(each for each in AGENTS if each != agent)
+            process.peers.up(m.PeerUp(agent, 1, "local/w1", seeds))
+        process.announce(*AGENTS)
+        await clock.advance(4_000)
+        assert len(process.claims()) == 1
+
+    run(scenario)
+
+
 def test_an_auction_of_an_earlier_life_is_none_of_its() -> None:
     async def scenario(clock: Clock) -> None:
         process = Process(clock)

@@ -194,11 +194,12 @@ class LogCheck:
             self._wrong(fault)
         for fault in self.shape.event(kind, event, self.at_ms):
             self._wrong(fault)
+        won = kind == "task_assigned" and self.mesh.was_won(event["task"], event["attempt"])
         if kind in TEAM_KINDS:
-            topology = self.trace.talk.topology
+            # What was bid for when the swarm was a mesh may be won after it has become another.
+            topology = "mesh" if won else self.trace.talk.topology
             for fault in self.teams.event(kind, event, self.agents, self.tasks, topology):
                 self._wrong(fault)
-        won = kind == "task_assigned" and self.mesh.was_won(event["task"], event["attempt"])
         if kind in KINDS and not won:
             for fault in self.upkeep.event(kind, event, self.agents, self.at_ms):
                 self._wrong(fault)

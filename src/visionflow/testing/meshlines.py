@@ -6,6 +6,7 @@ Like the rest of the checker it reads plain maps and shares no code with the eng
 from collections.abc import Iterator, Mapping
 
 from visionflow.testing.tasklines import AgentLine, Fact, TaskLine
+from visionflow.testing.teamlines import asked_of
 
 ELECTORATE_MAX = 16
 KINDS = frozenset({"auction_opened", "auction_settled", "auction_lapsed", "claim_refused"})
@@ -63,7 +64,7 @@ class MeshCheck:
         for voter in voters:
             if voter not in agents or agents[voter].status not in ("ready", "processing"):
                 yield f"{voter} is to bid for {name} and is not there"
-            elif set(task.spec.get("capabilities", ())) - agents[voter].offers:
+            elif asked_of(task.spec) - agents[voter].offers:
                 yield f"{voter} is to bid for {name} and could not do it"
         self.open[name] = (attempt, voters)
         self.electorates[name, attempt] = voters

@@ -162,11 +162,15 @@ class TeamCheck:
 
     def _assigned(self, event: Fact, tasks: Mapping[str, TaskLine], topology: str) -> Iterator[str]:
         name, agent = event["task"], event["agent"]
-        if not self.teams or topology != "hierarchical" or self.manager is None:
+        if not self.teams or self.manager is None:
             return
         spec = tasks[name].spec
         if _is_for_a_seat(spec):
             yield from self._seated(name, agent, spec)
+            return
+        if topology != "hierarchical":
+            if ANY_LEAD in spec.get("capabilities", ()) and agent != self.manager:
+                yield f"{name} is for whoever leads, no team is chosen, and {agent} gets it"
             return
         given = self.given.get(name)
         team = self.teams.get(given or "")
@@ -200,6 +204,12 @@ def _is_for_a_seat(spec: Fact) -> bool:
         return True
     words = spec.get("capabilities", ())
     return any(word.startswith(SEATS) and word != ANY_LEAD for word in words)
+
+
+def is_for_one(spec: Fact) -> bool:
+    """Whether one agent at most can have the seat that a task is meant for."""
+    words = spec.get("capabilities", ())
+    return any(word == ANY_LEAD or word.startswith(("lead:", "rank:manager")) for word in words)
 
 
 def asked_of(spec: Fact) -> set[str]:

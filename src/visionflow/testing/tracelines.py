@@ -9,6 +9,7 @@ from typing import Protocol
 from visionflow.testing.meshlines import MeshCheck
 from visionflow.testing.talk import ORDER, Talk, lives, type_of
 from visionflow.testing.tasklines import AgentLine, Fact, TaskLine
+from visionflow.testing.teamlines import is_for_one
 from visionflow.testing.upkeeplines import UpkeepCheck
 from visionflow.testing.workerlines import WorkerLine
 
@@ -258,7 +259,8 @@ class TraceCheck:
         elif topology == "mesh":
             yield from self._direct(task, spec)
         elif topology not in ("ring", "mesh") and self._strategy == "distributed":
-            if spec.get("agent") is None and not chosen and not self.talk.switches:
+            alone = spec.get("agent") is not None or is_for_one(spec)
+            if not alone and not chosen and not self.talk.switches:
                 yield f"{task} is given to {agent} without bids"
         yield from self._in_order(task, spec)
 

@@ -184,7 +184,9 @@ class Peers:
     def up(self, message: PeerUp) -> None:
         """An agent is a peer."""
         hosted = self._life(message.agent, message.incarnation, message.place)
-        if hosted is not None and not hosted.peer.inside:
+        if hosted is not None and (hosted.bidder.leaving or not hosted.peer.inside):
+            # One that is on its way out is a peer again: the swarm was no mesh for a moment.
+            hosted.bidder.leaving = False
             hosted.peer.join(message.seeds, self._now_ms())
             hosted.unreported = True
             self._wake()

@@ -229,6 +229,26 @@ def test_who_has_left_no_longer_counts_and_who_is_expelled_neither() -> None:
     assert not mesh.peers["p3"].read_only
 
 
+@pytest.mark.parametrize("after_ms", [0, 1, 20, 200, 3_000])
+def test_one_that_takes_its_leave_back_belongs_to_the_mesh_whether_it_was_let_go_or_not(
+    after_ms: int,
+) -> None:
+    mesh = Mesh(11, CALM)
+    mesh.start(names(4))
+    mesh.run(5_000)
+    mesh.leave("p0")
+    mesh.run(after_ms)
+    mesh.peers["p0"].join(["p1", "p2", "p3"], mesh.now_ms)
+    mesh.run(10_000)
+
+    def whole() -> bool:
+        return all(len(peer.members) == 4 and peer.inside for peer in mesh.peers.values())
+
+    assert mesh.run_until(lambda: whole() and agreed(mesh), 30_000) is not None
+    mesh.run(60_000)
+    assert whole() and agreed(mesh), "and it stays"
+
+
 def test_without_a_majority_nobody_joins_until_there_is_one() -> None:
     mesh = Mesh(10, CALM)
     mesh.start(names(4))

@@ -134,4 +134,6 @@ def next_event(state: SwarmState) -> AnyEvent | None:
         opened = auctions.next_in_mesh(state)
         if opened is not False:
             return opened
+    elif state.mesh.auctions:
+        return auctions.next_left(state)
     return next_assignment(state)

@@ -23,10 +23,12 @@ from visionflow.domain.mesh import (
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.decide.table import decides
 from visionflow.engine.effects import ABLE, holds_seat
-from visionflow.engine.matching import GroupKey, needs, offers
+from visionflow.engine.matching import GroupKey, needs
 from visionflow.engine.meshed import AuctionState
 from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import AgentState, SwarmState, TaskState
+from visionflow.engine.topology.rules import topology_in_force
+from visionflow.engine.topology.seats import offers_of
 
 Events = list[AnyEvent]
 VOTERS_MIN = 3
@@ -86,7 +88,7 @@ def _others(state: SwarmState, key: GroupKey, known: dict[str, Seat]) -> Iterato
     for name, agent in state.agents.items():
         if name in known or (state.matching.room(name) or 0) >= 0:
             continue
-        if wanted <= offers(agent.spec.capabilities, agent.spec.type):
+        if wanted <= offers_of(state, agent.spec):
             seat = _seat(state, agent)
             if seat is not None:
                 yield name, seat
@@ -199,6 +201,15 @@ def lapse_due(state: SwarmState, now_ms: int) -> Events:
         me.AuctionLapsed(task=name, attempt=auction.attempt, reason=reason)
         for name, auction, reason in lapses(state, now_ms)
     ]
+
+
+def next_left(state: SwarmState) -> me.AuctionLapsed:
+    """The next auction that was left open by a swarm that is no mesh any more: its agents are no
+    peers now, so nobody would settle it before it lapses by time. A claim on its way comes too
+    late."""
+    name, auction = next(iter(state.mesh.auctions.items()))
+    reason = f"the swarm is no mesh any more but {topology_in_force(state)}"
+    return me.AuctionLapsed(task=name, attempt=auction.attempt, reason=reason)
 
 
 # Opinions and copies -------------------------------------------------------------------------

@@ -47,6 +47,8 @@ from visionflow.engine.mesh.roster import PREFIX, Rosters, founded
 
 JOIN_MS = 1_000
 """A peer that wants to join asks another of those it knows after this."""
+BACK_MS = 30_000
+"""So long one that took its leave back looks whether it was let go nevertheless."""
 AUCTIONS_KEPT = 256
 """Settled auctions that are still told of to who asks."""
 
@@ -102,6 +104,8 @@ class Peer:
         self._seeds: tuple[str, ...] = ()
         self._join_ms: int | None = None
         self._leaving = False
+        self._back_ms = 0
+        """Until then it looks whether the others went on without it after all."""
         self._gossip_ms: int | None = None
         self._seen = (self.rosters.mark, 0)
         self._now_ms = 0
@@ -173,10 +177,14 @@ class Peer:
         """Ask these agents, one after the other, until this peer belongs to their mesh."""
         self._seeds = tuple(agent for agent in seeds if agent != self.me.agent)
         self._join_ms = now_ms
-        self._leaving = False
+        if self._leaving:
+            # The others may agree yet on what it asked for before: then it joins anew.
+            self._leaving, self._back_ms = False, now_ms + BACK_MS
+            self.rosters.stay(self.me.agent)
 
     def leave(self, now_ms: int) -> None:
-        """Ask the others to go on without this peer. It belongs to them until they agree."""
+        """Ask the others to go on without this peer. It belongs to them until they agree; to
+        `join` takes that back."""
         self._join_ms = None
         self._leaving = True
         self._after(now_ms)
@@ -332,7 +340,7 @@ class Peer:
         if self._join_ms is None or now_ms < self._join_ms:
             return []
         if self.inside or not self._seeds:
-            self._join_ms = None
+            self._join_ms = now_ms + JOIN_MS if now_ms < self._back_ms else None
             return []
         self._join_ms = now_ms + JOIN_MS
         return [Send(chance.some(self._seeds, 1)[0], JoinAsked(self.place))]

@@ -125,6 +125,10 @@ class Rosters:
             self._leaving[member.agent] = member
             self._propose(now_ms)
 
+    def stay(self, agent: str) -> None:
+        """Wish no more that this one leaves. What was proposed already may be decided yet."""
+        self._leaving.pop(agent, None)
+
     def heard(
         self, sender: Member, mark: tuple[int, int], unsettled: bool, now_ms: int
     ) -> list[Send]:

@@ -4,7 +4,7 @@ A task that names nobody is matched as any other: by the swarm, not by the agent
 """
 
 from visionflow.domain.tasks import TaskSpec
-from visionflow.domain.teams import MANAGER, lead_word, team_word
+from visionflow.domain.teams import MANAGER, is_leading, lead_word, team_word
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.rules import manager_of, may_speak
 
@@ -14,7 +14,9 @@ WAY_OUT = "Or name no agent: then the swarm gives it to whoever can do it."
 def may_delegate(state: SwarmState, agent: str, spec: TaskSpec) -> str | None:
     """`None`: the agent may have this task done as it says. Else why not, and what to do."""
     named = [] if spec.agent is None else [spec.agent]
-    for word in spec.capabilities:
+    # What a manager sends back to the lead that had it goes on when the topology has changed since.
+    sent_down = is_leading(spec.type) and agent == state.teams.manager
+    for word in () if sent_down else spec.capabilities:
         named.extend(_seated(state, word))
     for name in named:
         why = may_speak(state, agent, name)
