@@ -86,7 +86,7 @@ def submit(name: str, at_ms: int, spec: TaskSpec) -> Action:
 
 
 def delegation(number: int, at_ms: int) -> Action:
-    order = {"type": "add", "input": NUMBERS[number:], "capabilities": ["add"]}
+    order: dict[str, Any] = {"type": "add", "input": NUMBERS[number:], "capabilities": ["add"]}
     if number % 3 == 1:
         order["config"] = {"fails": True}
     spec = TaskSpec(
