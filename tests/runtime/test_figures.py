@@ -26,7 +26,7 @@ TERMINAL_EVENTS = {
     e.TaskCancelled: "cancelled",
 }
 
-NO_FAILURES = ("completed", "throttled", "recalled", "in_doubt")
+NO_FAILURES = ("completed", "throttled", "recalled", "in_doubt", "reassigned")
 
 
 def views_of(world: World, path: Path) -> SqliteViews:
@@ -123,7 +123,7 @@ def test_every_figure_is_what_a_walk_over_the_events_counts(
     counted = Counted(world, from_ms, to_ms)
     inside = [each for each in counted.done if each[3] in counted.window]
     failed = [each for each in inside if each[1] not in NO_FAILURES and not each[5]]
-    otherwise = ("recalled", "in_doubt")
+    otherwise = ("recalled", "in_doubt", "reassigned")
     cancelled = sum(
         1 for each in inside if each[1] in otherwise or (each[5] and each[1] != "completed")
     )

@@ -8,7 +8,7 @@ from tests.engine.test_teams import Hierarchy
 from visionflow.domain import teams_commands as tc
 from visionflow.domain import teams_events as t
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.teams import BUSY_MS, COOL_DOWN_MS
+from visionflow.domain.teams import BUSY_MS, COOL_DOWN_MS, LEAD, lead_word, team_word
 from visionflow.runtime.team_loads import TeamLoads
 
 pytestmark = pytest.mark.acceptance("hierarchy")
@@ -39,8 +39,9 @@ class Scene:
             self.at_ms += 1_000
         return self.world.of(t.Escalated)
 
-    def work(self, count: int) -> list[str]:
-        return [self.world.submit(capabilities=("python",)) for _ in range(count)]
+    def work(self, count: int, *seat: str, **fields: Any) -> list[str]:
+        words = ("python", *seat)
+        return [self.world.submit(capabilities=words, **fields) for _ in range(count)]
 
 
 def test_a_team_that_is_busy_and_has_more_waiting_is_told_of_once_in_a_while() -> None:
@@ -55,6 +56,29 @@ def test_a_team_that_is_busy_and_has_more_waiting_is_told_of_once_in_a_while() -
     assert len(scene.told(COOL_DOWN_MS - 5_000)) == 1
     assert len(scene.told(10_000)) == 2
     assert "utilisation: 2 of its 2" in scene.state.teams.teams["code"].escalated
+
+
+def test_work_that_asks_for_seats_of_a_team_as_parts_of_a_delegation_do_makes_it_busy_too() -> None:
+    scene = Scene()
+    scene.world.form("code", "python", workers=1)
+    scene.world.form("far", "python", workers=1)
+    scene.work(4, team_word("code"))
+    scene.work(1, lead_word("code"))
+    (told,) = scene.told(BUSY_MS + 2_000)
+    assert (told.team, told.evidence) == ("code", "2 of its 2 places have been taken for 10 s")
+    assert told.action == "told: 3 tasks wait for it; a worker more would help"
+
+
+def test_tasks_that_wait_for_others_or_are_led_by_wait_for_no_place_of_a_team() -> None:
+    scene = Scene()
+    lead, _ = scene.world.form("code", "python", workers=1)
+    first, _ = scene.work(2, team_word("code"))
+    scene.work(1, team_word("code"), depends_on=(first,))
+    scene.world.submit(type=LEAD, capabilities=(lead_word("code"),))
+    assert scene.state.seating.loads["code"] == 4
+    assert scene.told(2 * BUSY_MS) == []
+    scene.world.end(lead, drain=True)
+    assert scene.told(2 * BUSY_MS) == []
 
 
 def test_one_that_has_room_or_nothing_waiting_is_not() -> None:

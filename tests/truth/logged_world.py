@@ -20,7 +20,8 @@ from visionflow.domain.tasks import Payload
 ENDS = {"completed", "failed", "cancelled", "dead_letter"}
 UNKNOWN_MS = 1 << 60
 BLAMELESS = set(
-    "throttled recalled in_doubt crash killed lost agent_gone network_failure deadlock".split()
+    "throttled recalled reassigned in_doubt crash killed lost agent_gone network_failure "
+    "deadlock".split()
 )
 """Ends of an attempt that say nothing about its agent."""
 

@@ -105,7 +105,7 @@ def over(swarm: Any, *outcomes: str | None) -> list[Any]:
 
 
 def failed(swarm: Any) -> list[Any]:
-    none = (None, "completed", "throttled", "recalled", "in_doubt")
+    none = (None, "completed", "throttled", "recalled", "in_doubt", "reassigned")
     return [a for a in swarm.attempts() if a.outcome not in none and not a.cancelled]
 
 

@@ -17,7 +17,7 @@ from visionflow.domain import shape_events as h
 from visionflow.domain import supervision_events as s
 
 NAMES = ("hierarchical", "star", "mesh", "ring", "sequential")
-NO_FAILURE = ("recalled", "throttled", "in_doubt")
+NO_FAILURE = ("recalled", "throttled", "in_doubt", "reassigned")
 MESH_OVERHEAD_MS = 4.0
 """Of a mesh under which too little was measured: what an auction takes."""
 

@@ -145,7 +145,7 @@ TASK_STATUS: Table = {
     "attempts[].duration": lambda at: (
         attempt("duration_us", lambda us: us / 1e6)(at)
         if at.own["outcome"] == "completed"
-        else None
+        else between(attempt("started_ms")(at), attempt("ended_ms")(at))
     ),
     "createdAt": lambda at: iso(task_of(at).submitted_ms),
     "updatedAt": lambda at: iso(task_of(at).changed_ms),
@@ -153,6 +153,10 @@ TASK_STATUS: Table = {
     "deadline": lambda at: iso(task_of(at).spec.deadline_ms),
     "duration": lambda at: took(task_of(at)),
 }
+
+
+def between(began_ms: int | None, ended_ms: int | None) -> float | None:
+    return None if began_ms is None or ended_ms is None else (ended_ms - began_ms) / 1e3
 
 
 def took(task: Any) -> float | None:

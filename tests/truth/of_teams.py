@@ -27,6 +27,9 @@ class Hierarchy:
         self.manager: str | None = None
         self.teams: dict[str, Team] = {}
         self.holders: dict[str, str] = {}
+        self.pinned: dict[str, str] = {}
+        """Tasks that have not ended and ask for a seat, with its team."""
+        self.specs: dict[str, Any] = {}
         for _, _, _, event in events:
             self.see(event)
 
@@ -57,6 +60,11 @@ class Hierarchy:
                     team.has.discard(event.task)
                 if event.team:
                     self.teams[event.team].has.add(event.task)
+            case e.TaskSubmitted():
+                self.specs[event.spec.id] = event.spec
+                self.pin(event.spec.id)
+            case e.TaskQueued():
+                self.pin(event.task)
             case e.TaskAssigned():
                 self.holders[event.task] = event.agent
             case e.AgentTerminating():
@@ -65,6 +73,16 @@ class Hierarchy:
             case _:
                 self.ended(event)
 
+    def pin(self, task: str) -> None:
+        spec = self.specs.get(task)
+        words = (word.partition(":") for word in (() if spec is None else spec.capabilities))
+        found = next((name for kind, _, name in words if kind in ("team", "lead")), None)
+        if found is not None:
+            self.pinned[task] = found
+
+    def has(self, name: str) -> int:
+        return len(self.teams[name].has) + list(self.pinned.values()).count(name)
+
     def ended(self, event: Any) -> None:
         if isinstance(event, e.TaskCompleted | e.AttemptFailed):
             team = self.of(self.holders.get(event.task))
@@ -72,6 +90,7 @@ class Hierarchy:
             if team is not None and (not failed or (event.kind in COUNTED and not event.excused)):
                 team.outcomes = [*team.outcomes, not failed][-WINDOW:]
         if isinstance(event, ENDS):
+            self.pinned.pop(event.task, None)
             for team in self.teams.values():
                 team.has.discard(event.task)
 
@@ -94,7 +113,7 @@ TEAMS: Table = {
     "teams[].name": lambda at: list(told(at).teams)[at.place[-2]],
     "teams[].lead": lambda at: team(at).lead,
     "teams[].members[]": lambda at: told(at).teams[at.chain[-2]["name"]].members[at.place[-1]],
-    "teams[].tasks": lambda at: len(team(at).has),
+    "teams[].tasks": lambda at: told(at).has(at.own["name"]),
     "teams[].successRate": rate,
     "teams[].escalated": lambda at: team(at).escalated,
 }

@@ -133,7 +133,17 @@ class FailureKind(StrEnum):
     """Somebody outside asks for patience: tried again when they said, and no failure."""
     IN_DOUBT = "in_doubt"
     """Whether an outside effect of it happened is for a person to say; no failure."""
+    REASSIGNED = "reassigned"
+    """It took too long, so another team was given its task; no failure."""
 
+
+NO_FAILURES = (
+    FailureKind.RECALLED,
+    FailureKind.THROTTLED,
+    FailureKind.IN_DOUBT,
+    FailureKind.REASSIGNED,
+)
+"""Ends of attempts without a result that nobody failed at."""
 
 WENT_AWAY = (
     FailureKind.KILLED,

@@ -95,11 +95,11 @@ class Fit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     domain_bp: int
     """Share of what the task asks for that is of its domain."""
     able: int
-    """How many in it have all that the task asks for."""
+    """How many in it have all that the task asks for and are not held by an open circuit."""
     places: int
     """So many tasks those can work on at once."""
     waiting: int
-    """Tasks that the team has been given and has not ended."""
+    """Tasks that the team has and has not ended."""
     success_bp: int | None = None
     """Over its last attempts; `None`: there are none yet."""
 

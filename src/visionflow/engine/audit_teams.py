@@ -14,6 +14,7 @@ from visionflow.engine.topology.seats import (
     key_of,
     offers_of,
     seated,
+    team_with,
 )
 
 
@@ -48,14 +49,17 @@ def team_faults(state: SwarmState) -> Iterator[str]:
 
 
 def _delegated(state: SwarmState) -> Iterator[str]:
-    loads: dict[str, int] = {}
     for name, team in state.teams.delegated.items():
-        loads[team] = loads.get(team, 0) + 1
         task = state.tasks.get(name)
         if task is None or task.status in TERMINAL:
             yield f"task {name} has ended and team {team} has it"
+    loads: dict[str, int] = {}
+    for task in state.tasks.values():
+        team = team_with(state, task.spec)
+        if team is not None and task.plan is None and task.status not in TERMINAL:
+            loads[team] = loads.get(team, 0) + 1
     if loads != {team: count for team, count in state.seating.loads.items() if count}:
-        yield "the counts of what the teams have differ from what they were given"
+        yield "the counts of what the teams have differ from what is theirs"
     for word, tasks in state.seating.led.items():
         for name in tasks:
             if name not in state.matching or state.matching.key_of(name)[0] != (word,):

@@ -44,6 +44,15 @@ def wait_ms(circuit: CircuitState | None, now_ms: int, policy: Policy) -> int | 
     return until_ms - now_ms if until_ms > now_ms else None
 
 
+def holds(circuits: Circuits, agent: str, is_busy: bool) -> bool:
+    """Whether an agent's circuit lets nothing through to it now. Half open it lets one through: not
+    while the agent is at work."""
+    circuit = circuits.get(f"{AGENT}{agent}") if circuits else None
+    if circuit is None or circuit.status is CLOSED:
+        return False
+    return circuit.status is OPEN or is_busy
+
+
 def asked(name: str, circuit: CircuitState | None) -> list[CircuitEvent]:
     """What a call that may go makes happen."""
     if circuit is None or circuit.status is CLOSED:

@@ -43,7 +43,8 @@ class Seating:
         self.team_of: dict[str, str] = {}
         """Of each lead and member: its team."""
         self.loads: dict[str, int] = {}
-        """Of each team, how many tasks it has been given and has not ended."""
+        """Of each team, how many tasks it has that have not ended: those that it was given, and
+        those that ask for one of its seats."""
         self.vacant: dict[str, None] = {}
         """Teams whose lead is gone for good, or that have none and somebody who could be it."""
         self.headless = False

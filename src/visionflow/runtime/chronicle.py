@@ -54,6 +54,7 @@ _WORDS_FROM = (
 )
 """Modules that fill the table when they are imported."""
 _LEVELS = ("debug", "info", "warning", "error")
+MOVED = (FailureKind.RECALLED, FailureKind.REASSIGNED)
 _ENDINGS = (e.TaskCompleted, e.TaskFailed, e.TaskDeadLettered, e.TaskCancelled)
 
 
@@ -115,8 +116,8 @@ class Chronicle:
                 return
         if self._shares[row.subject].take():
             told: Told = row.words(event, self._known)
-            recalled = isinstance(event, e.AttemptFailed) and event.kind is FailureKind.RECALLED
-            level = "info" if recalled else row.level  # It is no failure.
+            moved = isinstance(event, e.AttemptFailed) and event.kind in MOVED
+            level = "info" if moved else row.level  # It is no failure.
             self._telemetry.log(level, told.agent, told.code, told.message)
 
     def _tell_of_stop(self, events: list[AnyEvent]) -> bool:

@@ -37,6 +37,7 @@ _STALE = (
     FailureKind.LOST,
     FailureKind.AGENT_GONE,
     FailureKind.DEADLOCK,
+    FailureKind.REASSIGNED,
 )
 
 

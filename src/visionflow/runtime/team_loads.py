@@ -8,7 +8,7 @@ figures and what is done about it, is in the log.
 from collections.abc import Callable
 
 from visionflow.domain import teams_commands as tc
-from visionflow.domain.teams import BUSY_BP, BUSY_MS, COOL_DOWN_MS
+from visionflow.domain.teams import BUSY_BP, BUSY_MS, COOL_DOWN_MS, lead_word, team_word
 from visionflow.engine.evolve.table import leading
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.seats import has_seats, seated
@@ -19,14 +19,23 @@ More = Callable[[str], str]
 """Makes a worker for a team, if it may; what is done, in words."""
 
 
-def load_of(state: SwarmState, team: str) -> tuple[int, int, int]:
-    """Of a team: places that are taken, places, and tasks that wait for it beyond those."""
+def load_of(state: SwarmState, team: str) -> tuple[int, int]:
+    """Of a team: places that are taken, and places."""
     people = seated(state, team)
     places = sum(agent.spec.tasks_max for agent in people)
     busy = sum(
         min(len(agent.open) - leading(state, agent), agent.spec.tasks_max) for agent in people
     )
-    return busy, places, max(0, state.seating.loads.get(team, 0) - busy)
+    return busy, places
+
+
+def waiting_for(state: SwarmState, team: str) -> int:
+    """How many tasks are queued for a place in a team. Those by which its lead leads take none."""
+    words = (team_word(team), lead_word(team))
+    queued = sum(
+        size for key, size, _ in state.matching.groups(0) if any(word in key[0] for word in words)
+    )
+    return queued - len(state.seating.led.get(lead_word(team), ()))
 
 
 def is_busy(busy: int, places: int) -> bool:
@@ -52,8 +61,9 @@ class TeamLoads:
         if not has_seats(state) or state.closed is not None:
             return
         for name in state.teams.teams:
-            busy, places, waiting = load_of(state, name)
-            if not waiting or not is_busy(busy, places):
+            busy, places = load_of(state, name)
+            waiting = waiting_for(state, name) if is_busy(busy, places) else 0
+            if not waiting:
                 self._since.pop(name, None)
                 continue
             for_ms = now_ms - self._since.setdefault(name, now_ms)

@@ -53,7 +53,7 @@ def is_due(state: SwarmState, now_ms: int) -> bool:
         or bool(state.supervised.circuits and circuits.is_due(state.supervised.circuits, now_ms))
         or bool(may_steal(state) and steals(state, now_ms))
         or adaptive.is_due(state, now_ms)
-        or bool(state.teams.delegated and is_overdue(state, now_ms))
+        or bool(state.teams.teams and is_overdue(state, now_ms))
         or bool(state.mesh.auctions and lapse_due(state, now_ms))
     )
 

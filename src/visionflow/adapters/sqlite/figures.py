@@ -8,15 +8,14 @@ from collections.abc import Callable
 from typing import cast
 
 from visionflow.adapters.sqlite.database import Value
-from visionflow.domain.tasks import TERMINAL
+from visionflow.domain.tasks import NO_FAILURES, TERMINAL
 from visionflow.ports.figures import AgentFigures, FailureRow, Figures, TypeFigures
 
 Read = Callable[[str, tuple[Value, ...]], list[tuple[object, ...]]]
 _Done = tuple[str, int, int, int, int, int]
 """Agent, completed, failed, all of its attempts, how long the completed ones took, throttled."""
-FAILED = (
-    "outcome NOT IN ('completed', 'throttled', 'recalled', 'in_doubt') AND cancelled_ms IS NULL"
-)
+WELL = ", ".join(f"'{outcome}'" for outcome in ("completed", *NO_FAILURES))
+FAILED = f"outcome NOT IN ({WELL}) AND cancelled_ms IS NULL"
 THROTTLED = "outcome = 'throttled' AND cancelled_ms IS NULL"
 ENDED = "ended_ms > ?1 AND ended_ms <= ?2"
 ENDS = ", ".join(f"'{status}'" for status in sorted(TERMINAL))

@@ -332,7 +332,8 @@ def _(state: SwarmState, command: c.ReportFailure) -> Events:
     if kind is FailureKind.THROTTLED and throttled >= THROTTLES_PER_TASK_MAX:
         kind = FailureKind.ERROR
         reason = f"it was asked to wait {throttled} times without a step in between: {reason}"
-    if kind is FailureKind.RECALLED and command.task not in state.supervised.recalling:
+    unasked = kind is FailureKind.RECALLED and command.task not in state.supervised.recalling
+    if unasked or kind is FailureKind.REASSIGNED:
         kind, reason = FailureKind.KILLED, f"its worker gave it back unasked: {reason}"
     if kind is FailureKind.RESOURCES:
         closing = Closing(state)
@@ -484,6 +485,6 @@ def _(state: SwarmState, command: c.Tick) -> Events:
         closing.events.extend(due_circuits(state, now_ms))
         steal(state, now_ms, closing)
         reshape(closing, now_ms)
-        if state.teams.delegated and not command.gap_ms:
+        if state.teams.teams and not command.gap_ms:
             escalate_overdue(state, closing, now_ms)
     return closing.events

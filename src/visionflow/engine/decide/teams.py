@@ -24,7 +24,7 @@ from visionflow.engine.topology.hierarchy import (
     overdue,
 )
 from visionflow.engine.topology.rules import COORDINATOR
-from visionflow.engine.topology.seats import KEPT, has_seats, is_staying, sits
+from visionflow.engine.topology.seats import KEPT, has_seats, is_staying, sits, team_with
 
 Events = list[AnyEvent]
 FITS_MAX = 8
@@ -286,28 +286,32 @@ def _why(state: SwarmState, agent: str) -> str:
 
 
 def is_overdue(state: SwarmState, now_ms: int) -> bool:
-    """Whether something delegated takes too long and the manager has yet to hear of it."""
+    """Whether something that a team has takes too long and the manager has yet to hear of it."""
     return next(overdue(state, now_ms), None) is not None
 
 
 def escalate_overdue(state: SwarmState, closing: Closing, now_ms: int) -> None:
     """What takes more than twice its estimate comes before the manager, once for each task: another
-    team gets it, where one can do it."""
+    team gets it, where one can do it. What asks for a seat of its team stays there."""
     manager = state.teams.manager
     for name, took_ms, expected_ms in list(overdue(state, now_ms)):
         task = state.tasks[name]
         if closing.has_ended(name) or closing.is_released(name) or manager is None:
             continue
-        team = state.teams.delegated[name]
-        other, fits = choose(state, task.spec, but=team)
+        team = team_with(state, task.spec)
+        if team is None:
+            continue
+        is_given = name in state.teams.delegated
+        other, fits = choose(state, task.spec, but=team) if is_given else (KEPT, [])
         moves = other != KEPT and closing.cancelling(task) is None
+        stays = "no other team can do it" if is_given else "it asks for a seat of this team"
         closing.events.append(
             t.Escalated(
                 team=team,
                 cause="overdue",
                 evidence=f"it is at work for {took_ms / 1_000:.1f} s, and like tasks took "
                 f"{expected_ms / 1_000:.1f} s",
-                action=f"team {other} gets it" if moves else "told: no other team can do it",
+                action=f"team {other} gets it" if moves else f"told: {stays}",
                 task=name,
                 agent=task.agent,
             )
@@ -315,7 +319,7 @@ def escalate_overdue(state: SwarmState, closing: Closing, now_ms: int) -> None:
         if not moves:
             continue
         reason = f"team {team} takes more than twice as long as like tasks took"
-        end_attempt(closing, task, now_ms, FailureKind.AGENT_GONE, reason, 0, excused=True)
+        end_attempt(closing, task, now_ms, FailureKind.REASSIGNED, reason, 0, excused=True)
         if closing.has_ended(name):
             continue
         closing.events.append(

@@ -6,15 +6,14 @@ from typing import TypeVar, cast
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import ANSWER_AGE_MS_MAX, ANSWERS_MAX, BATCH_MAX
-from visionflow.domain.supervision import CircuitStatus
 from visionflow.domain.teams import LEADING_MAX, is_leading
+from visionflow.engine.circuits import holds
 from visionflow.engine.scoring import level_of, load_level, score_bp, slots
 from visionflow.engine.state import AgentState, Answer, SwarmState
 
 E = TypeVar("E", bound=Event)
 # Looking an enum's member up costs 0.1 us on 3.11, as much as all else that some folds do.
 ABLE = (AgentStatus.READY, AgentStatus.PROCESSING)
-CLOSED, OPEN = CircuitStatus.CLOSED, CircuitStatus.OPEN
 TABLE: dict[type[Event], Callable[[SwarmState, Event], None]] = {}
 
 
@@ -61,10 +60,7 @@ def is_held(state: SwarmState, agent: str) -> bool:
         return True
     if worker in sup.recycling or worker in sup.restarting:
         return True
-    circuit = sup.circuits.get(f"agent:{agent}") if sup.circuits else None
-    if circuit is None or circuit.status is CLOSED:
-        return False
-    return circuit.status is OPEN or bool(state.agents[agent].open)
+    return holds(sup.circuits, agent, bool(state.agents[agent].open))
 
 
 def not_measured(state: SwarmState, gap_ms: int) -> None:

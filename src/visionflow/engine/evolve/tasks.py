@@ -4,7 +4,7 @@ from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import FINISHED_IDS_MAX, TERMINAL_TASKS_MAX
-from visionflow.domain.tasks import TERMINAL, WENT_AWAY, FailureKind, TaskStatus
+from visionflow.domain.tasks import NO_FAILURES, TERMINAL, WENT_AWAY, FailureKind, TaskStatus
 from visionflow.engine.evolve import teams
 from visionflow.engine.evolve.outside import task_ended
 from visionflow.engine.evolve.pipelines import root_ended
@@ -84,6 +84,8 @@ def _(state: SwarmState, event: e.TaskSubmitted) -> None:
         state.deadlines.set(spec.deadline_ms, spec.id)
     if not event.waits:
         enqueue(state, task)
+    if state.teams.teams:
+        teams.came_to(state, task)
     if event.delegated_by is not None:
         state.supervised.delegated[spec.id] = event.delegated_by
     if event.command is not None:
@@ -136,6 +138,8 @@ def _(state: SwarmState, event: e.TaskQueued) -> None:
         del state.ended[event.task]
         if task.spec.deadline_ms is not None:
             state.deadlines.set(task.spec.deadline_ms, event.task)
+        if state.teams.teams:
+            teams.came_to(state, task)
     _move(state, event.task, e.TaskQueued)
     task.retry_at_ms = task.reason = None
     enqueue(state, task)
@@ -269,7 +273,7 @@ def _end(state: SwarmState, task: TaskState) -> None:
         state.deadlines.trim(lambda _, other: _alive(state, other))
     if state.outside.tasks:
         task_ended(state, name)
-    if state.teams.delegated:
+    if state.teams.teams:
         teams.ended(state, name)
     polls = state.polls
     if polls.asked or polls.gated:
@@ -350,7 +354,7 @@ def _(state: SwarmState, event: e.AttemptFailed) -> None:
         state.supervised.timeouts[event.task] = event.timeout_ms
     if event.kind is FailureKind.THROTTLED:
         state.throttles[event.task] = state.throttles.get(event.task, 0) + 1
-    elif event.kind not in (FailureKind.RECALLED, FailureKind.IN_DOUBT):
+    elif event.kind not in NO_FAILURES:
         state.counters.attempts_failed += 1
         if not event.excused:
             _count(state, task, agent, event.kind)

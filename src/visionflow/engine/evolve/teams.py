@@ -4,7 +4,7 @@ good, which task ended and how.
 
 from visionflow.domain import teams_events as t
 from visionflow.domain.agents import AgentStatus
-from visionflow.domain.tasks import FailureKind
+from visionflow.domain.tasks import TERMINAL, FailureKind
 from visionflow.domain.teams import (
     COUNTED,
     TYPES_MAX,
@@ -21,11 +21,13 @@ from visionflow.engine.teams import TeamState
 from visionflow.engine.topology.seats import (
     KEPT,
     ONE,
+    asked_team,
     can,
     has_seats,
     is_delegable,
     key_of,
     offers_of,
+    team_with,
 )
 
 
@@ -50,6 +52,10 @@ def _(state: SwarmState, event: t.TeamFormed) -> None:
         _reseat(state, agent)
     if first:
         rekey(state)
+    for task in state.tasks.values():
+        # What asked for its seats before there was one of that name.
+        if task.status not in TERMINAL and asked_team(task.spec) == spec.name:
+            came_to(state, task)
     answer(state, event.command, Answer(state.now_ms))
 
 
@@ -88,7 +94,7 @@ def _(state: SwarmState, event: t.TaskDelegated) -> None:
     name, seating = event.task, state.seating
     _unload(state, name)
     state.teams.delegated[name] = event.team
-    seating.loads[event.team] = seating.loads.get(event.team, 0) + 1
+    came_to(state, state.tasks[name])
     seating.due.pop(name, None)
     if name in state.matching:
         state.matching.dequeue(name)
@@ -109,6 +115,14 @@ def _(state: SwarmState, event: t.Escalated) -> None:
 
 
 # What others tell -------------------------------------------------------------------------------
+
+
+def came_to(state: SwarmState, task: TaskState) -> None:
+    """A task that has not ended is one of its team's, where a team has it; a plan is work of its
+    parts' teams."""
+    team = None if task.plan is not None else team_with(state, task.spec)
+    if team is not None:
+        state.seating.loads[team] = state.seating.loads.get(team, 0) + 1
 
 
 def enqueue(state: SwarmState, task: TaskState) -> None:
@@ -205,8 +219,9 @@ def ended(state: SwarmState, task: str) -> None:
     state.teams.escalated.pop(task, None)
 
 
-def _unload(state: SwarmState, task: str) -> None:
-    team = state.teams.delegated.get(task)
+def _unload(state: SwarmState, name: str) -> None:
+    task = state.tasks[name]
+    team = None if task.plan is not None else team_with(state, task.spec)
     if team is not None:
         state.seating.loads[team] -= 1
 

@@ -16,11 +16,19 @@ from visionflow.domain.teams import (
     Fit,
     is_leading,
 )
+from visionflow.engine.circuits import holds
 from visionflow.engine.matching import offers
 from visionflow.engine.state import AgentState, SwarmState, TaskState
 from visionflow.engine.teams import TeamState
 from visionflow.engine.topology.rules import COORDINATOR
-from visionflow.engine.topology.seats import KEPT, has_seats, is_staying, seated, wanted_of
+from visionflow.engine.topology.seats import (
+    KEPT,
+    has_seats,
+    is_staying,
+    seated,
+    team_with,
+    wanted_of,
+)
 
 DOMAIN_BP, PAST_BP, CAPACITY_BP, ABLE_BP = 4_000, 3_000, 2_000, 1_000
 PRIOR = 4
@@ -33,14 +41,16 @@ UP = (AgentStatus.READY, AgentStatus.PROCESSING)
 
 def fits(state: SwarmState, spec: TaskSpec) -> list[Fit]:
     """The teams in which somebody has all that a task asks for, the best first; of equal ones that
-    which was formed first."""
+    which was formed first. Those whose able ones are all held by open circuits only where there is
+    no other."""
     wanted = wanted_of(spec)
     found = [
         fit
         for name, team in state.teams.teams.items()
         if (fit := _fit(state, name, team, spec, wanted)) is not None
     ]
-    return sorted(found, key=lambda fit: -fit.score_bp)
+    now = [fit for fit in found if fit.able]
+    return sorted(now or found, key=lambda fit: -fit.score_bp)
 
 
 def _fit(
@@ -50,6 +60,8 @@ def _fit(
     able = [a for a in people if wanted <= offers(a.spec.capabilities, a.spec.type)]
     if not able:
         return None
+    circuits = state.supervised.circuits
+    able = [a for a in able if not holds(circuits, a.spec.id, bool(a.open))]
     places = sum(agent.spec.tasks_max for agent in able)
     waiting = state.seating.loads.get(name, 0)
     asked = [word for word in spec.capabilities if word != LEADS]
@@ -59,7 +71,7 @@ def _fit(
     score = (
         DOMAIN_BP * domain_bp // 10_000
         + PAST_BP * (good + PRIOR) // (len(team.recent) + PRIOR)
-        + CAPACITY_BP * places // (places + waiting)
+        + CAPACITY_BP * places // max(1, places + waiting)
         + ABLE_BP * len(able) // len(people)
     )
     return Fit(name, score, domain_bp, len(able), places, waiting, success_bp(team))
@@ -72,8 +84,10 @@ def success_bp(team: TeamState) -> int | None:
 
 def choose(state: SwarmState, spec: TaskSpec, but: str | None = None) -> tuple[str, list[Fit]]:
     """The team that gets a task, and how each able one suits it; `KEPT` where there is none. `but`:
-    not that one."""
-    found = [fit for fit in fits(state, spec) if fit.team != but]
+    not that one, nor one of which nobody able gets anything now."""
+    found = fits(state, spec)
+    if but is not None:
+        found = [fit for fit in found if fit.team != but and fit.able]
     return (found[0].team if found else KEPT), found
 
 
@@ -132,10 +146,9 @@ def estimate_ms(state: SwarmState, task: TaskState) -> int | None:
 
 
 def overdue(state: SwarmState, now_ms: int) -> Iterator[tuple[str, int, int]]:
-    """Delegated tasks that are at work for more than twice their estimate and have not come before
+    """Tasks of teams that are at work for more than twice their estimate and have not come before
     the manager: which, for how long in ms, and the estimate."""
-    teams = state.teams
-    if not teams.delegated or not has_seats(state):
+    if not has_seats(state):
         return
     for clock in state.clocks.by_length.values():
         for name, since_ms in clock.items():
@@ -143,7 +156,7 @@ def overdue(state: SwarmState, now_ms: int) -> Iterator[tuple[str, int, int]]:
             if took_ms < OVERDUE_MS_MIN:
                 break
             task = state.tasks[name]
-            if not teams.delegated.get(name) or name in teams.escalated:
+            if name in state.teams.escalated or team_with(state, task.spec) is None:
                 continue
             if is_leading(task.spec.type):
                 continue  # It waits for others, which come before the manager themselves.

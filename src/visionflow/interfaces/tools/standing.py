@@ -36,7 +36,7 @@ class Attempt(Result, frozen=True, kw_only=True):
     started_at: str | None
     ended_at: str | None
     duration: float | None
-    """Seconds, as the agent measured them."""
+    """Seconds: as the agent measured them, or from start to end, where it did not complete."""
 
 
 class Progress(Result, frozen=True, kw_only=True):
@@ -173,8 +173,14 @@ def _attempt(row: AttemptRow) -> Attempt:
         assigned_at=iso(row.assigned_ms),
         started_at=iso_or_none(row.started_ms),
         ended_at=iso_or_none(row.ended_ms),
-        duration=seconds(row.duration_us),
+        duration=_took(row),
     )
+
+
+def _took(row: AttemptRow) -> float | None:
+    if row.duration_us is not None or row.started_ms is None or row.ended_ms is None:
+        return seconds(row.duration_us)
+    return (row.ended_ms - row.started_ms) / 1_000
 
 
 def _phases(plan: PlanState) -> list[PhaseStanding]:

@@ -14,7 +14,7 @@ class TeamTold(Result, frozen=True, kw_only=True):
     name: str
     lead: str | None
     members: list[str]
-    tasks: Annotated[int, about("Given to it, not ended.")]
+    tasks: Annotated[int, about("That it has, not ended.")]
     success_rate: Annotated[float | None, about("Of its last 20 attempts.")]
     escalated: Annotated[str | None, about("The last that came before the manager.")]
 

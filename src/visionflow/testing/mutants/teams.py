@@ -61,6 +61,21 @@ MUTANTS = (
         + "test_a_team_that_succeeds_too_seldom_comes_before_the_manager_once_with_its_figures",
     ),
     Mutant(
+        "a team has only what the manager gave it",
+        SEATS,
+        "    team = state.teams.delegated.get(spec.id) or asked_team(spec)\n",
+        "    team = state.teams.delegated.get(spec.id)\n",
+        TESTS + "test_an_overdue_task_that_asks_for_a_seat_is_told_of_once_and_goes_on",
+    ),
+    Mutant(
+        "whoever is held by an open circuit counts as able",
+        CHOOSING,
+        "    able = [a for a in able if not holds(circuits, a.spec.id, bool(a.open))]\n",
+        "",
+        TESTS
+        + "test_a_team_whose_agents_are_all_held_by_open_circuits_gets_nothing_another_could_do",
+    ),
+    Mutant(
         "a task comes before the manager again and again",
         FOLDS,
         "        state.teams.escalated[event.task] = None\n",

@@ -18,8 +18,8 @@ COUNTED = (
     Mutant(
         "an attempt that was told to stop counts as an error",
         "adapters/sqlite/figures.py",
-        "'in_doubt') AND cancelled_ms IS NULL\"\n)",
-        "'in_doubt')\"\n)",
+        '({WELL}) AND cancelled_ms IS NULL"',
+        '({WELL})"',
         FIGURES + "test_an_attempt_that_was_told_to_stop_is_no_error",
     ),
     Mutant(
