@@ -161,3 +161,50 @@ def test_where_peers_are_the_team_they_bid_for_what_a_role_would_do(tmp_path: Pa
         assert settled == [found["taskId"]]
 
     on_desk(tmp_path, use)
+
+
+def test_peers_are_the_team_of_a_goal_in_words_too_and_only_what_none_can_do_is_spawned(
+    tmp_path: Path,
+) -> None:
+    async def use(desk: Desk) -> None:
+        swarm = (await desk.call("swarm_init", topology="mesh"))["swarmId"]
+        peers = [
+            (await desk.call("agent_spawn", agentType="peer_agent", wait=True))["agentId"]
+            for _ in range(2)
+        ]
+        found = await desk.call("task_orchestrate", task=EXPLAIN, swarmId=swarm, wait=True)
+        assert found["status"] == "completed"
+        page = await desk.opened.server.swarms.get(swarm).read(lambda queries: queries.events())
+        kinds = {
+            row.event.spec.id: row.event.spec.type
+            for row in page.events
+            if isinstance(row.event, e.AgentSpawned)
+        }
+        assert [kinds[name] for name in found["formedAgents"]] == ["coordinator"]
+        settled = [row.event for row in page.events if isinstance(row.event, AuctionSettled)]
+        examined = {f"{found['taskId']}.{name}" for name in ("research", "architecture")}
+        assert {each.task for each in settled} >= examined
+        assert {each.agent for each in settled} <= set(peers)
+        phases = {each["name"]: each["agents"] for each in found["orchestrationPlan"]["phases"]}
+        assert sorted(phases["examine"]) == sorted(peers)
+
+    on_desk(tmp_path, use)
+
+
+def test_without_a_team_a_goal_says_only_what_none_of_the_peers_can_do(tmp_path: Path) -> None:
+    async def use(desk: Desk) -> None:
+        swarm = (await desk.call("swarm_init", topology="mesh"))["swarmId"]
+        await desk.call("agent_spawn", agentType="peer_agent", wait=True)
+        told = await desk.call(
+            "task_orchestrate", task=EXPLAIN, swarmId=swarm, formTeam=False, stages=["research"]
+        )
+        assert told["warnings"] == [] and told["formedAgents"] == []
+        ended = await desk.call("task_results", taskId=told["taskId"], wait=True)
+        assert ended["status"] == "completed"
+        whole = await desk.call("task_orchestrate", task=EXPLAIN, swarmId=swarm, formTeam=False)
+        (warning,) = whole["warnings"]
+        assert "no coordinator is in this swarm" in warning and "research" not in warning
+        asked = await desk.call("task_orchestrate", task=EXPLAIN, swarmId=swarm, formTeam=True)
+        assert len(asked["formedAgents"]) == 3, "it was asked for"
+
+    on_desk(tmp_path, use)

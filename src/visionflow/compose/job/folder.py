@@ -88,6 +88,8 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = DEFAULT_RETRY
     width: int = 0
     """At most so many tasks of a phase at once; 0: all."""
+    doers: dict[str, str] = {}
+    """By type of task, the type of agents that does it in the place of the plan's role."""
     forming: dict[str, str] = {}
     """Agents of the plan that are spawned for it, with the ids that they get."""
     form_team: bool | None = None

@@ -109,12 +109,13 @@ def submission(
         if served is None:
             return spec
         # Whoever of the swarm has the role does it: a name of the plan is nobody's there.
+        kind = served.doers.get(task.type, task.role)
         return msgspec.structs.replace(
             spec,
             agent=None,
             # Coding agents may be of any type: one of the owner's templates has its name.
-            agent_type=None if task.type in _NEEDED else task.role,
-            capabilities=(*served.needs.get(task.role, ()), *_NEEDED.get(task.type, ())),
+            agent_type=None if task.type in _NEEDED else kind,
+            capabilities=(*served.needs.get(kind, ()), *_NEEDED.get(task.type, ())),
             priority=max(0, served.priority - first),
             timeout_ms=served.timeout_ms or spec.timeout_ms,
             retry=served.retry,

@@ -19,11 +19,11 @@ from visionflow.compose.job.plan import submission
 from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs_forming import formed_in
 from visionflow.compose.serve.jobs_lacking import Fill, lacking
-from visionflow.compose.serve.jobs_orders import Planner, reason_of, roles_of
+from visionflow.compose.serve.jobs_orders import Planner
 from visionflow.compose.serve.jobs_pipelines import ServedPipelines
 from visionflow.compose.serve.jobs_runs import ServedRun
 from visionflow.compose.serve.jobs_store import RunStore
-from visionflow.compose.serve.jobs_team import covered
+from visionflow.compose.serve.jobs_team import covered, reason_of, types_of_plan
 from visionflow.compose.serve.jobs_told import Estimates, told
 from visionflow.compose.serve.jobs_veil import Veils
 from visionflow.domain import commands as c
@@ -220,10 +220,9 @@ class ServerJobs:
         assert served is not None and plan is not None
         blobs, now_ms = self._core.blobs, swarm.now_ms
         command = await self._in_thread(lambda: submission(folder, order, plan, now_ms, blobs))
-        if not covered(served.capabilities, roles_of(plan), swarm.state):
-            command = msgspec.structs.replace(
-                command, blocked=reason_of(served.capabilities, plan, swarm.state)
-            )
+        types = types_of_plan(plan, served.doers)
+        if not covered(served.capabilities, types, swarm.state):
+            command = msgspec.structs.replace(command, blocked=reason_of(served, plan, swarm.state))
         run, following = self._take_up(folder, order, swarm)
         try:
             await swarm.ask(command)
@@ -340,7 +339,8 @@ class ServerJobs:
             task = swarm.state.tasks.get(run.served.root)
             if task is None or task.status is not TaskStatus.BLOCKED:
                 continue
-            if covered(run.served.capabilities, roles_of(plan), swarm.state):
+            types = types_of_plan(plan, run.served.doers)
+            if covered(run.served.capabilities, types, swarm.state):
                 with suppress(Refused):  # Somebody else was quicker.
                     await swarm.ask(c.UnblockTask(now_ms=swarm.now_ms, task=run.served.root))
 

@@ -23,6 +23,7 @@ from visionflow.compose.serve.jobs_works import (
     alone,
     given_to,
     parts_of,
+    role_for,
 )
 from visionflow.domain.errors import UsageError
 from visionflow.interfaces.jobs import Order, Work
@@ -234,7 +235,7 @@ def _stage_works(
             type=TYPE_OF[STAGES[stage]],
             description=order.description,
             input={} if focus is None else {"focus": focus},
-            agent_type=STAGES[stage],
+            agent_type=role_for(TYPE_OF[STAGES[stage]], STAGES[stage], ground),
         )
         for focus in focuses
     ]

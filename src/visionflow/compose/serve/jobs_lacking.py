@@ -30,7 +30,9 @@ def lacking(run: ServedRun, state: SwarmState) -> dict[str, str]:
     for _, task in plan.tasks():
         part = state.tasks.get(f"{served.root}.{task.id}")
         open_still = part is not None and part.status not in TERMINAL
-        kind = IMPLEMENT if task.type == "implement" else task.role
+        kind = served.doers.get(task.type, task.role)
+        if task.type == "implement":
+            kind = IMPLEMENT
         startable = kind != IMPLEMENT or task.command is not None
         if open_still and startable and kind not in there and kind not in found.values():
             found[task.agent] = kind

@@ -44,8 +44,17 @@ from visionflow.compose.serve.jobs_team import (
     kinds_of,
     offers_of,
     shares,
+    types_of_plan,
+    unmet_by,
 )
-from visionflow.compose.serve.jobs_works import Ground, copies_of, has_peers, is_plain, role_types
+from visionflow.compose.serve.jobs_works import (
+    Ground,
+    copies_of,
+    doers_of_plan,
+    has_peers,
+    is_plain,
+    role_types,
+)
 from visionflow.domain import commands as c
 from visionflow.domain.access import Caller
 from visionflow.domain.errors import ConfigError, Refused, UsageError
@@ -76,11 +85,6 @@ class Hand(msgspec.Struct, frozen=True, kw_only=True):
     """Of a playbook: it is promised on disk, and its plan is handed in from there."""
     command: Handed | None = None
     """Of anything else."""
-
-
-def roles_of(plan: Plan) -> tuple[str, ...]:
-    """The types of agents that do its tasks."""
-    return tuple(dict.fromkeys(plan.agents.values()))
 
 
 def electorate_of(plan: Plan) -> tuple[str, ...]:
@@ -122,20 +126,6 @@ def is_open(state: SwarmState, task: str) -> bool:
     return found is not None and found.status not in TERMINAL
 
 
-def unmet_by(capabilities: Iterable[str], plan: Plan, state: SwarmState) -> tuple[str, ...]:
-    """Those that no agent that the plan can use has."""
-    return shares(capabilities, roles_of(plan), offers_of(state), {})[1]
-
-
-def reason_of(capabilities: Iterable[str], plan: Plan, state: SwarmState) -> str:
-    """Why a plan waits that asks for what nobody covers."""
-    unmet = ", ".join(unmet_by(capabilities, plan, state))
-    return (
-        f"needs_capabilities: no agent of this swarm that the plan can use has {unmet}. It goes on "
-        f"when one is spawned that has, of one of the types {', '.join(roles_of(plan))}."
-    )
-
-
 class Planner:
     """Reads orders. Its methods belong to the loop's thread; what blocks is done in `threads`."""
 
@@ -167,7 +157,8 @@ class Planner:
             return self._missing(order, aim, aim.missing, swarm, root)
         if aim.plan is not None:
             async with self.teams.turn(swarm):
-                return await self._run(order, aim, aim.plan, swarm, root, caller)
+                team = {} if order.form_team else doers_of_plan(aim.plan, ground)
+                return await self._run(order, aim, aim.plan, team, swarm, root, caller)
         works = [aim.work] if aim.work is not None else [w for g in aim.groups for w in g.works]
         wanted = _wanted(works, self._core.templates)
         if not wanted or order.form_team is False:
@@ -211,7 +202,7 @@ class Planner:
             why=order.why,
             run=folder.run,
             formed=tuple(formed.values()),
-            unmet=unmet_by(served.capabilities, plan, swarm.state),
+            unmet=unmet_by(served, plan, swarm.state),
             electorate=members,
             agreement=served.agreement,
             warnings=tuple(warnings),
@@ -278,20 +269,22 @@ class Planner:
         order: Order,
         aim: Aim,
         plan: Plan,
+        doers: dict[str, str],
         swarm: LiveSwarm,
         root: str,
         caller: Caller,
     ) -> Hand:
-        chosen = await self._team(kinds_of(plan), order, swarm)
+        types = types_of_plan(plan, doers)
+        chosen = await self._team(kinds_of(plan, doers), order, swarm)
         ids = {name: swarm.node.intake.new_id("agent") for name in chosen}
         templates = self._core.templates
         made = await self._in_thread(lambda: _made(chosen, plan, templates))
-        classes = await self._in_thread(lambda: _classes(roles_of(plan), templates))
+        classes = await self._in_thread(lambda: _classes(types, templates))
         offers = [*offers_of(swarm.state), *_offers(ids, made)]
-        needs, _ = shares(order.capabilities, roles_of(plan), offers, classes)
+        needs, _ = shares(order.capabilities, types, offers, classes)
         if plan.playbook != "code":
             living = _living(swarm.state)[1]
-            for role in roles_of(plan):
+            for role in types:
                 needs[role] = (*needs.get(role, ()), *apart_from_coding(role, living, templates))
         served = Served(
             swarm=swarm.id,
@@ -305,6 +298,7 @@ class Planner:
             deadline_ms=order.deadline_ms,
             capabilities=order.capabilities,
             needs=needs,
+            doers=doers,
             failure_threshold=order.failure_threshold,
             retry=order.retry,
             width=order.parallelism or 0,

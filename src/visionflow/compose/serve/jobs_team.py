@@ -8,6 +8,7 @@ import msgspec
 
 from visionflow.agents.plans import Plan
 from visionflow.compose.job.coding import AT_ONCE
+from visionflow.compose.job.folder import Served
 from visionflow.domain.agents import AgentStatus
 from visionflow.engine.state import AgentState, SwarmState
 from visionflow.interfaces.tools.coders import CAPABILITY, CODER, COMMAND_AGENT
@@ -90,11 +91,19 @@ def apart_from_coding(
     return () if without and not coding else (_FIX,)
 
 
-def kinds_of(plan: Plan) -> dict[str, str]:
+def types_of_plan(plan: Plan, doers: Mapping[str, str]) -> tuple[str, ...]:
+    """The types of agents that do the tasks of a plan. `doers`: see `Served.doers`."""
+    return tuple(dict.fromkeys(doers.get(task.type, task.role) for _, task in plan.tasks()))
+
+
+def kinds_of(plan: Plan, doers: Mapping[str, str]) -> dict[str, str]:
     """The agents of a plan by its names for them, with the kind of each. No more coding agents
-    than are at work at once, and none that nobody here may start."""
+    than are at work at once, and none that nobody here may start; nor any of a role whose tasks
+    others do, see `Served.doers`."""
     found: dict[str, str] = {}
     for _, task in plan.tasks():
+        if task.type in doers:
+            continue
         if task.type != "implement":
             found[task.agent] = task.role
         elif (
@@ -162,6 +171,22 @@ def shares(
             found.setdefault(kind, set()).add(capability)
     needs = {kind: tuple(sorted(found[kind])) for kind in named if kind in found}
     return needs, tuple(unmet)
+
+
+def unmet_by(served: Served, plan: Plan, state: SwarmState) -> tuple[str, ...]:
+    """Capabilities that no agent that the plan can use has."""
+    types = types_of_plan(plan, served.doers)
+    return shares(served.capabilities, types, offers_of(state), {})[1]
+
+
+def reason_of(served: Served, plan: Plan, state: SwarmState) -> str:
+    """Why a plan waits that asks for what nobody covers."""
+    unmet = ", ".join(unmet_by(served, plan, state))
+    types = ", ".join(types_of_plan(plan, served.doers))
+    return (
+        f"needs_capabilities: no agent of this swarm that the plan can use has {unmet}. It goes on "
+        f"when one is spawned that has, of one of the types {types}."
+    )
 
 
 def covered(capabilities: Iterable[str], types: Iterable[str], state: SwarmState) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 from msgspec.msgpack import decode
 
+from visionflow.agents.plans import Plan
 from visionflow.compose.job.creating import own_folders, readable
 from visionflow.compose.job.trust import trusted
 from visionflow.compose.serve.jobs_doers import (
@@ -29,7 +30,7 @@ from visionflow.interfaces.tools.workspaces import under
 from visionflow.settings.agents import AgentSettings
 from visionflow.settings.server import ServerSettings
 
-PEER = "peer_agent"
+PEER, VOTE = "peer_agent", "vote"
 TYPE_OF = {
     "researcher": "research", "coordinator": "survey", "architect": "analyse_architecture",
     "coder": "fix", "reviewer": "review_code", "tester": "run_tests", "analyst": "analyse",
@@ -171,7 +172,8 @@ def given_to(work: Work, order: Order, ground: Ground) -> Work:
     check_coding(work, kind is not None and not _is_role(kind, ground))
     if work.type in role_types() and (kind is None or _is_role(kind, ground)):
         # Agents of other roles would take it and fail: nothing in its capabilities tells them.
-        meant = kind if work.agent is not None else kind or _role_for(work.type, ground)
+        role = role_for(work.type, role_types()[work.type], ground)
+        meant = kind if work.agent is not None else kind or role
         written = _role_input(work, ground.place(order), ground)
         apart = () if work.agent is not None else apart_from_coding(
             meant or "", ground.offers, ground.templates
@@ -206,10 +208,22 @@ def has_peers(living: Iterable[AgentSpec]) -> bool:
     )
 
 
-def _role_for(kind: str, ground: Ground) -> str:
-    """The type of agents that does tasks of a role's type: where peers are the team, and nobody of
-    that role is, it is theirs to bid for."""
-    role = role_types()[kind]
+def doers_of_plan(plan: Plan, ground: Ground) -> dict[str, str]:
+    """By type of task, the type of agents that does it in the place of the plan's role: peers,
+    where they are the team and nobody of that role is. None votes, for it may be its own change
+    that is voted on."""
+    if not ground.peers:
+        return {}
+    return {
+        task.type: PEER
+        for _, task in plan.tasks()
+        if task.type != VOTE and role_for(task.type, task.role, ground) == PEER
+    }
+
+
+def role_for(kind: str, role: str, ground: Ground) -> str:
+    """The type of agents that does tasks of a type which a role does: where peers are the team,
+    and nobody of that role is, it is theirs to bid for."""
     if not ground.peers or role in ground.types:
         return role
     return PEER if kind in (types_of(PEER, ground.templates) or ()) else role
