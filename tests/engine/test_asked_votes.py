@@ -3,10 +3,24 @@
 import msgspec
 import pytest
 
+from tests.engine.polled import (
+    ABSTAIN,
+    HUMAN,
+    NO,
+    RANK,
+    TERMS,
+    YES,
+    answer,
+    asked,
+    cancel,
+    gated,
+    practise,
+    result,
+    sound,
+)
 from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
-from visionflow.domain.limits import TERMINAL_TASKS_MAX
 from visionflow.domain.tasks import FailureKind, Payload, TaskStatus
 from visionflow.domain.votes import (
     CAST_BALLOT,
@@ -14,67 +28,11 @@ from visionflow.domain.votes import (
     Decision,
     Matter,
     Mechanism,
-    Opinion,
     Resolution,
     Terms,
-    VoteSpec,
 )
 from visionflow.domain.votes_commands import ResolveVote
 from visionflow.domain.votes_events import VoteReferred
-from visionflow.engine.audit import audit
-
-YES, NO, ABSTAIN, RANK = Choice.APPROVE, Choice.REJECT, Choice.ABSTAIN, Choice.RANK
-TERMS = Terms(timeout_ms=10_000)
-HUMAN = Terms(timeout_ms=10_000, resolution=Resolution.HUMAN)
-
-
-def said(choice: Choice, evidence: str = "tests", **fields: object) -> Payload:
-    """An agent's answer, as its worker reports it."""
-    return Payload(inline=msgspec.msgpack.encode(Opinion(choice, evidence, **fields)))
-
-
-def asked(members: int = 3, **fields: object) -> tuple[World, str, list[str]]:
-    """A world with a vote whose members were asked, and whose tasks they hold."""
-    world = World()
-    names = world.team(members)
-    fields.setdefault("terms", TERMS)
-    vote = world.ask(*names, asked=True, **fields)
-    assert world.answer.code is None, world.answer
-    return world, vote, names
-
-
-def result(world: World, task: str, payload: Payload) -> None:
-    """A task that is held ends with this."""
-    attempt = world.state.tasks[task].attempt
-    report = c.ReportResult(
-        now_ms=world.now_ms, task=task, attempt=attempt, result=payload, duration_us=50_000
-    )
-    assert world.send(report).code is None
-
-
-def practise(world: World, agent: str, times: int = 1, fails: bool = False) -> None:
-    """The agent does so many tasks, or fails at them for good."""
-    for _ in range(times):
-        task = world.submit(agent=agent)
-        if fails:
-            world.fail(task, FailureKind.PERMANENT)
-        else:
-            world.complete(task)
-
-
-def cancel(world: World, task: str) -> None:
-    """Somebody calls a task off."""
-    world.send(c.CancelTask(now_ms=world.now_ms, task=task))
-
-
-def answer(world: World, vote: str, number: int, choice: Choice, **fields: object) -> None:
-    """The member of this number answers."""
-    result(world, f"{vote}.{number}", said(choice, **fields))
-
-
-def sound(world: World) -> None:
-    assert not audit(world.state)
-    assert world.state.digest() == world.replay().digest()
 
 
 def test_each_member_is_asked_by_a_task_of_its_own_and_its_answer_is_its_ballot() -> None:
@@ -165,23 +123,6 @@ def test_options_of_which_none_is_preferred_by_more_are_said_to_be_so() -> None:
     answer(world, vote, 1, RANK, ranking=("a", "b"))
     answer(world, vote, 2, RANK, ranking=("b", "a"))
     assert "no option beats every other" in world.last(e.VoteDecided).reason
-
-
-def test_a_vote_that_ends_with_its_swarm_says_so() -> None:
-    world, vote, _ = asked(members=3)
-    answer(world, vote, 1, YES)
-    world.send(c.CloseSwarm(now_ms=world.now_ms, reason="over"))
-    decided = world.last(e.VoteDecided)
-    assert decided.reason == "its swarm was ended"
-    assert (decided.tally.approve, decided.tally.abstain) == (1, 2)
-    sound(world)
-
-
-def test_options_that_are_too_many_are_not_said_to_be_named_twice() -> None:
-    world = World()
-    world.ask(*world.team(2), asked=True, options=tuple(f"option {n}" for n in range(101)))
-    assert world.answer.message is not None
-    assert "101 options; 100 are the most" in world.answer.message
 
 
 @pytest.mark.parametrize("drain", [False, True])
@@ -338,19 +279,6 @@ def test_a_vote_that_makes_no_sense_is_refused(fields: dict[str, object]) -> Non
 # Plans that complete as a vote says ------------------------------------------------------------
 
 
-def gated(terms: Terms = TERMS, others: int = 2) -> tuple[World, str, str, list[str]]:
-    """A plan of one part, done by one agent, on whose result the others vote."""
-    world = World()
-    (author,) = world.team(1, "python")
-    names = world.team(others, "review") if others else []
-    template = VoteSpec("consensus", "Is it right?", (), terms=terms, matter=Matter.TASK_RESULT)
-    root, parts = world.plan([{"capabilities": ("python",)}], consensus=template)
-    part = parts[0][0]
-    assert world.state.tasks[part].agent == author
-    result(world, part, Payload(inline=b"\x01"))
-    return world, root, part, names
-
-
 @pytest.mark.parametrize(
     ("choices", "status"),
     [
@@ -399,103 +327,4 @@ def test_a_plan_that_is_cancelled_ends_its_vote() -> None:
     cancel(world, root)
     assert world.status(root) is TaskStatus.CANCELLED
     assert world.last(e.VoteDecided).decision is Decision.UNDECIDED and not world.state.votes
-    sound(world)
-
-
-# What a vote makes of the record ---------------------------------------------------------------
-
-
-def counted(world: World, agent: str, word: str = "") -> tuple[int, int]:
-    """How many results of an agent count as completed, and how many as failed."""
-    record = world.state.records.of(agent, word)
-    if not word:
-        found = world.state.agents[agent]
-        assert (found.completed, found.failed) == (record.completed, record.failed)
-    return record.completed, record.failed
-
-
-def judged(world: World, task: str, *choices: Choice, **fields: object) -> None:
-    """A vote of a few on the result of a task."""
-    voters = [n for n, a in world.state.agents.items() if "review" in a.spec.capabilities]
-    vote = world.ask(
-        *voters, asked=True, task=task, matter=Matter.TASK_RESULT, **{"terms": TERMS, **fields}
-    )
-    assert world.answer.code is None, world.answer
-    for number, choice in enumerate(choices, 1):
-        answer(world, vote, number, choice)
-
-
-@pytest.mark.acceptance("consensus")
-@pytest.mark.parametrize(
-    ("choices", "counts"),
-    [((YES, YES), (1, 0)), ((NO, NO), (0, 1)), ((YES, NO), (0, 0)), ((ABSTAIN, ABSTAIN), (0, 0))],
-)
-def test_a_result_that_was_held_back_counts_in_its_makers_record_as_the_vote_ends(
-    choices: tuple[Choice, ...], counts: tuple[int, int]
-) -> None:
-    world, _, part, names = gated()
-    author = next(name for name in world.state.agents if name not in names)
-    assert counted(world, author, "python") == (1, 0)
-    for number, choice in enumerate(choices, 1):
-        answer(world, "consensus", number, choice)
-    assert counted(world, author) == counted(world, author, "python") == counts
-    assert [each.task for each in world.last(e.VoteDecided).regraded] == [part] * (counts != (1, 0))
-    sound(world)
-
-
-@pytest.mark.acceptance("consensus")
-def test_who_made_what_a_vote_rejects_is_weighed_below_who_never_did_anything() -> None:
-    world = World()
-    (liar,) = world.team(1, "python")
-    honest, _ = world.team(2, "review")
-    task = world.submit(agent=liar)
-    world.complete(task)
-    judged(world, task, NO, NO)
-    vote = world.ask(liar, honest, asked=True, mechanism=Mechanism.WEIGHTED, terms=TERMS)
-    assert world.state.votes[vote].spec.weights == (3_333, 5_000)
-    sound(world)
-
-
-def test_the_last_vote_on_a_result_holds_and_one_without_a_decision_leaves_it() -> None:
-    world = World()
-    (author,) = world.team(1, "python")
-    world.team(2, "review")
-    task = world.submit(agent=author)
-    world.complete(task)
-    judged(world, task, NO, NO)
-    assert counted(world, author) == (0, 1)
-    judged(world, task, NO, NO)
-    judged(world, task, YES, NO)
-    assert counted(world, author) == (0, 1)
-    judged(world, task, YES, YES)
-    assert counted(world, author) == (1, 0)
-    sound(world)
-
-
-def test_a_rejection_by_a_person_long_after_the_task_has_left_counts_as_well() -> None:
-    world = World()
-    (author,) = world.team(1, "python")
-    world.team(2, "review")
-    task = world.submit(agent=author)
-    world.complete(task)
-    judged(world, task, YES, NO, terms=HUMAN)
-    vote = next(iter(world.state.votes))
-    practise(world, author, 2 * TERMINAL_TASKS_MAX + 2)
-    assert task not in world.state.tasks
-    done, _ = counted(world, author)
-    world.send(ResolveVote(now_ms=world.now_ms, vote=vote, outcome="rejected", person="ada"))
-    assert counted(world, author) == (done - 1, 1) and not world.state.records.votes
-    sound(world)
-
-
-def test_a_vote_on_the_result_of_one_that_has_left_changes_no_record() -> None:
-    world = World()
-    author, other = world.team(2, "python")
-    world.team(2, "review")
-    task = world.submit(agent=author)
-    world.complete(task)
-    world.send(c.TerminateAgent(now_ms=world.now_ms, agent=author))
-    world.settle()
-    judged(world, task, NO, NO)
-    assert not world.last(e.VoteDecided).regraded and counted(world, other) == (0, 0)
     sound(world)

@@ -15,7 +15,8 @@ MUTANTS = (
         ASKING,
         "Decision.REJECTED: Standing.FAILED}",
         "Decision.REJECTED: Standing.COMPLETED}",
-        ASKED + "test_who_made_what_a_vote_rejects_is_weighed_below_who_never_did_anything",
+        "tests/engine/test_vote_records.py"
+        "::test_who_made_what_a_vote_rejects_is_weighed_below_who_never_did_anything",
     ),
     Mutant(
         "a tie is an approval",
