@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from visionflow.agents.messages import Message, SwarmEvent
     from visionflow.agents.models import AgentMessage, StatusMessage, TaskMessage
     from visionflow.agents.task import Task
+    from visionflow.agents.voting import Ballot, Proposal
     from visionflow.compose.api import AgentOrchestrator
     from visionflow.compose.hierarchy import HierarchicalCoordinator
     from visionflow.compose.mesh import MeshCoordinator
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from visionflow.interfaces.client.calls import MCPClient
     from visionflow.interfaces.piping import PipelineFailed
     from visionflow.interfaces.supervisors import AgentRecycler, FailureDetector, RecoveryManager
+    from visionflow.interfaces.tools.votes_told import Vote
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "AgentOrchestrator",
     "AgentRecycler",
     "AwaitedTaskFailed",
+    "Ballot",
     "BaseAgent",
     "CircuitBreaker",
     "CircuitOpenError",
@@ -55,6 +58,7 @@ __all__ = [
     "PermanentFailure",
     "PipelineCoordinator",
     "PipelineFailed",
+    "Proposal",
     "RecoveryManager",
     "RecoverySpec",
     "RecyclingSpec",
@@ -69,6 +73,7 @@ __all__ = [
     "Upkeep",
     "UsageError",
     "VisionFlowError",
+    "Vote",
     "aggregate_results",
     "batch_process_tasks",
     "run_parallel",
@@ -78,6 +83,7 @@ _HOMES = {
     "AgentOrchestrator": "visionflow.compose.api",
     "AgentRecycler": "visionflow.interfaces.supervisors",
     "AwaitedTaskFailed": "visionflow.domain.errors",
+    "Ballot": "visionflow.agents.voting",
     "BaseAgent": "visionflow.agents.base",
     "CircuitBreaker": "visionflow.interfaces.breaker",
     "CircuitOpenError": "visionflow.domain.errors",
@@ -92,6 +98,7 @@ _HOMES = {
     "PermanentFailure": "visionflow.agents.base",
     "PipelineCoordinator": "visionflow.compose.pipelines",
     "PipelineFailed": "visionflow.interfaces.piping",
+    "Proposal": "visionflow.agents.voting",
     "RecoveryManager": "visionflow.interfaces.supervisors",
     "RecoverySpec": "visionflow.domain.supervision",
     "RecyclingSpec": "visionflow.domain.supervision",
@@ -106,6 +113,7 @@ _HOMES = {
     "Upkeep": "visionflow.domain.supervision",
     "UsageError": "visionflow.domain.errors",
     "VisionFlowError": "visionflow.domain.errors",
+    "Vote": "visionflow.interfaces.tools.votes_told",
     "aggregate_results": "visionflow.interfaces.aggregating",
     "batch_process_tasks": "visionflow.agents.batching",
     "run_parallel": "visionflow.interfaces.aggregating",

@@ -11,6 +11,7 @@ from visionflow.interfaces.classes import AgentClass
 from visionflow.interfaces.handles import TaskHandle
 from visionflow.interfaces.mailing import AsyncFleetMail
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
+from visionflow.interfaces.voting import AsyncFleetVotes
 from visionflow.ports.views import EffectRow
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ async def in_thread(call: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(None, call)
 
 
-class AsyncFleet(AsyncFleetMail):
+class AsyncFleet(AsyncFleetMail, AsyncFleetVotes):
     """The same for a program with a loop of its own: what blocks there is awaited here."""
 
     def __init__(self, fleet: Fleet) -> None:
@@ -29,6 +30,10 @@ class AsyncFleet(AsyncFleetMail):
 
     @property
     def _mail(self) -> Fleet:
+        return self.sync
+
+    @property
+    def _votes(self) -> Fleet:
         return self.sync
 
     async def spawn(self, agent: AgentClass, **options: Any) -> list[AgentHandle]:

@@ -35,6 +35,8 @@ from visionflow.interfaces.mending import EmbeddedMending
 from visionflow.interfaces.running import Runtime
 from visionflow.interfaces.submission import Submission
 from visionflow.interfaces.templates import class_of, tasks_at_once
+from visionflow.interfaces.tools.agreeing import agreement_in, vote_on_result
+from visionflow.interfaces.voting import FleetVotes
 from visionflow.ports.views import EffectRow
 from visionflow.runtime.completions import Ended
 from visionflow.runtime.intake import pack, sound
@@ -107,7 +109,7 @@ def id_of(thing: AgentHandle | TaskHandle | str) -> str:
     return thing if isinstance(thing, str) else thing.id
 
 
-class Fleet(FleetMail):
+class Fleet(FleetMail, FleetVotes):
     """A swarm of agents, from any thread. Submitting never blocks; handles tell the outcome."""
 
     def __init__(self, runtime: Runtime, agents: AgentSettings | None = None) -> None:
@@ -263,11 +265,13 @@ class Fleet(FleetMail):
         *,
         failure_threshold: float = 0.0,
         priority: int | str = Priority.MEDIUM,
+        consensus_required: bool | Mapping[str, Any] = False,
     ) -> PlanHandle:
         """Hand in phases that run one after the other, the tasks of each side by side.
 
         A task gets the results of the phase before in `task.dependencies`. Of each phase the
-        share `failure_threshold` (0 to 1) may fail.
+        share `failure_threshold` (0 to 1) may fail. `consensus_required`: agents that made no part
+        of it vote on the results before it completes; a map says how, as in docs/consensus.md.
 
         Raises:
             NotPersistable: an input cannot be written down; nothing was submitted.
@@ -275,6 +279,7 @@ class Fleet(FleetMail):
         """
         if not 0.0 <= failure_threshold <= 1.0:
             raise UsageError(f"failure_threshold is {failure_threshold}; it is between 0 and 1.")
+        agreement = agreement_in(consensus_required)
         intake, blobs = self._runtime.node.intake, self._runtime.blobs
         now_ms = intake.now_ms()
         root = TaskSpec(
@@ -296,6 +301,7 @@ class Fleet(FleetMail):
                 spec=root,
                 phases=tuple(made),
                 failure_threshold_bp=round(failure_threshold * 10_000),
+                consensus=vote_on_result(root.id, agreement),
             )
         )
         parts = [part for each in handles.values() for part in each]

@@ -14,9 +14,9 @@ from visionflow.domain import commands as c
 from visionflow.domain.agents import AgentSpec, ResourceLimits
 from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import SwarmSpec
-from visionflow.domain.tasks import Payload, Phase, Priority, TaskSpec
-from visionflow.domain.votes import Agreement, Matter, VoteSpec
+from visionflow.domain.tasks import Phase, Priority, TaskSpec
 from visionflow.interfaces.aggregation_rules import config_of
+from visionflow.interfaces.tools.agreeing import vote_on_result
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack
 
@@ -147,21 +147,6 @@ def submission(
         ),
         failure_threshold_bp=10_000 if threshold is None else round(10_000 * threshold),
         consensus=None if served is None else vote_on_result(names.root, served.agreement),
-    )
-
-
-def vote_on_result(root: str, agreement: Agreement | None) -> VoteSpec | None:
-    """The vote on what a plan comes to, whose electorate is found when it has come."""
-    if agreement is None:
-        return None
-    return VoteSpec(
-        f"{root}.consensus",
-        f"Is what came of {root} right?",
-        (),
-        agreement.mechanism,
-        matter=Matter.TASK_RESULT,
-        terms=agreement.terms,
-        proposal=Payload(inline=msgspec.msgpack.encode({"task_result": root})),
     )
 
 

@@ -23,7 +23,6 @@ from visionflow.compose.job.plan import (
     spawn_command,
     spawn_of,
     spawns,
-    vote_on_result,
 )
 from visionflow.compose.job.team import agents_of, coders_of
 from visionflow.compose.serve.core import Core
@@ -65,6 +64,7 @@ from visionflow.engine.state import SwarmState
 from visionflow.interfaces.aggregation_rules import config_of
 from visionflow.interfaces.jobs import Order, Started, Work
 from visionflow.interfaces.templates import class_of
+from visionflow.interfaces.tools.agreeing import vote_on_result
 from visionflow.interfaces.tools.limiting import pool_of, within
 from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import pack, sound

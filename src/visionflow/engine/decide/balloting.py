@@ -57,7 +57,14 @@ SHOWN_MAX = 32_768
 to measure anew."""
 INPUTS_BYTES_MAX = 16_384
 STANDINGS = {Decision.APPROVED: Standing.COMPLETED, Decision.REJECTED: Standing.FAILED}
-MEMBER = (AgentStatus.READY, AgentStatus.PROCESSING, AgentStatus.RECOVERING)
+MEMBER = (
+    AgentStatus.CREATED,
+    AgentStatus.INITIALISING,
+    AgentStatus.READY,
+    AgentStatus.PROCESSING,
+    AgentStatus.RECOVERING,
+)
+"""Who may be asked whether a result is right: also one that is still on its way up."""
 NO_EVIDENCE = "none"
 _facts = msgspec.msgpack.Encoder()
 

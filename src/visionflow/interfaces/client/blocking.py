@@ -6,6 +6,7 @@ from typing import Any
 from visionflow.agents.task import Task
 from visionflow.interfaces.client.calls import BlockingMCPClient
 from visionflow.interfaces.client.remote import RemoteAgent, RemoteFleet, RemoteSwarm
+from visionflow.interfaces.tools.votes_told import Vote
 
 
 class BlockingRemoteFleet:
@@ -64,6 +65,18 @@ class BlockingRemoteFleet:
     def map(self, tasks: Iterable[Task]) -> list[Any]:
         """See `RemoteFleet.map`."""
         return self._client.run(self._fleet.map(tasks))
+
+    def vote(self, proposal: str | Mapping[str, Any], **terms: Any) -> Vote:
+        """See `RemoteFleet.vote`."""
+        return self._client.run(self._fleet.vote(proposal, **terms))
+
+    def vote_of(self, vote: str) -> Vote:
+        """See `RemoteFleet.vote_of`."""
+        return self._client.run(self._fleet.vote_of(vote))
+
+    def decide_vote(self, vote: str, decision: str) -> Vote:
+        """See `RemoteFleet.decide_vote`."""
+        return self._client.run(self._fleet.decide_vote(vote, decision))
 
     def close(self) -> None:
         """End all connections. Harmless the second time."""

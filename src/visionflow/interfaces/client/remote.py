@@ -14,11 +14,10 @@ from visionflow.agents.task import Task
 from visionflow.domain.errors import TaskFailed, UsageError
 from visionflow.interfaces.client.calls import MCPClient
 from visionflow.interfaces.client.connection import OnProgress
+from visionflow.interfaces.client.votes import ATTEMPTS, RemoteVotes
 
 WAIT_S_MAX = 365 * 24 * 3_600
 """So long a task is waited for, also while nobody can do it."""
-ATTEMPTS = 45
-"""So often is a server asked for a result, the more so where it went away: for about a minute."""
 
 
 class RemoteSwarm(msgspec.Struct, frozen=True):
@@ -60,7 +59,7 @@ class RemoteAgent:
         await self._fleet.terminate(self)
 
 
-class RemoteFleet:
+class RemoteFleet(RemoteVotes):
     """A swarm of a server. Its loop is the caller's."""
 
     def __init__(self, client: MCPClient, swarm: str | None = None) -> None:

@@ -12,20 +12,17 @@ import msgspec
 from visionflow.domain.errors import UsageError
 from visionflow.domain.limits import INLINE_BYTES_MAX, WORD_CHARS_MAX
 from visionflow.domain.tasks import DEFAULT_RETRY, Backoff, Priority, RetryPolicy
-from visionflow.domain.votes import Agreement, Mechanism, Resolution, Terms
 from visionflow.interfaces.aggregation_rules import read_rule
 from visionflow.interfaces.jobs import Order, Work
 from visionflow.interfaces.stages import read_stages
+from visionflow.interfaces.tools.agreeing import agreement_in
 from visionflow.interfaces.tools.arguments import Arguments, parse
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.limiting import bounds_of, read_limits
-from visionflow.interfaces.tools.proposing import TERMS, read_terms, snake
 
 STRATEGIES: dict[str, bool | None] = {"adaptive": None, "sequential": True, "parallel": False}
 """Whether tasks run one after the other; `None`: as the plan has it."""
 MODES: dict[str, bool | None] = {"distributed": None, "sequential": True, "parallel": False}
-EXPERT = Resolution.EXPERT_PRIORITY.value
-USUAL_TERMS = Terms(resolution=Resolution.EXPERT_PRIORITY)
 SUBTASKS_MAX = 1_000
 ACCEPT_MAX = 20
 
@@ -197,7 +194,7 @@ def order_of(
         agent=None if task.agent_id is None else agent_id(task.agent_id),
         agent_type=task.agent_type,
         candidates=both.candidates,
-        agreement=_agreement(both.consensus_required),
+        agreement=agreement_in(both.consensus_required),
         accept=_predicates(both.accept),
         bounds=bounds_of(read_limits(both.limits, now_ms)),
         form_team=given.form_team,
@@ -247,23 +244,6 @@ def _merged(given: OrchestrateArguments, task: TaskObject) -> Common:
         own = getattr(task, name)
         values[name] = getattr(given, name) if own == default else own
     return Common(**values)
-
-
-def _agreement(asked: bool | dict[str, Any] | None) -> Agreement | None:
-    """How the result is voted on; without more words as the guide has it."""
-    if not isinstance(asked, dict):
-        return Agreement(terms=USUAL_TERMS) if asked else None
-    found = {snake(key): each for key, each in asked.items()}
-    unknown = next((key for key in found if key not in TERMS), None)
-    if unknown is not None:
-        raise UsageError(
-            f"consensusRequired: {unknown!r:.100} is no part of it.",
-            hint=f"There are {', '.join(TERMS)}.",
-        )
-    mechanism, terms = read_terms({"conflict_resolution": EXPERT, **found}, Mechanism.WEIGHTED)
-    if mechanism is Mechanism.RANKED:
-        raise UsageError("A result is approved or rejected, and not ranked.")
-    return Agreement(mechanism, terms)
 
 
 def _sequential(strategy: str | None, mode: str) -> bool | None:

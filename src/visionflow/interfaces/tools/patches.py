@@ -1,43 +1,50 @@
 """Whether there is a change to vote on in what a task came to."""
 
-import asyncio
+from typing import NamedTuple
 
-from visionflow.agents.report.gathering import gather
 from visionflow.domain.errors import Refused
-from visionflow.domain.tasks import TaskStatus
+from visionflow.domain.tasks import Payload, TaskStatus
 from visionflow.engine.decide.closing import Closing
+from visionflow.engine.state import SwarmState
+from visionflow.ports.blobs import Blobs
 from visionflow.runtime.intake import unpack
-from visionflow.runtime.swarms import LiveSwarm
 
 
-async def must_hold_change(swarm: LiveSwarm, task: str) -> None:
-    """Refuse a vote on the patch of a task that made none. Of one that is not known, or has no
-    result, the engine says so.
+class Results(NamedTuple):
+    """What a task came to, or each part of a plan; nothing of one that is not known, or has none:
+    the engine says so."""
+
+    task: str
+    of: dict[str, Payload]
+
+
+def results_of(state: SwarmState, task: str) -> Results:
+    """The results that are voted on."""
+    found = state.tasks.get(task)
+    if found is None or found.status is not TaskStatus.COMPLETED:
+        return Results(task, {})
+    names = (task,) if found.plan is None else Closing(state).results_of(task)
+    return Results(task, {each: state.tasks[each].result for each in names if each in state.tasks})
+
+
+def must_hold_change(results: Results, blobs: Blobs) -> None:
+    """Refuse a vote on the patch of a task that made none. Blocks: large results are on the disk.
 
     Raises:
         Refused: `no_change`.
     """
-    state = swarm.state
-    found = state.tasks.get(task)
-    if found is None or found.status is not TaskStatus.COMPLETED:
+    from visionflow.agents.report.gathering import gather  # Only few ask for it, and it is large.
+
+    if not results.of:
         return
-    names = (task,) if found.plan is None else Closing(state).results_of(task)
-    kept = {name: state.tasks[name].result for name in names if name in state.tasks}
-
-    def read() -> str | None:
-        told = gather({name: unpack(each, swarm.blobs) for name, each in kept.items()})
-        if told.contest is not None:
-            return None
-        if told.change is None:
-            return "has no change in its result"
-        if told.change.outcome == "changed":
-            return None
-        return f"made no change: {told.change.reason or told.change.outcome}"
-
-    why = await asyncio.to_thread(read)
-    if why is not None:
-        raise Refused(
-            f"Task {task} {why}.",
-            code="no_change",
-            hint="Whether its result is right can be asked with task_result.",
-        )
+    found = gather({name: unpack(each, blobs) for name, each in results.of.items()})
+    if found.contest is not None or (found.change and found.change.outcome == "changed"):
+        return
+    why = "has no change in its result"
+    if found.change is not None:
+        why = f"made no change: {found.change.reason or found.change.outcome}"
+    raise Refused(
+        f"Task {results.task} {why.rstrip('.')}.",
+        code="no_change",
+        hint="Whether its result is right can be asked with task_result.",
+    )

@@ -4,17 +4,22 @@ Its keys may be written as in the guide (`voting_mechanism`) or as arguments (`v
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
 
+from visionflow.domain.agents import AgentStatus
 from visionflow.domain.errors import UsageError
-from visionflow.domain.votes import Matter, Mechanism, Resolution, Terms
+from visionflow.domain.tasks import Payload
+from visionflow.domain.votes import Matter, Mechanism, Resolution, Terms, VoteSpec
+from visionflow.engine.state import SwarmState
 from visionflow.engine.voting import FULL_BP
 from visionflow.interfaces.tools.forms import FORMS
 
 E = TypeVar("E", Mechanism, Resolution)
+ALL = "all"
+GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 MECHANISMS = tuple(each.value for each in Mechanism if each is not Mechanism.CONSENT)
 QUESTION_CHARS_MAX = 10_000
 RESOLUTIONS = tuple(each.value for each in Resolution)
@@ -35,6 +40,46 @@ class Proposed(msgspec.Struct, frozen=True, kw_only=True):
     """Of an assignment: candidates, by id or name; nobody named: the electorate."""
     mechanism: Mechanism = Mechanism.MAJORITY
     terms: Terms = Terms()
+
+    @property
+    def judged(self) -> str | None:
+        """The task whose result is voted on."""
+        return self.about if self.matter in (Matter.PATCH, Matter.TASK_RESULT) else None
+
+    def spec(
+        self, vote: str, members: tuple[str, ...], candidates: tuple[str, ...], shown: Payload
+    ) -> VoteSpec:
+        """The vote, by ids: `candidates` those of an assignment, of whom the electorate is chosen
+        where there are none. `shown`: the proposal as it was written."""
+        options = self.options
+        if self.matter is Matter.TASK_ASSIGNMENT:
+            options = candidates or members
+        return VoteSpec(
+            vote,
+            self.question,
+            members,
+            self.mechanism,
+            matter=self.matter,
+            options=options,
+            terms=self.terms,
+            asked=True,
+            proposal=shown,
+            task=self.judged,
+        )
+
+
+def members_in(
+    state: SwarmState, names: Iterable[str], find: Callable[[str], str]
+) -> tuple[str, ...]:
+    """The ids of agents, each once; `all` means all that are there. `find` gives that of a word."""
+    found: dict[str, None] = {}
+    for name in names:
+        if name == ALL:
+            alive = state.agents.items()
+            found.update((each, None) for each, agent in alive if agent.status not in GONE)
+        else:
+            found[find(name)] = None
+    return tuple(found)
 
 
 def read_proposal(given: Mapping[str, object]) -> Proposed:
