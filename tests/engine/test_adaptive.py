@@ -50,6 +50,12 @@ class Adaptive(Calm):
             )
         )
 
+    def begin(self) -> None:
+        """Agents are at work on what they have."""
+        for task in self.open():
+            attempt = self.state.tasks[task].attempt
+            self.send(c.ReportStarted(now_ms=self.now_ms, task=task, attempt=attempt))
+
     def work(self, rounds: int, took_ms: int = 1_000, kinds: tuple[str, ...] = ()) -> None:
         """Tasks come and are done, one round after the other."""
         for _ in range(rounds):
@@ -190,18 +196,89 @@ def test_adaptive_is_no_topology_to_switch_to_and_the_one_in_force_is_no_switch(
 # Roll-back -------------------------------------------------------------------------------------
 
 
-def test_a_loss_of_a_quarter_of_the_throughput_takes_the_switch_back() -> None:
+def test_a_loss_of_a_quarter_of_the_work_takes_the_switch_back() -> None:
+    """Where three were at work, stages let one work at a time."""
     world = Adaptive(HIERARCHICAL)
     world.work(6)
-    world.switch(STAR)
-    for _ in range(12):
-        world.work(1, took_ms=2_000)
+    world.switch(SEQUENTIAL)
+    backlog(world)
+    world.begin()
+    for _ in range(3):
+        world.now_ms += 1_000
+        for task in world.open():
+            world.finish(task, 1_000)
+        world.begin()
         world.tick()
-    assert world.switches() == [(HIERARCHICAL, STAR, False), (STAR, HIERARCHICAL, True)]
+    assert world.switches() == [(HIERARCHICAL, SEQUENTIAL, False)], "less than ten tasks' work"
+    world.now_ms += 1_000
+    world.tick()
+    assert world.switches()[1:] == [(SEQUENTIAL, HIERARCHICAL, True)]
     back = world.last(h.TopologySwitched)
-    assert back.measured is not None and back.measured.done >= 1
-    assert f"{back.measured.done} tasks were completed" in back.reason
-    assert world.state.shape.barred[STAR] == back.barred_ms > world.now_ms
+    assert back.measured is not None and back.measured.done == 3
+    told = "agents did 4.0 s of work in 4.0 s since the switch; as hierarchical it would have been"
+    assert back.reason == f"{told} 12.0 s", "the one that is under way counts by what is done of it"
+    assert world.state.shape.barred[SEQUENTIAL] == back.barred_ms > world.now_ms
+
+
+def test_tasks_that_take_ten_times_as_long_as_those_of_before_are_no_loss() -> None:
+    world = Adaptive(HIERARCHICAL)
+    world.work(6, took_ms=300)
+    world.switch(STAR)
+    for _ in range(3):
+        for kind in ("researcher", "coder", "tester"):
+            world.ahead(kind)
+    world.begin()
+    for _ in range(10):
+        world.tick(300)
+    assert measured_now(world.state, world.now_ms).done == 0
+    assert world.switches() == [(HIERARCHICAL, STAR, False)]
+
+
+def fail_some(world: Adaptive, rounds: int) -> None:
+    """Of five tasks one fails, whatever the topology."""
+    for _ in range(rounds):
+        tasks = [world.submit(agent_type="coder") for _ in range(5)]
+        for task in tasks[1:]:
+            world.now_ms += 1_000
+            if world.state.tasks[task].agent is None:
+                world.fail(tasks[0], FailureKind.PERMANENT)
+            world.finish(task, 1_000)
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+def test_failures_that_are_the_tasks_own_speak_for_no_topology(under_way: bool) -> None:
+    world = Adaptive()
+    fail_some(world, 8)
+    if under_way:
+        for kind in ("researcher", "coder", "tester"):
+            world.ahead(kind)
+    backlog(world)
+    found = adaptive.propose(world.state, world.now_ms)
+    assert {each.failed_bp for each in found.predictions} == {2_000}
+    took = {each.topology: each.makespan_ms for each in found.predictions}
+    assert took[HIERARCHICAL] == took[STAR] == took[Topology.RING]
+    assert found.best is HIERARCHICAL and found.gain_bp == 0
+    for _ in range(100):
+        world.weigh()
+    assert world.switches() == []
+
+
+def test_the_share_of_failures_under_a_topology_counts_the_more_the_more_attempts_ended() -> None:
+    world = Adaptive()
+    fail_some(world, 8)
+    world.switch(STAR)
+    shares = []
+    for _ in range(2):
+        world.work(20, kinds=("researcher",))
+        left = world.ahead("researcher")
+        found = adaptive.propose(world.state, world.now_ms)
+        world.finish(left, 1_000)
+        shares.append({each.topology: each.failed_bp for each in found.predictions})
+    few, many = shares
+    # 8 of 60 failed, and later 8 of 81; none of the 20, and 41, under a star.
+    assert few[Topology.RING] == 1_333 and many[Topology.RING] == 987
+    assert few[STAR] == 40 * 1_333 // 60 and many[STAR] == 40 * 987 // 81
+    assert few[HIERARCHICAL] == (8 * 10_000 + 40 * 1_333) // 80
 
 
 def test_less_to_do_is_not_taken_for_a_loss() -> None:

@@ -40,6 +40,9 @@ class Prediction(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Of an agent's time for each task beside the work itself."""
     measured: int = 0
     """Tasks completed under it in this swarm that the overhead rests on; 0: the usual one."""
+    failed_bp: int | None = None
+    """The share of attempts that is expected to fail and to be made again; `None`: too few ended
+    in this swarm to tell, and none is."""
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

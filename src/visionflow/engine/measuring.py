@@ -36,3 +36,15 @@ def added(one: Measured, other: Measured) -> Measured:
     return Measured(
         *(getattr(one, name) + getattr(other, name) for name in Measured.__struct_fields__)
     )
+
+
+def ended(measured: Measured) -> int:
+    """Attempts that came to an end of their own: with a result, or as a failure. What is still
+    under way, or was taken away, says nothing of how many fail."""
+    return measured.done + measured.failed
+
+
+def failed_bp(measured: Measured) -> int | None:
+    """The share of failures among attempts that ended, in basis points; `None`: none ended."""
+    count = ended(measured)
+    return measured.failed * 10_000 // count if count else None

@@ -80,14 +80,20 @@ class ShapeCheck:
 
 
 def _is_worse(since: Fact, base: Fact) -> bool:
-    """Whether agents failed, fifteen attempts in a hundred more did, or a quarter less was done."""
+    """Whether agents failed, fifteen attempts in a hundred more did, or a quarter less
+    work was done."""
     if since.get("agents_failed"):
         return True
-    attempts, before = since.get("attempts", 0), base.get("attempts", 0)
-    if attempts and before:
-        more = since.get("failed", 0) / attempts - base.get("failed", 0) / before
+    ended, before = _ended(since), _ended(base)
+    if ended and before:
+        more = since.get("failed", 0) / ended - base.get("failed", 0) / before
         if more >= 0.1499:
             return True
-    expected = base.get("done", 0) * since.get("busy_ms", 0)
-    done = since.get("done", 0) * base.get("busy_ms", 0)
-    return expected > 0 and done <= expected * 0.7501
+    # What is under way at that time comes on top, so this is the least that has to hold.
+    expected = base.get("work_us", 0) * since.get("busy_ms", 0)
+    did = since.get("work_us", 0) * base.get("busy_ms", 0)
+    return expected > 0 and did <= expected * 0.7501
+
+
+def _ended(measured: Fact) -> int:
+    return measured.get("done", 0) + measured.get("failed", 0)

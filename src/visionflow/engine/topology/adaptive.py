@@ -8,8 +8,10 @@ Amdahl's serial part: it does not shrink with more agents.
 
 The delay is measured under each topology that was in force in this swarm: how long what was given
 out had waited although its agent had room. Until `SAMPLES_MIN` tasks were completed under it, the
-usual one stands in: nothing where the engine assigns, and of a mesh the rounds of an auction.
-The share of failed attempts is measured the same way, and the work grows with what is repeated.
+usual one stands in: where the engine assigns, what was measured of another topology in which it
+does; of a mesh the rounds of an auction. The work grows with the attempts that fail and are made
+again. Most failures are the tasks' own, so their share under a topology counts the more the more
+attempts ended under it, and is until then that of the whole swarm.
 """
 
 from typing import NamedTuple
@@ -17,7 +19,8 @@ from typing import NamedTuple
 from visionflow.domain import shape_events as h
 from visionflow.domain.shape import Measured, Plan, Prediction
 from visionflow.domain.swarms import Topology
-from visionflow.engine.measuring import added, measured_now
+from visionflow.domain.tasks import TaskStatus
+from visionflow.engine.measuring import added, ended, failed_bp, measured_now, totals_now
 from visionflow.engine.shape import Trial
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.makespan import makespan_us
@@ -32,6 +35,8 @@ CHOICES = (
     Topology.SEQUENTIAL,
 )
 """In the order of preference among equals."""
+ASSIGNED = (Topology.HIERARCHICAL, Topology.STAR, Topology.SEQUENTIAL)
+"""In these the engine assigns, and in one way."""
 GAIN_BP_MIN = 2_000
 """A switch has to be worth this much of the makespan."""
 MAKESPAN_MS_MIN = 2_000
@@ -44,6 +49,8 @@ LOOK_MS = 100
 """How long the moment lasts, once in `CONSIDER_MS`, in which a tick weighs a switch."""
 SAMPLES_MIN = 10
 """Fewer tasks, or attempts, tell nothing of a rate."""
+PRIOR = 40
+"""The swarm's own share of failures counts as if so many attempts under a topology had shown it."""
 TRIAL_MS = 60_000
 """A switch has proved itself after so long at work."""
 TRIAL_MS_MAX = 1_800_000
@@ -52,7 +59,7 @@ PERFORMANCE_LOSS_BP = 2_500
 ERRORS_MORE_BP = 1_500
 AGENTS_FAILED_BP = 3_000
 COMPARABLE_BP = 7_500
-"""At least this share of the tasks of before has to be there for throughputs to be compared."""
+"""At least this share of the tasks of before has to be there for work done to be compared."""
 HOP_US = 500
 """What one message takes: measured, of submit to done (0.9 ms, two of them, each with a commit)."""
 AUCTION_US = 4_000
@@ -103,18 +110,34 @@ def _predicted(
     under = measured_under(state, topology, now_ms)
     if plan.work_ms is None:
         return Prediction(topology, measured=under.done)
-    failed_bp = 0
-    if under.attempts >= SAMPLES_MIN:
-        failed_bp = under.failed * 10_000 // under.attempts
-    overhead_us = _delay_us(state, topology, under) + _talk_us(state, topology)
-    found_us = makespan_us(work, topology, overhead_us, min(failed_bp, 9_000))
-    return Prediction(topology, found_us // 1_000, overhead_us, under.done)
+    share_bp = _failed_bp(state, under, now_ms)
+    overhead_us = _delay_us(state, topology, under, now_ms) + _talk_us(state, topology)
+    found_us = makespan_us(work, topology, overhead_us, min(share_bp or 0, 9_000))
+    return Prediction(topology, found_us // 1_000, overhead_us, under.done, share_bp)
 
 
-def _delay_us(state: SwarmState, topology: Topology, under: Measured) -> int:
+def _failed_bp(state: SwarmState, under: Measured, now_ms: int) -> int | None:
+    """The share of attempts that is expected to fail; `None`: too few ended to tell."""
+    whole = totals_now(state, now_ms)
+    own_bp = failed_bp(whole)
+    if own_bp is None or ended(whole) < SAMPLES_MIN:
+        return None
+    return (under.failed * 10_000 + PRIOR * own_bp) // (ended(under) + PRIOR)
+
+
+def _delay_us(state: SwarmState, topology: Topology, under: Measured, now_ms: int) -> int:
     if under.done >= SAMPLES_MIN:
-        return under.delayed_ms * 1_000 // max(1, under.attempts)
-    return AUCTION_US if topology is Topology.MESH else 0
+        return _mean_delay_us(under)
+    if topology is Topology.MESH:
+        return AUCTION_US
+    if topology not in ASSIGNED:
+        return 0
+    others = (measured_under(state, each, now_ms) for each in ASSIGNED)
+    return min((_mean_delay_us(each) for each in others if each.done >= SAMPLES_MIN), default=0)
+
+
+def _mean_delay_us(under: Measured) -> int:
+    return under.delayed_ms * 1_000 // max(1, under.attempts)
 
 
 def _talk_us(state: SwarmState, topology: Topology) -> int:
@@ -194,13 +217,35 @@ def makespan_of(found: Proposal, topology: Topology) -> int | None:
 
 def why(found: Proposal) -> str:
     """The reason of a switch to the best, in words."""
-    best = found.best or found.before
-    plan = found.plan
+    before, best, plan = found.before, found.best or found.before, found.plan
+    left = f"{plan.tasks} tasks that are not finished ({plan.width} wide, {plan.depth} deep)"
+    if best is before:
+        return (
+            f"{left} would take {makespan_of(found, before)} ms as {before}, and no less as another"
+        )
     return (
-        f"{plan.tasks} tasks that are not finished ({plan.width} wide, {plan.depth} deep) would "
-        f"take {makespan_of(found, best)} ms, and {makespan_of(found, found.before)} ms as "
-        f"{found.before}"
+        f"{left} would take {makespan_of(found, best)} ms, and {makespan_of(found, before)} ms as "
+        f"{before}: {_because(found, best)}"
     )
+
+
+def _because(found: Proposal, best: Topology) -> str:
+    """Which figures differ between the best and the one in force, in words."""
+    of = {each.topology: each for each in found.predictions}
+    one, other = of[best], of[found.before]
+    told: list[str] = []
+    if one.overhead_us != other.overhead_us:
+        told.append(
+            f"coordination takes {(one.overhead_us or 0) / 1_000:g} ms of each task instead of "
+            f"{(other.overhead_us or 0) / 1_000:g} ms"
+        )
+    if one.failed_bp != other.failed_bp:
+        told.append(
+            f"{_percent(one.failed_bp or 0)} of attempts fail instead of "
+            f"{_percent(other.failed_bp or 0)}"
+        )
+    same = "coordination and failures take the same, and the rest is who may do what and when"
+    return " and ".join(told) or same
 
 
 def switched(
@@ -236,7 +281,7 @@ def judged(state: SwarmState, now_ms: int) -> h.ShapeEvent | None:
     if trial is None or state.closed is not None:
         return None
     since = measured_now(state, now_ms)
-    worse = _worse(state, trial, since)
+    worse = _worse(state, trial, since, now_ms)
     topology = topology_in_force(state)
     if worse is not None:
         return h.TopologySwitched(
@@ -255,29 +300,53 @@ def judged(state: SwarmState, now_ms: int) -> h.ShapeEvent | None:
     return h.TopologyKept(topology=topology, reason=reason, measured=since)
 
 
-def _worse(state: SwarmState, trial: Trial, since: Measured) -> str | None:
+def _worse(state: SwarmState, trial: Trial, since: Measured, now_ms: int) -> str | None:
     """Which trigger of a roll-back is met, in words."""
     base, was = trial.baseline, trial.before
     if trial.agents and since.agents_failed * 10_000 >= AGENTS_FAILED_BP * trial.agents:
         return f"{since.agents_failed} of {trial.agents} agents failed since the switch"
-    if min(since.attempts, base.attempts) >= SAMPLES_MIN:
-        now_bp = since.failed * 10_000 // since.attempts
-        was_bp = base.failed * 10_000 // base.attempts
+    if min(ended(since), ended(base)) >= SAMPLES_MIN:
+        now_bp, was_bp = failed_bp(since) or 0, failed_bp(base) or 0
         if now_bp - was_bp >= ERRORS_MORE_BP:
             return (
                 f"{_percent(now_bp)} of attempts failed since the switch, {_percent(was_bp)} "
                 f"as {was}"
             )
-    if base.done < SAMPLES_MIN or not base.busy_ms:
+    return _slower(state, trial, since, now_ms)
+
+
+def _slower(state: SwarmState, trial: Trial, since: Measured, now_ms: int) -> str | None:
+    """Whether agents get less work done in the time in which there is some: not how many tasks, for
+    one may take ten times as long as another."""
+    base = trial.baseline
+    if base.done < SAMPLES_MIN or not base.busy_ms or not base.work_us:
         return None
-    expected = base.done * since.busy_ms // base.busy_ms
-    least = expected * (10_000 - PERFORMANCE_LOSS_BP) // 10_000
-    if expected >= SAMPLES_MIN and since.done <= least and _is_comparable(state, base, since):
-        return (
-            f"{since.done} tasks were completed in {since.busy_ms} ms at work; as {was} it would "
-            f"have been {expected}"
-        )
-    return None
+    mean_us = base.work_us // base.done
+    expected_us = base.work_us * since.busy_ms // base.busy_ms
+    if expected_us < SAMPLES_MIN * mean_us or since.busy_ms * 1_000 < mean_us:
+        return None  # Too early to tell: not even one that began since the switch could be done.
+    least_us = expected_us * (10_000 - PERFORMANCE_LOSS_BP) // 10_000
+    if since.work_us > least_us or not _is_comparable(state, base, since):
+        return None
+    did_us = since.work_us + _under_way_us(state, since, now_ms)
+    if did_us > least_us:
+        return None
+    return (
+        f"agents did {did_us / 1e6:.1f} s of work in {since.busy_ms / 1e3:.1f} s since the switch; "
+        f"as {trial.before} it would have been {expected_us / 1e6:.1f} s"
+    )
+
+
+def _under_way_us(state: SwarmState, since: Measured, now_ms: int) -> int:
+    """What attempts that are at work have done of it since the topology came into force."""
+    found_ms = 0
+    for agent in state.agents.values():
+        for name in agent.open:
+            task = state.tasks[name]
+            if task.status is TaskStatus.RUNNING:
+                began_ms = max(task.changed_ms, state.shape.since_ms)
+                found_ms += min(max(0, now_ms - began_ms), since.busy_ms)
+    return found_ms * 1_000
 
 
 def _is_comparable(state: SwarmState, base: Measured, since: Measured) -> bool:

@@ -1,17 +1,28 @@
 """What is left to do in a swarm, as a graph of tasks and the agents that could do them. Pure.
 
 It is what a prediction rests on: durations from the record of like tasks, dependencies, the phases
-of plans, and who is able to do what. Where there is no record at all, nothing is predicted.
+of plans, who is able to do what, and which team has a task already or would be given it. Where
+there is no record at all, nothing is predicted.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.shape import Plan
-from visionflow.domain.tasks import TERMINAL, TaskStatus
-from visionflow.engine.matching import GroupKey, needs, offers
+from visionflow.domain.tasks import TERMINAL, TaskSpec, TaskStatus
+from visionflow.domain.teams import LEADS, MANAGER, is_leading, lead_word, team_word
+from visionflow.engine.matching import GroupKey, needs
 from visionflow.engine.phasing import stages_of
-from visionflow.engine.state import PhaseState, PlanState, SwarmState
+from visionflow.engine.state import PhaseState, PlanState, SwarmState, TaskState
+from visionflow.engine.topology.hierarchy import CAPACITY_BP, fits
+from visionflow.engine.topology.seats import (
+    KEPT,
+    is_meant_for_a_seat,
+    offers_of,
+    team_with,
+    wanted_of,
+)
 
 TASKS_MAX, TASKS_MIN = 256, 16
 """Tasks that are looked at, the oldest first; a gain is a ratio, and theirs stands for all. Fewer
@@ -20,8 +31,9 @@ PAIRS_MAX = 16_384
 """Of a task and a kind of agent."""
 UNDER_WAY = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
 GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING)
-Offer = tuple[frozenset[str], str | None]
-"""What agents offer, and their team: agents of which both are the same are one class."""
+Offer = frozenset[str]
+"""What agents offer, the words of their seats included: those that offer the same are a class."""
+NO_TEAMS: Mapping[str, "Choice"] = {}
 
 
 class Server(NamedTuple):
@@ -31,17 +43,30 @@ class Server(NamedTuple):
     offer: int
 
 
-class Node:
-    """A task, or the end of a phase, which takes nothing and nobody."""
+class Choice(NamedTuple):
+    """A team in which somebody could do a task."""
 
-    __slots__ = ("after", "agent", "before", "group", "held", "left_us", "order", "staged")
+    fixed_bp: int | None
+    """Its score without the share for capacity, which changes with what it has to do; `None`: it
+    is given none now."""
+    places: int
+    able: list[int]
+    """The classes in it that could do the task."""
+
+
+class Node:
+    """A task; or the end of a phase or of a delegation, which takes nothing and nobody."""
+
+    __slots__ = ("after", "agent", "before", "group", "held", "left_us", "order", "staged", "team")
 
     def __init__(self, order: tuple[int, int]) -> None:
         self.order = order
         self.group = -1
-        """What it asks for; -1: it is the end of a phase."""
+        """What it asks for; -1: it is an end."""
         self.agent: str | None = None
         """Who has it already, or is the only one that may."""
+        self.team: str | None = None
+        """The team that has it already; empty: its manager kept it; `None`: none was chosen."""
         self.left_us = 0
         self.before = 0
         """How many others it waits for."""
@@ -62,8 +87,8 @@ class Unfinished:
         self.servers: list[Server] = []
         self.groups: list[list[int]] = []
         """By what is asked for, the classes that could do it."""
-        self.teams: dict[str, int] = {}
-        """How many places each has."""
+        self.choices: dict[int, Mapping[str, Choice]] = {}
+        """By group, the teams in which somebody could do it, in the order of their forming."""
         self.edges = 0
         self.beyond = 0
         self.single = 0
@@ -86,19 +111,26 @@ def unfinished(state: SwarmState, now_ms: int) -> Unfinished:
         if task.plan is not None or task.status in TERMINAL:
             continue
         if len(places) == most:
-            work.beyond = state.live - len(places) - _plans(state)
+            seen = sum(work.nodes[at].group >= 0 for at in places.values())
+            work.beyond = _count(state) - seen
             break
         places[name] = len(work.nodes)
         node = Node((task.spec.priority, len(work.nodes)))
         work.nodes.append(node)
         spec = task.spec
-        key = (spec.capabilities, spec.agent_type, None)
+        if state.teams.teams:
+            node.team = _team_of(state, spec)
+        if is_leading(spec.type):
+            continue  # Who leads takes no place, and waits for others: see `_link`.
+        key = _key_of(spec)
         if key not in keys:
             keys[key] = len(work.groups)
             wanted = needs(key)
-            work.groups.append([at for offer, at in by_offer.items() if wanted <= offer[0]])
+            work.groups.append([at for offer, at in by_offer.items() if wanted <= offer])
         node.group = keys[key]
         node.agent = task.agent or spec.agent
+        if state.teams.teams and spec.agent is None and node.group not in work.choices:
+            work.choices[node.group] = _choices(state, spec, by_offer)
         kind = (node.group, spec.type)
         if kind not in likely:
             likely[kind] = _likely_us(state, work, node.group, spec.type, swarm_us)
@@ -113,10 +145,12 @@ def unfinished(state: SwarmState, now_ms: int) -> Unfinished:
     return work
 
 
-def _plans(state: SwarmState) -> int:
-    return sum(
-        task.plan is not None and task.status not in TERMINAL for task in state.tasks.values()
-    )
+def _is_work(task: TaskState) -> bool:
+    return task.plan is None and task.status not in TERMINAL and not is_leading(task.spec.type)
+
+
+def _count(state: SwarmState) -> int:
+    return sum(_is_work(task) for task in state.tasks.values())
 
 
 def _servers(state: SwarmState, work: Unfinished) -> dict[Offer, int]:
@@ -124,15 +158,45 @@ def _servers(state: SwarmState, work: Unfinished) -> dict[Offer, int]:
     for name, agent in state.agents.items():
         if agent.status in GONE or name in state.draining:
             continue
-        team = state.seating.team_of.get(name)
-        offer = (offers(agent.spec.capabilities, agent.spec.type), team)
+        offer = offers_of(state, agent.spec)
         at = by_offer.setdefault(offer, len(by_offer))
         if at == len(work.offers):
             work.offers.append(offer)
         work.servers.extend([Server(name, at)] * agent.spec.tasks_max)
-        if team is not None:
-            work.teams[team] = work.teams.get(team, 0) + agent.spec.tasks_max
     return by_offer
+
+
+def _key_of(spec: TaskSpec) -> GroupKey:
+    """What a task asks for where teams choose nothing. A seat that it names itself it asks for
+    under any topology."""
+    if LEADS in spec.capabilities and not is_meant_for_a_seat(spec):
+        return (MANAGER,), None, None
+    return spec.capabilities, spec.agent_type, None
+
+
+def _team_of(state: SwarmState, spec: TaskSpec) -> str | None:
+    if state.teams.delegated.get(spec.id) == KEPT:
+        return KEPT
+    return team_with(state, spec)
+
+
+def _choices(state: SwarmState, spec: TaskSpec, by_offer: dict[Offer, int]) -> Mapping[str, Choice]:
+    """The teams in which somebody could do such a task, as a manager weighs them."""
+    if is_meant_for_a_seat(spec):
+        return NO_TEAMS
+    found = {fit.team: fit for fit in fits(state, spec)}
+    led, wanted = LEADS in spec.capabilities, wanted_of(spec)
+    choices: dict[str, Choice] = {}
+    for team in state.teams.teams:
+        asked = frozenset((lead_word(team),)) if led else wanted | {team_word(team)}
+        able = [at for offer, at in by_offer.items() if asked <= offer]
+        fit = found.get(team)
+        if fit is not None:
+            capacity_bp = CAPACITY_BP * fit.places // max(1, fit.places + fit.waiting)
+            choices[team] = Choice(fit.score_bp - capacity_bp, fit.places, able)
+        elif able:
+            choices[team] = Choice(None, 0, able)
+    return choices
 
 
 def _likely_us(
@@ -154,7 +218,8 @@ def _count_single(work: Unfinished) -> None:
         agents[server.offer].add(server.agent)
     able = [sum(len(agents[offer]) for offer in group) for group in work.groups]
     for node in work.nodes:
-        work.single += node.agent is not None or able[node.group] == 1
+        if node.group >= 0:
+            work.single += node.agent is not None or able[node.group] == 1
 
 
 def _link(state: SwarmState, work: Unfinished, places: dict[str, int]) -> None:
@@ -170,6 +235,10 @@ def _link(state: SwarmState, work: Unfinished, places: dict[str, int]) -> None:
             roots.setdefault(root.spec.id, root.plan)
     for plan in roots.values():
         _link_plan(work, plan, places)
+    for part, whole in state.supervised.delegated.items():
+        # What is led ends with what was handed out for it.
+        if part in places and whole in places and work.nodes[places[whole]].group < 0:
+            _edge(work, places[part], places[whole])
 
 
 def _link_plan(work: Unfinished, plan: PlanState, places: dict[str, int]) -> None:

@@ -7,6 +7,7 @@ from visionflow.domain.access import OPERATORS
 from visionflow.domain.errors import UsageError
 from visionflow.domain.shape import Measured, Prediction
 from visionflow.domain.swarms import Topology
+from visionflow.engine.measuring import ended
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.adaptive import Proposal, measured_under, propose, why
 from visionflow.engine.topology.rules import topology_in_force
@@ -162,7 +163,7 @@ def _predicted(state: SwarmState, each: Prediction, now_ms: int) -> Predicted:
         tasks_measured=under.done,
         tasks_per_second=under.done * 1_000 / under.busy_ms if under.busy_ms else None,
         completion_seconds=_mean_seconds(under),
-        error_rate=under.failed / under.attempts if under.attempts else None,
+        error_rate=under.failed / count if (count := ended(under)) else None,
         messages=under.messages,
         barred_until=iso(barred_ms) if barred_ms > now_ms else None,
     )
