@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.guide.serving import serving
-from visionflow import AgentOrchestrator, HierarchicalCoordinator, Task
+from visionflow import AgentOrchestrator, HierarchicalCoordinator, Task, UsageError
 
 AGENTS = Path(__file__).parents[1] / "api" / "hierarchy_agents.py"
 WAIT_S = 120.0
@@ -45,6 +45,21 @@ def test_a_hierarchy_of_a_server_is_built_and_worked_with_from_python(tmp_path: 
             assignment = await coordinator.hierarchy["manager"].assign_to_team(task)
             parts = await coordinator.get_team_lead(assignment).distribute_work(task)
             assert [member.id for member, _ in parts] == workers
+
+            fleet = await orchestrator.fleet()
+            here = {"swarmId": fleet.swarm}
+            star = {**here, "apply": True, "topology": "star"}
+            assert (await fleet.client.call("swarm_status", here))["warnings"] == []
+            await fleet.client.call("topology_optimize", star)
+            told = await fleet.client.call("swarm_status", here)
+            assert "topology is star, so no work is given to a team (sums)" in told["warnings"][0]
+            with pytest.raises(UsageError, match="topology of this swarm is star"):
+                await coordinator.delegate_task(task)
+            with pytest.raises(UsageError, match="topology of this swarm is star"):
+                await HierarchicalCoordinator(orchestrator).build_hierarchy(PROJECT)
+            assert len((await fleet.client.call("agent_list", here))["agents"]) == len(
+                told["agents"]
+            )
         finally:
             await orchestrator.aclose()
 

@@ -42,7 +42,7 @@ class Seating(Protocol):
         ...
 
     async def topology(self) -> str:
-        """The topology of the swarm: the one in force, of an adaptive one too."""
+        """The topology of the swarm: adaptive if it was made so, else the one in force."""
         ...
 
 
@@ -60,7 +60,14 @@ class EmbeddedSeats(EmbeddedFace):
 
     async def topology(self) -> str:
         """See `Seating`."""
-        return await self._read(lambda: str(topology_in_force(self._node.control.state)))
+
+        def look() -> str:
+            state = self._node.control.state
+            made = None if state.spec is None else state.spec.topology
+            # What is in force of an adaptive one may be another by the time that it is asked.
+            return str(made if made is Topology.ADAPTIVE else topology_in_force(state))
+
+        return await self._read(look)
 
 
 def hierarchy_of(manager: str | None, teams: Mapping[str, Any]) -> dict[str, Any]:

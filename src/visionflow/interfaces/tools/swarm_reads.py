@@ -26,7 +26,7 @@ from visionflow.interfaces.tools.limiting import (
 from visionflow.interfaces.tools.meshes_told import MeshTold, mesh_told
 from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.shaping import shown_topology
-from visionflow.interfaces.tools.teams_told import TeamTold, teams_told
+from visionflow.interfaces.tools.teams_told import TeamTold, idle_teams, teams_told
 from visionflow.interfaces.tools.tool import AnyTool, Call, Tool
 from visionflow.interfaces.tools.voted import referred
 from visionflow.runtime.ended import EndedSwarm
@@ -229,6 +229,7 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally, used: UsageTold | Non
             *_in_vain(swarm, tally, crowded(server.swarms)),
             *_asked_to_wait(server, swarm),
             *referred(state),
+            *idle_teams(state),
         ],
     )
 
