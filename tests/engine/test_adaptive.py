@@ -7,8 +7,9 @@ from tests.engine.calm import Calm
 from visionflow.domain import commands as c
 from visionflow.domain import shape_commands as hc
 from visionflow.domain import shape_events as h
+from visionflow.domain.limits import CIRCUIT_FAILURES, CIRCUIT_OPEN_MS
 from visionflow.domain.swarms import SwarmSpec, Topology
-from visionflow.domain.tasks import FailureKind, TaskSpec, TaskStatus
+from visionflow.domain.tasks import Backoff, FailureKind, RetryPolicy, TaskSpec, TaskStatus
 from visionflow.engine.measuring import measured_now
 from visionflow.engine.topology import adaptive
 from visionflow.engine.topology.rules import topology_in_force
@@ -353,6 +354,50 @@ def test_a_delay_is_what_a_task_waits_while_its_agent_has_room() -> None:
     assert world.state.totals.busy_ms == 6_000
     assert world.state.totals.done == 2
     assert world.state.totals.work_us == 6_000_000
+
+
+def test_a_wait_for_an_open_circuit_is_no_delay_of_the_topology() -> None:
+    world = Adaptive()
+    world.work(20, kinds=("researcher",))
+    for _ in range(CIRCUIT_FAILURES):
+        world.fail(world.submit(agent_type="coder", retry=RetryPolicy(backoff=Backoff.NONE)))
+    for _ in range(8):
+        world.ahead("coder")
+    assert world.open() == [], "the circuit of the only one who could is open"
+    world.tick(CIRCUIT_OPEN_MS)
+    (trial,) = world.open()
+    world.finish(trial, 1_000)
+    assert len(world.open()) == 1
+    found = adaptive.propose(world.state, world.now_ms)
+    overhead = {each.topology: each.overhead_us for each in found.predictions}
+    assert overhead == {**dict.fromkeys(overhead, 0), MESH: adaptive.AUCTION_US}
+    assert found.best is HIERARCHICAL
+
+
+def test_a_wait_while_the_agent_could_be_given_it_is_charged_to_the_topology_alone() -> None:
+    """A mesh in which peers do not settle an auction until only one of them is there; and one that
+    is left."""
+    world = Adaptive(MESH)
+    (other,) = world.team(1, type="coder")
+    task = world.ahead("coder")
+    world.tick(1_000)
+    assert world.open() == []
+    world.send(c.TerminateAgent(now_ms=world.now_ms, agent=other))
+    for _ in range(60):
+        if not world.open():
+            world.tick(1_000)
+    assert world.open() == [task]
+    waited_ms = world.now_ms - world.state.tasks[task].since_ms
+    assert world.state.totals.delays == {MESH: waited_ms} and waited_ms > 0
+    world.finish(task, 1_000)
+    world.team(1, type="coder")
+    world.ahead("coder")
+    world.tick(1_000)
+    assert world.open() == []
+    world.switch(STAR)
+    assert len(world.open()) == 1
+    assert world.state.totals.delays == {MESH: waited_ms, STAR: 0}, "it waited under the mesh"
+    assert world.replay().totals == world.state.totals
 
 
 def test_what_was_measured_under_a_topology_stays_when_it_is_left_and_adds_up() -> None:

@@ -12,10 +12,12 @@ import pytest
 from visionflow.domain import commands as c
 from visionflow.domain import shape_commands as hc
 from visionflow.domain import shape_events as h
+from visionflow.domain import teams_commands as tc
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.events import decode_record
 from visionflow.domain.swarms import Topology
 from visionflow.domain.tasks import Payload, Phase, TaskSpec
+from visionflow.domain.teams import TeamSpec
 from visionflow.ports.host import Exit
 from visionflow.testing.simulator.mesh import MeshWorld
 from visionflow.testing.simulator.orchestrator import compare_with_replay
@@ -41,9 +43,10 @@ def spec_of(name: str, kind: str, took_ms: int, **more: object) -> TaskSpec:
     return TaskSpec(id=name, type="scripted", input=script, agent_type=kind, **more)
 
 
-def spawned(number: int) -> Action:
-    kind = TYPES[number % 3]
-    spec = AgentSpec(f"agent_{number}", kind, f"agent_{number}", "scripted:coroutine")
+def spawned(number: int, kind: str = "", *capabilities: str) -> Action:
+    kind = kind or TYPES[number % 3]
+    name = f"agent_{number}"
+    spec = AgentSpec(name, kind, name, "scripted:coroutine", capabilities)
 
     def make(now: int, command: str) -> c.AnyCommand:
         return c.SpawnAgent(now_ms=now, command=command, spec=spec)
@@ -78,6 +81,41 @@ def switch(at_ms: int, topology: Topology) -> Action:
         )
 
     return Action(at_ms, f"switch {at_ms}", make)
+
+
+def formed(team: str, first: int, last: int, domain: str, needs: tuple[str, ...]) -> Action:
+    """A team of the agents of these numbers, of which the first leads."""
+    lead, *members = (f"agent_{number}" for number in range(first, last + 1))
+    spec = TeamSpec(team, lead, tuple(members), capabilities=(domain,))
+
+    def make(now: int, command: str) -> c.AnyCommand:
+        return tc.FormTeam(now_ms=now, command=command, team=spec)
+
+    return Action(10, f"form {team}", make, needs=needs)
+
+
+def worked(name: str, at_ms: int, took_ms: int, needs: tuple[str, ...] = ()) -> Action:
+    """A task for whoever can work."""
+    script = Payload(inline=msgspec.msgpack.encode(Script(1, took_ms)))
+    spec = TaskSpec(id=name, type="scripted", input=script, capabilities=("work",))
+
+    def make(now: int, command: str) -> c.AnyCommand:
+        return c.SubmitTask(now_ms=now, command=command, spec=spec)
+
+    return Action(at_ms, f"submit {name}", make, (name,), needs)
+
+
+def failing(name: str, kind: str, at_ms: int, took_ms: int) -> Action:
+    """A task of which nothing comes."""
+    script = Script(1, took_ms, fails=9, how="permanent")
+    spec = msgspec.structs.replace(
+        spec_of(name, kind, took_ms), input=Payload(inline=msgspec.msgpack.encode(script))
+    )
+
+    def make(now: int, command: str) -> c.AnyCommand:
+        return c.SubmitTask(now_ms=now, command=command, spec=spec)
+
+    return Action(at_ms, f"submit {name}", make, (name,))
 
 
 def live(seed: int, actions: list[Action], kills_ms: tuple[int, ...] = ()) -> Lived:
@@ -187,3 +225,32 @@ def test_every_topology_is_put_into_force_under_load_and_nothing_under_way_is_lo
     asked = [each.after for each in lived.switches if each.requested]
     assert set(asked) >= set(order) - {HIERARCHICAL}
     assert lived.lives == 1 + len(kills)
+
+
+def test_a_swarm_without_teams_of_whose_tasks_a_quarter_fails_never_switches() -> None:
+    """The failures are the tasks' own, and would be the same under any topology."""
+    actions = [*map(spawned, range(6))]
+    for number in range(200):
+        kind, at_ms = TYPES[number % 3], 2_000 + 100 * number
+        make = failing if number % 4 == 0 else single
+        actions.append(make(f"task_{number}", kind, at_ms, 1_500))
+    lived = live(6, actions)
+    assert lived.ends == {"completed": 150, "failed": 50}
+    assert told(lived) == []
+
+
+def test_a_swarm_of_which_one_team_of_two_has_all_to_do_leaves_its_hierarchy() -> None:
+    people = [spawned(0, "coordinator")]
+    people += [spawned(number, "worker", "work") for number in range(1, 8)]
+    there = tuple(action.command for action in people)
+    teams = [formed("small", 1, 2, "work", there), formed("large", 3, 7, "other", there)]
+    needs = tuple(action.command for action in teams)
+    tasks = [worked(f"task_{number}", 1_000, 3_000, needs) for number in range(60)]
+    lived = live(7, [*people, *teams, *tasks])
+    assert lived.ends == {"completed": 60}
+    first = lived.switches[0]
+    assert (first.before, first.after) == (HIERARCHICAL, Topology.STAR)
+    assert not first.requested and first.plan is not None
+    took = {each.topology: each.makespan_ms or 0 for each in first.predictions}
+    assert took[HIERARCHICAL] > 3 * took[Topology.STAR]
+    assert [each.rolled_back for each in lived.switches] == [False]

@@ -46,8 +46,15 @@ class Totals(msgspec.Struct, gc=False):
     done: int = 0
     work_us: int = 0
     delayed_ms: int = 0
+    """See `Measured`. Waits for who was held by a circuit or restarted are in it, as old logs have
+    it so; `delays` is without."""
     messages: int = 0
     idle: dict[str, int] = {}
     """By agent, when it last gave a place back."""
+    room: dict[str, int] = {}
+    """By agent, since when it has had room and could be given something, without a break."""
+    delays: dict[Topology, int] = {}
+    """By topology, how long in ms what was given out under it had waited while its agent could
+    have been given it."""
     failed_agents: dict[str, None] = {}
     """Agents that went into error since the topology in force came."""

@@ -276,6 +276,7 @@ def _(state: SwarmState, event: e.AgentTerminated) -> None:
     del state.agents[event.agent]
     state.lives.ended(event.agent)
     state.totals.idle.pop(event.agent, None)
+    state.totals.room.pop(event.agent, None)
     state.roster.leave(event.agent)
     if state.mail.number or state.mail.handling or state.mail.subscriptions:
         agent_gone(state, event.agent)

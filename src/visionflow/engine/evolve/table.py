@@ -69,6 +69,8 @@ def not_measured(state: SwarmState, gap_ms: int) -> None:
     totals.since_ms = min(totals.since_ms + gap_ms, state.now_ms)
     for agent in totals.idle:
         totals.idle[agent] = state.now_ms
+    for agent in totals.room:
+        totals.room[agent] = state.now_ms
 
 
 def refresh_worker(state: SwarmState, worker: str) -> None:
@@ -124,4 +126,6 @@ def refresh(state: SwarmState, agent: AgentState) -> None:
             level = load_level(held, tasks_max)
         elif room:
             level = level_of(score_bp(completed, agent.failed, mean_us, held, tasks_max))
+    if level >= 0 and state.matching.room(agent.spec.id) == -1:
+        state.totals.room[agent.spec.id] = state.now_ms
     state.matching.place(agent.spec.id, level)

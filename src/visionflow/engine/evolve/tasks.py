@@ -21,6 +21,7 @@ from visionflow.engine.state import (
     SwarmState,
     TaskState,
 )
+from visionflow.engine.topology.rules import topology_in_force
 
 PENDING, QUEUED, COMPLETED = TaskStatus.PENDING, TaskStatus.QUEUED, TaskStatus.COMPLETED
 PROCESSING = AgentStatus.PROCESSING
@@ -168,6 +169,17 @@ def _(state: SwarmState, event: e.PlanUnblocked) -> None:
     answer(state, event.command, Answer(state.now_ms, event.task))
 
 
+def _delayed(state: SwarmState, task: TaskState, agent: str) -> None:
+    """A task that is given out now waited; as long as its agent could have been given it under the
+    topology in force, that is the topology's doing."""
+    if (state.matching.room(agent) or 0) < 0:
+        return  # Who leads takes no place for it.
+    totals, topology = state.totals, topology_in_force(state)
+    able_ms = max(totals.room.get(agent, state.now_ms), state.shape.since_ms)
+    waited_ms = state.now_ms - max(task.changed_ms, able_ms)
+    totals.delays[topology] = totals.delays.get(topology, 0) + waited_ms
+
+
 @folds(e.TaskAssigned)
 def _(state: SwarmState, event: e.TaskAssigned) -> None:
     totals, now_ms = state.totals, state.now_ms
@@ -178,6 +190,7 @@ def _(state: SwarmState, event: e.TaskAssigned) -> None:
     if task.changed_ms != now_ms:
         since_ms = max(task.changed_ms, totals.idle.get(event.agent, 0))
         totals.delayed_ms += now_ms - since_ms
+        _delayed(state, task, event.agent)
     task.status = next_task_status(task.status, e.TaskAssigned, event.task)
     task.changed_ms = now_ms
     task.attempt = event.attempt

@@ -7,11 +7,11 @@ Amdahl's serial part: it does not shrink with more agents.
     overhead = delay of assignment + messages per task * hops * what a hop takes
 
 The delay is measured under each topology that was in force in this swarm: how long what was given
-out had waited although its agent had room. Until `SAMPLES_MIN` tasks were completed under it, the
-usual one stands in: where the engine assigns, what was measured of another topology in which it
-does; of a mesh the rounds of an auction. The work grows with the attempts that fail and are made
-again. Most failures are the tasks' own, so their share under a topology counts the more the more
-attempts ended under it, and is until then that of the whole swarm.
+out had waited although its agent had room and was not held, by a circuit say. Until `SAMPLES_MIN`
+tasks were completed under it, the usual one stands in: where the engine assigns, what was measured
+of another topology in which it does; of a mesh the rounds of an auction. The work grows with the
+attempts that fail and are made again. Most failures are the tasks' own, so their share under a
+topology counts the more the more attempts ended under it, and is until then that of the swarm.
 """
 
 from typing import NamedTuple
@@ -127,17 +127,20 @@ def _failed_bp(state: SwarmState, under: Measured, now_ms: int) -> int | None:
 
 def _delay_us(state: SwarmState, topology: Topology, under: Measured, now_ms: int) -> int:
     if under.done >= SAMPLES_MIN:
-        return _mean_delay_us(under)
+        return _mean_delay_us(state, topology, under)
     if topology is Topology.MESH:
         return AUCTION_US
     if topology not in ASSIGNED:
         return 0
-    others = (measured_under(state, each, now_ms) for each in ASSIGNED)
-    return min((_mean_delay_us(each) for each in others if each.done >= SAMPLES_MIN), default=0)
+    others = ((each, measured_under(state, each, now_ms)) for each in ASSIGNED)
+    measured = (
+        _mean_delay_us(state, each, found) for each, found in others if found.done >= SAMPLES_MIN
+    )
+    return min(measured, default=0)
 
 
-def _mean_delay_us(under: Measured) -> int:
-    return under.delayed_ms * 1_000 // max(1, under.attempts)
+def _mean_delay_us(state: SwarmState, topology: Topology, under: Measured) -> int:
+    return state.totals.delays.get(topology, 0) * 1_000 // max(1, under.attempts)
 
 
 def _talk_us(state: SwarmState, topology: Topology) -> int:
