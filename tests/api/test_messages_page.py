@@ -1,42 +1,34 @@
 """What docs/messages.md shows is what happens, and its numbers are those that the code has."""
 
 import re
-from typing import Any
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.api import docs_messages
-from visionflow import AgentOrchestrator, Task
 from visionflow.agents.messages import EVENTS
 from visionflow.domain import limits
 from visionflow.domain.mail import DeadReason
 from visionflow.worker.mailbox import HANDLER_S
 
-PAGE = docs_messages.PAGE.read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "messages.md").read_text(encoding="utf-8")
+SAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+WAIT_S = 120.0
 
 pytestmark = pytest.mark.acceptance("bus")
 
 
-def run(sample: int, capsys: pytest.CaptureFixture[str]) -> str:
-    """What a sample of the page prints."""
-    scope: dict[str, Any] = {"AgentOrchestrator": AgentOrchestrator, "Task": Task}
-    scope |= {name: getattr(docs_messages, name) for name in ("Author", "Reader")}
-    exec(compile(docs_messages.SAMPLES[sample], str(docs_messages.PAGE), "exec"), scope)
-    return capsys.readouterr().out
-
-
-def test_the_first_sample_sends_and_asks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(1, capsys) == "read 1, the last: hello\n"
-
-
-def test_the_sample_from_outside_asks_and_finds_nothing_dead(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert run(3, capsys) == "read 1, the last: from outside\n[]\n"
-
-
-def test_the_model_of_the_page_can_be_made(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(2, capsys) == ""
+def test_the_samples_pasted_into_one_file_print_what_the_page_says(tmp_path: Path) -> None:
+    first, *last = re.findall(r"[Ii]t prints\s+`(.*?)`(?: and `(.*?)`)?\.", PAGE)
+    script = tmp_path / "letters.py"
+    script.write_text("\n\n".join(SAMPLES), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True, text=True, timeout=WAIT_S, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [first[0], *last[0]]
 
 
 def test_the_numbers_and_words_of_the_page_are_those_of_the_code() -> None:

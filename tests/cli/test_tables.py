@@ -55,3 +55,16 @@ def test_what_has_room_is_all_there(
     lines = shown({"rows": AGENTS}, 200, monkeypatch, capsys)
     assert f"{TASK}.12" in "".join(lines) and "12345" in "".join(lines)
     assert "Also there" not in "".join(lines)
+
+
+def test_figures_are_rounded_for_a_person_wherever_they_stand(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gain, rows = 0.821422704123542, [{"name": "star", "seconds": 12.345678901, "share": 1 / 3}]
+    lines = shown(
+        {"gain": gain, "rows": rows, "plan": {"per": [0.1 + 0.2, {"x": 1e6 + 1 / 3}]}},
+        100, monkeypatch, capsys,
+    )  # fmt: skip
+    told = "\n".join(lines)
+    assert "gain  0.821\n" in told and "12.346" in told and "0.333" in told
+    assert 'per: [0.3,{"x":1000000.333}]' in told

@@ -33,6 +33,8 @@ def heard(line: str) -> dict[str, Any]:
         ("swarm_init mesh", {"topology": "mesh"}),
         ("swarm_init --topology=mesh --maxAgents 12", {"topology": "mesh", "maxAgents": 12}),
         ("swarm_init --max-agents=3", {"maxAgents": 3}),
+        ("topology_optimize swarm_1 --apply", {"swarmId": "swarm_1", "apply": True}),
+        ("coordination_sync swarm_1", {"swarmId": "swarm_1"}),
         ("swarm_init --max_agents=3", {"maxAgents": 3}),
         ("agent_spawn coder --wait", {"agentType": "coder", "wait": True}),
         ("agent_spawn coder --wait false", {"agentType": "coder", "wait": False}),
@@ -87,7 +89,8 @@ def test_a_key_is_taken_as_a_word_and_within_the_object(line: str, key: str | No
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("swarm_init mesh again", "'again' was not expected"),
+        ("swarm_init mesh again", "'again' was not expected: TOPOLOGY is there already"),
+        ("swarm_list now", "'now' was not expected: what swarm_list takes is written --NAME"),
         ("swarm_init mesh --topology=ring", "given twice"),
         ("swarm_init --topology", "--topology needs a value"),
         ("swarm_init round", "hierarchical, mesh"),

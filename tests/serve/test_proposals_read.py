@@ -14,6 +14,11 @@ from visionflow.interfaces.tools.proposing import read_proposal
         ({"question": "?", "options": ["a", "a"]}, "options has 'a' twice"),
         ({"task_assignment": "it", "candidates": ["x", "y", "x"]}, "candidates has 'x' twice"),
         ({"question": "?", "options": ["a"]}, "options has 1, which is too few"),
+        (
+            {"task_assignment": "it", "candidates": []},
+            "0, which is too few to choose from. Without",
+        ),
+        ({"task_assignment": "it", "candidates": ["x"]}, "candidates has 1, which is too few"),
         ({"patch": "task_1", "options": ["a", "b"]}, "A patch has no options"),
         ({"question": "?", "options": []}, "options has 0, which is too few"),
         ({"question": "?", "candidates": ["a", "b"]}, "A question has no candidates"),

@@ -240,10 +240,10 @@ def show(
 
 def simulate(
     *,
-    seeds: int = 1,
-    agents: int = 6,
-    tasks: int = 120,
-    seed: int = 0,
+    seeds: int | None = None,
+    agents: int | None = None,
+    tasks: int | None = None,
+    seed: int | None = None,
     storm: Annotated[bool, FLAG] = False,
     votes: Annotated[bool, FLAG] = False,
     mesh: Annotated[bool, FLAG] = False,
@@ -257,13 +257,13 @@ def simulate(
     Parameters
     ----------
     seeds
-        How many worlds.
+        How many worlds; 1 where it is not said.
     agents
-        How many agents in each, at most 10,000.
+        How many agents in each, at most 10,000; else 6.
     tasks
-        How many tasks in each, at most 100,000.
+        How many tasks in each, at most 100,000; else 120.
     seed
-        The first world's number.
+        The first world's number; else 0.
     storm
         One world after the other in which two of a hundred attempts fail, and many
         workers die at once; prints how tasks flow and how often workers restart.
@@ -284,6 +284,17 @@ def simulate(
         votes_and_print,
     )
 
+    given = {"--seeds": seeds, "--agents": agents, "--tasks": tasks, "--seed": seed}
+    given |= {"--storm": storm or None, "--mesh": mesh or None}
+    for way, wanted, odd in (
+        ("--votes", votes, ("--agents", "--tasks", "--seed", "--storm", "--mesh")),
+        ("--mesh", mesh, ("--seeds", "--tasks", "--storm")),
+    ):
+        said = [name for name in odd if given[name] is not None]
+        if wanted and said:
+            raise UsageError(f"{said[0]} says nothing to {way}.", hint="Leave one of them out.")
+    seeds, seed = 1 if seeds is None else seeds, seed or 0
+    agents, tasks = 6 if agents is None else agents, 120 if tasks is None else tasks
     if min(seeds, agents, tasks) < 1 or seed < 0:
         raise UsageError("--seeds, --agents and --tasks are numbers from 1 on, --seed from 0 on.")
     if agents > AGENTS_MAX or tasks > TASKS_MAX:

@@ -103,13 +103,25 @@ def _cell(value: object) -> str:
     return text if len(text) <= CELL_CHARS_MAX else text[: CELL_CHARS_MAX - 1] + "…"
 
 
+def _rounded(value: object) -> object:
+    """The same with figures as a person reads them; all of their digits are in the JSON."""
+    if isinstance(value, float):
+        return round(value, 3) if abs(value) >= 1 else float(f"{value:.3g}")
+    if isinstance(value, list):
+        return [_rounded(each) for each in cast("list[object]", value)]
+    if isinstance(value, Mapping):
+        return {key: _rounded(each) for key, each in cast("Mapping[str, object]", value).items()}
+    return value
+
+
 def _full(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, str):
         return value
+    whole: object = value
     if isinstance(value, list):
-        items = cast("list[object]", value)
+        whole = items = cast("list[object]", value)
         if all(isinstance(each, str) for each in items):
             return ", ".join(cast("list[str]", items))
-    return msgspec.json.encode(value).decode("utf-8", "replace")
+    return msgspec.json.encode(_rounded(whole)).decode("utf-8", "replace")

@@ -52,10 +52,20 @@ def understand(tool: AnyTool, words: Sequence[str]) -> Spoken:
             _put(given, positional.pop(0), word)
         else:
             raise UsageError(
-                f"{word!r} was not expected; a value of several words needs quotes.",
-                hint=f"See `visionflow call {tool.name} --help`.",
+                _not_expected(tool, word), hint=f"See `visionflow call {tool.name} --help`."
             )
     return _spoken(tool, given, ours)
+
+
+def _not_expected(tool: AnyTool, word: str) -> str:
+    plain = [name.upper() for name in tool.positional]
+    if not plain:
+        return f"{word!r} was not expected: what {tool.name} takes is written --NAME=VALUE."
+    taken = "is" if len(plain) == 1 else "are"
+    return (
+        f"{word!r} was not expected: {', '.join(plain)} {taken} there already; a value of several "
+        "words needs quotes, and all else is written --NAME=VALUE."
+    )
 
 
 def _option(

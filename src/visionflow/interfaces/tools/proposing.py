@@ -212,9 +212,9 @@ def _choices(given: Mapping[str, object], subject: str, matter: Matter) -> tuple
     twice = next((word for place, word in enumerate(words) if word in words[:place]), None)
     if twice is not None:
         raise UsageError(f"{own} has {twice!r:.100} twice; each is named once.")
-    if len(words) < (2 if matter is Matter.QUESTION else 1):
-        raise UsageError(
-            f"{own} has {len(words)}, which is too few to choose from.",
-            hint="A question without options is approved or rejected.",
-        )
+    if len(words) < 2:
+        hint = "A question without options is approved or rejected."
+        if matter is Matter.TASK_ASSIGNMENT:
+            hint = f"Without {own} the electorate is chosen from; one agent needs no vote."
+        raise UsageError(f"{own} has {len(words)}, which is too few to choose from.", hint=hint)
     return words

@@ -107,6 +107,7 @@ def shaping(server: Server) -> AnyTool:
         roles=OPERATORS,
         run=run,
         example={},
+        positional=("swarmId",),
     )
 
 

@@ -85,6 +85,7 @@ def syncing(server: Server) -> AnyTool:
         roles=OPERATORS,
         run=run,
         example={},
+        positional=("swarmId",),
     )
 
 
