@@ -15,6 +15,7 @@ from visionflow.engine.scaling import (
     Rules,
     backlogs,
     decide_number,
+    worker_more,
 )
 
 RULES = Rules(utilisation_bp=9_000, queue_wait_ms=2_000, cool_down_ms=60_000)
@@ -166,3 +167,31 @@ def test_a_decision_is_an_event_and_starts_the_cool_down() -> None:
     )
     assert world.last(s.ScaleDecided).evidence == "a backlog"
     assert world.replay().supervised.scaled == {"coder": world.now_ms}
+
+
+# A worker more for a team -----------------------------------------------------------------------
+
+ROOMY = {"helper": [Room(5, "the server is full")], "coder": [Room(5, "the server is full")]}
+
+
+@pytest.mark.acceptance("hierarchy")
+def test_a_team_gets_a_worker_of_the_type_of_most_that_there_may_be_more_of() -> None:
+    there, bounds = {"helper": 2, "coder": 1}, {"coder": Bounds(0, 4)}
+    made = worker_more(["helper", "coder"], there, bounds, ROOMY.get)
+    assert made == ("coder", "a worker of type coder is made"), "of helpers none are made here"
+    bounds["helper"] = Bounds(0, 4)
+    assert worker_more(["helper", "coder"], there, bounds, ROOMY.get)[0] == "helper"
+    bounds["helper"] = Bounds(0, 2)
+    assert worker_more(["helper", "coder"], there, bounds, ROOMY.get)[0] == "coder"
+
+
+def test_where_a_team_gets_no_worker_it_is_told_why() -> None:
+    bounds = {"helper": Bounds(0, 2), "coder": Bounds(0, 9)}
+    full = {**ROOMY, "coder": [Room(1, "x"), Room(0, "this server may have 8 agents")]}
+    for types, told in (
+        ([], "told, for it has no workers, so there is no type to make one more of"),
+        (["tester"], "told, for nothing here makes more of type tester"),
+        (["lost", "coder"], "told, for this server may have 8 agents"),
+        (["helper", "coder"], "told, for the maximum of type helper is 2"),
+    ):
+        assert worker_more(types, {"helper": 2}, bounds, full.get) == (None, told)

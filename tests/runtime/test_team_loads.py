@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from tests.engine.test_teams import Hierarchy
+from visionflow.domain import commands as c
 from visionflow.domain import teams_commands as tc
 from visionflow.domain import teams_events as t
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.teams import BUSY_MS, COOL_DOWN_MS, LEAD, lead_word, team_word
+from visionflow.engine.scoring import RECORD_TASKS_MIN
 from visionflow.runtime.team_loads import TeamLoads
 
 pytestmark = pytest.mark.acceptance("hierarchy")
@@ -79,6 +81,20 @@ def test_tasks_that_wait_for_others_or_are_led_by_wait_for_no_place_of_a_team() 
     assert scene.told(2 * BUSY_MS) == []
     scene.world.end(lead, drain=True)
     assert scene.told(2 * BUSY_MS) == []
+
+
+def test_what_is_given_out_ahead_waits_for_a_place_like_what_is_in_line() -> None:
+    scene = Scene()
+    lead, _ = scene.world.form("code", "python", workers=1)
+    scene.world.end(lead)
+    for _ in range(RECORD_TASKS_MIN):
+        (task,) = scene.work(1, team_word("code"))
+        done = c.ReportResult(now_ms=scene.now_ms(), task=task, attempt=1, duration_us=1_000)
+        assert scene.world.send(done).code is None
+    tasks = scene.work(2, team_word("code"))
+    assert all(scene.world.holder(task) for task in tasks), "one works, one waits behind it"
+    (told,) = scene.told(BUSY_MS + 2_000)
+    assert told.evidence.startswith("1 of its 1 places") and "1 task waits for it" in told.action
 
 
 def test_one_that_has_room_or_nothing_waiting_is_not() -> None:

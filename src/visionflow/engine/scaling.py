@@ -5,7 +5,7 @@ cool-down, no task waited and the busiest moment would have needed fewer. The bo
 for what is decided here alone: whatever clients spawn beyond them stays.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -14,6 +14,8 @@ from visionflow.engine.state import SwarmState
 
 LOOKED_AT_MAX = 256
 """Of the tasks that wait for the same, so many next in line are looked at."""
+NAMED_MAX = 4
+"""Types that a sentence names."""
 UTILISATION_BP = 9_000
 COOL_DOWN_MS = 60_000
 QUEUE_WAIT_MS = 2_000
@@ -147,6 +149,40 @@ def _shown(load: Load) -> str:
         f"{waiting.oldest_ms / 1_000:.1f} s and on average {waiting.mean_ms / 1_000:.1f} s; "
         f"{load.busy} of {load.places} places are taken{share}"
     )
+
+
+# For whom ---------------------------------------------------------------------------------------
+
+
+def worker_more(
+    types: Sequence[str],
+    there: Mapping[str, int],
+    bounds: Mapping[str, Bounds],
+    rooms: Callable[[str], Sequence[Room] | None],
+) -> tuple[str | None, str]:
+    """Of which type a team gets a worker more, and what is done, in words; no type: none is made.
+
+    `types`: of its workers, those that it has most of first. `there`: how many there are of each
+    type. `rooms`: what else bounds a type, the first that does being told; `None`: nobody can make
+    one.
+    """
+    if not types:
+        return None, "told, for it has no workers, so there is no type to make one more of"
+    why: list[str] = []
+    for each in types:
+        most = bounds.get(each, Bounds()).most
+        bounding = rooms(each) if most else None
+        if not most or bounding is None:
+            continue
+        own = Room(most - there.get(each, 0), f"the maximum of type {each} is {most}")
+        room = min((own, *bounding), key=lambda found: found.count)
+        if room.count > 0:
+            return each, f"a worker of type {each} is made"
+        why.append(room.why)
+    if why:
+        return None, f"told, for {why[0]}"
+    named = " or ".join(types[:NAMED_MAX])
+    return None, f"told, for nothing here makes more of type {named}"
 
 
 # What waits ------------------------------------------------------------------------------------

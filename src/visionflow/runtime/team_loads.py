@@ -30,12 +30,17 @@ def load_of(state: SwarmState, team: str) -> tuple[int, int]:
 
 
 def waiting_for(state: SwarmState, team: str) -> int:
-    """How many tasks are queued for a place in a team. Those by which its lead leads take none."""
+    """How many tasks wait for a place in a team: in line, or given out ahead. Those by which its
+    lead leads take none."""
     words = (team_word(team), lead_word(team))
     queued = sum(
         size for key, size, _ in state.matching.groups(0) if any(word in key[0] for word in words)
     )
-    return queued - len(state.seating.led.get(lead_word(team), ()))
+    ahead = sum(
+        max(0, len(agent.open) - leading(state, agent) - agent.spec.tasks_max)
+        for agent in seated(state, team)
+    )
+    return queued - len(state.seating.led.get(lead_word(team), ())) + ahead
 
 
 def is_busy(busy: int, places: int) -> bool:

@@ -1,6 +1,7 @@
 """Has the swarms of a server scaled that want it: what new agents would be, and their making."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -9,8 +10,8 @@ import msgspec
 from visionflow.compose.serve.core import Core
 from visionflow.domain.errors import LimitReached, VisionFlowError
 from visionflow.engine.matching import offers
-from visionflow.engine.scaling import Room
-from visionflow.engine.topology.seats import seated
+from visionflow.engine.scaling import Room, worker_more
+from visionflow.engine.topology.hierarchy import worker_types
 from visionflow.interfaces.seats import Seat
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.casting import Wish, cast
@@ -84,26 +85,20 @@ class Scaling:
         self._do(self._spawn(swarm, agent_type, count))
 
     def _more(self, swarm: LiveSwarm, supply: "SwarmSupply", team: str) -> str:
-        """Begin to make a worker for a team, of the type that most of its people are, within the
-        bounds of that type; what is done, in words."""
-        people = [agent.spec.type for agent in seated(swarm.state, team)]
-        agent_type = max(people, key=people.count)
-        there = [each for each in swarm.state.agents.values() if each.spec.type == agent_type]
-        bounds = self._server.templates.scaling.bounds.get(agent_type)
-        kind = supply.kind(agent_type)
-        if bounds is None or not bounds.most or kind is None:
-            return f"told, for nothing here makes more of type {agent_type}"
-        limits = swarm.spec.limits
-        rooms = [
-            Room(bounds.most - len(there), f"the maximum of type {agent_type} is {bounds.most}"),
-            Room(limits.agents_max - len(swarm.state.agents), "its swarm may have no more"),
-            *supply.rooms(agent_type, kind)[0],
-        ]
-        room = min(rooms, key=lambda each: each.count)
-        if room.count < 1:
-            return f"told, for {room.why}"
-        self._do(self._spawn(swarm, agent_type, 1, Seat("worker", team)))
-        return f"a worker of type {agent_type} is made"
+        """Begin to make a worker for a team, of the type of its workers that there may be more of;
+        what is done, in words."""
+        state, bounds = swarm.state, self._server.templates.scaling.bounds
+        own = Room(swarm.spec.limits.agents_max - len(state.agents), "its swarm may have no more")
+
+        def rooms(agent_type: str) -> list[Room] | None:
+            kind = supply.kind(agent_type)
+            return None if kind is None else [own, *supply.rooms(agent_type, kind)[0]]
+
+        there = Counter(each.spec.type for each in state.agents.values())
+        agent_type, told = worker_more(worker_types(state, team), there, bounds, rooms)
+        if agent_type is not None:
+            self._do(self._spawn(swarm, agent_type, 1, Seat("worker", team)))
+        return told
 
     async def _spawn(
         self, swarm: LiveSwarm, agent_type: str, count: int, seat: Seat | None = None

@@ -2,6 +2,7 @@
 what is to come before it. Pure.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from visionflow.domain.agents import AgentStatus
@@ -126,6 +127,13 @@ def next_manager(state: SwarmState) -> AgentState | None:
         if found is not None:
             return found
     return None
+
+
+def worker_types(state: SwarmState, team: str) -> list[str]:
+    """The types of a team's members, its lead left aside: what most of them are comes first."""
+    lead = state.teams.teams[team].lead
+    types = [agent.spec.type for agent in seated(state, team) if agent.spec.id != lead]
+    return [name for name, _ in Counter(types).most_common()]
 
 
 # What comes before the manager -------------------------------------------------------------------

@@ -8,6 +8,7 @@ FOLDS = "engine/evolve/teams.py"
 DECIDING = "engine/decide/teams.py"
 ESCALATING = "engine/decide/escalating.py"
 TESTS = "tests/engine/test_teams.py::"
+WORK = "tests/engine/test_team_work.py::"
 
 MUTANTS = (
     Mutant(
@@ -65,15 +66,21 @@ MUTANTS = (
         SEATS,
         "    team = state.teams.delegated.get(spec.id) or asked_team(spec)\n",
         "    team = state.teams.delegated.get(spec.id)\n",
-        TESTS + "test_an_overdue_task_that_asks_for_a_seat_is_told_of_once_and_goes_on",
+        WORK + "test_an_overdue_task_that_asks_for_a_seat_is_told_of_once_and_goes_on",
     ),
     Mutant(
         "whoever is held by an open circuit counts as able",
         CHOOSING,
         "    able = [a for a in able if not holds(circuits, a.spec.id, bool(a.open))]\n",
         "",
-        TESTS
-        + "test_a_team_whose_agents_are_all_held_by_open_circuits_gets_nothing_another_could_do",
+        WORK + "test_a_team_all_held_by_open_circuits_gets_nothing_that_another_could_do",
+    ),
+    Mutant(
+        "the lead's type counts as one of its workers'",
+        CHOOSING,
+        " if agent.spec.id != lead]\n",
+        "]\n",
+        WORK + "test_a_worker_more_is_of_a_type_that_its_workers_are_and_never_of_its_leads_alone",
     ),
     Mutant(
         "a task comes before the manager again and again",
