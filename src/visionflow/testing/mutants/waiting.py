@@ -106,8 +106,8 @@ MUTANTS = (
     ),
     Mutant(
         "all may try while a circuit is half open",
-        "engine/evolve/table.py",
-        "return circuit.status is OPEN or bool(state.agents[agent].open)",
+        "engine/circuits.py",
+        "return circuit.status is OPEN or is_busy",
         "return circuit.status is OPEN",
         CIRCUITS + "test_tasks_of_an_agent_alone_wait_for_its_circuit_and_one_of_them_tries_it",
     ),
