@@ -57,7 +57,7 @@ class _Servers:
         return end_us
 
 
-class _Manager:
+class _Dealer:
     """Gives each task to a team, by what these have to do at that time."""
 
     def __init__(self, work: Unfinished) -> None:
@@ -112,7 +112,7 @@ def makespan_us(work: Unfinished, topology: Topology, overhead_us: int, failed_b
     servers = _Servers(work)
     sequential = topology is Topology.SEQUENTIAL
     by_team = topology is Topology.HIERARCHICAL and bool(work.choices)
-    manager = _Manager(work) if by_team else None
+    manager = _Dealer(work) if by_team else None
     nodes = work.nodes
     waits = [node.before + (node.held if sequential else 0) for node in nodes]
     ready_us = [0] * len(nodes)
