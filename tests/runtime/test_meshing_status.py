@@ -58,7 +58,7 @@ class Mesh(Calm):
         found = [each for each in self.offered if isinstance(each, ReportMembership)]
         return [(each.members, each.reachable, each.read_only) for each in found]
 
-    def messages(self) -> int:
+    def messages(self) -> int | None:
         """As tools tell them."""
         swarm = SimpleNamespace(state=self.state, node=SimpleNamespace(mesh=self.meshing))
         told = mesh_told(cast(Any, swarm))
@@ -126,6 +126,7 @@ def test_of_one_that_is_cut_off_the_others_say_anew_whom_they_reach() -> None:
 def test_messages_are_added_up_over_lives_and_agents_that_have_ended() -> None:
     mesh = Mesh(3)
     for agent in mesh.peers:
+        assert mesh.messages() is None, "the orchestrator came back, and some have yet to say it"
         mesh.say(agent, 3, "x", sent=100)
     assert mesh.messages() == 300
     first, second, third = mesh.peers

@@ -65,6 +65,9 @@ class MeshStatus(msgspec.Struct, frozen=True):
     """Whether all that are up know the same of it; `None`: not all have reported."""
     converged_ms: int | None
     """How long their views differed when it last changed; `None`: they do not agree."""
+    counted: bool
+    """Whether the next four are of all: every peer that was up had reported at one time. Those of
+    an orchestrator that has just come back are not."""
     sent: int
     """Messages between peers, of all that this orchestrator heard of, whether they live or not;
     like the next three."""
@@ -102,6 +105,7 @@ class Meshing:
         self._epoch = 0
         self._mended_ms = -MEND_EVERY_MS
         self._traffic = Traffic()
+        self._counted = False
         self._reports = 0
         self._told: tuple[int, int | None, tuple[str, ...]] | None = None
         self._notes: dict[type[AnyEvent], Callable[[SwarmState, AnyEvent], None]] = {
@@ -354,6 +358,7 @@ class Meshing:
             same = last is not None and last.report.reachable == report.reachable
             short = (last.short if last is not None and same else None) or self._reports
         self._heard[report.agent] = _Heard(report, now_ms, self._reports, short)
+        self._counted = self._counted or not self.silent(self.reports())
 
     def _reachable(self, reports: list[m.PeerReport]) -> int | None:
         """See `MeshStatus`. Who reached more before one began to reach fewer may be one that is not
@@ -405,6 +410,7 @@ class Meshing:
             read_only=tuple(report.agent for report in reports if report.read_only),
             agree=agree,
             converged_ms=views.ms if agree else None,
+            counted=self._counted,
             sent=sent,
             received=received,
             sent_bytes=sent_bytes,

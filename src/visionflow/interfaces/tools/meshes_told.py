@@ -16,7 +16,7 @@ class MeshTold(Result, frozen=True, kw_only=True):
     reachable: int | None
     read_only: Annotated[list[str], about("They reach half or less.")]
     converged: Annotated[float | None, about("Seconds; null while views differ.")]
-    messages: Annotated[int, about("Between peers.")]
+    messages: Annotated[int | None, about("Between peers.")]
     auctions_open: int
     auctions_settled: int
     auctions_lapsed: int
@@ -33,7 +33,7 @@ def mesh_told(swarm: LiveSwarm) -> MeshTold | None:
         reachable=status.reachable,
         read_only=list(status.read_only),
         converged=None if status.converged_ms is None else status.converged_ms / 1_000,
-        messages=status.sent,
+        messages=status.sent if status.counted else None,
         auctions_open=status.auctions_open,
         auctions_settled=status.auctions_settled,
         auctions_lapsed=status.auctions_lapsed,
