@@ -22,7 +22,8 @@ FRAGILE = Limits(circuit_failures=2)
 class Line:
     """A task, as far as the checker needs one."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self.spec = {"type": kind}
         self.status, self.attempt, self.agent = "queued", 0, None
         self.cancelling = False
 
@@ -30,7 +31,7 @@ class Line:
 def follow(lines: dict[str, Line], event: e.Event) -> None:
     """Keep in step with one event, by its own words alone."""
     if isinstance(event, e.TaskSubmitted | e.PlanSubmitted):
-        lines[event.spec.id] = Line()
+        lines[event.spec.id] = Line(event.spec.type)
     task = lines.get(getattr(event, "task", ""))
     if task is None:
         return
