@@ -101,14 +101,39 @@ def test_a_transform_that_raises_leaves_the_pipeline_where_it_is(tmp_path: Path)
 
     async def use(orchestrator: Any) -> None:
         pipeline = piped(orchestrator, {**ONE, "transform": transform}, TWO)
-        with pytest.raises(LookupError):
+        with pytest.raises(LookupError) as raised:
             await pipeline.execute_pipeline({"n": 1}, resume="mine")
+        (note,) = raised.value.__notes__
+        assert "mine stopped at stage one." in note and "resume='mine' goes on at one." in note
+        assert pipeline.report is not None and pipeline.report.status == "interrupted"
+        assert pipeline.report.reason == "stage one: LookupError: not today"
         broken[0] = False
         assert (await pipeline.execute_pipeline(resume="mine"))["n"] == 3
         assert pipeline.report is not None
         assert [len(each.rounds) for each in pipeline.report.stages] == [1, 1]
 
     in_store(tmp_path, use)
+
+
+def test_a_resume_is_promised_only_where_what_was_done_is_kept(tmp_path: Path) -> None:
+    stages = ({**ONE, "validation": {"quality": 2}},)
+
+    async def said(orchestrator: Any, folder: Path | None = None) -> str:
+        pipeline = PipelineCoordinator(
+            stages, orchestrator, agents={"counter": Counter}, folder=folder
+        )
+        with pytest.raises(PipelineFailed) as raised:
+            await pipeline.execute_pipeline({"n": 1}, resume="mine")
+        return str(raised.value.hint)
+
+    async def use(orchestrator: Any) -> None:
+        assert (await said(orchestrator)).endswith("resume='mine' goes on at one.")
+        assert "as long as this fleet is open" in await said(await orchestrator.fleet())
+
+    in_store(tmp_path, use)
+    assert asyncio.run(said(None, tmp_path / "own")).endswith("resume='mine' goes on at one.")
+    alone = asyncio.run(said(None))
+    assert "begins anew" in alone and "resume" not in alone and "go on at one" in alone
 
 
 def test_a_pipeline_can_be_cancelled_by_its_id_and_gone_on_with(tmp_path: Path) -> None:

@@ -181,6 +181,11 @@ class AgentOrchestrator(Generic[Sync, Async]):
         """The templates of its own file; `None`: the built-in ones."""
         return self._agents
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it has a folder that stays when it is closed."""
+        return self._remote is None and self._temporary is None
+
     def close(self) -> None:
         """End all workers. What is not finished stays in the folder.
 

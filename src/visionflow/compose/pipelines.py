@@ -35,10 +35,13 @@ from visionflow.interfaces.client.remote import RemoteFleet
 from visionflow.interfaces.orchestrator import AgentHandle, Fleet
 from visionflow.interfaces.piping import (
     EmbeddedSeat,
+    Lasts,
     PipelineFailed,
     PipelineReport,
     StageRejected,
+    cut_short,
     report_of,
+    way_on,
 )
 from visionflow.interfaces.stages import Doers, Stage, for_doers, read_stages
 from visionflow.runtime.piping import Driver, Shaped
@@ -177,6 +180,7 @@ class PipelineCoordinator:
             UsageError: no agent can do a stage, nothing measures what it demands, or the pipeline
                 of this id is another one.
             Refused: `no_input`: nothing is known of what the stage to begin with would get.
+            Exception: what a transform raised, with a note on where the pipeline stands.
         """
         given = self._orchestrator
         if resume is not None:
@@ -212,9 +216,10 @@ class PipelineCoordinator:
             )
             try:
                 state = await driver.run()
-            finally:
+            except BaseException as error:
                 known = await seat.find(name)
-                self.report = None if known is None else report_of(known)
+                self.report = None if known is None else self._cut_short(known, error)
+                raise
             return await self._outcome(seat, state)
 
     async def cancel_pipeline(self, pipeline: str, reason: str = "cancelled on request") -> None:
@@ -241,11 +246,25 @@ class PipelineCoordinator:
         report = report_of(state)
         self.report = report
         if state.status is not PipelineStatus.COMPLETED or state.output is None:
-            raise _failed(
-                report,
-                f"Once that is mended, resume={state.spec.id!r} goes on at {state.stage.name}.",
-            )
+            raise _failed(report, way_on(state, self._lasts()))
         return await seat.value(state.output)
+
+    def _cut_short(self, pipeline: PipelineState, error: BaseException) -> PipelineReport:
+        """What is told of one that this call drives no further, for that was raised."""
+        stays_open = self._orchestrator is not None or self._opened is not None
+        if stays_open and not isinstance(error, Exception):
+            return report_of(pipeline)  # Nobody waits any more; the stage goes on in the fleet.
+        return cut_short(pipeline, error, self._lasts())
+
+    def _lasts(self) -> Lasts:
+        """How long what this one began can be gone on with."""
+        given = self._orchestrator
+        if given is None:
+            if self._folder is not None:
+                return Lasts.KEPT
+            return Lasts.CALL if self._opened is None else Lasts.WHILE_OPEN
+        kept = isinstance(given, AgentOrchestrator) and given.is_kept
+        return Lasts.KEPT if kept else Lasts.WHILE_OPEN
 
     def _has_own(self, method: str) -> bool:
         return getattr(type(self), method) is not getattr(PipelineCoordinator, method)

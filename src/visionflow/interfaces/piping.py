@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import VisionFlowError
-from visionflow.domain.pipelines import STOPS, FailurePolicy, StageAction, Value
+from visionflow.domain.pipelines import STOPS, FailurePolicy, PipelineStatus, StageAction, Value
 from visionflow.domain.tasks import Payload
 from visionflow.engine.pipelines import PipelineState
 from visionflow.engine.state import Answer
@@ -19,6 +20,8 @@ from visionflow.runtime.completions import Ended
 from visionflow.runtime.intake import pack, unpack
 from visionflow.runtime.piping import copy_of
 
+INTERRUPTED = "interrupted"
+"""The status of a pipeline that is not over and that nothing drives."""
 GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 
 
@@ -63,7 +66,8 @@ class PipelineReport(msgspec.Struct, frozen=True):
 
     id: str
     status: str
-    """running, completed, failed or cancelled."""
+    """running, completed, failed, cancelled; or interrupted: the call that drove it raised, and
+    nothing drives it now."""
     reason: str
     """Why it ended without its result."""
     stages: tuple[StageReport, ...]
@@ -122,6 +126,43 @@ def report_of(pipeline: PipelineState) -> PipelineReport:
             for stage in pipeline.spec.stages
         ),
     )
+
+
+class Lasts(StrEnum):
+    """How long a pipeline can be gone on with."""
+
+    CALL = "call"
+    """As long as the call that runs it."""
+    WHILE_OPEN = "while_open"
+    """As long as its fleet is open, as far as is known."""
+    KEPT = "kept"
+    """Its fleet has a folder that stays."""
+
+
+def way_on(pipeline: PipelineState, lasts: Lasts) -> str:
+    """How one that is not complete is gone on with."""
+    stage = pipeline.stage.name
+    if lasts is Lasts.CALL:
+        return (
+            "Nothing of it is kept: the next call begins anew. With folder=... it is kept, and "
+            f"one like it can then go on at {stage}."
+        )
+    told = f"Once that is mended, resume={pipeline.spec.id!r} goes on at {stage}"
+    if lasts is Lasts.KEPT:
+        return f"{told}."
+    return f"{told} as long as this fleet is open; after that only where it has a folder."
+
+
+def cut_short(pipeline: PipelineState, error: BaseException, lasts: Lasts) -> PipelineReport:
+    """What is told of one whose driver ended with an error, which gets a note on where it stands.
+    One that was over by then is told as it ended."""
+    report = report_of(pipeline)
+    if pipeline.status is not PipelineStatus.RUNNING:
+        return report
+    stage = pipeline.stage.name
+    error.add_note(f"Pipeline {report.id} stopped at stage {stage}. {way_on(pipeline, lasts)}")
+    why = ": ".join(each for each in (type(error).__name__, str(error)) if each)
+    return msgspec.structs.replace(report, status=INTERRUPTED, reason=f"stage {stage}: {why}")
 
 
 class EmbeddedSeat(EmbeddedFace):
