@@ -164,6 +164,20 @@ def test_a_name_may_stand_for_an_id_and_of_two_the_latest_is_meant(
     with_core(settings, use)
 
 
+def test_who_has_just_left_is_told_as_such_at_once(settings: ServerSettings) -> None:
+    async def use(opened: OpenServer) -> None:
+        client = Client(registry_of(opened))
+        spawned = await client.call("agent_spawn", agentType="tester", swarmId="s", wait=True)
+        await client.call("agent_terminate", agentId=spawned["agentId"])
+        while opened.server.swarms.get("s").state.agents:
+            await asyncio.sleep(0)
+        # The state has let go of it, and the disk is not asked to hurry.
+        left = await client.call("agent_list", swarmId="s", status="terminated")
+        assert [agent["id"] for agent in left["agents"]] == [spawned["agentId"]]
+
+    with_core(settings, use)
+
+
 def test_agents_are_listed_in_pages_and_by_what_they_are(settings: ServerSettings) -> None:
     async def use(opened: OpenServer) -> None:
         client = Client(registry_of(opened))

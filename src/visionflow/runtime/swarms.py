@@ -15,7 +15,14 @@ import msgspec
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import LimitReached, Refused, UnknownAgent, UnknownSwarm, refusal
+from visionflow.domain.errors import (
+    LimitReached,
+    Refused,
+    UnknownAgent,
+    UnknownSwarm,
+    VisionFlowError,
+    refusal,
+)
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL
@@ -111,9 +118,14 @@ class LiveSwarm:
     async def read(self, call: Callable[[Queries], T]) -> T:
         """Ask the read service, in a thread: it blocks on the disk.
 
+        What the state holds now is durable by then, so that who has left the one is in the other.
+
         Raises:
             UnknownSwarm: the swarm ended while the caller looked elsewhere; its file is closed.
         """
+        if self.node.control.failure is None:
+            with suppress(VisionFlowError):  # A log that cannot be written is read all the same.
+                await self.settled()
         if self._read_out:
             raise UnknownSwarm(f"Swarm {self.id} is over.", ids={"swarmId": self.id})
         reading = asyncio.get_running_loop().run_in_executor(None, call, self.queries)
