@@ -9,9 +9,10 @@ import pytest
 from visionflow import BaseAgent, PermanentFailure, Task
 from visionflow.agents.leading import TeamResult
 from visionflow.agents.led import lead
+from visionflow.compose.hierarchy import HierarchicalCoordinator, order_of
 from visionflow.compose.local import local_agent
 from visionflow.domain.errors import ConfigError, NotPersistable, UsageError
-from visionflow.domain.teams import DISTRIBUTE, REVIEW
+from visionflow.domain.teams import DELEGATE, DISTRIBUTE, REVIEW
 
 
 class Counting(BaseAgent):
@@ -140,6 +141,50 @@ def test_a_lead_may_leave_out_what_it_does_not_look_at_and_is_told_what_it_may_t
     assert judged["reasons"] == ["too short"]
     with pytest.raises(PermanentFailure, match=r"distribute_work\(\).*cannot be called"):
         asyncio.run(use(Odd, Task(type=DISTRIBUTE, input=order)))
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"validation": {"quality": "high"}}, 'demands "high" of quality; a demand is a number'),
+        ({"validation": {"quality": float("nan")}}, "demands nan of quality"),
+        ({"validation": "high"}, 'validation of the task is "high", not a map'),
+        ({"parts": []}, "parts in the config of the task is an empty list"),
+    ],
+)
+def test_what_a_review_could_not_read_is_refused_before_anything_is_handed_down(
+    config: dict[str, Any], words: str
+) -> None:
+    async def use(kind: str, given: Any) -> Any:
+        # An attempt without a swarm: what was handed down would fail with another error.
+        async with local_agent(Counting) as agent:
+            return await lead(agent, Task(type=kind, input=given))
+
+    order = {"input": [1, 2], "config": config}
+    done = {"team": "", "lead": "", "parts": [], "result": 1}
+    for kind, given in ((DELEGATE, order), (REVIEW, {"result": done, "order": order})):
+        with pytest.raises(PermanentFailure, match=words):
+            asyncio.run(use(kind, given))
+    with pytest.raises(UsageError, match=words):
+        order_of(Task(input=[1, 2], config=config))
+    coordinator = HierarchicalCoordinator()
+    with pytest.raises(UsageError, match=words):
+        asyncio.run(coordinator.delegate_task(Task(input=[1, 2], config=config)))
+
+
+def test_parts_that_are_no_list_are_for_a_class_that_reads_them() -> None:
+    class Cutting(Counting):
+        def distribute_work(self, task: Task) -> list[Any]:  # pyright: ignore
+            return [task.input] * task.config["parts"]
+
+    async def use(kind: type[BaseAgent]) -> Any:
+        async with local_agent(kind) as agent:
+            order = {"input": 1, "config": {"parts": 3}}
+            return await lead(agent, Task(type=DISTRIBUTE, input=order))
+
+    assert len(asyncio.run(use(Cutting))) == 3
+    with pytest.raises(PermanentFailure, match="parts in the config of the task is 3, not a list"):
+        asyncio.run(use(Counting))
 
 
 def test_outside_there_is_no_attempt() -> None:

@@ -11,8 +11,10 @@ from typing import Any, cast
 import msgspec
 
 from visionflow.agents.task import Task
-from visionflow.domain.pipelines import Value, meets
+from visionflow.domain.errors import UsageError
+from visionflow.domain.pipelines import Value, demands_in, meets
 from visionflow.domain.teams import Seated
+from visionflow.domain.wording import shown
 
 
 class PartResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -39,6 +41,28 @@ class TeamResult(msgspec.Struct, frozen=True, kw_only=True):
     result: Any = None
     measures: dict[str, Value] = {}
     """What the result says was measured, where a measure is demanded."""
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """See that what a task's config says to whoever leads can be understood.
+
+    Raises:
+        UsageError: it cannot; the message says what is allowed.
+    """
+    demanded, parts = config.get("validation"), config.get("parts")
+    if isinstance(demanded, Mapping):
+        demands_in(cast("Mapping[str, object]", demanded), "The task")
+    elif demanded is not None:
+        raise UsageError(
+            f"The validation of the task is {shown(demanded)}, not a map.",
+            hint='Write what is demanded of each measure, such as {"coverage": 0.8}.',
+        )
+    if isinstance(parts, list | tuple) and not parts:
+        raise UsageError(
+            "parts in the config of the task is an empty list, so nothing could be handed out.",
+            hint="Name the input of each part, or leave parts out: what is its input is then "
+            "shared out.",
+        )
 
 
 class Leading:

@@ -13,9 +13,9 @@ from typing import Any, cast
 import msgspec
 
 from visionflow.agents.base import BaseAgent, PermanentFailure, current_attempt
-from visionflow.agents.leading import PartResult, TeamResult
+from visionflow.agents.leading import Leading, PartResult, TeamResult, check_config
 from visionflow.agents.task import Task
-from visionflow.domain.errors import AwaitedTaskFailed
+from visionflow.domain.errors import AwaitedTaskFailed, UsageError
 from visionflow.domain.pipelines import Value
 from visionflow.domain.teams import (
     ACCEPT,
@@ -31,6 +31,7 @@ from visionflow.domain.teams import (
     lead_word,
     team_word,
 )
+from visionflow.domain.wording import shown
 
 LEAD_MS = 24 * 3_600_000
 """Of one attempt that leads: it mostly waits, and what it waits for has limits of its own."""
@@ -82,6 +83,13 @@ async def lead(agent: BaseAgent, task: Task) -> Any:
         raise PermanentFailure(
             f"A task of type {task.type} was given something else: {error}"
         ) from error
+    given = order.order if isinstance(order, Judged) else order
+    if isinstance(given, Order):
+        # Before anything is handed down: a review that cannot be made would cost what was done.
+        try:
+            check_config(given.config)
+        except UsageError as error:
+            raise PermanentFailure(error.message, hint=error.hint) from error
     return msgspec.to_builtins(await does(agent, order))
 
 
@@ -247,6 +255,13 @@ def _measured(order: Order, result: Any) -> dict[str, Value]:
 
 
 async def _cut_up(agent: BaseAgent, view: TeamView, order: Order) -> list[Any]:
+    named = order.config.get("parts")
+    is_own = type(agent).distribute_work is not Leading.distribute_work
+    if not is_own and not (named is None or isinstance(named, list)):
+        raise PermanentFailure(
+            f"parts in the config of the task is {shown(named)}, not a list.",
+            hint="Name the input of each part, or leave it out.",
+        )
     given = taken_by(agent.distribute_work, order.task(), _able(view, order))
 
     async def cut_up() -> Any:

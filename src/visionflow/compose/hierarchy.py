@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
-from visionflow.agents.leading import TeamResult
+from visionflow.agents.leading import TeamResult, check_config
 from visionflow.agents.led import Order, Reviewed
 from visionflow.agents.task import Task
 from visionflow.compose.api import AgentOrchestrator
@@ -125,7 +125,12 @@ class HierarchyAgent:
 
 
 def order_of(task: Task) -> dict[str, Any]:
-    """A task as it goes down a hierarchy."""
+    """A task as it goes down a hierarchy.
+
+    Raises:
+        UsageError: its config says what no lead or manager could understand.
+    """
+    check_config(task.config)
     return msgspec.to_builtins(
         Order(
             type=task.type,
@@ -235,21 +240,21 @@ class HierarchicalCoordinator:
 
         Raises:
             TaskFailed: there is no result at all.
-            UsageError: nobody manages, or the topology lets teams choose nothing.
+            UsageError: nobody manages, the topology lets teams choose nothing, or `validation` or
+                `parts` in the task's config cannot be understood.
         """
+        given = order_of(task)
         await self._must_choose()
         if self.hierarchy["manager"] is None and (await self.teams())["manager"] is None:
             raise UsageError(
                 "Nobody manages here, so nobody can delegate this task.",
                 hint="Await build_hierarchy(...) first.",
             )
-        config = dict(task.config)
-        given = {**order_of(task), "config": config}
         whole = Task(
             id=task.id,
             type=DELEGATE,
             description=task.description or task.type,
-            input=given,
+            input={**given, "config": dict(task.config)},
             priority=task.priority,
             required_capabilities=[MANAGER],
         )

@@ -1,11 +1,14 @@
 """Pipelines: stages one after the other, what is demanded of each, and what one that fails does."""
 
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
+from visionflow.domain.errors import UsageError
 from visionflow.domain.tasks import NOTHING, Payload, Priority
+from visionflow.domain.wording import shown
 
 Value = float | bool | None
 """A measure: a number, an approval, or `None` for one that could not be taken."""
@@ -100,6 +103,24 @@ class StageAction(StrEnum):
 
 
 PASSED = (StageAction.GO_ON, StageAction.FINISH)
+
+
+def demands_in(validation: Mapping[str, object], whose: str) -> dict[str, float | bool]:
+    """What is demanded of measures, as it was written. `whose`: who does, for the message.
+
+    Raises:
+        UsageError: a demand is neither a number nor an approval.
+    """
+    found: dict[str, float | bool] = {}
+    for measure, demand in validation.items():
+        is_number = isinstance(demand, int | float) and abs(demand) <= sys.float_info.max
+        if not is_number:
+            raise UsageError(
+                f"{whose} demands {shown(demand)} of {measure!s:.100}; a demand is a number (at "
+                "least that much), or true or false."
+            )
+        found[measure] = demand if isinstance(demand, bool) else float(demand)
+    return found
 
 
 def meets(value: Value, demand: float | bool) -> bool:

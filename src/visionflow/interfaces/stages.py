@@ -13,7 +13,7 @@ import msgspec
 
 from visionflow.agents.measures import MEASURED_BY, MEASURES
 from visionflow.domain.errors import UsageError
-from visionflow.domain.pipelines import STOPS, FailurePolicy, OnFailure, StageSpec
+from visionflow.domain.pipelines import STOPS, FailurePolicy, OnFailure, StageSpec, demands_in
 from visionflow.domain.wording import shown
 from visionflow.engine.decide.tasks import MS_MAX
 from visionflow.runtime.piping import FEEDBACK
@@ -120,7 +120,7 @@ def _read(number: int, given: object, transforms: bool) -> Stage:
         task_type=task or _usual(kind or role or name),
         agent_type=kind or (None if task else role) or (None if task else name),
         description=_text(number, said, "description"),
-        validation=_validation(name, said.get("validation")),
+        validation=demands_in(_map(name, "validation", said.get("validation")), f"Stage {name}"),
         on_failure=_policy(name, said.get("on_failure")),
         capabilities=_words(name, said.get("capabilities")),
         timeout_ms=None if timeout is None else round(timeout * 1_000),
@@ -164,20 +164,6 @@ def _words(name: str, value: object) -> tuple[str, ...]:
         raise UsageError(f"The capabilities of stage {name} are {shown(value)}, not a list.")
     found = [str(each).strip() for each in cast("Sequence[object]", words)]
     return tuple(sorted({each for each in found if each}))
-
-
-def _validation(name: str, value: object) -> dict[str, float | bool]:
-    demands = _map(name, "validation", value)
-    for measure, demand in demands.items():
-        if not (isinstance(demand, bool) or _is_number(demand)):
-            raise UsageError(
-                f"Stage {name} demands {shown(demand)} of {measure}; a demand is a number (at "
-                "least that much), or true or false."
-            )
-    return {
-        measure: demand if isinstance(demand, bool) else float(demand)
-        for measure, demand in demands.items()
-    }
 
 
 def _policy(name: str, value: object) -> FailurePolicy:
