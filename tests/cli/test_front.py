@@ -16,7 +16,7 @@ import pytest
 from visionflow.adapters.os_processes import stat
 
 PROGRAM = str(Path(__file__).with_name("front_program.py"))
-WAIT_S = 30.0
+WAIT_S = 120.0
 COUNT = """
 import os, signal, sys, time
 with open("lives", "a") as file:
