@@ -113,13 +113,15 @@ def demands_in(validation: Mapping[str, object], whose: str) -> dict[str, float 
     """
     found: dict[str, float | bool] = {}
     for measure, demand in validation.items():
-        is_number = isinstance(demand, int | float) and abs(demand) <= sys.float_info.max
-        if not is_number:
+        if isinstance(demand, bool):
+            found[measure] = demand
+        elif isinstance(demand, int | float) and abs(demand) <= sys.float_info.max:
+            found[measure] = float(demand)
+        else:
             raise UsageError(
                 f"{whose} demands {shown(demand)} of {measure!s:.100}; a demand is a number (at "
                 "least that much), or true or false."
             )
-        found[measure] = demand if isinstance(demand, bool) else float(demand)
     return found
 
 
