@@ -115,7 +115,11 @@ def test_two_of_eight_exceed_a_threshold_of_a_fifth_and_the_rest_is_cancelled() 
     assert world.status(root) is TaskStatus.ORCHESTRATING
     world.fail(phase[2])
     assert world.status(root) is TaskStatus.FAILED
-    assert world.state.tasks[root].reason == "phase phase0: 2 of 8 failed"
+    assert world.state.tasks[root].reason == (
+        "phase phase0: 2 of 8 failed, and 20 % may; 7 that had not ended are cancelled"
+    )
+    why = "its plan failed: phase phase0: 2 of 8 failed, and 20 % may"
+    assert {world.state.tasks[name].reason for name in later} == {why}
     running = [name for name in phase if world.status(name) is TaskStatus.ASSIGNED]
     assert all(world.state.tasks[name].cancelling for name in running) and running
     for name in running:

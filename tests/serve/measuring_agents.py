@@ -49,6 +49,8 @@ class Sayer(BaseAgent):
     def process_task(self, task: Task) -> Any:
         number = int(task.id.rpartition(".")[2]) if "." in task.id else 1
         found = task.config["says"][number - 1] if "says" in task.config else task.input
+        if found == "until cancelled":
+            return self.cancelled.wait(60)
         if found is None:
             raise PermanentFailure(f"copy {number} has nothing to say")
         return "x" * 100_000 if found == "large" else found

@@ -74,7 +74,23 @@ def test_the_share_that_may_fail_is_borne_and_told_and_more_fails_it_all(tmp_pat
         (reason,) = found["result"]["failed"].values()
         assert "copy 2 has nothing to say" in reason
         found = await copies(desk, ["a", None, "a"], "majority_vote", failureThreshold=0.2)
-        assert (found["status"], found["reason"]) == ("failed", "phase work: 1 of 3 failed")
+        assert found["status"] == "failed"
+        assert found["reason"].startswith("phase work: 1 of 3 failed, and 20 % may")
+
+    with_core(settings(tmp_path), use)
+
+
+def test_what_is_cut_off_when_more_failed_than_may_is_told_with_the_numbers(tmp_path: Path) -> None:
+    async def use(opened: OpenServer) -> None:
+        desk, says = Desk(opened), [None, None, "until cancelled"]
+        found = await copies(desk, says, "first_success", failureThreshold=0.4)
+        why = "phase work: 2 of 3 failed, and 40 % may"
+        assert found["reason"] == f"{why}; 1 part that had not ended is cancelled"
+        last = f"{found['taskId']}.3"
+        assert found["warnings"][-1].startswith((f"{last} is cancelled", f"{last} is still at"))
+        await desk.call("task_results", taskId=last, wait=True, waitTimeout=120)
+        again = await desk.call("task_results", taskId=found["taskId"])
+        assert again["warnings"][-1] == f"{last} is cancelled: its plan failed: {why}"
 
     with_core(settings(tmp_path), use)
 

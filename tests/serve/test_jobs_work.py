@@ -486,10 +486,11 @@ def test_a_plan_that_failed_tells_which_of_its_parts_did_and_why(tmp_path: Path)
         task = {"description": "both", "subtasks": works}
         found = await told(desk, task, execution={"retryPolicy": "none"})
         results = await desk.call("task_results", taskId=found["taskId"])
-        assert (found["status"], found["reason"]) == ("failed", "phase work: 1 of 2 failed")
+        assert found["status"] == "failed"
+        assert found["reason"].startswith("phase work: 1 of 2 failed, and none may")
         assert found["reason"] == results["reason"]
-        (why,) = found["warnings"]
-        assert results["warnings"] == [why]
+        why, *cut = found["warnings"]  # The other may have been cut off.
+        assert results["warnings"] == [why, *cut]
         failed = next(each for each in results["parts"] if each["status"] != "completed")
         assert failed["taskId"] in why and failed["reason"] in why and "fails" in why
 

@@ -172,8 +172,12 @@ class Closing:
         phase = plan.phases[part.phase]
         failed = self._failed(root_name, phase)
         if len(failed) * 10_000 > plan.threshold_bp * len(phase.tasks):
-            self.fail(root_name, f"phase {phase.name}: {len(failed)} of {len(phase.tasks)} failed")
-            self._cancel_parts(plan, f"phase {phase.name} of its plan failed")
+            may = f"{plan.threshold_bp / 100:g} % may" if plan.threshold_bp else "none may"
+            why = f"phase {phase.name}: {len(failed)} of {len(phase.tasks)} failed, and {may}"
+            cut = sum(not self.has_ended(name) for each in plan.phases for name in each.tasks)
+            parts = "1 part that had not ended is" if cut == 1 else f"{cut} that had not ended are"
+            self.fail(root_name, f"{why}; {parts} cancelled" if cut else why)
+            self._cancel_parts(plan, f"its plan failed: {why}")
             return
         current = self._current(root_name, plan)
         if current is None and self._is_blocked(root):

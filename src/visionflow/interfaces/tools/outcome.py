@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from visionflow.domain.tasks import TaskStatus
+from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.forms import about
 
@@ -47,7 +47,7 @@ class _Verdict(msgspec.Struct):
 
 
 def failures(status: str, parts: list[Part]) -> list[str]:
-    """Of a plan that failed, which of its tasks did, and why."""
+    """Of a plan that failed, which of its tasks did, and why; and which were cut off."""
     if status not in _FAILED:
         return []
     failed = [each for each in parts if each.status in _FAILED]
@@ -56,7 +56,21 @@ def failures(status: str, parts: list[Part]) -> list[str]:
         for each in failed[:PARTS_TOLD_MAX]
     ]
     more = len(failed) - len(told)
-    return [*told, f"{more} more parts failed."] if more else told
+    if more:
+        told.append(f"{more} more parts failed.")
+    cut: dict[str, list[str]] = {}
+    for each in parts:
+        if each.status == TaskStatus.CANCELLED:
+            cut.setdefault(f"cancelled: {each.reason}", []).append(each.task_id)
+        elif each.status not in TERMINAL:
+            cut.setdefault("still at work, and being cancelled", []).append(each.task_id)
+    return [*told, *(_cut(names, how) for how, names in cut.items())]
+
+
+def _cut(names: list[str], how: str) -> str:
+    shown = ", ".join(names[:PARTS_TOLD_MAX])
+    more = f" and {len(names) - PARTS_TOLD_MAX} more" if len(names) > PARTS_TOLD_MAX else ""
+    return f"{shown}{more} {'is' if len(names) == 1 else 'are'} {how}"
 
 
 def doubts(summary: dict[str, Any] | None) -> list[str]:

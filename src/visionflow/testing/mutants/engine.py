@@ -209,7 +209,7 @@ PLANS = (
     Mutant(
         "the rest of a failed plan runs on",
         "engine/decide/closing.py",
-        '            self._cancel_parts(plan, f"phase {phase.name} of its plan failed")\n',
+        '            self._cancel_parts(plan, f"its plan failed: {why}")\n',
         "",
         TESTS + "test_plans.py::"
         "test_two_of_eight_exceed_a_threshold_of_a_fifth_and_the_rest_is_cancelled",
