@@ -95,7 +95,7 @@ def test_what_is_cut_off_when_more_failed_than_may_is_told_with_the_numbers(tmp_
     with_core(settings(tmp_path), use)
 
 
-def test_subtasks_are_aggregated_by_the_weights_of_agents(tmp_path: Path) -> None:
+def test_subtasks_are_aggregated_by_the_weights_of_agents_by_id_or_name(tmp_path: Path) -> None:
     async def use(opened: OpenServer) -> None:
         desk = Desk(opened)
         ids: list[str] = []
@@ -116,6 +116,25 @@ def test_subtasks_are_aggregated_by_the_weights_of_agents(tmp_path: Path) -> Non
         )
         assert (found["result"]["outcome"], found["result"]["value"]) == ("agreed", "x")
         assert [group["weight"] for group in found["result"]["groups"]] == [3, 2]
+        assert found["warnings"] == []
+
+        async def weighed(**weights: float) -> dict[str, Any]:
+            rule = {"method": "weighted", "weights": weights}
+            return await desk.call(
+                "task_orchestrate",
+                task={"description": "say it", "subtasks": subtasks},
+                execution={"resultAggregation": rule},
+                swarmId="s1",
+                wait=True,
+                waitTimeout=120,
+            )
+
+        found = await weighed(Ada=3, Nobody=5)
+        assert found["result"]["value"] == "x" and found["result"]["unused"] == ["Nobody"]
+        (warning,) = found["warnings"]
+        assert '"Nobody"' in warning and "Ada" not in warning
+        with pytest.raises(UsageError, match=f"{ids[0]} twice"):
+            await weighed(**{"Ada": 3, ids[0]: 2})
 
     with_core(settings(tmp_path), use)
 

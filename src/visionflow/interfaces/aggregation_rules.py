@@ -1,6 +1,6 @@
 """How people write the rule by which results of parallel work are made one, and what parts said."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ ALL = "all"
 AGGREGATION = "aggregation"
 """The key of a plan's config that holds its rule, and of its result."""
 METHODS = tuple(each.value for each in Method)
+SHOWN_MAX = 5
 _KEYS = ("method", "equality", "key", "weights", "score")
 WAYS = (
     f"There are {ALL}, {', '.join(METHODS)}; or a map: method, equality (exact, normalised, "
@@ -60,6 +61,31 @@ def read_rule(given: object) -> Rule | None:
         raise UsageError(f"The aggregation cannot be understood: {error}.", hint=WAYS) from None
     check(rule)
     return rule
+
+
+def by_ids(rule: Rule, agent_id: Callable[[str], str]) -> Rule:
+    """The same, its weights by the ids of agents. `agent_id`: of a name; any other word as it is.
+
+    Raises:
+        UsageError: two weights are of one agent.
+    """
+    weights: dict[str, float] = {}
+    for word, weight in rule.weights.items():
+        known = agent_id(word)
+        if known in weights:
+            raise UsageError(f"The weights have agent {known} twice, also as {shown(word)}.")
+        weights[known] = weight
+    return msgspec.structs.replace(rule, weights=weights)
+
+
+def unweighed(names: Sequence[str]) -> list[str]:
+    """The warning for weights that weighed nothing."""
+    if not names:
+        return []
+    more = f" and {len(names) - SHOWN_MAX} more" if len(names) > SHOWN_MAX else ""
+    told = ", ".join(shown(name) for name in names[:SHOWN_MAX])
+    why = "no part, and no agent of one, has that id or name, so it counted for nothing"
+    return [f"The weights name {told}{more}: {why}."]
 
 
 def said_by(row: TaskRow, blobs: Blobs) -> Said:

@@ -10,13 +10,14 @@ from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.domain.votes import Mechanism
 from visionflow.engine.topology.rules import is_living, topology_in_force
 from visionflow.engine.voting import FULL_BP, THRESHOLD_MESH_BP, THRESHOLD_WEIGHTED_BP
+from visionflow.interfaces.aggregation_rules import by_ids
 from visionflow.interfaces.jobs import PhasePlan, Started
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.able import crowded, in_vain
 from visionflow.interfaces.tools.arguments import Result
 from visionflow.interfaces.tools.finding import find_agent
 from visionflow.interfaces.tools.forms import about
-from visionflow.interfaces.tools.locating import story_of
+from visionflow.interfaces.tools.locating import agent_named, story_of
 from visionflow.interfaces.tools.moments import iso
 from visionflow.interfaces.tools.ordering import OrchestrateArguments, order_of
 from visionflow.interfaces.tools.recording import command_id, recorded
@@ -107,6 +108,9 @@ class Orchestration:
         if names:
             ids = {name: find_agent(server, call, name, swarm.id)[1].spec.id for name in names}
             order = order_of(given, swarm.now_ms, command, ids.__getitem__)
+        if order.aggregation is not None:
+            rule = by_ids(order.aggregation, lambda word: agent_named(swarm, word))
+            order = msgspec.structs.replace(order, aggregation=rule)
         if order.workspace is None and swarm.spec.workspace:
             order = msgspec.structs.replace(order, workspace=swarm.spec.workspace)
 

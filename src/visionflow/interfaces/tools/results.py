@@ -13,8 +13,14 @@ import msgspec
 from visionflow.domain.access import READERS
 from visionflow.domain.errors import UsageError
 from visionflow.domain.tasks import Payload, TaskStatus
-from visionflow.engine.aggregation import Rule, aggregate
-from visionflow.interfaces.aggregation_rules import AGGREGATION, recommendations, rule_in, said_by
+from visionflow.engine.aggregation import Aggregate, Rule, aggregate
+from visionflow.interfaces.aggregation_rules import (
+    AGGREGATION,
+    recommendations,
+    rule_in,
+    said_by,
+    unweighed,
+)
 from visionflow.interfaces.jobs import Report
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.able import crowded
@@ -84,6 +90,8 @@ class Value(msgspec.Struct, frozen=True):
     text: str | None
     """Its JSON, where it was asked for or is too long."""
     run: RunReport | None
+    unweighed: tuple[str, ...] = ()
+    """Names in the weights of its rule that are of no part and nobody."""
 
 
 class ResultTools:
@@ -126,8 +134,9 @@ class ResultTools:
         reason = row.reason
         if live is not None and is_so:
             reason = why(swarm.state, live, crowded(self._server.swarms))
-        reason, shown_parts, failed = await self._server.jobs.veiled(
-            [row.id], (reason, shown_parts, failures(row.status, shown_parts))
+        told_of_it = [*failures(row.status, shown_parts), *unweighed(found.unweighed)]
+        reason, shown_parts, warnings = await self._server.jobs.veiled(
+            [row.id], (reason, shown_parts, told_of_it)
         )
         return Results(
             task_id=row.id,
@@ -144,7 +153,7 @@ class ResultTools:
             agent_id=row.agent,
             duration=took(row, piped),
             ended_at=iso_or_none(row.ended_ms),
-            warnings=[*failed, *doubts(None if report is None else report.summary)],
+            warnings=[*warnings, *doubts(None if report is None else report.summary)],
         )
 
     async def _value(
@@ -163,13 +172,16 @@ class ResultTools:
         run = None if report is None else _run(report)
         rule = await loop.run_in_executor(None, lambda: _rule(row, blobs))
         if report is not None and report.summary is not None and part is None:
-            summary = report.summary
+            summary, unused = report.summary, ()
             if rule is not None:
                 said = await loop.run_in_executor(None, lambda: recommendations(parts, blobs))
-                found = msgspec.to_builtins(aggregate(rule, said))
+                made = aggregate(rule, said)
+                found = msgspec.to_builtins(made)
                 found = await self._server.jobs.veiled([row.id], found)
                 summary = {**summary, AGGREGATION: found}
-            return await loop.run_in_executor(None, lambda: _told(summary, as_text, run))
+                unused = made.unused
+            value = await loop.run_in_executor(None, lambda: _told(summary, as_text, run))
+            return msgspec.structs.replace(value, unweighed=unused)
 
         def read() -> Any:
             if not row.phases:
@@ -185,9 +197,11 @@ class ResultTools:
             return phases
 
         value = await loop.run_in_executor(None, read)
+        unused = value.unused if isinstance(value, Aggregate) else ()
         # A report hides what its run's tools called secrets; what its parts said does not.
         value = await self._server.jobs.veiled([row.id], value)
-        return await loop.run_in_executor(None, lambda: _told(value, as_text, run))
+        told = await loop.run_in_executor(None, lambda: _told(value, as_text, run))
+        return msgspec.structs.replace(told, unweighed=unused)
 
 
 def _rule(row: TaskRow, blobs: Blobs) -> Rule | None:
