@@ -13,7 +13,7 @@ def found_in(*events: Fact) -> list[str]:
     """What is wrong with these events of one record; tasks a to c have an open attempt each."""
     check = WaitCheck()
     tasks = {
-        name: SimpleNamespace(status="running", attempt=1, agent="x", cancelling=None)
+        name: SimpleNamespace(spec={}, status="running", attempt=1, agent="x", cancelling=None)
         for name in "abc"
     }
 
