@@ -10,6 +10,7 @@ import pytest
 from visionflow.adapters.memory import MemoryBlobs
 from visionflow.domain import messages as m
 from visionflow.domain.tasks import Payload
+from visionflow.engine.mesh.peer import Peer
 from visionflow.ports.bus import Delivery
 from visionflow.worker import peers
 from visionflow.worker.peers import Peers
@@ -185,6 +186,32 @@ def test_like_peers_share_what_is_announced_at_once(round_: int) -> None:
             bids = {bid.agent: bid for bid in claim.bids}
             assert set(bids) == set(AGENTS), "nobody was left out"
             assert bids[claim.agent].load_bp == 3_000, "with all its room"
+
+    run(scenario)
+
+
+def test_not_all_that_is_under_way_is_looked_at_for_each_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked, due_ms = list[str](), Peer.next_ms
+    assert isinstance(due_ms, property) and due_ms.fget is not None
+    look = due_ms.fget
+    monkeypatch.setattr(
+        Peer, "next_ms", property(lambda peer: (looked.append(peer.me.agent), look(peer))[1])
+    )
+
+    async def scenario(clock: Clock) -> None:
+        process = Process(clock)
+        process.peers.connected(Wire())
+        for number in range(6):
+            process.announce(*AGENTS, task=f"task_{number}")
+        looked.clear()
+        await clock.advance(6_000)
+        assert len(process.claims()) == 6
+        reports = [each for each in process.telling.signals if isinstance(each, m.PeerReport)]
+        heard = {each.agent: each.received for each in reports}
+        assert sum(heard.values()) > 100
+        assert len(looked) < sum(heard.values()), "not each of 3 peers for each message"
 
     run(scenario)
 
