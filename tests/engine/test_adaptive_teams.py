@@ -1,6 +1,8 @@
 """What an adaptive swarm with teams predicts of a hierarchy: what a team has is done there, and the
 manager gives out the rest by its score."""
 
+from collections.abc import Set as AbstractSet
+
 import pytest
 
 from tests.engine.test_adaptive import HIERARCHICAL, STAR, Adaptive
@@ -10,7 +12,8 @@ from visionflow.domain import teams_events as t
 from visionflow.domain.swarms import Topology
 from visionflow.domain.tasks import TaskSpec
 from visionflow.domain.teams import DELEGATE, MANAGER, TeamSpec
-from visionflow.engine.topology import adaptive
+from visionflow.engine.topology import adaptive, unfinished
+from visionflow.engine.topology.seats import offers_of
 
 pytestmark = pytest.mark.acceptance("hierarchy", "swarm-topology")
 SECOND_MS = 1_000
@@ -91,7 +94,7 @@ def test_tasks_that_ask_for_a_seat_are_work_and_the_same_under_any_topology() ->
     expected = dict.fromkeys(world.took(), 60 * SECOND_MS)
     expected[Topology.MESH] += 19 * adaptive.AUCTION_US // 1_000
     assert world.took() == expected
-    for _ in range(20):
+    for _ in range(6):
         world.weigh()
     assert world.switches() == []
 
@@ -124,6 +127,37 @@ def test_what_the_manager_has_yet_to_give_out_takes_as_long_as_was_predicted(cou
     assert world.run(3 * SECOND_MS) == expected
     given = [each.team for each in world.of(t.TaskDelegated)][-count:]
     assert count < 9 or set(given) == {"small", "large"}
+
+
+class Compared(frozenset[str]):
+    """What an agent offers; counts how often that is held against what a task asks for."""
+
+    times = 0
+
+    def __ge__(self, asked: AbstractSet[object]) -> bool:
+        Compared.times += 1
+        return super().__ge__(asked)
+
+
+def test_a_task_is_held_against_each_kind_of_agent_twice_however_many_teams_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = Teamed()
+    for number in range(4):
+        world.form(f"more_{number}", 1, ("other",))
+    one_after_the_other(world, 3)
+    for number in range(4):
+        world.submit(capabilities=("work",), agent_type=None if number else "worker")
+    told = adaptive.propose(world.state, world.now_ms)
+    monkeypatch.setattr(
+        unfinished, "offers_of", lambda state, spec: Compared(offers_of(state, spec))
+    )
+    monkeypatch.setattr(Compared, "times", 0)
+    work = unfinished.unfinished(world.state, world.now_ms)
+    assert len(work.groups) == 2 and len(work.offers) > len(world.state.teams.teams) == 6
+    assert all(len(choices) == 6 for choices in work.choices.values())
+    assert 0 < Compared.times <= 2 * len(work.groups) * len(work.offers)
+    assert adaptive.propose(world.state, world.now_ms) == told
 
 
 def test_the_reason_of_a_switch_says_which_figures_decided() -> None:

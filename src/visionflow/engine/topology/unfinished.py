@@ -18,6 +18,7 @@ from visionflow.engine.state import PhaseState, PlanState, SwarmState, TaskState
 from visionflow.engine.topology.hierarchy import CAPACITY_BP, fits
 from visionflow.engine.topology.seats import (
     KEPT,
+    OF_A_TEAM,
     is_meant_for_a_seat,
     offers_of,
     team_with,
@@ -33,6 +34,8 @@ UNDER_WAY = (TaskStatus.ASSIGNED, TaskStatus.RUNNING)
 GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING)
 Offer = frozenset[str]
 """What agents offer, the words of their seats included: those that offer the same are a class."""
+BySeat = dict[str, list[tuple[Offer, int]]]
+"""Classes by each word of a team's seats that they offer."""
 NO_TEAMS: Mapping[str, "Choice"] = {}
 
 
@@ -100,6 +103,7 @@ def unfinished(state: SwarmState, now_ms: int) -> Unfinished:
     """What is left to do."""
     work = Unfinished()
     by_offer = _servers(state, work)
+    by_seat = _by_seat(by_offer) if state.teams.teams else {}
     most = min(TASKS_MAX, max(TASKS_MIN, PAIRS_MAX // max(1, len(by_offer))))
     places: dict[str, int] = {}
     keys: dict[GroupKey, int] = {}
@@ -130,7 +134,7 @@ def unfinished(state: SwarmState, now_ms: int) -> Unfinished:
         node.group = keys[key]
         node.agent = task.agent or spec.agent
         if state.teams.teams and spec.agent is None and node.group not in work.choices:
-            work.choices[node.group] = _choices(state, spec, by_offer)
+            work.choices[node.group] = _choices(state, spec, by_seat)
         kind = (node.group, spec.type)
         if kind not in likely:
             likely[kind] = _likely_us(state, work, node.group, spec.type, swarm_us)
@@ -166,6 +170,15 @@ def _servers(state: SwarmState, work: Unfinished) -> dict[Offer, int]:
     return by_offer
 
 
+def _by_seat(by_offer: dict[Offer, int]) -> BySeat:
+    by_seat: BySeat = {}
+    for offer, at in by_offer.items():
+        for word in offer:
+            if word.startswith(OF_A_TEAM):
+                by_seat.setdefault(word, []).append((offer, at))
+    return by_seat
+
+
 def _key_of(spec: TaskSpec) -> GroupKey:
     """What a task asks for where teams choose nothing. A seat that it names itself it asks for
     under any topology."""
@@ -180,7 +193,7 @@ def _team_of(state: SwarmState, spec: TaskSpec) -> str | None:
     return team_with(state, spec)
 
 
-def _choices(state: SwarmState, spec: TaskSpec, by_offer: dict[Offer, int]) -> Mapping[str, Choice]:
+def _choices(state: SwarmState, spec: TaskSpec, by_seat: BySeat) -> Mapping[str, Choice]:
     """The teams in which somebody could do such a task, as a manager weighs them."""
     if is_meant_for_a_seat(spec):
         return NO_TEAMS
@@ -188,8 +201,8 @@ def _choices(state: SwarmState, spec: TaskSpec, by_offer: dict[Offer, int]) -> M
     led, wanted = LEADS in spec.capabilities, wanted_of(spec)
     choices: dict[str, Choice] = {}
     for team in state.teams.teams:
-        asked = frozenset((lead_word(team),)) if led else wanted | {team_word(team)}
-        able = [at for offer, at in by_offer.items() if asked <= offer]
+        seat = lead_word(team) if led else team_word(team)
+        able = [at for offer, at in by_seat.get(seat, ()) if led or wanted <= offer]
         fit = found.get(team)
         if fit is not None:
             capacity_bp = CAPACITY_BP * fit.places // max(1, fit.places + fit.waiting)
