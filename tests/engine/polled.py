@@ -62,8 +62,11 @@ def sound(world: World) -> None:
     assert world.state.digest() == world.replay().digest()
 
 
-def gated(terms: Terms = TERMS, others: int = 2) -> tuple[World, str, str, list[str]]:
-    """A plan of one part, done by one agent, on whose result the others vote."""
+def gated(
+    terms: Terms = TERMS, others: int = 2, starting: int = 0
+) -> tuple[World, str, str, list[str]]:
+    """A plan of one part, done by one agent, on whose result the others vote; so many more are
+    still starting as it ends."""
     world = World()
     (author,) = world.team(1, "python")
     names = world.team(others, "review") if others else []
@@ -71,5 +74,6 @@ def gated(terms: Terms = TERMS, others: int = 2) -> tuple[World, str, str, list[
     root, parts = world.plan([{"capabilities": ("python",)}], consensus=template)
     part = parts[0][0]
     assert world.state.tasks[part].agent == author
+    names += [world.spawn("review") for _ in range(starting)]
     result(world, part, Payload(inline=b"\x01"))
     return world, root, part, names

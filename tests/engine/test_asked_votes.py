@@ -315,6 +315,20 @@ def test_a_plan_that_waits_for_a_person_ends_as_they_say() -> None:
     sound(world)
 
 
+@pytest.mark.parametrize(("others", "asked_ones"), [(2, 2), (0, 1)])
+def test_agents_that_are_still_starting_vote_on_a_plan_only_where_nobody_else_can(
+    others: int, asked_ones: int
+) -> None:
+    world, root, _, names = gated(others=others, starting=1)
+    assert world.state.votes["consensus"].spec.electorate == tuple(names[:asked_ones])
+    if not others:
+        world.settle()
+    for number in range(1, asked_ones + 1):
+        answer(world, "consensus", number, YES)
+    assert world.status(root) is TaskStatus.COMPLETED, "nobody waits for who may never answer"
+    sound(world)
+
+
 def test_a_plan_without_anybody_else_to_vote_fails_as_no_electorate() -> None:
     world, root, _, _ = gated(others=0)
     assert world.status(root) is TaskStatus.FAILED

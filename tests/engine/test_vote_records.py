@@ -17,7 +17,7 @@ from tests.engine.world import World
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.limits import TERMINAL_TASKS_MAX
-from visionflow.domain.votes import Choice, Matter, Mechanism
+from visionflow.domain.votes import Choice, Matter, Mechanism, Standing
 from visionflow.domain.votes_commands import ResolveVote
 
 
@@ -84,6 +84,48 @@ def test_the_last_vote_on_a_result_holds_and_one_without_a_decision_leaves_it() 
     judged(world, task, YES, NO)
     assert counted(world, author) == (0, 1)
     judged(world, task, YES, YES)
+    assert counted(world, author) == (1, 0)
+    sound(world)
+
+
+@pytest.mark.parametrize("end", ["time", "member"])
+def test_votes_on_one_result_that_end_in_one_decision_regrade_it_once(end: str) -> None:
+    world = World()
+    (author,) = world.team(1, "python")
+    voters = world.team(3, "review")
+    task = world.submit(agent=author)
+    world.complete(task)
+    terms = {"asked": True, "task": task, "matter": Matter.TASK_RESULT, "terms": TERMS}
+    votes = [world.ask(*voters, **terms) for _ in range(2)]
+    for vote in votes:
+        answer(world, vote, 1, NO)
+        answer(world, vote, 2, NO)
+    if end == "time":
+        world.tick(10_000)
+    else:
+        world.send(c.TerminateAgent(now_ms=world.now_ms, agent=voters[2]))
+    decided = world.of(e.VoteDecided)
+    assert sorted(each.vote for each in decided) == votes
+    assert [len(each.regraded) for each in decided] == [1, 0]
+    assert counted(world, author) == (0, 1)
+    sound(world)
+
+
+def test_votes_that_contradict_each_other_in_one_decision_leave_what_the_last_one_says() -> None:
+    world = World()
+    (author,) = world.team(1, "python")
+    voters = world.team(3, "review")
+    task = world.submit(agent=author)
+    world.complete(task)
+    terms = {"asked": True, "task": task, "matter": Matter.TASK_RESULT, "terms": TERMS}
+    for choice in (NO, YES):
+        vote = world.ask(*voters, **terms)
+        answer(world, vote, 1, choice)
+        answer(world, vote, 2, choice)
+    world.tick(10_000)
+    rejected, approved = (each.regraded[0] for each in world.of(e.VoteDecided))
+    assert rejected.before is approved.after is Standing.COMPLETED
+    assert rejected.after is approved.before is Standing.FAILED
     assert counted(world, author) == (1, 0)
     sound(world)
 

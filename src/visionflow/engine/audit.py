@@ -139,6 +139,8 @@ def _in_turn(state: SwarmState, plan: str, phase: PhaseState, is_open: bool) -> 
 
 def _agent(state: SwarmState, agent: AgentState) -> Iterator[str]:
     name = agent.spec.id
+    if agent.completed < 0 or agent.failed < 0:
+        yield f"agent {name} counts {agent.completed} completed, {agent.failed} failed attempts"
     for task, attempt in agent.open.items():
         found = state.tasks.get(task)
         if found is None or found.agent != name or found.attempt != attempt:

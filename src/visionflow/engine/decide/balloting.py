@@ -57,14 +57,10 @@ SHOWN_MAX = 32_768
 to measure anew."""
 INPUTS_BYTES_MAX = 16_384
 STANDINGS = {Decision.APPROVED: Standing.COMPLETED, Decision.REJECTED: Standing.FAILED}
-MEMBER = (
-    AgentStatus.CREATED,
-    AgentStatus.INITIALISING,
-    AgentStatus.READY,
-    AgentStatus.PROCESSING,
-    AgentStatus.RECOVERING,
-)
-"""Who may be asked whether a result is right: also one that is still on its way up."""
+PRESENT = (AgentStatus.READY, AgentStatus.PROCESSING, AgentStatus.RECOVERING)
+ARRIVING = (AgentStatus.CREATED, AgentStatus.INITIALISING)
+"""Who may be asked whether a result is right; of those on their way up it is not known whether
+they ever answer, so they are asked only where nobody else can be."""
 NO_EVIDENCE = "none"
 _facts = msgspec.msgpack.Encoder()
 
@@ -78,6 +74,8 @@ class Ends(Protocol):
     """Ballots of this decision, by vote and member."""
     voted: dict[str, Decision]
     """Votes that this decision ends, or refers to a person."""
+    standings: dict[str, Standing]
+    """What results count as by the votes of this decision, by task."""
 
     def has_ended(self, name: str) -> bool: ...
     def cancel(self, name: str, reason: str) -> None: ...
@@ -272,7 +270,7 @@ def decide(
 ) -> None:
     """The vote ends by the ballots that are there, or is referred to a person unless this is
     `final`."""
-    state, spec, name = ends.state, vote.spec, vote.spec.id
+    spec, name = vote.spec, vote.spec.id
     own = ends.cast.get(name, {})
     ballots = {
         member: own.get(member) or (None if said is None else cast_of(vote, member, said))
@@ -301,7 +299,7 @@ def decide(
                 chosen=found.chosen,
                 shares=shares,
                 decider=found.decider,
-                regraded=regraded(state, spec, found.decision),
+                regraded=regraded(ends, spec, found.decision),
             )
         )
     for task in vote.tasks:
@@ -316,22 +314,24 @@ def cast_of(vote: VoteState, member: str, choice: Choice) -> Cast:
     return Cast(choice, vote.rankings.get(member, ()))
 
 
-def regraded(state: SwarmState, spec: VoteSpec, decision: Decision) -> tuple[Regraded, ...]:
+def regraded(ends: Ends, spec: VoteSpec, decision: Decision) -> tuple[Regraded, ...]:
     """What the results that a vote was about count as from now on, as far as that is new.
 
     One that was held back for the vote counts neither way where there is no decision; any other
     then stays what it was, so that a vote that nobody can judge takes no record away.
     """
-    after = STANDINGS.get(decision)
+    state, after = ends.state, STANDINGS.get(decision)
     if after is None and spec.gates and decision is Decision.UNDECIDED:
         after = Standing.UNCOUNTED
     if after is None:
         return ()
-    return tuple(
-        Regraded(task, result.agent, result.standing, after)
-        for task, result in state.records.votes.get(spec.id, {}).items()
-        if result.standing is not after and result.agent in state.agents
-    )
+    found: list[Regraded] = []
+    for task, result in state.records.votes.get(spec.id, {}).items():
+        before = ends.standings.get(task, result.standing)
+        if before is not after and result.agent in state.agents:
+            found.append(Regraded(task, result.agent, before, after))
+            ends.standings[task] = after
+    return tuple(found)
 
 
 def settle(
@@ -432,17 +432,23 @@ def wrong_terms(spec: VoteSpec) -> str | None:
 
 
 def _others(state: SwarmState, authors: Iterable[str]) -> list[str]:
-    """Who votes on a result: agents that made no part of it; where each made one, all of them."""
-    able = [
-        name
-        for name, agent in state.agents.items()
-        if agent.status in MEMBER and name not in state.draining
-    ]
+    """Who votes on a result: agents that made no part of it, those still on their way up only
+    where there are no others; where each made one, all of them."""
     made = dict.fromkeys(authors)
-    others = [name for name in able if name not in made]
-    if not others and len(able) > 1:
-        return able
-    return others
+    present, arriving = (
+        [
+            name
+            for name, agent in state.agents.items()
+            if agent.status in statuses and name not in state.draining
+        ]
+        for statuses in (PRESENT, ARRIVING)
+    )
+    for able in (present, arriving):
+        others = [name for name in able if name not in made]
+        if others:
+            return others
+    every = present if len(present) > 1 else [*present, *arriving]
+    return every if len(every) > 1 else []
 
 
 def _unused(state: SwarmState, base: str, members: int) -> str:

@@ -7,7 +7,7 @@ events and remembers, beside the untouched state, which tasks its own events end
 from visionflow.domain import events as e
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import TERMINAL, FailureKind, Payload, TaskStatus
-from visionflow.domain.votes import Cast, Decision
+from visionflow.domain.votes import Cast, Decision, Standing
 from visionflow.engine.decide import balloting
 from visionflow.engine.decide.circuits import agent_failed, agent_succeeded
 from visionflow.engine.phasing import in_turn
@@ -26,6 +26,8 @@ class Closing:
         """Ballots of this decision, by vote and member."""
         self.voted: dict[str, Decision] = {}
         """Votes that this decision ends, or refers to a person."""
+        self.standings: dict[str, Standing] = {}
+        """What results count as by the votes of this decision, by task."""
         self._ended: dict[str, bool] = {}
         self._queued: dict[str, None] = {}
         self._released: dict[str, None] = {}

@@ -273,7 +273,7 @@ def _(state: SwarmState, command: ResolveVote) -> Events:
             chosen=chosen,
             shares=vote.verdict.shares,
             person=command.person,
-            regraded=balloting.regraded(state, spec, decision),
+            regraded=balloting.regraded(closing, spec, decision),
         )
     )
     balloting.settle(closing, spec, decision, vote.verdict.tally, by_person=True)
