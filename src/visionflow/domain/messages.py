@@ -53,10 +53,11 @@ from visionflow.domain.message import Message
 from visionflow.domain.outside import EffectClass, EffectOutcome, Verdict
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Goes up by one with a release in which a message is new, means something else, or has another
-field than one added at its end with a default. A worker that outlived an orchestrator of an earlier
-version of them is replaced then, not adopted."""
+field than one added at its end with a default; and with what peers of a mesh have to decide alike,
+as which of equal bids is the best. A worker that outlived an orchestrator of an earlier version is
+replaced then, not adopted."""
 
 
 class RecordedStep(msgspec.Struct, frozen=True, array_like=True, gc=False):

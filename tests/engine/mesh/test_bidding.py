@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visionflow.domain.mesh import AuctionBid
+from visionflow.domain.messages import PROTOCOL
 from visionflow.engine.mesh.bidding import adds_up, best, bid_of, free_share_bp, ranked
 
 COUNT = st.integers(0, 1_000)
@@ -116,3 +117,9 @@ def test_free_memory_is_told_in_tenths_and_is_unknown_without_both_figures() -> 
         10_000, 10_000, 9_000, 5_000, 0, 0,
     ]  # fmt: skip
     assert free_share_bp(None, 1_000) is free_share_bp(30, None) is free_share_bp(30, 0) is None
+
+
+def test_workers_that_order_equal_bids_otherwise_speak_another_version_of_the_messages() -> None:
+    # Peers accept only the award that they would make: whoever changes this order raises PROTOCOL.
+    order = [each.agent for each in ranked("task_1.1", map(bid, "abcdef"))]
+    assert (PROTOCOL, "".join(order)) == (3, "fdaebc")
