@@ -1,6 +1,7 @@
 """The read service: what it shows is what the log says, up to what was acknowledged."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,9 @@ from tests.engine.world import World
 from visionflow.adapters.memory import MemoryLog
 from visionflow.adapters.sqlite.views import SqliteViews
 from visionflow.domain.errors import UnknownId
+from visionflow.domain.events import TaskSubmitted
+from visionflow.domain.mesh_events import AuctionOpened
+from visionflow.runtime import queries as queries_
 from visionflow.runtime.queries import Queries
 from visionflow.runtime.views import changes
 
@@ -31,14 +35,17 @@ def test_the_rows_say_what_the_state_says(
     for _ in range(steps):
         world.step()
     views = views_of(world, tmp_path_factory.mktemp("views") / "views.db")
+    auctioned = {each.task for each in world.events() if isinstance(each, AuctionOpened)}
     for name, task in world.state.tasks.items():
         row = views.task(name)
         assert row is not None
-        assert (row.status, row.attempt, row.agent) == (
+        assert (row.status, row.agent) == (
             task.status,
-            task.attempt,
             row.agent if task.agent is None else task.agent,
         )
+        # The state counts one that is up for auction; a row only one that somebody got.
+        bid_for = name in auctioned and row.attempt < task.attempt
+        assert row.attempt == task.attempt or bid_for
     rows = {row.id: row.status for row in views.agents()}
     for name, agent in world.state.agents.items():
         assert rows[name] == agent.status
@@ -97,7 +104,7 @@ def test_changes_and_position_are_kept_together_or_not_at_all(tmp_path: Path) ->
     views.close()
 
 
-async def _logged(world: World) -> MemoryLog:
+async def _logged(world: Calm) -> MemoryLog:
     log = MemoryLog()
     for number, body in enumerate(world.log):
         await log.append("swarm_1", number, body)
@@ -123,6 +130,37 @@ def test_a_read_sees_all_that_was_acknowledged_and_pages_without_gaps(tmp_path: 
     with pytest.raises(UnknownId):
         queries.task("task_of_nobody")
     views.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(0, 2), min_size=1, max_size=60),
+    st.integers(-1, 70),
+    st.integers(0, 10) | st.none(),
+)
+def test_what_happened_in_a_time_is_found_however_many_records_are_of_one_moment(
+    steps: list[int], since: int, length: int | None
+) -> None:
+    import asyncio
+
+    world = Calm()
+    began_ms = world.now_ms
+    for step in steps:
+        world.now_ms += step
+        world.submit()
+    kinds = (TaskSubmitted,)
+    log = asyncio.run(_logged(world))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queries_, "RECORDS_PER_APPLY", 2)
+        queries = Queries(log, "swarm_1", cast(Any, None), lambda: len(world.log) - 1)
+        from_ms = began_ms + since
+        to_ms = None if length is None else from_ms + length
+        found = list(queries.between(from_ms, to_ms, kinds))
+    assert found == [
+        row
+        for row in queries.events(kinds=kinds).events
+        if row.at_ms >= from_ms and (to_ms is None or row.at_ms <= to_ms)
+    ]
 
 
 def test_a_read_shows_nothing_that_is_not_acknowledged(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ that was acknowledged when it began, so it sees everything that its caller was e
 """
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
@@ -208,6 +208,33 @@ class Queries:
         record of like tasks."""
         self.catch_up()
         return self._views.durations(type, last)
+
+    def between(
+        self, from_ms: int, to_ms: int | None, kinds: Collection[type[AnyEvent]]
+    ) -> Iterator[EventRow]:
+        """Events of these kinds from this time to that (`None`: to the end), both included,
+        straight from the log; what is older is not read through."""
+        head = self._acknowledged()
+        for entry in self._log.read(self._stream, self._before(from_ms, head)):
+            record = decode_record(entry.body)
+            if entry.seq > head or (to_ms is not None and record.at_ms > to_ms):
+                return
+            if record.at_ms >= from_ms:
+                for place, event in enumerate(record.events):
+                    if type(event) in kinds:
+                        yield EventRow(entry.seq, place, record.at_ms, event)
+
+    def _before(self, at_ms: int, head: int) -> int:
+        """The number of a record before which all are older than this, and not many after it. No
+        record is older than the one before it."""
+        low, high = 0, head
+        while high - low > RECORDS_PER_APPLY:
+            middle = (low + high) // 2
+            if decode_record(next(self._log.read(self._stream, middle - 1)).body).at_ms < at_ms:
+                low = middle
+            else:
+                high = middle
+        return low
 
     def events(
         self,

@@ -3,12 +3,14 @@
 A pipeline that completed has its report in its result; one that ended otherwise has no result.
 """
 
+from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from visionflow.domain import pipelines_events as pe
-from visionflow.domain.pipelines import PIPELINE_TYPE
+from visionflow.domain.pipelines import PIPELINE_TYPE, PipelineStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.pipelines import PipelineState, RoundState
 from visionflow.interfaces.piping import PipelineReport, report_of
@@ -18,7 +20,12 @@ from visionflow.runtime.ended import AnySwarm
 from visionflow.runtime.piping import copy_of
 from visionflow.runtime.queries import Queries
 
-_KINDS = (pe.PipelineOpened, pe.StageBegan, pe.StageJudged, pe.PipelineEnded)
+READ_MAX = 256
+"""Of a swarm's tasks, those of which it is remembered what the log says."""
+_KINDS = (pe.StageBegan, pe.StageJudged, pe.PipelineEnded)
+_read: WeakKeyDictionary[Queries, dict[str, PipelineReport | None]] = WeakKeyDictionary()
+_lock = Lock()
+"""Of `_read`: those who read are in threads."""
 
 
 def may_be(row: TaskRow) -> bool:
@@ -34,8 +41,7 @@ async def report_for(swarm: AnySwarm, row: TaskRow) -> PipelineReport | None:
     known = swarm.state.pipelines.over.get(row.id)
     if known is not None and known.spec.rooted:
         return report_of(copy_of(known))
-    logged = await swarm.read(lambda queries: logged_pipeline(queries, row.id))
-    return None if logged is None else report_of(logged)
+    return await swarm.read(lambda queries: logged_report(queries, row))
 
 
 def told_of(report: PipelineReport) -> dict[str, Any]:
@@ -52,22 +58,37 @@ def took(row: TaskRow, report: PipelineReport | None) -> float | None:
     return (row.ended_ms - row.submitted_ms) / 1_000
 
 
-def logged_pipeline(queries: Queries, name: str) -> PipelineState | None:
-    """A pipeline of this id as the log has it. Reads it from the beginning; blocks."""
+def logged_report(queries: Queries, row: TaskRow) -> PipelineReport | None:
+    """What the log says of the pipeline that a task was; `None`: it was none. Blocks: it reads on
+    from the time at which the task was submitted, once for each task that is asked about often."""
+    with _lock:
+        read = _read.setdefault(queries, {})
+        if row.id in read:
+            return read[row.id]
+    pipeline = _logged(queries, row)
+    report = None if pipeline is None else report_of(pipeline)
+    if pipeline is None or pipeline.status is not PipelineStatus.RUNNING:
+        with _lock:
+            read[row.id] = report
+            if len(read) > READ_MAX:
+                del read[next(iter(read))]
+    return report
+
+
+def _logged(queries: Queries, row: TaskRow) -> PipelineState | None:
     found: PipelineState | None = None
-    after, more = (0, -1), True
-    while more:
-        page = queries.events(after, kinds=_KINDS)
-        after, more = page.after, page.more
-        for row in page.events:
-            event = row.event
-            if isinstance(event, pe.PipelineOpened):
-                if event.spec.id == name and event.spec.rooted:
-                    found = PipelineState(event.spec, event.start, row.at_ms)
-            elif found is not None:
-                _follow(found, event)
-                if isinstance(event, pe.PipelineEnded) and event.pipeline == name:
-                    return found
+    since_ms = row.submitted_ms
+    # A pipeline and the task that it is are of one record.
+    for each in queries.between(since_ms, since_ms, (pe.PipelineOpened,)):
+        event = each.event
+        if isinstance(event, pe.PipelineOpened) and event.spec.id == row.id and event.spec.rooted:
+            found = PipelineState(event.spec, event.start, each.at_ms)
+    if found is None:
+        return None
+    for each in queries.between(since_ms, None, _KINDS):
+        _follow(found, each.event)
+        if isinstance(each.event, pe.PipelineEnded) and each.event.pipeline == row.id:
+            break
     return found
 
 
