@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,22 @@ def test_in_a_loop_votes_are_awaited_and_several_are_open_at_once(tmp_path: Path
             assert await fleet.vote_of(votes[0].vote_id) == votes[0]
             with pytest.raises(Refused):
                 await fleet.decide_vote(votes[0].vote_id, "rejected")
+
+    asyncio.run(asyncio.wait_for(use(), WAIT_S))
+
+
+def test_a_vote_that_is_awaited_keeps_no_thread_of_the_loop_from_others(tmp_path: Path) -> None:
+    async def use() -> None:
+        async with AgentOrchestrator(topology="mesh", folder=tmp_path) as fleet:
+            mute = (await fleet.spawn(Voter, name="mute", config={"says": "nothing"}))[0]
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+            votes = [asyncio.create_task(fleet.vote(f"{n}?", timeout=WAIT_S / 2)) for n in range(3)]
+            await asyncio.sleep(0)
+            assert [agent.id for agent in await fleet.agents()] == [mute.id]
+            assert not any(vote.done() for vote in votes), "they waited for the votes to end"
+            await fleet.terminate(mute)
+            ended = await asyncio.gather(*votes)
+            assert [vote.decision for vote in ended] == ["undecided"] * 3
 
     asyncio.run(asyncio.wait_for(use(), WAIT_S))
 

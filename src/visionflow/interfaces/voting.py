@@ -3,11 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from visionflow.domain import commands as c
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import UnknownAgent, UsageError
+from visionflow.domain.errors import UnknownAgent, UsageError, VisionFlowError
 from visionflow.domain.events import AnyEvent, VoteDecided
 from visionflow.domain.votes import Matter, VoteSpec
 from visionflow.domain.votes_commands import ResolveVote
@@ -23,6 +24,7 @@ from visionflow.interfaces.tools.proposing import (
     snake,
 )
 from visionflow.interfaces.tools.votes_told import Vote, told
+from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.intake import pack, sound
 
 T = TypeVar("T")
@@ -87,6 +89,22 @@ def names_in(members: Members, what: str) -> list[str]:
     return cast("list[str]", found)
 
 
+class Opened(NamedTuple):
+    """A vote that was opened here."""
+
+    vote: str
+    control: ControlPlane
+
+    def must_run(self) -> None:
+        """Nothing comes of it where the node has ended.
+
+        Raises:
+            BaseException: what the node ended of.
+        """
+        if self.control.failure is not None:
+            raise self.control.failure
+
+
 class FleetVotes:
     """What of a `Fleet` is about votes. From any thread; each call blocks."""
 
@@ -122,6 +140,33 @@ class FleetVotes:
             Refused: `no_electorate`, `no_result`, `no_change`, or it cannot be voted on so.
             UnknownId: an agent or task is not there.
         """
+        over = threading.Event()
+        opened = self.open_vote(
+            proposal,
+            over.set,
+            options=options,
+            members=members,
+            mechanism=mechanism,
+            threshold=threshold,
+            timeout=timeout,
+        )
+        while not over.wait(POLL_S):
+            opened.must_run()
+        return self.vote_of(opened.vote)
+
+    def open_vote(
+        self,
+        proposal: str | Mapping[str, Any],
+        over: Callable[[], None],
+        *,
+        options: Sequence[Member] | None = None,
+        members: Members = ALL,
+        mechanism: str | None = None,
+        threshold: float | None = None,
+        timeout: float | None = None,
+    ) -> Opened:
+        """Have agents vote as `vote` does, and raise what it does, but do not wait. `over` is
+        called in the runtime's thread once it is decided, or a person's to decide."""
         given = proposal_in(
             proposal, options, voting_mechanism=mechanism, threshold=threshold, timeout=timeout
         )
@@ -146,27 +191,31 @@ class FleetVotes:
         for results in judged:
             must_hold_change(results, blobs)
         spec = sound(made[0])
-        self._opened(c.OpenVote(now_ms=node.intake.now_ms(), spec=spec))
-        return self.vote_of(name)
+        self._follow(sound(c.OpenVote(now_ms=node.intake.now_ms(), spec=spec)), over)
+        return Opened(name, control)
 
-    def _opened(self, command: c.OpenVote) -> None:
-        """Open a vote and wait until it is over, or a person's to decide."""
-        control, over, name = self._runtime.node.control, threading.Event(), command.spec.id
+    def _follow(self, command: c.OpenVote, over: Callable[[], None]) -> None:
+        """Open a vote and follow it by what is durable, as long as it is open."""
+        control, name, post = self._runtime.node.control, command.spec.id, self._runtime.post
 
         def committed(_seq: int, _at_ms: int, events: list[AnyEvent]) -> None:
             for event in events:
                 if isinstance(event, VoteDecided | VoteReferred) and event.vote == name:
-                    over.set()
+                    with suppress(VisionFlowError):  # It is being closed.
+                        post(forget)
+                    over()
+
+        def forget() -> None:
+            with suppress(ValueError):  # A person was asked, and decided at once.
+                control.on_commit.remove(committed)
 
         self._in_turn(lambda: control.on_commit.append(committed))
         try:
-            self._ask(sound(command))
-            while not over.wait(POLL_S):
-                if control.failure is not None:
-                    raise control.failure
-        finally:
-            if control.failure is None:
-                self._in_turn(lambda: control.on_commit.remove(committed))
+            self._ask(command)
+        except BaseException:
+            with suppress(VisionFlowError):
+                post(forget)
+            raise
 
     def vote_of(self, vote: str) -> Vote:
         """A vote as far as it is, by its id; the last 256 that were decided are kept.
@@ -202,7 +251,20 @@ class AsyncFleetVotes:
 
     async def vote(self, proposal: str | Mapping[str, Any], **terms: Any) -> Vote:
         """See `FleetVotes.vote`. Who stops waiting does not end the vote."""
-        return await asyncio.to_thread(lambda: self._votes.vote(proposal, **terms))
+        # A vote may take minutes, and a thread of the loop's pool is none to hold for so long.
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # Who waited, and the loop, are gone.
+                loop.call_soon_threadsafe(over.set)
+
+        opened = await asyncio.to_thread(lambda: self._votes.open_vote(proposal, tell, **terms))
+        while not over.is_set():
+            opened.must_run()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await over.wait()
+        return await self.vote_of(opened.vote)
 
     async def vote_of(self, vote: str) -> Vote:
         """See `FleetVotes.vote_of`."""
