@@ -48,7 +48,11 @@ TYPED: list[tuple[str, dict[str, Any], str]] = [
     ("swarm_init", {"maxAgents": ""}, "maxAgents is empty; it is an integer."),
     ("swarm_init", {"topology": ""}, f"topology is empty; it is {TOPOLOGIES}."),
     ("agent_spawn", {"type": "coder", "wait": ""}, "wait is empty; it is true or false."),
-    ("agents_spawn_parallel", {"agents": "[{"}, 'agents is "[{"; it is a list.'),
+    (
+        "agents_spawn_parallel",
+        {"agents": "[{"},
+        "agents begins like JSON and is none: it ends after 2 characters and is not whole.",
+    ),
     ("task_orchestrate", {"task": "x", "timeout": ""}, f"timeout is empty; it is {DURATIONS}."),
 ]
 

@@ -178,7 +178,9 @@ def _spelled_out(field: Field, value: object) -> object:
     except msgspec.DecodeError as error:
         raise UsageError(
             f"{field.name} begins like JSON and is none: {fault_in(value, error)}.",
-            hint=f'As a text it can be given as --args \'{{"{field.name}": "..."}}\'.',
+            hint=f'As a text it can be given as --args \'{{"{field.name}": "..."}}\'.'
+            if _may_be_text(field.hint)
+            else None,
         ) from error
 
 
@@ -190,6 +192,11 @@ def _opened(hint: Any) -> tuple[str, ...]:
     if Any in kinds:
         return ("{", "[")
     return tuple(sign for sign, of in (("{", {dict}), ("[", {list, tuple})) if kinds & of)
+
+
+@cache
+def _may_be_text(hint: Any) -> bool:
+    return hint is Any or str in (get_args(hint) or (hint,))
 
 
 @cache
