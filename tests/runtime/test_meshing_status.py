@@ -4,6 +4,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.engine.calm import Calm
 from visionflow.domain import commands as c
@@ -13,6 +15,8 @@ from visionflow.domain.mesh_commands import ReportMembership
 from visionflow.domain.swarms import SwarmSpec, Topology
 from visionflow.engine.state import SwarmState
 from visionflow.interfaces.tools.meshes_told import mesh_told
+from visionflow.runtime import meshing
+from visionflow.runtime.mesh_views import Heard, Peers, reached_of
 from visionflow.runtime.meshing import Meshing
 
 
@@ -139,3 +143,40 @@ def test_messages_are_added_up_over_lives_and_agents_that_have_ended() -> None:
     del mesh.state.agents[third]
     mesh.meshing.note(mesh.state, terminated)
     assert mesh.messages() == 307
+
+
+def test_who_is_up_is_looked_up_once_for_each_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh, asked = Mesh(5), list[SwarmState]()
+
+    def peers_of(state: SwarmState) -> Peers:
+        asked.append(state)
+        return found(state)
+
+    found = meshing.peers_of
+    monkeypatch.setattr(meshing, "peers_of", peers_of)
+    for agent in mesh.peers * 2:
+        mesh.say(agent, 5, "x")
+    assert mesh.changes() == [(5, 5, ())]
+    assert len(asked) == 2 * len(mesh.peers)
+
+
+COUNTS = st.integers(1, 6)
+
+
+@given(st.lists(st.tuples(COUNTS, COUNTS.map(lambda number: number if number < 5 else None))))
+def test_how_many_are_reached_is_unknown_where_one_began_to_reach_fewer_than_another_said_before(
+    said: list[tuple[int, int | None]],
+) -> None:
+    heard = [
+        Heard(m.PeerReport(f"a{at}", 1, 1, 6, reached, False, "x", 0, 0, 0, 0), 0, at, short)
+        for at, (reached, short) in enumerate(said, 1)
+    ]
+    doubted = any(
+        one.short is not None
+        and other.number < one.short
+        and other.report.reachable > one.report.reachable
+        for one in heard
+        for other in heard
+    )
+    most = max((each.report.reachable for each in heard), default=None)
+    assert reached_of(heard) == (None if doubted else most)

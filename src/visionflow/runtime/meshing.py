@@ -19,12 +19,12 @@ from visionflow.domain.events import AnyEvent
 from visionflow.domain.mesh import Holder, Seat
 from visionflow.domain.swarms import Topology
 from visionflow.engine.effects import ABLE, dispatch, holds_seat
-from visionflow.engine.mesh.peer import convergence
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.rules import GONE, topology_in_force
 from visionflow.ports.host import Host
 from visionflow.runtime.control_plane import ControlPlane
 from visionflow.runtime.mesh_traffic import Traffic
+from visionflow.runtime.mesh_views import Heard, Peers, opinion_of, silent_of
 
 SEEDS = 5
 """Peers by way of which a new one joins."""
@@ -80,15 +80,6 @@ class MeshStatus(msgspec.Struct, frozen=True):
     claims_refused: int
 
 
-class _Heard(msgspec.Struct):
-    report: m.PeerReport
-    at_ms: int
-    number: int
-    """Of the reports of all peers, from 1."""
-    short: int | None
-    """The number of the first in which it reaches so few, where those are not all members."""
-
-
 class Meshing:
     """Belongs to the loop's thread."""
 
@@ -101,7 +92,7 @@ class Meshing:
             for name, auction in control.state.mesh.auctions.items()
         }
         """Auctions whose peers have not been told of their end."""
-        self._heard: dict[str, _Heard] = {}
+        self._heard: dict[str, Heard] = {}
         self._epoch = 0
         self._mended_ms = -MEND_EVERY_MS
         self._traffic = Traffic()
@@ -248,11 +239,10 @@ class Meshing:
                 self._join(state, name)
             self._control.after_commit(lambda: None)
 
-    def _mend(self, reports: list[m.PeerReport]) -> None:
+    def _mend(self, reports: list[m.PeerReport], living: Peers) -> None:
         """Found the mesh anew where those who live are no majority of it any more, and so cannot
         let anybody in: when it begins, and when too many have died at once."""
         state, now_ms = self._control.state, self._host.monotonic_ms()
-        living = peers_of(state)
         if len(reports) < len(living) or now_ms - self._mended_ms < MEND_EVERY_MS:
             return
         epoch = max((report.epoch for report in reports), default=0)
@@ -328,15 +318,18 @@ class Meshing:
         if report.agent not in self._control.state.agents:
             return  # It may have ended while this was on its way.
         self._hear(report, now_ms)
-        if topology_in_force(self._control.state) is not Topology.MESH:
+        # Of what grows with the peers, nothing is worked out twice: all of them report.
+        state, heard, living = self._control.state, self._fresh(), peers_of(self._control.state)
+        self._counted = self._counted or not silent_of(heard, living)
+        if topology_in_force(state) is not Topology.MESH:
             return
-        self._mend(self.reports())
-        status = self.status()
+        self._mend([each.report for each in heard], living)
+        status = opinion_of(heard, living)
         if status.members is None:
             return
         told = (status.members, status.reachable, status.read_only)
         before = self._told or told
-        all_agree = bool(status.agree) and status.heard == len(peers_of(self._control.state))
+        all_agree = bool(status.agree) and status.heard == len(living)
         known = status.reachable is not None and (all_agree or before[1] is None)
         if told == self._told or not (known or status.read_only != before[2]):
             return
@@ -357,59 +350,31 @@ class Meshing:
         if report.reachable < report.members:
             same = last is not None and last.report.reachable == report.reachable
             short = (last.short if last is not None and same else None) or self._reports
-        self._heard[report.agent] = _Heard(report, now_ms, self._reports, short)
-        self._counted = self._counted or not self.silent(self.reports())
+        self._heard[report.agent] = Heard(report, now_ms, self._reports, short)
+        if last is None:
+            self._heard = dict(sorted(self._heard.items()))
 
-    def _reachable(self, reports: list[m.PeerReport]) -> int | None:
-        """See `MeshStatus`. Who reached more before one began to reach fewer may be one that is not
-        reached; if it is there it says so again in seconds."""
-        up = {name: None for name, _, _ in peers_of(self._control.state)}
-        heard = [self._heard[report.agent] for report in reports if report.agent in up]
-        if not heard or len(heard) < len(up):
-            return None
-        fewer: dict[int, int] = {}
-        for each in heard:
-            if each.short is not None:
-                reached = each.report.reachable
-                fewer[reached] = max(fewer.get(reached, 0), each.short)
-        for each in heard if fewer else ():
-            count = each.report.reachable
-            if any(each.number < since and count > few for few, since in fewer.items()):
-                return None
-        return max(each.report.reachable for each in heard)
-
-    def reports(self) -> list[m.PeerReport]:
-        """The last report of each peer that lives and has reported not long ago."""
+    def _fresh(self) -> list[Heard]:
+        """The same as `reports`, with what is noted of each."""
         state, now_ms = self._control.state, self._host.now_ms()
         return [
-            heard.report
-            for name, heard in sorted(self._heard.items())
+            heard
+            for name, heard in self._heard.items()
             if now_ms - heard.at_ms < STALE_MS
             and name in state.agents
             and state.lives.of(name) == heard.report.incarnation
         ]
 
-    def silent(self, reports: list[m.PeerReport]) -> int:
-        """How many peers are up of which there is no report among these."""
-        told = {report.agent for report in reports}
-        return sum(1 for name, _, _ in peers_of(self._control.state) if name not in told)
+    def reports(self) -> list[m.PeerReport]:
+        """The last report of each peer that lives and has reported not long ago, by agent."""
+        return [each.report for each in self._fresh()]
 
     def status(self) -> MeshStatus:
         """The mesh as its peers see it now."""
-        reports, mesh = [r for r in self.reports() if r.members], self._control.state.mesh
-        sizes = sorted(report.members for report in reports)
-        views = convergence((report.digest, report.since_ms) for report in reports)
-        silent = self.silent(reports)
+        mesh = self._control.state.mesh
         sent, received, sent_bytes, dropped = self._traffic.sums
-        agree = False if not views.agreed else None if silent or not reports else True
         return MeshStatus(
-            heard=len(reports),
-            silent=silent,
-            members=sizes[len(sizes) // 2] if sizes else None,
-            reachable=self._reachable(reports),
-            read_only=tuple(report.agent for report in reports if report.read_only),
-            agree=agree,
-            converged_ms=views.ms if agree else None,
+            **opinion_of(self._fresh(), peers_of(self._control.state))._asdict(),
             counted=self._counted,
             sent=sent,
             received=received,
@@ -422,7 +387,7 @@ class Meshing:
         )
 
 
-def peers_of(state: SwarmState) -> tuple[tuple[str, int, str], ...]:
+def peers_of(state: SwarmState) -> Peers:
     """Agents that are up, with the number of their present life and their place."""
     return tuple(
         (name, state.lives.of(name), _place(agent.worker))
