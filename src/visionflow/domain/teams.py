@@ -8,6 +8,8 @@ import msgspec
 
 from visionflow.domain.tasks import FailureKind
 
+TEAM_PREFIX = "team:"
+LEAD_PREFIX = "lead:"
 MANAGER = "rank:manager"
 """What only the manager offers."""
 LEADS = "rank:lead"
@@ -63,12 +65,12 @@ def is_leading(task_type: str) -> bool:
 
 def team_word(team: str) -> str:
     """What everybody in a team offers, its lead included."""
-    return f"team:{team}"
+    return f"{TEAM_PREFIX}{team}"
 
 
 def lead_word(team: str) -> str:
     """What only its lead offers."""
-    return f"lead:{team}"
+    return f"{LEAD_PREFIX}{team}"
 
 
 class TeamSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -9,7 +9,7 @@ from typing import Protocol
 from visionflow.testing.meshlines import MeshCheck
 from visionflow.testing.talk import ORDER, Talk, lives, type_of
 from visionflow.testing.tasklines import AgentLine, Fact, TaskLine
-from visionflow.testing.teamlines import is_for_one
+from visionflow.testing.teamlines import SEATS, is_for_one
 from visionflow.testing.upkeeplines import UpkeepCheck
 from visionflow.testing.workerlines import WorkerLine
 
@@ -18,8 +18,6 @@ ENDS = frozenset({"task_completed", "task_failed", "task_cancelled", "task_dead_
 BIDS_MAX = 16
 BIDDING_WORTH_US = 1_000_000
 WEIGHTS = {"capability_bp": 4_000, "load_bp": 3_000, "past_bp": 2_000, "resources_bp": 1_000}
-SEATS = ("team:", "lead:", "member:", "rank:")
-"""What words begin with that ask for a seat of a hierarchy."""
 NOT_ALLOWED = "not_allowed"
 
 

@@ -17,6 +17,7 @@ from visionflow.domain.teams import (
     DELEGATE,
     DISTRIBUTE,
     LEAD,
+    LEAD_PREFIX,
     LEADS,
     MANAGER,
     REVIEW,
@@ -30,7 +31,6 @@ NO_HIERARCHY = "no_hierarchy"
 CHOOSES = (DELEGATE, ASSIGN)
 _OF_MANAGER = (DELEGATE, ASSIGN, REVIEW)
 _OF_LEAD = (LEAD, ACCEPT, DISTRIBUTE, AGGREGATE)
-_LEAD_WORD = "lead:"
 _FORM = (
     "Form teams first: agent_spawn with config.hierarchy, or build_hierarchy. Or hand the task in "
     "by its own type."
@@ -74,8 +74,8 @@ def _check(state: SwarmState, kind: str, words: tuple[str, ...], agent: str | No
     if agent is None:
         _check_seat(kind, words)
     for word in words:
-        name = word.removeprefix(_LEAD_WORD)
-        if word.startswith(_LEAD_WORD) and name not in teams.teams:
+        name = word.removeprefix(LEAD_PREFIX)
+        if word.startswith(LEAD_PREFIX) and name not in teams.teams:
             raise _refused(
                 f"A task of type {kind} is for the lead of team {name}, and there is no such team.",
                 f"Teams: {', '.join(teams.teams)}.",
@@ -89,12 +89,12 @@ def _check_seat(kind: str, words: tuple[str, ...]) -> None:
             code="usage",
             hint=f"Require the capability {MANAGER}.",
         )
-    led = any(word == LEADS or word.startswith(_LEAD_WORD) for word in words)
+    led = any(word == LEADS or word.startswith(LEAD_PREFIX) for word in words)
     if kind in _OF_LEAD and not led:
         raise Refused(
             f"A task of type {kind} is for a lead, and this one names none.",
             code="usage",
-            hint=f"Require the capability {_LEAD_WORD}TEAM, or {LEADS} for the lead of the team "
+            hint=f"Require the capability {LEAD_PREFIX}TEAM, or {LEADS} for the lead of the team "
             "that the manager chooses.",
         )
 

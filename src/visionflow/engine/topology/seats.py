@@ -8,8 +8,10 @@ from visionflow.domain.agents import AgentSpec, AgentStatus
 from visionflow.domain.swarms import Topology
 from visionflow.domain.tasks import TaskSpec
 from visionflow.domain.teams import (
+    LEAD_PREFIX,
     LEADS,
     MANAGER,
+    TEAM_PREFIX,
     Seated,
     TeamView,
     lead_word,
@@ -19,14 +21,14 @@ from visionflow.engine.matching import GroupKey, needs, offers
 from visionflow.engine.state import AgentState, SwarmState
 from visionflow.engine.topology.rules import topology_in_force
 
-UNDECIDED = "team:"
+UNDECIDED = TEAM_PREFIX
 """Nobody offers it: the manager has yet to give the task to a team."""
 KEPT = ""
 """In the place of a team: the manager kept it, and anybody may take it who can."""
-SEATS = ("team:", "lead:", "rank:")
-OF_A_TEAM = ("team:", "lead:")
+OF_A_TEAM = (TEAM_PREFIX, LEAD_PREFIX)
 """What words of seats in a team begin with; equally long."""
-ONE = ("lead:", MANAGER)
+SEATS = (*OF_A_TEAM, "rank:")
+ONE = (LEAD_PREFIX, MANAGER)
 """What words begin with that one agent at most offers."""
 LOST = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 
@@ -121,7 +123,7 @@ def sits(state: SwarmState, word: str) -> str | None:
     """Who sits where this word of `ONE` says."""
     if word == MANAGER:
         return state.teams.manager
-    team = state.teams.teams.get(word.removeprefix("lead:"))
+    team = state.teams.teams.get(word.removeprefix(LEAD_PREFIX))
     return None if team is None else team.lead
 
 
