@@ -9,20 +9,17 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from tests.simulator.adding_teams import NUMBERS, delegation, result_of, spawn, submit, teams
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.task import Task
-from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain import mesh_events as me
 from visionflow.domain import shape_commands as hc
 from visionflow.domain import shape_events as h
-from visionflow.domain import teams_commands as tc
-from visionflow.domain.agents import AgentSpec
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.events import decode_record
 from visionflow.domain.swarms import Topology
 from visionflow.domain.tasks import Payload, TaskSpec
-from visionflow.domain.teams import DELEGATE, MANAGER, TeamSpec
 from visionflow.ports.host import Exit
 from visionflow.testing.simulator import scripted
 from visionflow.testing.simulator.mesh import MeshWorld
@@ -31,8 +28,6 @@ from visionflow.testing.workload import Action, Workload
 
 HIERARCHICAL = Topology.HIERARCHICAL
 OTHERS = tuple(t for t in Topology if t not in (HIERARCHICAL, Topology.ADAPTIVE))
-TEAMS = {"odd": ("lead1", "m11", "m12", "m13"), "even": ("lead2", "m21", "m22", "m23")}
-NUMBERS = list(range(40))
 END_MS = 900_000
 
 
@@ -60,48 +55,9 @@ def adding(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def spawn(name: str, kind: str, *needs: str) -> Action:
-    def make(now: int, command: str) -> AnyCommand:
-        spec = AgentSpec(name, kind, name, "scripted:adding", ("add", name[:2]))
-        return c.SpawnAgent(now_ms=now, command=command, spec=spec)
-
-    return Action(0, f"spawn {name}", make, needs=needs)
-
-
-def form(team: str, lead: str, *members: str) -> Action:
-    def make(now: int, command: str) -> AnyCommand:
-        spec = TeamSpec(team, lead, members)
-        return tc.FormTeam(now_ms=now, command=command, team=spec)
-
-    needs = tuple(f"spawn {name}" for name in (lead, *members, "boss"))
-    return Action(0, f"form {team}", make, needs=needs)
-
-
-def submit(name: str, at_ms: int, spec: TaskSpec) -> Action:
-    def make(now: int, command: str) -> AnyCommand:
-        return c.SubmitTask(now_ms=now, command=command, spec=spec)
-
-    needs = tuple(f"form {team}" for team in TEAMS)
-    return Action(at_ms, f"submit {name}", make, (name,), needs)
-
-
-def delegation(number: int, at_ms: int) -> Action:
-    order: dict[str, Any] = {"type": "add", "input": NUMBERS[number:], "capabilities": ["add"]}
-    if number % 3 == 1:
-        order["config"] = {"fails": True}
-    spec = TaskSpec(
-        id=f"whole{number}",
-        type=DELEGATE,
-        input=Payload(inline=msgspec.msgpack.encode(order)),
-        capabilities=(MANAGER,),
-        timeout_ms=3_600_000,
-    )
-    return submit(spec.id, at_ms, spec)
-
-
 def single(number: int, at_ms: int) -> Action:
     given = Payload(inline=msgspec.msgpack.encode([number]))
-    return submit(f"one{number}", at_ms, TaskSpec(f"one{number}", "add", input=given))
+    return submit(TaskSpec(f"one{number}", "add", input=given), at_ms)
 
 
 def switch(at_ms: int, topology: Topology) -> Action:
@@ -124,10 +80,7 @@ class Lived(NamedTuple):
 
 
 def live(seed: int, actions: list[Action], kills_ms: tuple[int, ...] = ()) -> Lived:
-    people = [spawn("boss", "coordinator")]
-    for names in TEAMS.values():
-        people += [spawn(name, "adder") for name in names]
-    people += [form(team, *names) for team, names in TEAMS.items()]
+    people = [spawn("boss", "coordinator"), *teams("boss")]
     world = MeshWorld(seed, Workload([*people, *actions], {}, {}, {}, 20, 0))
     world.spec = msgspec.structs.replace(world.spec, topology=Topology.ADAPTIVE)
     kernel, check, random = world.kernel, world.witness.check, Random(f"kills {seed}")
@@ -171,9 +124,7 @@ def told(world: MeshWorld) -> Lived:
         if task.ends != ["completed"]:
             failed[name] = f"{task.ends} {task.reason}"
         elif name.startswith("whole"):
-            inline, *rest = task.result
-            body = inline if inline is not None else world.disk.blobs[rest[0]]
-            results[name] = msgspec.msgpack.decode(body)
+            results[name] = result_of(world, name)
     lapsed: list[str] = []
     open_: dict[str, None] = {}
     under_way = 0
@@ -206,7 +157,10 @@ def back_and_forth(random: Random) -> list[Action]:
 def test_delegations_end_once_however_often_the_topology_changes_meanwhile(seed: int) -> None:
     random = Random(f"switches {seed}")
     switches = back_and_forth(random)
-    work = [delegation(n, random.randint(300, 3_500)) for n in range(8)]
+    work = [
+        delegation(n, random.randint(300, 3_500), **({"fails": True} if n % 3 == 1 else {}))
+        for n in range(8)
+    ]
     work += [single(n, random.randint(300, 4_000)) for n in range(20)]
     kills = tuple(random.sample(range(900, 4_000), 2)) if seed % 2 else ()
     lived = live(seed, [*work, *switches], kills)

@@ -5,19 +5,16 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
+from tests.simulator.adding_teams import NUMBERS, delegation, result_of, spawn, teams
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.task import Task
 from visionflow.domain import commands as c
-from visionflow.domain import teams_commands as tc
-from visionflow.domain.agents import AgentSpec
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.swarms import Topology
-from visionflow.domain.tasks import Payload, TaskSpec
-from visionflow.domain.teams import DELEGATE, LEAD, MANAGER, TeamSpec
+from visionflow.domain.teams import LEAD
 from visionflow.ports.host import Exit
 from visionflow.testing.simulator import scripted
 from visionflow.testing.simulator.orchestrator import compare_with_replay
@@ -25,8 +22,6 @@ from visionflow.testing.simulator.world import World
 from visionflow.testing.workload import Action, Workload
 
 pytestmark = pytest.mark.acceptance("hierarchy")
-TEAMS = {"odd": ("lead1", "m11", "m12", "m13"), "even": ("lead2", "m21", "m22", "m23")}
-NUMBERS = list(range(40))
 UNTIL_MS = 900_000
 
 
@@ -47,58 +42,18 @@ def adding(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def spawn(name: str, kind: str, *needs: str) -> Action:
-    def make(now: int, command: str) -> AnyCommand:
-        spec = AgentSpec(name, kind, name, "scripted:adding", ("add", name[:2]))
-        return c.SpawnAgent(now_ms=now, command=command, spec=spec)
-
-    return Action(0, f"spawn {name}", make, needs=needs)
-
-
-def form(team: str, lead: str, *members: str) -> Action:
-    def make(now: int, command: str) -> AnyCommand:
-        spec = TeamSpec(team, lead, members)
-        return tc.FormTeam(now_ms=now, command=command, team=spec)
-
-    needs = tuple(f"spawn {name}" for name in (lead, *members, "boss1", "boss2"))
-    return Action(0, f"form {team}", make, needs=needs)
-
-
-def delegate(number: int, at_ms: int) -> Action:
-    order = {
-        "type": "add",
-        "input": NUMBERS[number:],
-        "capabilities": ["add"],
-    }
-
-    def make(now: int, command: str) -> AnyCommand:
-        spec = TaskSpec(
-            id=f"whole{number}",
-            type=DELEGATE,
-            input=Payload(inline=msgspec.msgpack.encode(order)),
-            capabilities=(MANAGER,),
-            timeout_ms=3_600_000,
-        )
-        return c.SubmitTask(now_ms=now, command=command, spec=spec)
-
-    needs = tuple(f"form {team}" for team in TEAMS)
-    return Action(at_ms, f"delegate {number}", make, (f"whole{number}",), needs)
-
-
 def end(agent: str, at_ms: int) -> Action:
     def make(now: int, command: str) -> AnyCommand:
         return c.TerminateAgent(now_ms=now, command=command, agent=agent)
 
-    return Action(at_ms, f"end {agent}", make, needs=("delegate 0",))
+    return Action(at_ms, f"end {agent}", make, needs=("submit whole0",))
 
 
 def world_of(seed: int, delegations: int) -> World:
     random = Random(seed)
     actions = [spawn("boss1", "coordinator"), spawn("boss2", "coordinator", "spawn boss1")]
-    for team, people in TEAMS.items():
-        actions += [spawn(name, "adder") for name in people]
-        actions.append(form(team, *people))
-    actions += [delegate(number, random.randint(500, 3_000)) for number in range(delegations)]
+    actions += teams("boss1", "boss2")
+    actions += [delegation(number, random.randint(500, 3_000)) for number in range(delegations)]
     actions.append(end("boss1", random.randint(600, 3_500)))
     world = World(seed, Workload(actions, {}, {}, {}, 20, 0))
     world.spec = replace(world.spec, topology=Topology.HIERARCHICAL)
@@ -110,9 +65,7 @@ def results(world: World, delegations: int) -> list[Any]:
     for number in range(delegations):
         task = world.witness.check.tasks[f"whole{number}"]
         assert task.ends == ["completed"], (number, task.status, task.reason, task.failures)
-        inline, *rest = task.result
-        body = inline if inline is not None else world.disk.blobs[rest[0]]
-        found.append(msgspec.msgpack.decode(body))
+        found.append(result_of(world, f"whole{number}"))
     return found
 
 
