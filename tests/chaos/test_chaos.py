@@ -66,9 +66,9 @@ def test_the_faults_of_the_plan_were_really_brought_about(report: ChaosReport) -
     assert report.server_starts >= 5
     assert report.worker_starts > 4 + 5
     assert report.attempts > ORDER.tasks
-    # Whether a fault met work is chance: on a quick machine all are struck while idle.
+    assert sum(found.attempts_lost for found in report.faults.values()) > 0
     again = report.again_ms
-    assert again is None or again.worst_ms >= again.median_ms > 0
+    assert again is not None and again.worst_ms >= again.median_ms > 0
 
 
 def test_what_it_left_is_judged_again_without_a_violation(kept: KeptRun) -> None:

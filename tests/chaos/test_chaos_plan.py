@@ -52,6 +52,20 @@ def test_the_works_of_a_plan_end_in_every_way() -> None:
     assert all(work.alone for work in works if work.script.how == "eat")
 
 
+@pytest.mark.parametrize("tasks", [400, 600, 1_000])
+def test_half_of_the_agents_time_is_work_so_that_faults_meet_some(tasks: int) -> None:
+    order = Order(5, 60.0, tasks)
+    scripts = [work.script for work in make_plan(order).works]
+    work_ms = sum(script.ms * max(1, script.steps) for script in scripts)
+    assert work_ms / (order.agents * order.duration_s * 1_000) == pytest.approx(0.5, rel=0.02)
+    assert min(script.ms for script in scripts) == 0
+
+
+def test_few_tasks_do_not_last_for_ever() -> None:
+    scripts = [work.script for work in make_plan(Order(5, 600.0, 100)).works]
+    assert max(script.ms for script in scripts) <= 10_000
+
+
 def test_nobody_eats_where_nobody_has_a_ceiling() -> None:
     works = make_plan(Order(5, 60.0, 3_000, agents=1)).works
     assert not any(work.alone for work in works)

@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.kills.slow_package import make_sample
-from tests.kills.watched_run import WatchedRun, phases_of_kills
+from tests.kills.watched_run import ORCHESTRATOR, Seen, WatchedRun, orchestrators, phases_of_kills
+from visionflow.adapters.os_processes import Identity
 from visionflow.domain import events as e
 
 SEEDS = (417, 2029)
@@ -226,3 +227,11 @@ def test_kills_at_random_moments_change_nothing(
             run.kill_orchestrator()
     assert conclusion(run) == calm
     assert_nothing_was_done_twice(run)
+
+
+def test_a_worker_just_forked_is_not_taken_for_the_orchestrator_whose_words_it_still_has() -> None:
+    front = Seen(Identity(10, "a"), "visionflow run", 1)
+    orchestrator = Seen(Identity(11, "b"), f"python -m {ORCHESTRATOR}", 10)
+    forked = Seen(Identity(12, "c"), f"python -m {ORCHESTRATOR}", 11)
+    assert orchestrators([front, forked, orchestrator]) == [orchestrator.who]
+    assert orchestrators([front]) == []

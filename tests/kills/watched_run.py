@@ -41,6 +41,8 @@ class Seen(NamedTuple):
 
     who: Identity
     words: str
+    parent: int
+    """0: unknown."""
 
 
 def phase_of(events: Sequence[AnyEvent]) -> str:
@@ -241,10 +243,10 @@ class WatchedRun:
             self._scan(folder)
 
     def _scan(self, folder: Path) -> None:
-        for seen in processes_of(folder):
+        found = processes_of(folder)
+        for seen in found:
             self.seen.setdefault(seen.who, seen)
-            if ORCHESTRATOR in seen.words:
-                self._orchestrator = seen.who
+        self._orchestrator = next(iter(orchestrators(found)), self._orchestrator)
         self._scanned_at = time.monotonic()
 
     def _new_events(self, folder: Path) -> list[AnyEvent]:
@@ -262,7 +264,7 @@ class WatchedRun:
     def _note_survivors(self, earlier: Sequence[Seen]) -> None:
         """Whoever was seen before this recovery and still lives, but for front and orchestrator."""
         recorded = [
-            Seen(Identity(event.pid, event.started), event.worker)
+            Seen(Identity(event.pid, event.started), event.worker, 0)
             for event in self.events
             if isinstance(event, e.WorkerStarted)
         ]
@@ -327,6 +329,16 @@ class WatchedRun:
         return Identity(started[-1].pid, started[-1].started)
 
 
+def orchestrators(seen: Sequence[Seen]) -> list[Identity]:
+    """Those among them, one at most unless two really live at once.
+
+    A child has its parent's words until it has its own program, so a worker that is just started
+    looks like a second one.
+    """
+    found = {each.who.pid: each for each in seen if ORCHESTRATOR in each.words}
+    return [each.who for each in found.values() if each.parent not in found]
+
+
 def processes_of(folder: Path) -> list[Seen]:
     """Every living process that names the run's folder, or stands below one that does."""
     mark = os.fsencode(folder)
@@ -342,7 +354,7 @@ def processes_of(folder: Path) -> list[Seen]:
             named[found.pid] = os.fsdecode(words.replace(b"\0", b" "))
     sessions = {stats[pid].session for pid in named} - {os.getsid(0)}
     return [
-        Seen(Identity(found.pid, found.started), named.get(found.pid, ""))
+        Seen(Identity(found.pid, found.started), named.get(found.pid, ""), found.parent)
         for found in stats.values()
         if found.pid in named or found.session in sessions
     ]

@@ -21,6 +21,10 @@ HEARTBEAT_MS = 5_000
 NUMBER_MAX = 10**6
 LONG = 0.04
 """This share of the tasks takes seconds."""
+BUSY = 0.5
+"""This share of the agents' time is work, so that faults meet some, however few the tasks are."""
+STRETCH_MAX = 4.0
+"""So much longer than drawn may tasks be made for that."""
 WATCHED = 0.05
 """Of this share somebody waits for the result."""
 
@@ -137,7 +141,15 @@ def _works(order: Order) -> tuple[Work, ...]:
         alone = order.agents > 1 and (script.how == "eat" or drawn < 0.25)
         watched = chance.random() < WATCHED
         made.append(Work(number, script, alone, watched))
-    return tuple(made)
+    drawn_ms = sum(work.script.ms * max(1, work.script.steps) for work in made)
+    wanted_ms = BUSY * order.agents * order.duration_s * 1_000
+    stretch = min(STRETCH_MAX, max(1.0, wanted_ms / max(1, drawn_ms)))
+    return tuple(_stretched(work, stretch) for work in made)
+
+
+def _stretched(work: Work, stretch: float) -> Work:
+    script = msgspec.structs.replace(work.script, ms=round(work.script.ms * stretch))
+    return msgspec.structs.replace(work, script=script)
 
 
 def _script(chance: random.Random) -> Script:
