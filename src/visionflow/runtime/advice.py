@@ -31,7 +31,7 @@ def advice_in(answer: object) -> Advice:
             timeout_ms=_ms("timeout", given.get("timeout"), 1),
             config=_config(given.get("config")),
         )
-    except ValueError as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         return Advice(fault=str(error))
 
 

@@ -121,3 +121,6 @@ class Advising:
             return advice_in(await self._ask(call, told))
         except VisionFlowError as error:
             return Advice(fault=str(error))
+        except Exception as error:
+            # Whatever went wrong with asking: a failure that nobody is told of is never answered.
+            return Advice(fault=f"it could not be asked: {type(error).__name__}: {error}")
