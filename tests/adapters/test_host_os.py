@@ -43,12 +43,40 @@ def test_time_starts_no_earlier_than_it_ended(monkeypatch: pytest.MonkeyPatch) -
         return now_ns
 
     monkeypatch.setattr(host_os.time, "time_ns", fake_ns)
+    monkeypatch.setattr(host_os.time, "monotonic_ns", lambda: 77_000_000_000)
     host = OsHost(floor_ms=7_000)
     assert host.now_ms() == 7_000
     now_ns = 8_000_000_000
     assert host.now_ms() == 8_000
     now_ns = 6_000_000_000
     assert host.now_ms() == 8_000
+
+
+def test_time_passes_while_the_clock_shows_an_earlier_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Retries, limits and deadlines wait for it: it must not stand still for that hour."""
+    hour_ms, measured_ms, wall_ms = 3_600_000, 500, 10 * 3_600_000
+    monkeypatch.setattr(host_os.time, "time_ns", lambda: wall_ms * 1_000_000)
+    monkeypatch.setattr(host_os.time, "monotonic_ns", lambda: measured_ms * 1_000_000)
+    host = OsHost()
+    set_at_ms = host.now_ms()
+    wall_ms -= hour_ms  # Somebody sets it back.
+    told: list[int] = []
+    for _ in range(4):
+        told.append(host.now_ms())
+        measured_ms += 1_000
+        wall_ms += 1_000
+    assert told == [set_at_ms + passed for passed in (0, 1_000, 2_000, 3_000)]
+    wall_ms -= hour_ms  # Once more, before it has caught up.
+    assert host.now_ms() == set_at_ms + 4_000
+    wall_ms += 3 * hour_ms  # It is right again, and further.
+    assert host.now_ms() == wall_ms
+    wall_ms -= 5_000
+    measured_ms += 2_000
+    behind_ms = host.now_ms()
+    measured_ms += 2_000
+    assert (behind_ms, host.now_ms()) == (wall_ms + 5_000, wall_ms + 7_000)
 
 
 async def ended(child: host_os.OsProcess) -> Exit:

@@ -158,17 +158,27 @@ class OsHost:
         """Without a `loop`, the one that runs when a call needs it.
 
         `floor_ms` is the latest time that an earlier life recorded: `now_ms` starts there when
-        the machine's clock was set back since.
+        the machine's clock was set back since, and goes on from there as time passes.
         """
         self._loop = loop
         self._now_ms = floor_ms
+        self._ahead_ms: int | None = None
+        """While the machine's clock shows less than was told: by how much what is told is ahead of
+        the clock that only measures."""
         self._words: Iterator[tuple[int]] = iter(())
 
     def now_ms(self) -> int:
         """See `visionflow.ports.host.Host.now_ms`."""
         now_ms = time.time_ns() // 1_000_000
         if now_ms < self._now_ms:
-            return self._now_ms
+            # It was set back. Time that stood still until it caught up would hold up all that is
+            # to come after a wait: retries, limits, deadlines.
+            measured_ms = self.monotonic_ms()
+            if self._ahead_ms is None:
+                self._ahead_ms = self._now_ms - measured_ms
+            now_ms = max(now_ms, self._now_ms, measured_ms + self._ahead_ms)
+        elif self._ahead_ms is not None:
+            self._ahead_ms = None
         self._now_ms = now_ms
         return now_ms
 

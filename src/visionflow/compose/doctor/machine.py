@@ -249,7 +249,7 @@ def clock(place: Place) -> Seen:
         level=Level.WARNING,
         what=f"The clock shows {told}, which is {seen}.",
         why="Times in logs and reports are wrong. Order and deadlines of what runs hold: a store's "
-        "clock never goes back, so it stands still until this one has caught up.",
+        "clock never goes back, so it runs ahead of this one until that has caught up.",
         mend="timedatectl set-ntp true" if shutil.which("timedatectl") else None,
     )
     return Seen(told, (found,))
