@@ -1,6 +1,7 @@
 """The operating system as a host: the suites, and what only the real one has."""
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -190,3 +191,58 @@ def test_processes_are_told_apart_where_there_is_no_proc(
         assert os_processes.end_family(who)
     assert child.returncode == -signal.SIGKILL
     assert os_processes.identity(child.pid) is None
+
+
+def test_a_process_that_cannot_be_watched_is_not_left_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No descriptor is free for it: whoever wanted it is told, and nothing of it stays."""
+
+    async def scenario() -> None:
+        host, started = OsHost(), list[int]()
+        before = len(os.listdir("/proc/self/fd"))
+
+        def none_free(pid: int) -> int:
+            started.append(pid)
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pidfd_open", none_free)
+            with pytest.raises(CommandNotStarted, match="Too many open files"):
+                host.spawn(STAY, {}, b"x")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pipe", lambda: none_free(0))
+            with pytest.raises(CommandNotStarted, match="Too many open files"):
+                host.spawn(STAY, {}, b"x")
+        assert os_processes.stat(started[0]) is None
+        assert len(os.listdir("/proc/self/fd")) == before
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("attached", [False, True])
+def test_an_end_is_told_though_the_process_table_cannot_be_read_at_first(
+    monkeypatch: pytest.MonkeyPatch, attached: bool
+) -> None:
+    async def scenario() -> None:
+        host, tries = OsHost(), list[str]()
+        child = host.spawn(STAY, {}, b"x")
+        module = sys.modules["visionflow.adapters.attached"] if attached else host_os
+        watched = host.attach(child.pid, child.started) if attached else child
+        assert watched is not None
+
+        def unreadable(mark: str) -> None:
+            tries.append(mark)
+            if len(tries) < 3:
+                raise OSError(errno.EMFILE, "Too many open files")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "end_started_by", unreadable)
+            told: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+            watched.on_exit(told.set_result)
+            watched.kill()
+            await asyncio.wait_for(told, 60)
+            watched.kill()  # Harmless, though its number may be somebody else's by now.
+        assert len(tries) == 3
+
+    asyncio.run(scenario())

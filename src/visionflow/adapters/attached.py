@@ -25,6 +25,8 @@ LOOK_S = 0.2
 """Where the system tells of no end, it is looked for this often."""
 SWEEP_S = 0.02
 """So long after killing what it left behind, it is looked whether that is gone."""
+SWEEPS_MAX = 250
+"""So often at most it is looked again where the process table cannot be read."""
 
 
 def attach(loop: AbstractEventLoop, who: Identity) -> "AttachedProcess | None":
@@ -53,6 +55,7 @@ class AttachedProcess:
         self._descriptor = descriptor
         self._timer: TimerHandle | None = None
         self._over = False
+        self._sweeps = SWEEPS_MAX
         self._exit: Exit | None = None
         self._calls: list[Callable[[Exit], None]] = []
         if descriptor is None:
@@ -122,9 +125,18 @@ class AttachedProcess:
     def _sweep(self) -> None:
         """Its end is told when nothing that it started in its session lives on, and the rest of
         what it started is killed."""
-        if self._mark is not None:
-            end_started_by(self._mark)
-        left = family(self._who)
+        try:
+            if self._mark is not None:
+                end_started_by(self._mark)
+            left = family(self._who)
+        except OSError:
+            # No descriptor is free to read the process table with.
+            if not self._sweeps:
+                left = set[Identity]()
+            else:
+                self._sweeps -= 1
+                self._timer = self._loop.call_later(SWEEP_S, self._sweep)
+                return
         for who in left:
             with suppress(PermissionError):
                 send(who, signal.SIGKILL)

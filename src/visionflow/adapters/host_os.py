@@ -5,6 +5,7 @@ The loop is told of a child's end by a descriptor of the process (Linux) or by a
 """
 
 import asyncio
+import errno
 import os
 import signal
 import struct
@@ -31,6 +32,9 @@ PARENT_FD = "VISIONFLOW_PARENT_FD"
 SECRET_BYTES_MAX = 4_096
 """It must fit into an empty pipe, or writing it would wait for the child."""
 ENTROPY_BYTES = 4_096
+SWEEP_S, SWEEPS_MAX = 0.1, 50
+"""So often, and so many times at most, is what a process left behind looked for again where the
+process table could not be read: no descriptor was free."""
 _WORD = struct.Struct("<Q")
 
 
@@ -58,6 +62,8 @@ class OsProcess:
         self._child = child
         self._lifeline = lifeline
         _lifelines.add(lifeline)
+        self._code: int | None = None
+        """It was reaped: its pid is nobody's, or somebody else's."""
         self._exit: Exit | None = None
         self._calls: list[Callable[[Exit], None]] = []
         self._descriptor: int | None = None
@@ -86,7 +92,7 @@ class OsProcess:
 
     def terminate(self) -> None:
         """See `visionflow.ports.host.Process.terminate`."""
-        if self._exit is None and not self._left:
+        if self._code is None and not self._left:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
 
@@ -94,7 +100,7 @@ class OsProcess:
         """See `visionflow.ports.host.Process.kill`."""
         # Until it is reaped, its pid and group are nobody else's; when it was, the group is
         # already dead.
-        if self._exit is None and not self._left:
+        if self._code is None and not self._left:
             self._kill_group()
 
     def leave(self) -> None:
@@ -108,8 +114,9 @@ class OsProcess:
             os.close(self._descriptor)
             self._descriptor = None
         self._close_lifeline()
-        # Whoever outlives us reaps it; the object must not try.
-        self._child.returncode = 0
+        if self._code is None:
+            # Whoever outlives us reaps it; the object must not try.
+            self._child.returncode = 0
 
     def _kill_group(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
@@ -128,7 +135,7 @@ class OsProcess:
             self._loop.call_soon_threadsafe(self._ended)
 
     def _ended(self) -> None:
-        if self._left:
+        if self._left or self._code is not None:
             return
         if self._descriptor is not None:
             self._loop.remove_reader(self._descriptor)
@@ -137,9 +144,20 @@ class OsProcess:
         # It is dead but not reaped: the last moment at which its group is certainly its own.
         # Nothing that it started may live on, there or in sessions of its own.
         self._kill_group()
-        code = self._child.wait()
-        end_started_by(self._mark)
+        self._code = self._child.wait()
         self._close_lifeline()
+        self._tell(self._code, SWEEPS_MAX)
+
+    def _tell(self, code: int, tries: int) -> None:
+        """Its end is told when what it started elsewhere was killed."""
+        if self._left:
+            return
+        try:
+            end_started_by(self._mark)
+        except OSError:
+            if tries:
+                self._loop.call_later(SWEEP_S, self._tell, code, tries - 1)
+                return
         self._exit = Exit(code, None) if code >= 0 else Exit(None, _signal_name(-code))
         calls, self._calls = self._calls, []
         for call in calls:
@@ -214,7 +232,10 @@ class OsHost:
         that variable.
         """
         loop = self._running_loop()
-        inherited, lifeline = os.pipe()
+        try:
+            inherited, lifeline = os.pipe()
+        except OSError as error:
+            raise _not_started(argv, error) from error
         mark = os.urandom(8).hex()
         try:
             _write_secret(lifeline, secret)
@@ -225,7 +246,16 @@ class OsHost:
             raise
         finally:
             os.close(inherited)
-        return OsProcess(loop, child, lifeline, mark)
+        try:
+            return OsProcess(loop, child, lifeline, mark)
+        except OSError as error:
+            # Nobody would be told of its end.
+            _lifelines.discard(lifeline)
+            os.close(lifeline)
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            raise _not_started(argv, error) from error
 
     def attach(self, pid: int, started: str) -> AttachedProcess | None:
         """See `visionflow.ports.host.Host.attach`."""
@@ -272,10 +302,17 @@ def _start(
                 start_new_session=True,
             )
     except (OSError, ValueError) as error:
-        raise CommandNotStarted(
-            f"{argv[0] if argv else 'A command without words'} could not be started: {error}.",
-            hint="Check that it exists, may be executed, and that its output file can be written.",
-        ) from error
+        raise _not_started(argv, error) from error
+
+
+def _not_started(argv: Sequence[str], error: Exception) -> CommandNotStarted:
+    out = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+    return CommandNotStarted(
+        f"{argv[0] if argv else 'A command without words'} could not be started: {error}.",
+        hint="Allow this process more open files (ulimit -n), or let it have fewer connections."
+        if out
+        else "Check that it exists, may be executed, and that its output file can be written.",
+    )
 
 
 def _signal_name(number: int) -> str:

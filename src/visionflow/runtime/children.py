@@ -143,7 +143,7 @@ class Children:
         try:
             launch = self._launch(effect)
             process = self._host.spawn(launch.argv, launch.env, secret.encode(), launch.stderr_path)
-        except CommandNotStarted as error:
+        except (CommandNotStarted, OSError) as error:
             self._lost(effect.worker, effect.incarnation, FailureKind.CRASH, str(error))
             return
         child = Child(effect, hash_of(secret), process, launch, False)

@@ -99,6 +99,18 @@ class Ticker:
     def _tick(self) -> None:
         if self._timer is None:
             return
+        try:
+            self._look()
+        finally:
+            # A look that fails, as where no descriptor is free to look at a process with, is not
+            # the last one.
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._timer is not None:
+            self._timer = self._host.call_later(TICK_MS, self._tick)
+
+    def _look(self) -> None:
         self._ticks += 1
         state, now_ms = self._control.state, self._host.now_ms()
         self._liveness.advance(self._host.monotonic_ms())
@@ -123,7 +135,6 @@ class Ticker:
             faults = audit(state)
             if faults:
                 self._on_fault(faults)
-        self._timer = self._host.call_later(TICK_MS, self._tick)
 
     def _expire(self) -> None:
         for task, attempt in self._liveness.expired(self._control.state):
