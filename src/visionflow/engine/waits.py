@@ -10,7 +10,7 @@ from typing import NamedTuple
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.tasks import TERMINAL, TaskStatus
-from visionflow.domain.teams import is_leading
+from visionflow.domain.teams import LEADING_MAX, is_leading
 from visionflow.engine.circuits import AGENT, HALF_OPEN
 from visionflow.engine.matching import GroupKey, needs
 from visionflow.engine.phasing import stages_of
@@ -46,7 +46,8 @@ class Waits:
         self._more = more
         self._gone = gone or {}
         self._turns: dict[str, Need | None] = {}
-        self._keys: dict[str, GroupKey] = {}
+        self._asked: dict[str, tuple[GroupKey, bool]] = {}
+        """By node of a turn: what is asked for, and whether it is to lead."""
 
     def starts(self) -> Iterable[str]:
         """Every task whose attempt waits."""
@@ -99,9 +100,9 @@ class Waits:
             case TaskStatus.ASSIGNED | TaskStatus.RUNNING:
                 return self._of_attempt(name, task)
             case TaskStatus.QUEUED:
-                key = key_of(self._state, task.spec)
-                node = f"{TURN}{key!r}"
-                self._keys[node] = key
+                key, leads = key_of(self._state, task.spec), is_leading(task.spec.type)
+                node = f"{TURN}{leads}{key!r}"
+                self._asked[node] = key, leads
                 return Need((node,))
             case TaskStatus.PENDING if task.retry_at_ms is None:
                 return self._of_pending(task)
@@ -117,7 +118,7 @@ class Waits:
         awaited = self._awaited(name)
         if awaited:
             return Need(tuple(awaited))
-        if task.status is TaskStatus.RUNNING or task.agent is None:
+        if task.status is TaskStatus.RUNNING or task.agent is None or is_leading(task.spec.type):
             return None
         place = self._place(task.agent)
         if task.agent in self._state.supervised.batches:
@@ -176,24 +177,33 @@ class Waits:
         """Of a turn with any agent that could do a task; `None` where nobody could: that is no
         deadlock, and told as it is."""
         if node not in self._turns:
-            self._turns[node] = self._turn_of(self._keys[node])
+            self._turns[node] = self._turn_of(*self._asked[node])
         return self._turns[node]
 
-    def _turn_of(self, key: GroupKey) -> Need | None:
+    def _turn_of(self, key: GroupKey, leads: bool) -> Need | None:
         state, wanted = self._state, needs(key)
         places: list[Place] = []
+        leaving: list[Place] = []
         for name, agent in state.agents.items():
-            if key[2] not in (None, name) or name in state.draining:
+            if key[2] not in (None, name):
                 continue
             if agent.status in (AgentStatus.TERMINATING, AgentStatus.FAILED):
                 continue
             if not wanted <= offers_of(state, agent.spec):
                 continue
-            place = self._until_idle(name) or self._place(name)
+            if name in state.draining:
+                leaving.append(self._idle((name,)))
+                continue
+            place = self._until_idle(name) or self._place(name, leads)
             if len(place.taken) < place.room:
                 return None
             places.append(place)
-        return Need(places=tuple(places)) if places else None
+        # Where only those could do it who are on their way out, they would stay for ever: what they
+        # hold waits for what they do not begin any more.
+        found = places or leaving
+        if not found or any(len(place.taken) < place.room for place in found):
+            return None
+        return Need(places=tuple(found))
 
     def _until_idle(self, agent: str) -> Place | None:
         """Of an agent that gets nothing until all that it, or its worker, holds has ended."""
@@ -206,13 +216,17 @@ class Waits:
         worker = state.workers.get(state.agents[agent].worker)
         if worker is not None and worker.id in sup.recycling:
             names.update(worker.agents)
-        if not names:
-            return None
-        return Place(1, tuple(task for name in names for task in self._place(name).taken))
+        return self._idle(names) if names else None
 
-    def _place(self, agent: str) -> Place:
-        found = self._state.agents[agent]
-        tasks = self._state.tasks
-        open_ = (task for task in found.open if not is_leading(tasks[task].spec.type))
-        taken = tuple(task for task in open_ if self.waiting(task))
-        return Place(found.spec.tasks_max, taken)
+    def _idle(self, agents: Iterable[str]) -> Place:
+        """A turn that comes once these hold nothing: what leads others keeps it too."""
+        held = (task for name in agents for task in self._state.agents[name].open)
+        return Place(1, tuple(task for task in held if self.waiting(task)))
+
+    def _place(self, agent: str, leads: bool = False) -> Place:
+        """The places in which an agent works; those in which it leads are beside them."""
+        found, tasks = self._state.agents[agent], self._state.tasks
+        works = [task for task in found.open if not is_leading(tasks[task].spec.type)]
+        taken = tuple(task for task in (found.open if leads else works) if self.waiting(task))
+        room = LEADING_MAX + max(1, len(works)) if leads else found.spec.tasks_max
+        return Place(room, taken)
