@@ -23,6 +23,7 @@ from visionflow.domain.mesh import (
 from visionflow.domain.tasks import TERMINAL, TaskStatus
 from visionflow.engine.decide.table import decides
 from visionflow.engine.effects import ABLE, holds_seat
+from visionflow.engine.evolve.table import is_held
 from visionflow.engine.matching import GroupKey, needs
 from visionflow.engine.meshed import AuctionState
 from visionflow.engine.scoring import score_bp
@@ -83,10 +84,11 @@ def _electorate(state: SwarmState, key: GroupKey) -> tuple[int, list[Seat]]:
 
 
 def _others(state: SwarmState, key: GroupKey, known: dict[str, Seat]) -> Iterator[tuple[str, Seat]]:
-    """Living agents without room that could do a task."""
+    """Living agents without room that could do a task. Whoever gets nothing now, for its circuit
+    is open or it is to end, would bid as one with room, and win."""
     wanted = needs(key)
     for name, agent in state.agents.items():
-        if name in known or (state.matching.room(name) or 0) >= 0:
+        if name in known or (state.matching.room(name) or 0) >= 0 or is_held(state, name):
             continue
         if wanted <= offers_of(state, agent.spec):
             seat = _seat(state, agent)

@@ -2,7 +2,7 @@
 
 from visionflow.domain import mesh_events as me
 from visionflow.domain.mesh import REPLICAS_KEPT
-from visionflow.engine.evolve.table import folds
+from visionflow.engine.evolve.table import folds, refresh_bidders
 from visionflow.engine.evolve.tasks import enqueue
 from visionflow.engine.meshed import AuctionState, ReplicaState
 from visionflow.engine.state import SwarmState
@@ -16,19 +16,22 @@ def _(state: SwarmState, event: me.AuctionOpened) -> None:
     mesh = state.mesh
     mesh.auctions[event.task] = AuctionState(event.attempt, event.seats, state.now_ms)
     mesh.opened += 1
+    refresh_bidders(state, event.seats)
 
 
 @folds(me.AuctionSettled)
 def _(state: SwarmState, event: me.AuctionSettled) -> None:
-    del state.mesh.auctions[event.task]
+    over = state.mesh.auctions.pop(event.task)
     state.mesh.settled += 1
+    refresh_bidders(state, over.seats)
     enqueue(state, state.tasks[event.task])
 
 
 @folds(me.AuctionLapsed)
 def _(state: SwarmState, event: me.AuctionLapsed) -> None:
-    del state.mesh.auctions[event.task]
+    over = state.mesh.auctions.pop(event.task)
     state.mesh.lapsed += 1
+    refresh_bidders(state, over.seats)
     enqueue(state, state.tasks[event.task])
 
 

@@ -1,11 +1,12 @@
 """The table of what folds each event, and the two things that most of them do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import ANSWER_AGE_MS_MAX, ANSWERS_MAX, BATCH_MAX
+from visionflow.domain.mesh import Seat
 from visionflow.domain.teams import LEADING_MAX, is_leading
 from visionflow.engine.circuits import holds
 from visionflow.engine.scoring import level_of, load_level, score_bp, slots
@@ -60,7 +61,27 @@ def is_held(state: SwarmState, agent: str) -> bool:
         return True
     if worker in sup.recycling or worker in sup.restarting:
         return True
-    return holds(sup.circuits, agent, bool(state.agents[agent].open))
+    if not holds(sup.circuits, agent, is_busy=True):
+        return False
+    return holds(sup.circuits, agent, bool(state.agents[agent].open) or bids(state, agent))
+
+
+def bids(state: SwarmState, agent: str) -> bool:
+    """Whether an agent takes part in an auction, and may be given its task by it."""
+    if not state.mesh.auctions:
+        return False
+    seats = (seat for auction in state.mesh.auctions.values() for seat in auction.seats)
+    return any(seat.agent == agent for seat in seats)
+
+
+def refresh_bidders(state: SwarmState, seats: Iterable[Seat]) -> None:
+    """Bring those who took part in an auction, or do now, in step where that matters: whoever is to
+    try its circuit with one task bids for one."""
+    if state.supervised.circuits:
+        for seat in seats:
+            agent = state.agents.get(seat.agent)
+            if agent is not None and state.matching.room(seat.agent) is not None:
+                refresh(state, agent)
 
 
 def not_measured(state: SwarmState, gap_ms: int) -> None:

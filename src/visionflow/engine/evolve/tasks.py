@@ -8,7 +8,7 @@ from visionflow.domain.tasks import NO_FAILURES, TERMINAL, WENT_AWAY, FailureKin
 from visionflow.engine.evolve import teams
 from visionflow.engine.evolve.outside import task_ended
 from visionflow.engine.evolve.pipelines import root_ended
-from visionflow.engine.evolve.table import ABLE, answer, folds, refresh
+from visionflow.engine.evolve.table import ABLE, answer, folds, refresh, refresh_bidders
 from visionflow.engine.evolve.waiting import let_go
 from visionflow.engine.lifecycles import next_agent_status, next_task_status
 from visionflow.engine.matching import order_of
@@ -60,8 +60,11 @@ def _leave_line(state: SwarmState, task: str) -> None:
         state.matching.dequeue(task)
         if state.seating.due or state.seating.led:
             teams.out_of_line(state, task)
-    elif state.mesh.auctions and state.mesh.auctions.pop(task, None) is not None:
-        state.mesh.ended += 1
+    elif state.mesh.auctions:
+        over = state.mesh.auctions.pop(task, None)
+        if over is not None:
+            state.mesh.ended += 1
+            refresh_bidders(state, over.seats)
 
 
 @folds(e.TaskSubmitted)
