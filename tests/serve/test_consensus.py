@@ -301,3 +301,25 @@ def test_one_task_is_voted_on_too_and_goes_as_a_person_says_where_that_was_asked
         assert "has one member" in again["warnings"][0] and told[:20] in again["reason"]
 
     with_rig(settings, use)
+
+
+def test_a_reset_leaves_no_vote_that_waits_for_ballots_or_for_a_person(
+    settings: ServerSettings, tmp_path: Path
+) -> None:
+    async def use(rig: Rig) -> None:
+        held = [await rig.spawn("checker", hold=str(tmp_path / "never")) for _ in range(2)]
+        plain = await rig.spawn("plain")
+        asked = {"question": "go?", "options": ["yes", "no"]}
+        waits = await rig.vote(held, wait=False, conflict_resolution="human", **asked)
+        referred = await rig.vote([plain], conflict_resolution="human", **asked)
+        assert (waits["status"], referred["status"]) == ("open", "referred")
+        told = await rig.client.call("swarm_reset", swarmId=rig.swarm_id, reason="begin anew")
+        assert (told["tasksLeft"], told["agentsLeft"], told["processesLeft"]) == (0, 0, 0)
+        for vote in (waits, referred):
+            over = await rig.client.call("daa_consensus", voteId=vote["voteId"])
+            assert (over["status"], over["decision"]) == ("decided", "undecided")
+            assert over["reason"] == "begin anew" and over["decidedBy"]
+        status = await rig.client.call("swarm_status", swarmId=rig.swarm_id)
+        assert status["warnings"] == []
+
+    with_rig(settings, use)

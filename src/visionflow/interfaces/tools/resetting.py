@@ -1,6 +1,7 @@
 """The tool swarm_reset: everything in a swarm is ended, and the swarm is there to begin anew."""
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated
 
 from visionflow.domain import commands as c
@@ -8,6 +9,8 @@ from visionflow.domain import supervision_commands as sc
 from visionflow.domain.access import ADMINS
 from visionflow.domain.errors import Refused, UnknownId
 from visionflow.domain.tasks import TERMINAL
+from visionflow.domain.votes import Decision
+from visionflow.domain.votes_commands import ResolveVote
 from visionflow.engine.state import SwarmState
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
@@ -109,7 +112,7 @@ def _open(state: SwarmState) -> list[str]:
 
 
 async def _end_all(swarm: LiveSwarm, agents: list[str], reason: str, call: Call) -> int:
-    """Cancel, terminate, close circuits; how many of those there were."""
+    """Cancel, terminate, end votes, close circuits; how many of those there were."""
     state = swarm.state
     # Tasks first: none is given to an agent that is about to end.
     cancels = [c.CancelTask(now_ms=swarm.now_ms, task=name, reason=reason) for name in _open(state)]
@@ -129,4 +132,27 @@ async def _end_all(swarm: LiveSwarm, agents: list[str], reason: str, call: Call)
         # One that ended by itself meanwhile is what was wanted.
         if isinstance(outcome, BaseException) and not isinstance(outcome, (UnknownId, Refused)):
             raise outcome
+    await _end_votes(swarm, reason, call.caller.name)
     return len(circuits)
+
+
+async def _end_votes(swarm: LiveSwarm, reason: str, person: str) -> None:
+    """Votes whose members are gone: by the ballots that are there, and where those leave it to a
+    person, undecided."""
+    votes = swarm.state.votes
+    for vote in list(votes):
+        with suppress(UnknownId, Refused):  # It is over, or waits for a person.
+            await swarm.ask(sound(c.CloseVote(now_ms=swarm.now_ms, vote=vote, reason=reason)))
+        if vote in votes and votes[vote].referred:
+            with suppress(UnknownId, Refused):
+                await swarm.ask(
+                    sound(
+                        ResolveVote(
+                            now_ms=swarm.now_ms,
+                            vote=vote,
+                            outcome=Decision.UNDECIDED,
+                            person=person,
+                            reason=reason,
+                        )
+                    )
+                )
