@@ -99,6 +99,40 @@ def test_after_so_many_tasks_a_process_is_replaced() -> None:
     assert "tasks, and is replaced after 3" in world.last(s.WorkerRestarting).reason
 
 
+def test_tasks_of_agents_that_left_a_shared_process_are_counted_as_its_work() -> None:
+    world = Calm(limits=Limits(workers_max=1))
+    agent = ready(world, None, tasks_max=6)
+    for _ in range(3):
+        guest = ready(world, None)
+        world.complete(world.submit(agent=guest))
+        world.complete(world.submit(agent=guest))
+        world.send(c.TerminateAgent(now_ms=world.now_ms, agent=guest))
+        world.settle()
+    world.tick(100)
+    world.settle()
+    assert place(world, agent).incarnation == 2
+    assert "has done 6 tasks" in world.last(s.WorkerRestarting).reason
+    assert world.replay().digest() == world.state.digest()
+
+
+def test_what_an_agent_did_in_processes_before_is_no_work_of_the_one_that_it_leaves() -> None:
+    world = Calm(limits=Limits(workers_max=1))
+    agent, veteran = ready(world, None, tasks_max=4), ready(world, None)
+    for _ in range(4):
+        world.complete(world.submit(agent=veteran))
+    world.tick(100)
+    world.settle()
+    assert place(world, agent).incarnation == 2
+    world.update(veteran, memory_bytes=MEMORY)
+    world.settle()
+    assert place(world, veteran) is not place(world, agent)
+    for _ in range(4):
+        world.complete(world.submit(agent=agent))
+    world.tick(100)
+    world.settle()
+    assert place(world, agent).incarnation == 3, "it has done four, whatever others took along"
+
+
 def test_after_so_long_a_process_is_replaced() -> None:
     world = Calm()
     agent = ready(world, age_ms=60_000)

@@ -266,6 +266,9 @@ class SwarmState:
         self.revived: dict[TaskStatus, int] = {}
         """How many ended tasks were queued again, by what they had ended as."""
         self.supervised = Supervised()
+        self.left_behind: dict[str, int] = {}
+        """Of workers whose work is counted: how many attempts agents had ended that left since that
+        began. An index."""
         self.lockers: dict[str, dict[str, None]] = {}
         """Tasks whose attempt holds or waits for these locks; like the two that follow an index."""
         self.unheld: dict[str, None] = {}

@@ -12,6 +12,7 @@ from visionflow.engine.evolve.adopting import forget_process
 from visionflow.engine.evolve.circuits import forget_agent
 from visionflow.engine.evolve.mail import agent_gone
 from visionflow.engine.evolve.supervising import (
+    agent_left,
     ceiling_set,
     count_death,
     life_begins,
@@ -242,6 +243,7 @@ def _(state: SwarmState, event: e.AgentRebuilt) -> None:
 def _(state: SwarmState, event: e.AgentMoved) -> None:
     agent = _move_agent(state, event.agent, e.AgentMoved)
     del state.moving[event.agent]
+    agent_left(state, agent)
     del state.workers[agent.worker].agents[event.agent]
     state.departing[event.agent] = agent.worker
     agent.worker = event.worker
@@ -287,5 +289,6 @@ def _(state: SwarmState, event: e.AgentTerminated) -> None:
     state.revisions.pop(event.agent, None)
     state.supervised.debugging.pop(event.agent, None)
     worker = state.workers[agent.worker]
+    agent_left(state, agent)
     del worker.agents[event.agent]
     _forget_unused(state, worker)

@@ -9,7 +9,7 @@ from visionflow.domain.agents import ResourceLimits, WorkerStatus
 from visionflow.domain.supervision import Cause
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.evolve.table import answer, folds, refresh_worker
-from visionflow.engine.state import Answer, SwarmState, WorkerState
+from visionflow.engine.state import AgentState, Answer, SwarmState, WorkerState
 from visionflow.engine.supervised import LifeState
 
 NOT_ITS_OWN = (FailureKind.KILLED, FailureKind.NETWORK)
@@ -65,6 +65,7 @@ def worker_left(state: SwarmState, worker: str) -> None:
     """There is no such worker any more."""
     state.supervised.exhausted.pop(worker, None)
     state.supervised.raised.pop(worker, None)
+    state.left_behind.pop(worker, None)
 
 
 def life_begins(state: SwarmState, worker: WorkerState, agents: Iterable[str]) -> None:
@@ -76,14 +77,24 @@ def life_begins(state: SwarmState, worker: WorkerState, agents: Iterable[str]) -
     for name in agents:
         recycling = state.agents[name].spec.recycling
         if recycling.tasks_max is not None or recycling.age_ms is not None:
+            state.left_behind.pop(worker.id, None)
             sup.lives[worker.id] = LifeState(state.now_ms, attempts_ended(state, worker))
             return
 
 
 def attempts_ended(state: SwarmState, worker: WorkerState) -> int:
-    """Attempts that the agents of a worker have ended, by their records."""
+    """Attempts that the agents of a worker have ended by their records, and those that left since
+    its life began."""
     members = [state.agents[name] for name in worker.agents]
-    return sum(member.completed + member.failed for member in members)
+    left = state.left_behind.get(worker.id, 0)
+    return left + sum(member.completed + member.failed for member in members)
+
+
+def agent_left(state: SwarmState, agent: AgentState) -> None:
+    """An agent leaves its worker; what it did there stays the work of that process."""
+    if agent.worker in state.supervised.lives:
+        before = state.left_behind.get(agent.worker, 0)
+        state.left_behind[agent.worker] = before + agent.completed + agent.failed
 
 
 @folds(s.CeilingRaised)
