@@ -140,7 +140,7 @@ class Scene:
         self.node.control.offer(c.SpawnAgent(now_ms=now, spec=spec))
         self.node.control.offer(c.SubmitTask(now_ms=now, spec=TaskSpec(id="t1")))
         await self.until(lambda: hasattr(self.host, "child"))
-        self.wire.say(1, m.Hello("w1", 1, self.host.child.secret, 4711))
+        self.wire.say(1, m.Hello("w1", 1, self.host.child.secret, 4711, protocol=m.PROTOCOL))
         await self.until(lambda: self.wire.heard(m.HostAgent))
         self.wire.say(2, m.AgentUp("a"))
         await self.until(lambda: self.wire.heard(m.Dispatch))

@@ -27,7 +27,7 @@ class Two(Scene):
         await self.until(lambda: len(self.wire.heard(m.Dispatch)) >= 2)
 
     def hello(self) -> None:
-        self.wire.say(0, m.Hello("w1", 1, self.host.child.secret, 4711))
+        self.wire.say(0, m.Hello("w1", 1, self.host.child.secret, 4711, protocol=m.PROTOCOL))
 
     async def rest(self) -> None:
         """What is under way comes to an end, as far as no clock is needed."""

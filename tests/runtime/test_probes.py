@@ -61,7 +61,7 @@ def test_one_that_was_given_up_is_not_let_in_again_and_counts_as_gone_before_its
         probes = (("heartbeat", False), ("ping", False), ("process", True))
         scene.node.children.give_up("w1", 1, FailureKind.CRASH, "it hangs", probes)
         assert cut == [("w1", 1)]
-        scene.wire.say(0, m.Hello("w1", 1, child.secret, child.pid))
+        scene.wire.say(0, m.Hello("w1", 1, child.secret, child.pid, protocol=m.PROTOCOL))
         await scene.until(lambda: scene.wire.heard(m.Rejected))
         await scene.until(lambda: [x for x in events if isinstance(x, e.WorkerLost)])
         (lost,) = [x for x in events if isinstance(x, e.WorkerLost)]
@@ -81,7 +81,7 @@ def test_a_lost_connection_is_a_suspicion_at_once_and_a_hello_ends_it_at_once() 
         scene.host.process_state = lambda pid, started: running  # type: ignore[method-assign]
         scene.node.sessions.disconnected("w1.1")
         await scene.until(lambda: [x for x in events if isinstance(x, s.WorkerSuspected)])
-        scene.wire.say(0, m.Hello("w1", 1, scene.host.child.secret, pid))
+        scene.wire.say(0, m.Hello("w1", 1, scene.host.child.secret, pid, protocol=m.PROTOCOL))
         await scene.until(lambda: [x for x in events if isinstance(x, s.WorkerTrusted)])
         assert scene.node.control.state.supervised.suspects == {}
         assert [type(x) for x in events if isinstance(x, s.RecoveryChosen)] == [s.RecoveryChosen]

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.runtime.scene import Scene, played
+from visionflow.domain import events as e
 from visionflow.domain import messages as m
 from visionflow.domain.tasks import FailureKind
 
@@ -35,8 +36,26 @@ def test_a_frame_is_acknowledged_when_the_log_holds_it_and_not_before() -> None:
 
 def test_a_hello_without_the_secret_is_rejected() -> None:
     async def play(scene: Scene) -> None:
-        scene.wire.say(9, m.Hello("w1", 1, "guessed", 4711))
+        scene.wire.say(9, m.Hello("w1", 1, "guessed", 4711, protocol=m.PROTOCOL))
         await scene.until(lambda: scene.wire.heard(m.Rejected))
+
+    played(play)
+
+
+def test_a_worker_of_another_version_is_ended_and_named_whoever_started_it() -> None:
+    async def play(scene: Scene) -> None:
+        lost: list[e.WorkerLost] = []
+        scene.node.control.on_commit.append(
+            lambda _seq, _at, events: lost.extend(x for x in events if isinstance(x, e.WorkerLost))
+        )
+        scene.node.sessions.disconnected("w1.1")
+        secret = scene.host.child.secret
+        scene.wire.say(0, m.Hello("w1", 1, secret, 4711, protocol=m.PROTOCOL + 1))
+        await scene.until(lambda: lost)
+        assert scene.wire.heard(m.Rejected)
+        assert f"version {m.PROTOCOL + 1} of the messages" in lost[0].reason
+        assert "start its server once more" in lost[0].reason
+        assert lost[0].kind is FailureKind.KILLED, "it counts against nobody"
 
     played(play)
 
@@ -45,7 +64,7 @@ def test_who_dials_again_is_told_what_is_in_the_log_and_gets_its_work_again() ->
     async def play(scene: Scene) -> None:
         scene.node.sessions.disconnected("w1.1")
         scene.wire.clear()
-        scene.wire.say(0, m.Hello("w1", 1, scene.host.child.secret, 4711))
+        scene.wire.say(0, m.Hello("w1", 1, scene.host.child.secret, 4711, protocol=m.PROTOCOL))
         await scene.until(lambda: scene.wire.heard(m.Dispatch))
         assert scene.wire.sent[0] == m.Welcome(2)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.runtime.scene import Scene, played
@@ -31,7 +32,7 @@ class Two(Scene):
         self.node.control.offer(c.SpawnAgent(now_ms=now, spec=spec))
         await self.until(lambda: self.host.child is not first)
         self.secret = self.host.child.secret
-        self.wire.say(1, m.Hello("w2", 1, self.secret, 4711), sender="w2.1")
+        self.wire.say(1, m.Hello("w2", 1, self.secret, 4711, protocol=m.PROTOCOL), sender="w2.1")
         await self.until(lambda: len(self.wire.heard(m.HostAgent)) == 2)
         self.wire.say(2, m.AgentUp("b"), sender="w2.1")
         self.node.control.offer(c.SubmitTask(now_ms=now, spec=TaskSpec(id="t2", agent="b")))
@@ -114,9 +115,9 @@ def test_what_comes_late_is_refused_by_the_fence_and_is_no_lie() -> None:
 def test_a_forged_hello_is_rejected_to_the_face_of_whoever_forged_it() -> None:
     async def play(scene: Two) -> None:
         forged = [
-            m.Hello("w2", 1, "guessed", 4711),
-            m.Hello("w2", 1, scene.secret, 4711),
-            m.Hello("w2", 2, scene.secret, 4711),
+            m.Hello("w2", 1, "guessed", 4711, protocol=m.PROTOCOL),
+            m.Hello("w2", 1, scene.secret, 4711, protocol=m.PROTOCOL),
+            m.Hello("w2", 2, scene.secret, 4711, protocol=m.PROTOCOL),
         ]
         for hello in forged:
             scene.wire.say(0, hello)
@@ -172,6 +173,21 @@ def test_signals_beyond_the_rate_are_dropped_and_named_once_and_what_must_arrive
         assert len(scene.lines.of("worker_floods")) == 1
         scene.wire.say(0, m.Progress("t2", 1, None, "on"), sender="w2.1")
         assert heard[-1] == "t2"
+        await scene.finish()
+
+    two(play)
+
+
+def test_a_number_that_is_nought_in_other_words_is_no_way_around_the_rate() -> None:
+    async def play(scene: Two) -> None:
+        heard: list[str] = []
+        scene.node.sessions.on_progress.append(lambda task, *_: heard.append(task))
+        plain = msgspec.msgpack.encode((0, [m.Progress("t1", 1, None, "on")]))
+        longer = plain[:1] + b"\xcc\x00" + plain[2:]
+        for _ in range(2 * flooding.SIGNALS_AT_ONCE):
+            scene.wire.raw(longer, "w1.1")
+        assert flooding.SIGNALS_AT_ONCE <= len(heard) < 2 * flooding.SIGNALS_AT_ONCE
+        assert len(scene.lines.of("worker_floods")) == 1
         await scene.finish()
 
     two(play)

@@ -235,10 +235,14 @@ class Sessions:
         if is_signal and not self._vetting.admits_signal(sender, len(payload)):
             return None
         try:
-            return _frames.decode(payload)
+            frame = _frames.decode(payload)
         except msgspec.DecodeError as error:
             self._vetting.stranger(sender, f"a frame that cannot be read: {error}")
             return None
+        # Its number may be written so that it does not look like nought.
+        if frame.number or is_signal or self._vetting.admits_signal(sender, len(payload)):
+            return frame
+        return None
 
     def _heard(self, beat: m.Heartbeat, sender: str | None) -> None:
         if not self._vetting.is_own(sender, beat):
@@ -293,8 +297,11 @@ class Sessions:
             self._vetting.stranger(delivery.sender, f"it says that it is {worker}.{incarnation}")
             return
         is_kept = self._children.awaits(worker)
-        if is_kept and hello.protocol != m.PROTOCOL:
+        if hello.protocol != m.PROTOCOL:
             reason = f"it speaks version {hello.protocol} of the messages, not {m.PROTOCOL}"
+            if not is_kept:
+                # It was started by this orchestrator, from files that are of another version now.
+                reason += "; VisionFlow was upgraded meanwhile: start its server once more"
             self._reject(worker, reason)
             self._children.give_up(worker, incarnation, FailureKind.KILLED, reason)
             return
