@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from visionflow.domain.teams import TEAM_PREFIX
 from visionflow.engine.matching import needs
-from visionflow.engine.state import SwarmState
+from visionflow.engine.state import AgentState, SwarmState
+from visionflow.engine.topology.seats import has_seats, offers_of, seated
 
 LOOKED_AT_MAX = 256
 """Of the tasks that wait for the same, so many next in line are looked at."""
@@ -62,6 +64,9 @@ class Load(msgspec.Struct, frozen=True):
     backlog: Backlog = Backlog()
     removable: int = 0
     """Agents that were made for the number's sake, and may go."""
+    seated: int = 0
+    """Tasks that wait for a seat in a team where agents of the type could do them. One more of the
+    type would not have such a seat, but none is one too many."""
     peak: int | None = None
     """The most places that were taken at one time over the whole last cool-down; `None`: it has
     not been watched for so long, or some task was a backlog meanwhile."""
@@ -126,7 +131,7 @@ def _more(load: Load, wanted: int, most: int, rooms: Iterable[Room], why: str) -
 
 
 def _fewer(load: Load, bounds: Bounds, rules: Rules) -> Decision | None:
-    if load.backlog.count or not load.removable or not load.agents:
+    if load.backlog.count or load.seated or not load.removable or not load.agents:
         return None
     if load.peak is None:
         return None
@@ -212,3 +217,41 @@ def backlogs(
         kind: Backlog(counts[kind], max(times), sum(times) // len(times))
         for kind, times in waits.items()
     }
+
+
+def waiting_for_teams(state: SwarmState) -> dict[str, int]:
+    """By type: how many tasks wait for a seat in a team in which agents of the type could do them.
+    One that several types could do is counted for each."""
+    found: dict[str, int] = {}
+    if not has_seats(state):
+        return found
+    for key, size, _ in state.matching.groups(0):
+        team = next((w.removeprefix(TEAM_PREFIX) for w in key[0] if w.startswith(TEAM_PREFIX)), "")
+        if team in state.teams.teams:
+            wanted, people = needs(key), seated(state, team)
+            able = (a.spec.type for a in people if wanted <= offers_of(state, a.spec))
+            for kind in dict.fromkeys(able):
+                found[kind] = found.get(kind, 0) + size
+    return found
+
+
+# Who may go ------------------------------------------------------------------------------------
+
+
+def removable(state: SwarmState, agents: Iterable[AgentState]) -> list[AgentState]:
+    """Of these, oldest first, those that were made for the number's sake, in the order in which
+    they go: the youngest first, and who has a seat in a team after who has none. A team's lead and
+    the manager stay."""
+    teams, team_of = state.teams.teams, state.seating.team_of
+    loose: list[AgentState] = []
+    members: list[AgentState] = []
+    for agent in agents:
+        name = agent.spec.id
+        if not agent.spec.scaled or name == state.teams.manager:
+            continue
+        team = team_of.get(name)
+        if team is None:
+            loose.append(agent)
+        elif teams[team].lead != name:
+            members.append(agent)
+    return [*reversed(loose), *reversed(members)]

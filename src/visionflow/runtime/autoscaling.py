@@ -7,7 +7,7 @@ so nothing is ended before a whole cool-down has passed.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -15,6 +15,7 @@ from visionflow.domain import commands as c
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.errors import VisionFlowError
+from visionflow.engine.evolve.table import places_taken
 from visionflow.engine.scaling import (
     Backlog,
     Bounds,
@@ -24,6 +25,8 @@ from visionflow.engine.scaling import (
     Rules,
     backlogs,
     decide_number,
+    removable,
+    waiting_for_teams,
 )
 from visionflow.engine.state import AgentState, Answer, SwarmState
 from visionflow.ports.host import Host, Timer
@@ -31,6 +34,8 @@ from visionflow.ports.telemetry import Telemetry
 from visionflow.runtime.control_plane import ControlPlane
 
 LOOK_MS = 2_000
+MAKING_MS = 10_000
+"""So long what was decided counts as agents that are to come, for all that bounds the others."""
 GONE = (AgentStatus.FAILED, AgentStatus.TERMINATING, AgentStatus.TERMINATED)
 MEMORY_SHARE_BP = 9_000
 """So much of the machine's memory agents may be given together."""
@@ -65,6 +70,13 @@ class _Sample(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
     busy: int
     backlog: bool
+
+
+class _Making(NamedTuple):
+    """Agents that were decided on."""
+
+    after: int
+    since_ms: int
 
 
 class Watch:
@@ -117,6 +129,7 @@ class Autoscaler:
         self._timer: Timer | None = None
         self._watches: dict[str, Watch] = {}
         self._deciding: dict[str, None] = {}
+        self._making: dict[str, _Making] = {}
 
     def start(self) -> None:
         """Look from now on."""
@@ -144,11 +157,20 @@ class Autoscaler:
             name for name in kinds if len(there.get(name, ())) >= (self._bounds[name].most or 0)
         )
         waiting = backlogs(state, {n: kind.offers for n, kind in kinds.items()}, full, now_ms)
+        seated = waiting_for_teams(state)
         for name, kind in kinds.items():
-            load = self._load(name, there.get(name, []), waiting.get(name, Backlog()))
+            load = self._load(
+                state,
+                name,
+                there.get(name, []),
+                waiting.get(name, Backlog()),
+                seated.get(name, 0),
+            )
             last_ms = state.supervised.scaled.get(name)
             quiet_ms = None if last_ms is None else max(0, now_ms - last_ms)
             rooms, unknown = self._rooms(state, name, kind)
+            to_come = self._to_come(there)
+            rooms = [Room(room.count - to_come, room.why) for room in rooms]
             decision = decide_number(load, self._bounds[name], self._rules, rooms, quiet_ms)
             if decision is not None and name not in self._deciding:
                 self._record(name, decision, unknown)
@@ -172,19 +194,34 @@ class Autoscaler:
                 found[name] = kind
         return found
 
-    def _load(self, name: str, agents: list[AgentState], waiting: Backlog) -> Load:
-        busy = sum(min(len(agent.open), agent.spec.tasks_max) for agent in agents)
+    def _to_come(self, there: Mapping[str, list[AgentState]]) -> int:
+        """How many agents were decided on and are not there yet."""
+        since_ms = self._host.monotonic_ms() - MAKING_MS
+        self._making = {n: each for n, each in self._making.items() if each.since_ms > since_ms}
+        missing = (each.after - len(there.get(n, ())) for n, each in self._making.items())
+        return sum(max(0, count) for count in missing)
+
+    def _load(
+        self,
+        state: SwarmState,
+        name: str,
+        agents: list[AgentState],
+        waiting: Backlog,
+        seated: int,
+    ) -> Load:
+        busy = sum(min(places_taken(state, agent), agent.spec.tasks_max) for agent in agents)
         watch = self._watches.get(name)
         if watch is None:
             watch = self._watches[name] = Watch(self._rules.cool_down_ms)
         is_backlog = waiting.count > 0 and waiting.oldest_ms >= self._rules.queue_wait_ms
-        watch.see(self._host.monotonic_ms(), busy, is_backlog)
+        watch.see(self._host.monotonic_ms(), busy, is_backlog or seated > 0)
         return Load(
             agents=len(agents),
             places=sum(agent.spec.tasks_max for agent in agents),
             busy=busy,
             backlog=waiting,
-            removable=sum(agent.spec.scaled for agent in agents),
+            removable=len(removable(state, agents)),
+            seated=seated,
             peak=watch.peak,
         )
 
@@ -209,9 +246,13 @@ class Autoscaler:
             evidence=evidence,
         )
         self._deciding[name] = None
+        if decision.after > decision.before:
+            self._making[name] = _Making(decision.after, self._host.monotonic_ms())
 
         def decided(answer: Answer) -> None:
             self._deciding.pop(name, None)
+            if answer.code is not None:
+                self._making.pop(name, None)
             if answer.code is None and self._timer is not None:
                 self._carry_out(name, decision.after - decision.before)
 
@@ -221,10 +262,10 @@ class Autoscaler:
         if change > 0:
             self._supply.spawn(name, change)
             return
-        agents = self._there(self._control.state).get(name, [])
-        removable = [agent.spec.id for agent in reversed(agents) if agent.spec.scaled]
-        for agent in removable[:-change]:
-            self._offer(c.TerminateAgent(now_ms=self._host.now_ms(), agent=agent, drain=True))
+        state, now_ms = self._control.state, self._host.now_ms()
+        going = removable(state, self._there(state).get(name, []))
+        for agent in going[:-change]:
+            self._offer(c.TerminateAgent(now_ms=now_ms, agent=agent.spec.id, drain=True))
 
     def _offer(
         self, command: c.AnyCommand, answered: Callable[[Answer], None] | None = None

@@ -131,14 +131,18 @@ def leading(state: SwarmState, agent: AgentState) -> int:
     return sum(is_leading(state.tasks[name].spec.type) for name in agent.open)
 
 
+def places_taken(state: SwarmState, agent: AgentState) -> int:
+    """Of what an agent holds, how much takes a place."""
+    held = len(agent.open)
+    return held - led_by(state, agent) if held and state.teams.teams else held
+
+
 def refresh(state: SwarmState, agent: AgentState) -> None:
     """Bring an agent's place in the matching index in step with its record and load."""
     level = -1
     if agent.status in ABLE and state.closed is None and not is_held(state, agent.spec.id):
         completed, mean_us = agent.completed, agent.mean_us
-        held, tasks_max = len(agent.open), agent.spec.tasks_max
-        if held and state.teams.teams:
-            held -= led_by(state, agent)
+        held, tasks_max = places_taken(state, agent), agent.spec.tasks_max
         room = held < tasks_max
         if not room and not holds_waiting(state, agent):
             room = held < slots(completed, mean_us, tasks_max)
