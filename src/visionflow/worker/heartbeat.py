@@ -11,9 +11,11 @@ from typing import Protocol
 from visionflow.domain.errors import BusClosed, Refused
 from visionflow.ports.host import Host, Timer
 
-STALL_S = 4.0
+STALL_S = 3.5
 """An attempt this far over its limit, seen twice in a row, means that the loop is stuck."""
-
+LOOK_S = 0.5
+"""So often that is looked at, however rarely it beats: the process is to end before the engine
+gives the attempt up without it (`TIMEOUT_GRACE_MS`) and hands it the next one."""
 URGENT_S = 0.1
 
 
@@ -53,6 +55,8 @@ class ThreadHeartbeat:
         self._on_stall = on_stall
         self._urgent = urgent
         self._connection: Publisher | None = None
+        self._unlooked_s = 0.0
+        self._stalled = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -66,12 +70,8 @@ class ThreadHeartbeat:
         self._thread.join(5)
 
     def _run(self) -> None:
-        stalled = 0
         while True:
             self._beat()
-            stalled = stalled + 1 if self._overdue_s() > STALL_S else 0
-            if stalled == 2:
-                self._on_stall()
             if self._waited():
                 break
         if self._connection is not None:
@@ -80,13 +80,27 @@ class ThreadHeartbeat:
     def _waited(self) -> bool:
         """Wait until the next beat is to go out; whether there is none any more."""
         left_s, urgent = self._every_s, self._urgent
-        while urgent is not None and left_s > URGENT_S:
-            if self._over.wait(URGENT_S):
+        part_s = LOOK_S if urgent is None else URGENT_S
+        while left_s > part_s:
+            if self._over.wait(part_s):
                 return True
-            if urgent():
+            self._look(part_s)
+            if urgent is not None and urgent():
                 self._beat(early=True)
-            left_s -= URGENT_S
-        return self._over.wait(left_s)
+            left_s -= part_s
+        over = self._over.wait(left_s)
+        self._look(left_s)
+        return over
+
+    def _look(self, passed_s: float) -> None:
+        """See whether the loop is stuck, where that was not looked at for a while."""
+        self._unlooked_s += passed_s
+        if self._unlooked_s + passed_s / 2 < LOOK_S:
+            return
+        self._unlooked_s = 0.0
+        self._stalled = self._stalled + 1 if self._overdue_s() > STALL_S else 0
+        if self._stalled == 2:
+            self._on_stall()
 
     def _beat(self, early: bool = False) -> None:
         try:
@@ -95,6 +109,11 @@ class ThreadHeartbeat:
             self._connection.publish(self._subject, self._frame(early))
         except (BusClosed, Refused):
             # The session notices a lost orchestrator and decides; here the next beat dials.
+            self._connection = None
+        except OSError:
+            # An agent may have left no descriptor free; this thread goes on all the same.
+            if self._connection is not None:
+                self._connection.close()
             self._connection = None
 
 
