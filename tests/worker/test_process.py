@@ -273,8 +273,9 @@ def test_a_worker_over_its_memory_ceiling_says_so_and_ends(tmp_path: Path) -> No
         failed = await orchestrator.end_of("t")
         assert failed.kind is FailureKind.RESOURCES and "150000000" in failed.reason
         assert await fleet.ended() == Exit(exits.MEMORY, None)
-        (line,) = [line for line in orchestrator.all(LogLine) if line.agent is None]
+        (line,) = [line for line in orchestrator.all(LogLine) if "ceiling" in line.text]
         assert "a watcher of resident memory" in line.text
+        assert line.agent == (await orchestrator.wait_for(AgentUp))[0].agent, "in its own lines"
 
     with_fleet(body, tmp_path)
 

@@ -148,13 +148,17 @@ async def _serve(order: WorkerOrder, secret: str, title: Title) -> NoReturn:
     async def dial(on_lost: Callable[[], None]) -> Bus:
         return await connect(order.socket, _claim(identity, "session"), on_lost)
 
+    def hosted(agents: list[str]) -> None:
+        title.show(" ".join(("visionflow", order.worker, *agents)))
+        tell_ceiling(agents)
+
     executor = Executor(
         host=host,
         blobs=blobs,
         threads=OsThreads(loop),
         make_context=make_context,
         on_worn_out=lambda: session.end(exits.WORN_OUT),
-        on_hosted=lambda agents: title.show(" ".join(("visionflow", order.worker, *agents))),
+        on_hosted=hosted,
         end_started=end_young_descendants,
     )
     session = WorkerSession(
@@ -176,7 +180,8 @@ async def _serve(order: WorkerOrder, secret: str, title: Title) -> NoReturn:
         None if order.memory_bytes is None else limits.Growth(order.memory_bytes).is_news,
     )
     heartbeat.start()
-    held = _hold_memory(order, loop, session, executor)
+    held = _hold_memory(order, loop, session)
+    tell_ceiling = _ceiling_teller(order, held, executor)
     loop.add_signal_handler(signal.SIGTERM, session.drain, "The worker was told to end (SIGTERM).")
     # A copy that an agent forks has this loop, its connections and its tasks too.
     os.register_at_fork(after_in_child=lambda: loop.call_soon(os._exit, exits.FORKED))
@@ -220,7 +225,6 @@ def _hold_memory(
     order: WorkerOrder,
     loop: asyncio.AbstractEventLoop,
     session: WorkerSession,
-    executor: Executor,
 ) -> limits.Enforcement | None:
     if order.memory_bytes is None:
         return None
@@ -238,11 +242,26 @@ def _hold_memory(
         time.sleep(LAST_WORDS_S)
         os._exit(exits.MEMORY)
 
-    held = limits.enforce(ceiling, reached)
-    text = f"The memory ceiling of {ceiling} bytes is held by {held.means}."
-    level = "warning" if held.means == "nothing" else "info"
-    executor.write_log(None, level, text)
-    return held
+    return limits.enforce(ceiling, reached)
+
+
+def _ceiling_teller(
+    order: WorkerOrder, held: limits.Enforcement | None, executor: Executor
+) -> Callable[[list[str]], None]:
+    """Tells each agent that is hosted here once, in its own lines, what holds its ceiling."""
+    told: dict[str, None] = {}
+
+    def tell(agents: list[str]) -> None:
+        if held is None:
+            return
+        level = "warning" if held.means == "nothing" else "info"
+        for agent in agents:
+            if agent not in told:
+                told[agent] = None
+                text = f"The memory ceiling of {order.memory_bytes} bytes is held by {held.means}."
+                executor.write_log(agent, level, text)
+
+    return tell
 
 
 if __name__ == "__main__":

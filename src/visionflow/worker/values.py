@@ -52,7 +52,7 @@ def _encoded(encoder: msgspec.msgpack.Encoder, value: object, what: str) -> byte
         if dataclasses.is_dataclass(value):
             kind += " (a dataclass)"
         raise NotPersistable(
-            f"{what}, a {kind}, cannot be stored: {error or 'it is nested too deeply'}.",
+            f"{what}, of type {kind}, cannot be stored: {error or 'it is nested too deeply'}.",
             hint="Use maps, lists, text, bytes, numbers, dates, dataclasses or Structs.",
         ) from error
 
