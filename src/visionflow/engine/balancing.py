@@ -13,6 +13,8 @@ import msgspec
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.limits import BATCH_MAX
 from visionflow.domain.tasks import TaskStatus
+from visionflow.domain.teams import is_leading
+from visionflow.engine.places import places_taken
 from visionflow.engine.scoring import level_of, load_level, score_bp, slots
 from visionflow.engine.state import AgentState, SwarmState, TaskState
 from visionflow.engine.topology.seats import key_of
@@ -39,7 +41,8 @@ class Move(msgspec.Struct, frozen=True, gc=False):
 def unbegun(state: SwarmState, agent: AgentState) -> list[TaskState]:
     """What an agent was given and has not begun, as far as the log says, the latest first.
 
-    None that is asked back or being cancelled, nor one that only this agent may do.
+    None that is asked back or being cancelled, nor one that only this agent may do, nor one by
+    which it leads: that begins at once, beside its work.
     """
     recalling = state.supervised.recalling
     return [
@@ -49,6 +52,7 @@ def unbegun(state: SwarmState, agent: AgentState) -> list[TaskState]:
         and task.cancelling is None
         and task.spec.agent is None
         and task.spec.id not in recalling
+        and not is_leading(task.spec.type)
     ]
 
 
@@ -95,11 +99,12 @@ def _tails(state: SwarmState, now_ms: int) -> Iterator[tuple[AgentState, TaskSta
         agent
         for agent in state.agents.values()
         if len(agent.open) > agent.spec.tasks_max
+        and places_taken(state, agent) > agent.spec.tasks_max
         and not any(agent.worker in each for each in doubtful)
     ]
-    behind.sort(key=lambda agent: agent.spec.tasks_max - len(agent.open))
+    behind.sort(key=lambda agent: agent.spec.tasks_max - places_taken(state, agent))
     for agent in behind:
-        tail = len(agent.open) - agent.spec.tasks_max
+        tail = places_taken(state, agent) - agent.spec.tasks_max
         for task in unbegun(state, agent)[:tail]:
             if now_ms - task.changed_ms >= STEAL_WAIT_MS:
                 yield agent, task
@@ -111,7 +116,7 @@ def _taker(
     """Who would be given the task and could begin it at once; nobody, where its holder would get
     it again."""
     spec = task.spec
-    again = level_with(state, holder, len(holder.open) - 1)
+    again = level_with(state, holder, places_taken(state, holder) - 1)
     for name, level in state.matching.takers((*key_of(state, spec)[:2], None)):
         if level <= again:
             return None
@@ -119,7 +124,7 @@ def _taker(
             continue
         if name not in spare:
             agent = state.agents[name]
-            spare[name] = agent.spec.tasks_max - len(agent.open)
+            spare[name] = agent.spec.tasks_max - places_taken(state, agent)
         if spare[name] > 0:
             return name
     return None
@@ -139,7 +144,7 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
 def evened(state: SwarmState, moves_max: int) -> tuple[list[Move], list[Kept]]:
     """What would make the load of agents even: from those that hold the most for what they work
     on at once, to those with room that hold less, one by one while that evens anything."""
-    held = {name: len(agent.open) for name, agent in state.agents.items()}
+    held = {name: places_taken(state, agent) for name, agent in state.agents.items()}
     moves: list[Move] = []
     kept: list[Kept] = []
     left = {name: unbegun(state, agent) for name, agent in state.agents.items() if agent.open}

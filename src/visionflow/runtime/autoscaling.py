@@ -15,7 +15,7 @@ from visionflow.domain import commands as c
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.errors import VisionFlowError
-from visionflow.engine.evolve.table import places_taken
+from visionflow.engine.places import places_taken
 from visionflow.engine.scaling import (
     Backlog,
     Bounds,

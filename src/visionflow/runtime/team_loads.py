@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from visionflow.domain import teams_commands as tc
 from visionflow.domain.teams import BUSY_BP, BUSY_MS, COOL_DOWN_MS, lead_word, team_word
-from visionflow.engine.evolve.table import leading
+from visionflow.engine.places import leading
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.seats import has_seats, seated
 from visionflow.ports.host import Host

@@ -9,6 +9,7 @@ from visionflow.domain import assigning_events as ae
 from visionflow.domain import events as e
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.swarms import Strategy, Topology
+from visionflow.engine.places import places_taken
 from visionflow.engine.scoring import score_bp
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.choosing import (
@@ -56,7 +57,7 @@ def assigned(state: SwarmState, task: str, agent: str) -> e.TaskAssigned:
         member.completed,
         member.failed,
         member.mean_us,
-        len(member.open),
+        places_taken(state, member),
         member.spec.tasks_max,
     )
     number = state.tasks[task].attempt + 1

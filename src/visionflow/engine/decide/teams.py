@@ -14,8 +14,9 @@ from visionflow.engine.decide.assigning import assigned
 from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.table import decides
-from visionflow.engine.evolve.table import ABLE, is_held, leading
+from visionflow.engine.evolve.table import ABLE, is_held
 from visionflow.engine.matching import order_of
+from visionflow.engine.places import leading
 from visionflow.engine.state import SwarmState
 from visionflow.engine.topology.hierarchy import (
     choose,

@@ -7,8 +7,8 @@ from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import ANSWER_AGE_MS_MAX, ANSWERS_MAX, BATCH_MAX
 from visionflow.domain.mesh import Seat
-from visionflow.domain.teams import LEADING_MAX, is_leading
 from visionflow.engine.circuits import holds
+from visionflow.engine.places import places_taken
 from visionflow.engine.scoring import level_of, load_level, score_bp, slots
 from visionflow.engine.state import AgentState, Answer, SwarmState
 
@@ -118,23 +118,6 @@ def holds_waiting(state: SwarmState, agent: AgentState) -> bool:
     if not waits and not lockers:
         return False
     return any(task in waits or task in lockers for task in agent.open)
-
-
-def led_by(state: SwarmState, agent: AgentState) -> int:
-    """Of what an agent holds, how much takes no place: it only leads others there."""
-    count = leading(state, agent)
-    return count if count <= LEADING_MAX else 0
-
-
-def leading(state: SwarmState, agent: AgentState) -> int:
-    """Of what an agent holds, how much it does by leading others."""
-    return sum(is_leading(state.tasks[name].spec.type) for name in agent.open)
-
-
-def places_taken(state: SwarmState, agent: AgentState) -> int:
-    """Of what an agent holds, how much takes a place."""
-    held = len(agent.open)
-    return held - led_by(state, agent) if held and state.teams.teams else held
 
 
 def refresh(state: SwarmState, agent: AgentState) -> None:

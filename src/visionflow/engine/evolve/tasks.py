@@ -12,6 +12,7 @@ from visionflow.engine.evolve.table import ABLE, answer, folds, refresh, refresh
 from visionflow.engine.evolve.waiting import let_go
 from visionflow.engine.lifecycles import next_agent_status, next_task_status
 from visionflow.engine.matching import order_of
+from visionflow.engine.places import places_taken
 from visionflow.engine.state import (
     AgentState,
     Answer,
@@ -208,7 +209,7 @@ def _(state: SwarmState, event: e.TaskAssigned) -> None:
     agent.status = next_agent_status(agent.status, "busy", event.agent)
     agent.open[event.task] = event.attempt
     # One that was given out ahead waits behind others in its worker: its time has not begun.
-    if len(agent.open) <= agent.spec.tasks_max:
+    if places_taken(state, agent) <= agent.spec.tasks_max:
         state.clocks.start(event.task, _limit_ms(state, task), now_ms)
     refresh(state, agent)
 

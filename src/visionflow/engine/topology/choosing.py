@@ -10,6 +10,7 @@ from visionflow.domain.mesh import AuctionBid
 from visionflow.domain.swarms import Strategy
 from visionflow.engine.matching import GroupKey
 from visionflow.engine.mesh.bidding import bid_of
+from visionflow.engine.places import places_taken
 from visionflow.engine.records import Record
 from visionflow.engine.scoring import PRIOR_TASKS
 from visionflow.engine.state import AgentState, SwarmState
@@ -33,12 +34,12 @@ def candidates(state: SwarmState, key: GroupKey) -> list[str]:
     """The agents that could begin such a task at once, in the order of their turns; where there is
     none, those that could be given it ahead."""
     found = [name for name, _ in state.matching.takers(key)]
-    free = [name for name in found if _is_free(state.agents[name])]
+    free = [name for name in found if _is_free(state, state.agents[name])]
     return free or found
 
 
-def _is_free(agent: AgentState) -> bool:
-    return len(agent.open) < agent.spec.tasks_max
+def _is_free(state: SwarmState, agent: AgentState) -> bool:
+    return places_taken(state, agent) < agent.spec.tasks_max
 
 
 def specialist(state: SwarmState, names: list[str], task_type: str) -> str:
@@ -76,7 +77,7 @@ def bid_by_record(
         name,
         required=required,
         offered=agent.spec.capabilities,
-        open_tasks=len(agent.open),
+        open_tasks=places_taken(state, agent),
         tasks_max=agent.spec.tasks_max,
         completed=record.completed,
         failed=record.failed,

@@ -41,9 +41,9 @@ MUTANTS = (
     ),
     Mutant(
         "whoever leads has no room for work",
-        "engine/evolve/table.py",
-        "            held -= led_by(state, agent)\n",
-        "            held -= 0\n",
+        "engine/places.py",
+        "        held -= led_by(state, agent)\n",
+        "        held -= 0\n",
         TESTS + "test_whoever_leads_has_room_for_work_of_its_own",
     ),
     Mutant(

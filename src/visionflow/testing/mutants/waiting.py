@@ -3,12 +3,20 @@
 from visionflow.testing.mutants.mutant import Mutant
 
 TESTS = "tests/engine/"
-LOCKS, CIRCUITS, DELEGATING = (
-    TESTS + name for name in ("test_locks.py::", "test_circuits.py::", "test_delegating.py::")
+LOCKS, CIRCUITS, DELEGATING, LEADS, PEERS = (
+    TESTS + f"test_{name}.py::"
+    for name in ("locks", "circuits", "delegating", "waits_of_leads", "held_peers")
 )
 RANGE = "tests/simulator/ranges.py::test_seeds_of_a_range_are_clean[20]"
 
 MUTANTS = (
+    Mutant(
+        "whoever gets nothing now bids in a mesh as one with room",
+        "engine/decide/auctions.py",
+        " or is_held(state, name):",
+        ":",
+        PEERS + "test_who_gets_nothing_now_is_asked_for_no_bid",
+    ),
     Mutant(
         "rings of three and more are not seen",
         "engine/decide/deadlocks.py",
@@ -33,9 +41,25 @@ MUTANTS = (
     Mutant(
         "a queued task holds nobody up",
         "engine/waits.py",
-        "return Need(places=tuple(places)) if places else None",
+        "return Need(places=tuple(found))",
         "return None",
         DELEGATING + "test_a_sub_task_that_only_its_waiting_agent_could_do_is_a_deadlock",
+    ),
+    Mutant(
+        "who leads does not keep its process from being replaced",
+        "engine/waits.py",
+        "tuple(task for task in held if self.waiting(task))",
+        "tuple(t for t in held if not is_leading(self._state.tasks[t].spec.type))",
+        LEADS
+        + "test_a_lead_that_waits_for_what_only_it_can_do_does_not_hold_up_its_own_replacement",
+    ),
+    Mutant(
+        "who is on its way out may wait for ever for what only it could do",
+        "engine/waits.py",
+        "found = places or leaving",
+        "found = places",
+        LEADS
+        + "test_a_drain_ends_though_what_is_held_waits_for_what_only_the_drained_agent_could_do",
     ),
     Mutant(
         "a lock goes to whoever came last",
