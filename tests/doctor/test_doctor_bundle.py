@@ -12,7 +12,7 @@ import pytest
 from tests.doctor.examining import BIN, environment, place
 from tests.doctor.test_doctor_keeping import written_log
 from visionflow.compose.doctor import Examined
-from visionflow.compose.doctor.bundling import bundle
+from visionflow.compose.doctor.bundling import LOG_BYTES, bundle
 from visionflow.compose.job.exits import OutputError
 from visionflow.domain import events as e
 from visionflow.domain.tasks import Payload, TaskSpec
@@ -68,6 +68,36 @@ def test_no_secret_that_was_planted_is_in_the_bundle(tmp_path: Path) -> None:
     assert {f"visionflow-doctor/{name}" for name in manifest["files"]} <= files.keys()
     settings = json.loads(files["visionflow-doctor/settings.json"])
     assert settings["log_level"] == {"value": "debug", "origin": "environment MCP_LOG_LEVEL"}
+
+
+@pytest.mark.acceptance("doctor")
+def test_what_is_cut_off_is_cut_between_words_so_that_no_half_of_a_secret_stays(
+    tmp_path: Path,
+) -> None:
+    where = place(tmp_path)
+    server = where.home / "server"
+    server.mkdir(mode=0o700)
+    line = "2026-01-01 00:00:00 INFO - E1 a line\n"
+    cut = "x" * 100 + " password=hunter2-hunter2\n"
+    rest = (LOG_BYTES - len("nter2-hunter2\n")) // len(line)
+    left = LOG_BYTES - len("nter2-hunter2\n") - rest * len(line)
+    (server / "visionflow.log").write_text(cut + "y" * (left - 1) + "\n" + rest * line)
+    half = "ghp_0123456789abcdefghijklmnopqrstuvwxyzAB"
+    written_log(
+        server / "log.db",
+        e.TaskSubmitted(spec=TaskSpec(id="t", type="audit")),
+        e.TaskFailed(task="t", reason=f"{'it is long ' * 26} {half}"),
+        e.TaskFailed(task="t", reason="--token hunter2hunter2 Cookie: a=hunter2hunter2"),
+    )
+    files = unpacked(Path(bundle(where, Examined(checks=()), tmp_path / "out.tar.gz").path))
+    whole = "\n".join(files.values())
+    assert "hunter2" not in whole and half[:8] not in whole
+    assert files["visionflow-doctor/server/visionflow.log"].startswith("y")
+    events = [
+        json.loads(each) for each in files["visionflow-doctor/server/events.jsonl"].splitlines()
+    ]
+    (submitted,) = [each for each in events if each.get("t") == "task_submitted"]
+    assert submitted["spec"] == {"id": "t", "type": "audit"}
 
 
 def test_where_it_cannot_be_written_nothing_is_left(tmp_path: Path) -> None:

@@ -16,14 +16,16 @@ HORSE = "corr3ct-h0rse"
 @pytest.mark.parametrize(
     "name",
     "password dbPassword DB_PASSWORD passwd token apiKey API_KEY OPENAI_API_KEY GITHUB_TOKEN "
-    "AWS_SECRET_ACCESS_KEY client_secret clientSecret Authorization cookie private-key".split(),
+    "AWS_SECRET_ACCESS_KEY client_secret clientSecret Authorization cookie private-key DB_PASS "
+    "smtp-pass".split(),
 )
 def test_what_is_called_a_secret_is_one(name: str) -> None:
     assert is_secret_name(name)
 
 
 @pytest.mark.parametrize(
-    "name", "tokens maxTokens token_count tokenizer author monkey keyboard path key".split()
+    "name",
+    "tokens maxTokens token_count tokenizer author monkey keyboard path key bypass pass".split(),
 )
 def test_what_is_called_something_else_is_none(name: str) -> None:
     assert not is_secret_name(name)
@@ -40,6 +42,12 @@ def test_what_is_called_something_else_is_none(name: str) -> None:
         ("postgres://bob:hunter2@db/x", "postgres://***@db/x"),
         ("vf_k1d9_0123456789abcdefghij", "vf_k1d9_***"),
         ("ghp_0123456789abcdefghij0", "***"),
+        ("DB_PASS=hunter2x", "DB_PASS=***"),
+        ("claude --api-key hunter2x -p", "claude --api-key *** -p"),
+        ("curl --pass 'hunter2x'", "curl --pass '***'"),
+        ("Cookie: a=hunter2x; sid=b64", "Cookie: ***"),
+        ("GET /x?sig=hunter2x&page=1", "GET /x?sig=***&page=1"),
+        ("https://s3/k?X-Amz-Signature=hunter2x", "https://s3/k?X-Amz-Signature=***"),
     ],
 )
 def test_a_secret_is_masked_by_its_form_or_by_the_name_before_it(text: str, shown: str) -> None:
@@ -49,14 +57,24 @@ def test_a_secret_is_masked_by_its_form_or_by_the_name_before_it(text: str, show
 @pytest.mark.parametrize(
     "text",
     ["Unexpected token: }", "KeyError: 'api_key'", "maxTokens=1000", "token=None", "tokens: 12",
-     "password: str", "password: <hidden>", "a key: abcdefghijkl"],
+     "password: str", "password: <hidden>", "a key: abcdefghijkl", "tests pass: everything",
+     "give it --token TOKEN", "or --token <what you got>", "--token-file /etc/visionflow/token",
+     "visionflow token create --name laptop", "the cookie: it is stale", "--password --verbose"],
 )  # fmt: skip
 def test_prose_about_secrets_stays_as_it_is(text: str) -> None:
     assert masked(text) == text
 
 
 def test_a_text_that_is_made_to_be_searched_for_long_comes_back_as_it_is() -> None:
-    for text in ("a.b-" * 20_000, "'" * 80_000, "://" * 30_000, "sk- " * 30_000):
+    for text in (
+        "a.b-" * 20_000,
+        "'" * 80_000,
+        "://" * 30_000,
+        "sk- " * 30_000,
+        "--" * 40_000,
+        "--a " * 20_000,
+        "cookie: " * 9_000,
+    ):
         assert masked(text) == text
 
 

@@ -16,10 +16,13 @@ _ENDING = (
     r"passw(?:or)?d|passphrase|pwd|secret|token|credentials?|authorization|cookie|"
     r"(?:api|access|private|secret|signing|encryption|auth)[_.-]?key"
 )
-_NAME = re.compile(rf"(?i)(?:.*[^a-z]|.*[a-z](?=[A-Z])|)(?:{_ENDING})|[a-z]*(?:{_ENDING})")
+_NAME = re.compile(
+    rf"(?i)(?:.*[^a-z]|.*[a-z](?=[A-Z])|)(?:{_ENDING})|[a-z]*(?:{_ENDING})|.*[a-z0-9][_.-]pass"
+)
 _NAMED = re.compile(
     rf"""(?ix)
-    (?P<name> (?:{_ENDING}) (?P<quote>\\{{0,3}}["']?) \s{{0,4}} (?P<sign>[:=]) \s{{0,4}} )
+    (?P<name> (?:{_ENDING}|(?<=[a-z0-9][_.-])pass)
+        (?P<quote>\\{{0,3}}["']?) \s{{0,4}} (?P<sign>[:=]) \s{{0,4}} )
     (?P<value>
         \\{{1,3}}["'][^"'\\]{{1,4000}}
         | "(?:[^"\\]|\\.){{1,4000}}"
@@ -28,6 +31,14 @@ _NAMED = re.compile(
     )
     """
 )
+_FLAG = re.compile(
+    rf"""(?ix)
+    (?P<flag> (?<![\w-]) --? [\w-]{{0,40}}? (?:{_ENDING}|-pass) [ \t]{{1,4}} \\{{0,3}}["']? )
+    (?P<value> (?!-) [^\s"']{{6,4000}} )
+    """
+)
+_PLACEHOLDER = re.compile(r"[A-Z_]+|[$%{<\[].*")
+"""What a usage line has in the place of a value."""
 _NOTHING = re.compile(r"(?i)none|null|true|false|\d{1,6}|\*+|<[^<>]*>")
 PROSE_LENGTH_MIN = 8
 """After a colon without quotes, as in `token: abcdefgh`, a shorter word is prose."""
@@ -46,6 +57,11 @@ SHAPES = re.compile(
 )
 """Well-known credentials by their form, which need nobody to find them; none holds a tag."""
 _OURS = (
+    (
+        re.compile(r"(?i)\b((?:set-)?cookie\s{0,4}:\s{0,4})[^\s\"'=;]{1,200}=[^\n\"']{3,4000}"),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(?i)([?&](?:sig|key|[a-z-]{0,20}signature)=)[^\s&#\"'<>]{6,}"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
     (re.compile(r"\b(vf_[A-Za-z0-9]+)_[A-Za-z0-9_-]{8,}"), rf"\1_{MASK}"),
     (re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"), f"sk-{MASK}"),
@@ -93,9 +109,9 @@ def without_secrets(value: Any, named: bool = False) -> Any:
 
 def masked(text: str) -> str:
     """The text without what is a secret by its form, or by the name that stands before it."""
-    text = _NAMED.sub(_mask, text)
     for pattern, shown in _OURS:
         text = pattern.sub(shown, text)
+    text = _FLAG.sub(_mask_flag, _NAMED.sub(_mask, text))
     return SHAPES.sub(MASK, text)
 
 
@@ -109,6 +125,13 @@ def _mask(found: "re.Match[str]") -> str:
         return found[0]  # What follows is masked as that.
     end = value[0] if value[0] in "\"'" else ""
     return f"{found['name']}{end}{MASK}{end}"
+
+
+def _mask_flag(found: "re.Match[str]") -> str:
+    value = found["value"]
+    if _NOTHING.fullmatch(value) or _PLACEHOLDER.fullmatch(value):
+        return found[0]
+    return f"{found['flag']}{MASK}"
 
 
 def forms_of(value: str) -> list[str]:

@@ -31,6 +31,7 @@ from visionflow.compose.job.listing import list_runs
 from visionflow.compose.serve.core import ServerStore
 from visionflow.compose.store import Store
 from visionflow.domain.errors import VisionFlowError
+from visionflow.domain.secrecy import masked
 from visionflow.settings.origins import SETTINGS, resolve
 from visionflow.worker.hiding import WORKING_FOLDERS
 
@@ -47,11 +48,17 @@ _FIELDS = frozenset(
     "task attempt agent worker incarnation kind retry_at_ms restart_at_ms busy boot pid score_bp "
     "duration_us revision moves agents_max gap_ms current vote member choice circuit failures "
     "until_ms cause strategy action lock on ring broken memory_bytes before_bytes timeout_ms key "
-    "name waits code started kept kept_until_ms probes type before after".split()
+    "name waits code started kept kept_until_ms probes type before after agents agent_type number "
+    "types attempts probing place first to withheld full deliveries delivery again rule sender "
+    "target seats round took_ms members reachable read_only converged_ms size_bytes required "
+    "pipeline stage start missed status decision tally decider team span fits topology gain_bp "
+    "rolled_back cooled_ms barred_ms".split()
 )
 """What of an event says where things stood."""
+_OF_SPECS = ("id", "type", "agent", "parent", "priority", "topology", "mechanism")
+"""And of what it is about, where it has that whole."""
 _records = msgspec.msgpack.Decoder(tuple[int, list[dict[str, Any]]])
-_TEXTS = frozenset(("reason", "message", "evidence", "missing"))
+_TEXTS = frozenset(("reason", "message", "evidence", "missing", "why"))
 
 
 class Bundled(msgspec.Struct, frozen=True):
@@ -79,7 +86,7 @@ class _Writing:
     def text(self, text: str) -> str:
         """`text` without what may be a secret, line by line."""
         lines = text.split("\n")
-        hidden = [hide(self._secrets.text(line)) for line in lines]
+        hidden = [hide(masked(self._secrets.text(line))) for line in lines]
         self.masked += sum(one != other for one, other in zip(lines, hidden, strict=True))
         return "\n".join(hidden)
 
@@ -195,8 +202,18 @@ def _stores(place: Place) -> Iterator[tuple[str, Store]]:
 
 def _end(path: Path) -> str:
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LOG_BYTES))
-        return file.read().decode("utf-8", "replace")
+        begin = max(0, path.stat().st_size - LOG_BYTES)
+        file.seek(begin)
+        content = file.read()
+    if begin:
+        # The name before a secret, by which it is known, may be what was cut off.
+        content = content.partition(b"\n")[2]
+    return content.decode("utf-8", "replace")
+
+
+def _beginning(text: str, most: int) -> str:
+    """As much of a text as there may be, in whole words: half of a secret looks like none."""
+    return text if len(text) <= most else f"{text[:most].rpartition(' ')[0]} ..."
 
 
 def _events(path: Path) -> Iterator[str]:
@@ -219,7 +236,11 @@ def _of_stream(log: SqliteLog, stream: str) -> Iterator[str]:
         for event in events:
             counts[str(event.get("t"))] += 1
             told = {name: value for name, value in event.items() if name in _FIELDS}
-            told |= {name: str(event[name])[:300] for name in _TEXTS if name in event}
+            spec = event.get("spec")
+            if isinstance(spec, dict):
+                whole = cast("dict[str, Any]", spec)
+                told["spec"] = {name: whole[name] for name in _OF_SPECS if name in whole}
+            told |= {name: _beginning(str(event[name]), 300) for name in _TEXTS if name in event}
             line = {"seq": entry.seq, "at_ms": at_ms, "t": event.get("t"), **told}
             yield json.dumps(line, default=str)
     yield json.dumps({"stream": stream, "records": head, "counted": dict(counts)})
@@ -237,7 +258,8 @@ def _processes() -> Iterator[str]:
         if "visionflow" in title:
             seen: dict[str, Any] = each.info
             resident = getattr(seen["memory_info"], "rss", None)
-            yield f"{seen['pid']} {seen['ppid']} {seen['status']} {resident} {title[:300]}"
+            words = _beginning(title, 300)
+            yield f"{seen['pid']} {seen['ppid']} {seen['status']} {resident} {words}"
 
 
 def _kernel() -> str | None:
