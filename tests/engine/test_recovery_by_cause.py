@@ -309,3 +309,13 @@ def test_a_worker_that_others_share_is_recovered_as_usual() -> None:
     chosen = world.last(s.RecoveryChosen)
     assert (chosen.strategy, chosen.agent) == ("default", None)
     assert chosen.worker == world.state.agents[agent].worker
+
+
+def test_limits_that_no_attempt_has_any_more_are_not_looked_at_for_ever() -> None:
+    world = Calm()
+    world.team(1)
+    for number in range(20):
+        world.complete(world.submit(timeout_ms=1_000 + number))
+    assert world.state.clocks.by_length == {}
+    held = world.submit(timeout_ms=5_000)
+    assert world.state.clocks.by_length == {5_000: {held: world.now_ms}}

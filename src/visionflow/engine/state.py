@@ -188,6 +188,8 @@ class Clocks:
         clock = self.by_length.get(length_ms)
         if clock is not None:
             clock.pop(task, None)
+            if not clock:
+                del self.by_length[length_ms]
 
     def restart(self, tasks: Iterable[str], now_ms: int) -> None:
         """Of these tasks, those whose attempt counts begin to count anew."""
