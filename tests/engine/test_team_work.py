@@ -9,12 +9,16 @@ import pytest
 from tests.engine.test_teams import Hierarchy, fail_often, learn
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
+from visionflow.domain import supervision_commands as sc
 from visionflow.domain import teams_commands as tc
 from visionflow.domain import teams_events as t
-from visionflow.domain.limits import CIRCUIT_FAILURES, CIRCUIT_OPEN_MS
-from visionflow.domain.tasks import FailureKind, TaskStatus
+from visionflow.domain.limits import CIRCUIT_FAILURES, CIRCUIT_OPEN_MS, Limits
+from visionflow.domain.tasks import FailureKind, RetryPolicy, TaskStatus
 from visionflow.domain.teams import (
+    ACCEPT,
+    ATTEMPTS_MIN,
     LEAD,
+    LEADS,
     MANAGER,
     OVERDUE_MS_MIN,
     TeamSpec,
@@ -23,7 +27,12 @@ from visionflow.domain.teams import (
 )
 from visionflow.engine.topology.hierarchy import worker_types
 
+ONCE = RetryPolicy(attempts_max=1)
 pytestmark = pytest.mark.acceptance("hierarchy")
+
+
+def fail_in(world: Hierarchy, agent: str) -> None:
+    world.fail(world.submit(agent=agent, retry=ONCE))
 
 
 def test_a_team_all_held_by_open_circuits_gets_nothing_that_another_could_do() -> None:
@@ -41,6 +50,102 @@ def test_a_team_all_held_by_open_circuits_gets_nothing_that_another_could_do() -
     assert world.status(first) is TaskStatus.QUEUED
     world.tick(CIRCUIT_OPEN_MS)
     assert world.holder(first) in bad, "its circuit lets one through to see"
+    world.audited()
+
+
+def test_what_waits_for_a_team_goes_to_another_when_its_last_circuit_opens() -> None:
+    world = Hierarchy(limits=Limits(circuit_failures=3))
+    bad = world.form("bad", "python", "bad", workers=1, capabilities=("python",))
+    good = world.form("good", "python", workers=1, capabilities=("other",))
+    for agent in (*bad, *bad):
+        fail_in(world, agent)
+    assert not world.held()
+    held = [world.submit(agent=agent) for agent in good]
+    working = [world.submit(capabilities=("python",), retry=ONCE) for _ in bad]
+    waiting = [world.submit(capabilities=("python",)) for _ in range(3)]
+    seat = world.submit(capabilities=("python", team_word("bad")))
+    rare = world.submit(capabilities=("bad",))
+    assert {world.given(task).team for task in (*working, *waiting)} == {"bad"}
+    world.fail(working[0])
+    assert {world.given(task).team for task in waiting} == {"bad"}, "one of it may still do it"
+    world.fail(working[1])
+    assert world.held() == bad
+    again = [world.given(task) for task in waiting]
+    assert {each.team for each in again} == {"good"}
+    assert again[0].reason == "everybody in team bad who could do it fails too often"
+    assert world.given(rare).team == "bad" and world.status(seat) is TaskStatus.QUEUED
+    for task in held:
+        world.complete(task)
+    assert {world.holder(task) for task in waiting} >= set(good)
+    world.audited()
+
+
+def test_what_is_tried_again_while_all_its_team_is_held_goes_to_another_team() -> None:
+    world = Hierarchy()
+    (one,) = world.form("bad", "python", workers=0, capabilities=("python",))
+    world.form("good", "python", workers=0, capabilities=("other",))
+    for _ in range(CIRCUIT_FAILURES - 1):
+        fail_in(world, one)
+    task = world.submit(capabilities=("python",))
+    assert world.holder(task) == one
+    world.fail(task)
+    assert world.held() == [one] and world.status(task) is TaskStatus.PENDING
+    world.tick(1_500)
+    assert world.given(task).team == "good" and world.status(task) is TaskStatus.ASSIGNED
+    world.audited()
+
+
+def test_a_team_whose_lead_is_held_by_its_circuit_is_given_nothing_to_lead() -> None:
+    world = Hierarchy()
+    lead, _ = world.form("bad", "python", workers=1, capabilities=("python",))
+    (other,) = world.form("good", "python", workers=0, capabilities=("other",))
+    waiting = world.submit(type=ACCEPT, capabilities=("python", LEADS))
+    assert world.holder(waiting) == lead
+    for _ in range(CIRCUIT_FAILURES):
+        fail_in(world, lead)
+    assert world.held() == [lead]
+    order = world.submit(type=ACCEPT, capabilities=("python", LEADS))
+    assert (world.given(order).team, world.holder(order)) == ("good", other)
+    plain = world.submit(capabilities=("python",))
+    assert world.given(plain).team == "bad", "its members work"
+    world.audited()
+
+
+def test_an_order_that_waits_for_a_lead_goes_to_another_team_when_its_circuit_opens() -> None:
+    world = Hierarchy()
+    (lead,) = world.form("bad", "python", workers=0, capabilities=("python",))
+    (other,) = world.form("good", "python", workers=0, capabilities=("other",))
+    for _ in range(CIRCUIT_FAILURES - 1):
+        fail_in(world, lead)
+    worker = world.state.workers[world.state.agents[lead].worker]
+    who = {"worker": worker.id, "incarnation": worker.incarnation, "evidence": "it is late"}
+    own = world.submit(agent=lead, retry=ONCE)
+    world.send(sc.ReportSuspicion(now_ms=world.now_ms, **who))
+    order = world.submit(type=ACCEPT, capabilities=("python", LEADS))
+    assert world.given(order).team == "bad" and world.holder(order) is None
+    world.fail(own)
+    assert (world.given(order).team, world.holder(order)) == ("good", other)
+    world.audited()
+
+
+def test_what_waits_for_a_team_that_fails_too_often_is_shared_among_the_others() -> None:
+    world = Hierarchy()
+    (lead,) = world.form("bad", "python", workers=0, capabilities=("python",))
+    for name in ("one", "two", "three"):
+        for agent in world.form(name, "python", workers=0, capabilities=("other",)):
+            world.submit(agent=agent)
+    for _ in range(ATTEMPTS_MIN - 1):
+        world.fail(world.submit(agent=lead), FailureKind.PERMANENT)
+    running = world.submit(capabilities=("python",))
+    waiting = [world.submit(capabilities=("python",)) for _ in range(9)]
+    assert {world.given(task).team for task in (running, *waiting)} == {"bad"}
+    world.fail(running, FailureKind.PERMANENT)
+    assert world.last(t.Escalated).action == "9 of the tasks that wait for it go to other teams"
+    moved = [world.given(task) for task in waiting]
+    teams = [each.team for each in moved]
+    assert [teams.count(name) for name in ("one", "two", "three")] == [3, 3, 3]
+    figures = {fit.team: fit.waiting for fit in moved[-1].fits}
+    assert sum(figures.values()) == 8, "those that were given out before it"
     world.audited()
 
 

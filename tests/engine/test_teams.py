@@ -10,6 +10,7 @@ from visionflow.domain import events as e
 from visionflow.domain import shape_commands as hc
 from visionflow.domain import teams_commands as tc
 from visionflow.domain import teams_events as t
+from visionflow.domain.limits import Limits
 from visionflow.domain.swarms import Topology
 from visionflow.domain.tasks import FailureKind, RetryPolicy, TaskStatus
 from visionflow.domain.teams import (
@@ -33,8 +34,8 @@ PATIENT = RetryPolicy(attempts_max=50, base_ms=1, jitter_bp=0)
 class Hierarchy(Calm):
     """A swarm with a manager, and teams as they are formed."""
 
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int = 0, limits: Limits | None = None) -> None:
+        super().__init__(seed, limits)
         self.manager = self.team(1, "plan", type="coordinator")[0]
 
     def form(self, name: str, *words: str, workers: int = 2, **fields: Any) -> list[str]:

@@ -47,14 +47,16 @@ def failed_in_team(closing: Closing, agent: str, kind: FailureKind) -> None:
 
 def _elsewhere(state: SwarmState, closing: Closing, team: str) -> list[t.TaskDelegated]:
     manager, found = state.teams.manager, list[t.TaskDelegated]()
+    more: dict[str, int] = {}
     if manager is None:
         return found
     for name, has in state.teams.delegated.items():
         if has != team or name not in state.matching or closing.has_ended(name):
             continue
-        other, fits = choose(state, state.tasks[name].spec, but=team)
+        other, fits = choose(state, state.tasks[name].spec, but=team, more=more)
         if other == KEPT or is_failing(state.teams.teams[other]):
             continue
+        more[other] = more.get(other, 0) + 1
         reason = f"team {team} fails too often"
         found.append(
             t.TaskDelegated(task=name, by=manager, team=other, fits=tuple(fits), reason=reason)

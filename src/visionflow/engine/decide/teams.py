@@ -25,7 +25,7 @@ from visionflow.engine.topology.hierarchy import (
     overdue,
 )
 from visionflow.engine.topology.rules import COORDINATOR
-from visionflow.engine.topology.seats import KEPT, has_seats, is_staying, sits, team_with
+from visionflow.engine.topology.seats import KEPT, can, has_seats, is_staying, sits, team_with
 
 Events = list[AnyEvent]
 FITS_MAX = 8
@@ -222,8 +222,12 @@ def next_seating(state: SwarmState) -> AnyEvent | None:
         return None
     name = next(iter(seating.due))
     before = teams.delegated.get(name)
-    team, fits = choose(state, state.tasks[name].spec)
-    reason = "" if before is None else f"nobody in team {before} can do it any more"
+    spec, reason = state.tasks[name].spec, ""
+    team, fits = choose(state, spec)
+    if before is not None and can(state, before, spec):
+        reason = f"everybody in team {before} who could do it fails too often"
+    elif before is not None:
+        reason = f"nobody in team {before} can do it any more"
     return t.TaskDelegated(
         task=name, by=teams.manager, team=team, fits=tuple(fits[:FITS_MAX]), reason=reason
     )

@@ -2,6 +2,7 @@
 
 from visionflow.domain import supervision_events as s
 from visionflow.engine import circuits
+from visionflow.engine.evolve import teams
 from visionflow.engine.evolve.table import answer, folds, refresh
 from visionflow.engine.state import Answer, SwarmState
 
@@ -22,6 +23,8 @@ def _(state: SwarmState, event: s.CircuitCounted) -> None:
 @folds(s.CircuitOpened)
 def _(state: SwarmState, event: s.CircuitOpened) -> None:
     _fold(state, event)
+    if state.teams.teams and event.circuit.startswith(circuits.AGENT):
+        teams.circuit_opened(state, event.circuit.removeprefix(circuits.AGENT))
 
 
 @folds(s.CircuitHalfOpened)

@@ -4,7 +4,7 @@ good, which task ended and how.
 
 from visionflow.domain import teams_events as t
 from visionflow.domain.agents import AgentStatus
-from visionflow.domain.tasks import TERMINAL, FailureKind
+from visionflow.domain.tasks import TERMINAL, FailureKind, TaskSpec
 from visionflow.domain.teams import (
     COUNTED,
     TYPES_MAX,
@@ -18,6 +18,7 @@ from visionflow.engine.evolve.table import answer, folds, refresh
 from visionflow.engine.matching import order_of
 from visionflow.engine.state import Answer, SwarmState, TaskState
 from visionflow.engine.teams import TeamState
+from visionflow.engine.topology.hierarchy import is_turned_away
 from visionflow.engine.topology.seats import (
     KEPT,
     ONE,
@@ -29,6 +30,9 @@ from visionflow.engine.topology.seats import (
     offers_of,
     team_with,
 )
+
+TURNED_AWAY_MAX = 1_000
+"""Tasks that wait for a team and come before the manager when its last circuit opens."""
 
 
 @folds(t.ManagerNamed)
@@ -134,8 +138,23 @@ def enqueue(state: SwarmState, task: TaskState) -> None:
         state.seating.led.setdefault(key[0][0], {})[spec.id] = None
     if state.teams.teams and is_delegable(state, spec):
         team = state.teams.delegated.get(spec.id)
-        if team is None or (team != KEPT and not can(state, team, spec)):
+        if team is None or (team != KEPT and not _may_wait(state, team, spec)):
             state.seating.due[spec.id] = None
+
+
+def _may_wait(state: SwarmState, team: str, spec: TaskSpec) -> bool:
+    """Whether a task may wait for a team: somebody in it can do it, and is not held by an open
+    circuit while another team could begin."""
+    if not can(state, team, spec):
+        return False
+    return not (state.supervised.circuits and is_turned_away(state, team, spec))
+
+
+def circuit_opened(state: SwarmState, agent: str) -> None:
+    """This agent gets nothing for a while: what waits for its team may do better elsewhere."""
+    team = state.seating.team_of.get(agent)
+    if team is not None:
+        _strand(state, team)
 
 
 def out_of_line(state: SwarmState, task: str) -> None:
@@ -237,13 +256,24 @@ def _reseat(state: SwarmState, agent: str | None) -> None:
 
 
 def _strand(state: SwarmState, team: str) -> None:
-    """Of what waits for a team, what nobody in it can do any more comes before the manager."""
+    """Of what waits for a team, what nobody in it can do any more comes before the manager, and
+    what nobody in it is given now while another team could begin."""
     if not has_seats(state) or not state.seating.loads.get(team):
         return
     words = (team_word(team), lead_word(team))
+    turned_away = 0
+    may_wait: dict[tuple[tuple[str, ...], str | None], bool] = {}
     for key, _, names in state.matching.groups(len(state.matching)):
-        if any(word in key[0] for word in words):
-            for name in names:
-                mine = state.teams.delegated.get(name) == team
-                if mine and not can(state, team, state.tasks[name].spec):
+        if not any(word in key[0] for word in words):
+            continue
+        for name in names:
+            spec = state.tasks[name].spec
+            if state.teams.delegated.get(name) != team:
+                continue
+            asked = (spec.capabilities, spec.agent_type)
+            if asked not in may_wait:
+                may_wait[asked] = _may_wait(state, team, spec)
+            if not may_wait[asked]:
+                turned_away += can(state, team, spec)
+                if turned_away <= TURNED_AWAY_MAX or not can(state, team, spec):
                     state.seating.due[name] = None

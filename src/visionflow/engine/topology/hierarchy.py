@@ -3,7 +3,7 @@ what is to come before it. Pure.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import TaskSpec
@@ -40,31 +40,46 @@ UP = (AgentStatus.READY, AgentStatus.PROCESSING)
 # Which team ------------------------------------------------------------------------------------
 
 
-def fits(state: SwarmState, spec: TaskSpec) -> list[Fit]:
+def fits(state: SwarmState, spec: TaskSpec, more: Mapping[str, int] | None = None) -> list[Fit]:
     """The teams in which somebody has all that a task asks for, the best first; of equal ones that
-    which was formed first. Those whose able ones are all held by open circuits only where there is
-    no other."""
+    which was formed first. Those whose able ones, or whose lead where that is to lead it, are held
+    by open circuits only where there is no other. `more`: tasks that go to teams in the same
+    decision."""
     wanted = wanted_of(spec)
     found = [
         fit
         for name, team in state.teams.teams.items()
-        if (fit := _fit(state, name, team, spec, wanted)) is not None
+        if (fit := _fit(state, name, team, spec, wanted, more or {})) is not None
     ]
     now = [fit for fit in found if fit.able]
     return sorted(now or found, key=lambda fit: -fit.score_bp)
 
 
+def is_turned_away(state: SwarmState, team: str, spec: TaskSpec) -> bool:
+    """Whether everybody in a team who could do a task is held by an open circuit, while somebody in
+    another is not."""
+    now = [fit.team for fit in fits(state, spec) if fit.able]
+    return bool(now) and team not in now
+
+
 def _fit(
-    state: SwarmState, name: str, team: TeamState, spec: TaskSpec, wanted: frozenset[str]
+    state: SwarmState,
+    name: str,
+    team: TeamState,
+    spec: TaskSpec,
+    wanted: frozenset[str],
+    more: Mapping[str, int],
 ) -> Fit | None:
     people = seated(state, name)
     able = [a for a in people if wanted <= offers(a.spec.capabilities, a.spec.type)]
     if not able:
         return None
-    circuits = state.supervised.circuits
-    able = [a for a in able if not holds(circuits, a.spec.id, bool(a.open))]
+    lead = state.agents.get(team.lead or "")
+    if lead is not None and LEADS in spec.capabilities and _is_held(state, lead):
+        able = []
+    able = [agent for agent in able if not _is_held(state, agent)]
     places = sum(agent.spec.tasks_max for agent in able)
-    waiting = state.seating.loads.get(name, 0)
+    waiting = state.seating.loads.get(name, 0) + more.get(name, 0)
     asked = [word for word in spec.capabilities if word != LEADS]
     own = sum(word in team.capabilities for word in asked)
     domain_bp = 10_000 * own // len(asked) if asked else 10_000
@@ -78,15 +93,24 @@ def _fit(
     return Fit(name, score, domain_bp, len(able), places, waiting, success_bp(team))
 
 
+def _is_held(state: SwarmState, agent: AgentState) -> bool:
+    return holds(state.supervised.circuits, agent.spec.id, bool(agent.open))
+
+
 def success_bp(team: TeamState) -> int | None:
     """The share of a team's last attempts that completed; `None`: there was none."""
     return 10_000 * sum(team.recent) // len(team.recent) if team.recent else None
 
 
-def choose(state: SwarmState, spec: TaskSpec, but: str | None = None) -> tuple[str, list[Fit]]:
+def choose(
+    state: SwarmState,
+    spec: TaskSpec,
+    but: str | None = None,
+    more: Mapping[str, int] | None = None,
+) -> tuple[str, list[Fit]]:
     """The team that gets a task, and how each able one suits it; `KEPT` where there is none. `but`:
-    not that one, nor one of which nobody able gets anything now."""
-    found = fits(state, spec)
+    not that one, nor one of which nobody able gets anything now. `more`: see `fits`."""
+    found = fits(state, spec, more)
     if but is not None:
         found = [fit for fit in found if fit.team != but and fit.able]
     return (found[0].team if found else KEPT), found
