@@ -136,6 +136,39 @@ def test_what_is_not_the_agents_fault_does_not_count(kind: FailureKind) -> None:
     assert circuit(world, agent) is None
 
 
+def test_deadlines_that_pass_because_tasks_waited_too_long_are_not_the_agents_fault() -> None:
+    world = World()
+    agent = world.team(1)[0]
+    for _ in range(3 * CIRCUIT_FAILURES):
+        long = world.submit()
+        late = world.submit(deadline_ms=world.now_ms + 10_000)
+        world.tick(9_000)
+        world.complete(long)
+        assert world.state.tasks[late].agent == agent
+        world.tick(1_000)
+        assert world.status(late) is TaskStatus.FAILED
+        assert world.state.tasks[late].reason == "its deadline passed"
+        assert world.last(e.AttemptFailed).excused
+    assert circuit(world, agent) is None
+    assert world.state.agents[agent].failed == 0
+    assert world.audit() == []
+
+
+def test_who_has_most_of_a_tasks_time_and_misses_its_deadline_is_to_blame() -> None:
+    world = World()
+    agent = world.team(1)[0]
+    for _ in range(CIRCUIT_FAILURES):
+        long = world.submit()
+        late = world.submit(deadline_ms=world.now_ms + 10_000)
+        world.tick(5_000)
+        world.complete(long)
+        world.tick(5_000)
+        assert world.status(late) is TaskStatus.FAILED
+        assert not world.last(e.AttemptFailed).excused
+        world.tick(1)
+    assert world.state.agents[agent].failed == CIRCUIT_FAILURES
+
+
 def test_a_failure_of_what_an_agent_called_through_its_circuit_is_not_the_agents() -> None:
     world = World()
     agent = world.team(1)[0]

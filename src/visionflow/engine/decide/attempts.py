@@ -108,9 +108,41 @@ def end_attempt(
             closing.fail(name, reason, kind)
         else:
             closing.dead_letter(name, f"{verdict}: {reason}", kind)
-    if task.agent is not None and kind in BLAMED and not excused and not _is_ballot(task):
+    if not excused:
+        _blame(closing, task, now_ms, kind, reason)
+
+
+def end_at_deadline(closing: Closing, task: TaskState, now_ms: int, deadline_ms: int) -> None:
+    """The deadline of a task passes in an attempt, and ends both. Whoever had the smaller part of
+    the task's time is not to blame: where tasks wait too long, every circuit would open."""
+    name, reason, kind = task.spec.id, "its deadline passed", FailureKind.TIMEOUT
+    excused = 2 * (now_ms - task.changed_ms) < deadline_ms - task.since_ms
+    closing.release(
+        e.AttemptFailed(
+            task=name,
+            attempt=task.attempt,
+            kind=kind,
+            reason=reason,
+            retry_at_ms=None,
+            excused=excused,
+        )
+    )
+    cancelling = closing.cancelling(task)
+    if cancelling is not None:
+        closing.stopped(name, cancelling)
+        return
+    closing.fail(name, reason, kind)
+    if not excused:
+        _blame(closing, task, now_ms, kind, reason)
+
+
+def _blame(closing: Closing, task: TaskState, now_ms: int, kind: FailureKind, reason: str) -> None:
+    """Let the end of an attempt count against its agent, and against that one's team."""
+    if task.agent is None:
+        return
+    if kind in BLAMED and not _is_ballot(task):
         closing.blame(task.agent, now_ms, reason)
-    if task.agent is not None and closing.state.teams.teams and not excused:
+    if closing.state.teams.teams:
         failed_in_team(closing, task.agent, kind)
 
 

@@ -27,7 +27,7 @@ from visionflow.domain.tasks import (
 from visionflow.domain.votes import CAST_BALLOT
 from visionflow.engine.decide import balloting
 from visionflow.engine.decide.adopting import is_awaited
-from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.attempts import end_at_deadline, end_attempt
 from visionflow.engine.decide.auctions import lapse_due
 from visionflow.engine.decide.balancing import steal
 from visionflow.engine.decide.circuits import due_circuits
@@ -461,7 +461,7 @@ def _(state: SwarmState, command: c.Tick) -> Events:
         if task is None or closing.has_ended(name) or task.spec.deadline_ms != at_ms:
             continue
         if task.status in RUNNING:
-            end_attempt(closing, task, now_ms, FailureKind.TIMEOUT, "its deadline passed", 0)
+            end_at_deadline(closing, task, now_ms, at_ms)
         elif task.plan is not None:
             closing.cancel(name, "its deadline passed")
         else:
