@@ -39,6 +39,8 @@ Progress = Callable[[str, int, float | None, str], None]
 PARCEL_BYTES_MIN = 1_048_576
 """Results of dependencies and steps travel in the frame up to this size together."""
 
+DURATION_US_MAX = 365 * 86_400 * 1_000_000
+"""No attempt takes longer, whatever its worker says; and none takes less than no time."""
 SIGNALS = msgspec.msgpack.encode((0, ()))[:2]
 """What a frame of signals begins with."""
 _frames = msgspec.msgpack.Decoder(m.WorkerFrame)
@@ -380,7 +382,7 @@ class Sessions:
                     task=message.task,
                     attempt=message.attempt,
                     result=message.value,
-                    duration_us=message.duration_us,
+                    duration_us=min(max(0, message.duration_us), DURATION_US_MAX),
                 )
                 self._holder.pop(message.task, None)
                 control.offer(command, bounded=False)
