@@ -8,7 +8,8 @@ from visionflow.domain import events as e
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentStatus, WorkerStatus
-from visionflow.domain.tasks import FailureKind, TaskStatus
+from visionflow.domain.limits import CIRCUIT_FAILURES
+from visionflow.domain.tasks import FailureKind, RetryPolicy, TaskStatus
 from visionflow.engine.effects import Host, StopWorker, outstanding
 from visionflow.engine.state import Answer
 
@@ -134,6 +135,43 @@ def test_an_agent_that_was_given_up_comes_back_with_its_deaths_forgotten() -> No
     assert world.state.supervised.degraded is None
     world.lose(worker)
     assert world.last(e.WorkerLost).restart_at_ms == world.now_ms
+
+
+@pytest.mark.acceptance("circuit")
+@pytest.mark.parametrize("drain", [True, False])
+@pytest.mark.parametrize("memory_bytes", [None, MEMORY])
+def test_an_agent_that_is_restarted_by_hand_is_given_work_again_whatever_it_failed_at(
+    memory_bytes: int | None, drain: bool
+) -> None:
+    world = Calm()
+    (agent,) = world.team(1, "python", tasks_max=2, memory_bytes=memory_bytes)
+    held = world.submit(agent=agent)
+    for _ in range(CIRCUIT_FAILURES):
+        world.fail(world.submit(agent=agent, retry=RetryPolicy(attempts_max=1)))
+    waiting = world.submit(agent=agent)
+    assert world.status(waiting) is TaskStatus.QUEUED
+    restart(world, agent, drain=drain)
+    if drain:
+        assert world.status(waiting) is TaskStatus.QUEUED
+        world.complete(held)
+    world.tick(100)
+    world.settle()
+    assert world.status(waiting) is TaskStatus.ASSIGNED
+    assert world.state.supervised.circuits == {}
+    assert world.audit() == []
+
+
+def test_a_restart_that_nobody_asked_for_leaves_the_circuit_open() -> None:
+    world = Calm()
+    agent = alone(world)
+    for _ in range(CIRCUIT_FAILURES):
+        world.fail(world.submit(agent=agent, retry=RetryPolicy(attempts_max=1)))
+    world.lose(world.state.agents[agent].worker)
+    world.tick(10_000)
+    world.settle()
+    waiting = world.submit(agent=agent)
+    assert world.state.agents[agent].status is AgentStatus.READY
+    assert world.status(waiting) is TaskStatus.QUEUED
 
 
 def test_an_agent_that_could_not_be_built_is_built_once_more_in_its_living_process() -> None:

@@ -128,6 +128,8 @@ class CircuitClosed(Event, frozen=True, tag="circuit_closed"):
 
     circuit: str
     command: str | None = None
+    reason: str = ""
+    """Why somebody did; empty: it works again."""
 
 
 class AttemptRecalling(Event, frozen=True, tag="attempt_recalling"):

@@ -138,7 +138,8 @@ def _(event: s.CircuitHalfOpened, known: Known) -> Told:
 
 @tells("info", "fault", s.CircuitClosed)
 def _(event: s.CircuitClosed, known: Known) -> Told:
-    return Told(_of_circuit(event.circuit), "circuit_closed", f"{event.circuit} works again")
+    why = f"is closed: {_why(event.reason)}" if event.reason else "works again"
+    return Told(_of_circuit(event.circuit), "circuit_closed", f"{event.circuit} {why}")
 
 
 # Locks and waits -------------------------------------------------------------------------------

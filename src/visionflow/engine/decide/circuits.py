@@ -43,6 +43,16 @@ def agent_succeeded(state: SwarmState, agent: str) -> list[circuits.CircuitEvent
     return circuits.succeeded(name, state.supervised.circuits.get(name))
 
 
+def agent_anew(state: SwarmState, agent: str) -> list[circuits.CircuitEvent]:
+    """What it does to an agent's circuit that somebody has it built anew: what it failed at before
+    says nothing more."""
+    name = f"{circuits.AGENT}{agent}"
+    known = state.supervised.circuits.get(name)
+    if known is not None and known.status is not circuits.CLOSED:
+        return [CircuitClosed(circuit=name, reason="its agent was restarted by hand")]
+    return circuits.succeeded(name, known)
+
+
 def due_circuits(state: SwarmState, now_ms: int) -> list[circuits.CircuitEvent]:
     """Circuits whose time is over; for `Tick`."""
     known = state.supervised.circuits
@@ -106,4 +116,5 @@ def _(state: SwarmState, command: sc.ResetCircuit) -> Events:
             f"Circuit {command.circuit[:CIRCUIT_NAME_CHARS_MAX]} has counted no failure, so it is "
             "closed."
         )
-    return [CircuitClosed(circuit=command.circuit, command=command.command)]
+    reason = "somebody closed it by hand"
+    return [CircuitClosed(circuit=command.circuit, command=command.command, reason=reason)]

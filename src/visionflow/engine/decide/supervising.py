@@ -15,6 +15,7 @@ from visionflow.domain.events import AnyEvent
 from visionflow.domain.supervision import RestartStrategy, SupervisionSpec
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.circuits import agent_anew
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
 from visionflow.engine.decide.table import decides
@@ -35,12 +36,13 @@ def _(state: SwarmState, command: sc.RestartAgent) -> Events:
         raise Refused("No agent of the swarm is restarted: it is closed.", code="swarm_closed")
     if agent.status is AgentStatus.TERMINATING or name in state.draining:
         raise Refused(f"Agent {name} is terminating.", code="already_ended")
-    worker = state.workers[agent.worker]
+    worker, forgotten = state.workers[agent.worker], agent_anew(state, name)
     if agent.status is AgentStatus.FAILED:
         # What its worker may still say of the version that failed must not count for the new one.
         return [
             e.AgentRecovering(agent=name, command=command.command),
             _anew(state, agent, command.reason),
+            *forgotten,
         ]
     if worker.dedicated and worker.status in LIVE:
         fate = s.WorkerRecycling if command.drain and agent.open else s.WorkerRestarting
@@ -50,7 +52,8 @@ def _(state: SwarmState, command: sc.RestartAgent) -> Events:
                 incarnation=worker.incarnation,
                 reason=command.reason,
                 command=command.command,
-            )
+            ),
+            *forgotten,
         ]
     closing = Closing(state)
     closing.events.append(_anew(state, agent, command.reason, command.command))
@@ -65,6 +68,7 @@ def _(state: SwarmState, command: sc.RestartAgent) -> Events:
                 0,
                 excused=True,
             )
+    closing.events.extend(forgotten)
     return closing.events
 
 
