@@ -95,6 +95,9 @@ def test_the_time_of_the_next_attempt_and_whether_there_is_one_are_the_strategys
     assert world.last(e.AttemptFailed).retry_at_ms == world.now_ms + 3_000
     world.tick(3_000)
     assert given(world, task).timeout_ms == 90_000
+    time_out(Advice(timeout_ms=90_000))
+    assert "gets 90000 ms again; its own choice" in world.last(s.RecoveryChosen).action
+    world.tick(100_000)
     time_out(Advice(restart=False))
     assert world.status(task) is TaskStatus.FAILED
 

@@ -17,6 +17,8 @@ from visionflow.engine.decide.escalating import failed_in_team
 from visionflow.engine.decide.recovering import longer_ms, timeout_recovery
 from visionflow.engine.state import TaskState
 
+UNENDED = "its wall-clock limit passed and its worker did not end it"
+
 
 def wait_ms(policy: RetryPolicy, failures: int, entropy: int) -> int:
     """How long to wait after this many failures: the policy's backoff, bounded, plus jitter."""
@@ -76,7 +78,8 @@ def end_attempt(
             )
         )
         if again:
-            closing.events.append(timeout_recovery(closing.state, task, more_ms, advice))
+            ended = reason != UNENDED
+            closing.events.append(timeout_recovery(closing.state, task, more_ms, advice, ended))
 
     cancelling = closing.cancelling(task)
     if cancelling is not None:

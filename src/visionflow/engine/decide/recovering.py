@@ -158,20 +158,27 @@ def time_given_ms(state: SwarmState, task: TaskState) -> int:
 
 
 def timeout_recovery(
-    state: SwarmState, task: TaskState, next_ms: int | None, advice: Advice | None = None
+    state: SwarmState,
+    task: TaskState,
+    next_ms: int | None,
+    advice: Advice | None = None,
+    ended: bool = True,
 ) -> s.RecoveryChosen:
-    """What is done about an attempt that took too long."""
+    """What is done about an attempt that took too long. `ended`: by its worker, or with it."""
     now_ms = state.supervised.timeouts.get(task.spec.id, time_given_ms(state, task))
-    if next_ms is None:
+    if next_ms is None and advice is not None and advice.timeout_ms is not None:
+        given = f"gets {now_ms} ms again"
+    elif next_ms is None:
         given = f"gets {now_ms} ms again, the most that it may have"
     else:
         given = f"gets {next_ms} ms, not {now_ms}"
     given += said_of(advice)
+    what = "what it started is ended" if ended else "it is given up"
     agent = None if task.agent is None else state.agents.get(task.agent)
     return s.RecoveryChosen(
         cause=Cause.TIMEOUT,
         strategy=_of_holder(state, task).name,
-        action=f"what it started is ended, and attempt {task.attempt + 1} {given}",
+        action=f"{what}, and attempt {task.attempt + 1} {given}",
         agent=task.agent,
         worker=None if agent is None else agent.worker,
         task=task.spec.id,

@@ -27,7 +27,7 @@ from visionflow.domain.tasks import (
 from visionflow.domain.votes import CAST_BALLOT
 from visionflow.engine.decide import balloting
 from visionflow.engine.decide.adopting import is_awaited
-from visionflow.engine.decide.attempts import end_at_deadline, end_attempt
+from visionflow.engine.decide.attempts import UNENDED, end_at_deadline, end_attempt
 from visionflow.engine.decide.auctions import lapse_due
 from visionflow.engine.decide.balancing import steal
 from visionflow.engine.decide.circuits import due_circuits
@@ -470,9 +470,8 @@ def _(state: SwarmState, command: c.Tick) -> Events:
         if closing.has_ended(name) or closing.is_released(name):
             continue
         if not is_awaited(state, name):
-            reason = "its wall-clock limit passed and its worker did not end it"
             task = state.tasks[name]
-            end_attempt(closing, task, now_ms, FailureKind.TIMEOUT, reason, command.entropy)
+            end_attempt(closing, task, now_ms, FailureKind.TIMEOUT, UNENDED, command.entropy)
     if state.vote_ends:
         balloting.expire(closing, now_ms)
     if state.closed is None:
