@@ -2,10 +2,17 @@
 
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import TERMINAL, TaskStatus
-from visionflow.domain.teams import LEADS
+from visionflow.domain.teams import LEAD_PREFIX, LEADS, MANAGER
 from visionflow.engine.matching import needs
 from visionflow.engine.state import PlanState, SwarmState, TaskState
-from visionflow.engine.topology.seats import key_of, offers_of
+from visionflow.engine.topology.seats import (
+    OF_A_TEAM,
+    SEATS,
+    UNDECIDED,
+    key_of,
+    offers_of,
+    seated,
+)
 from visionflow.interfaces.tools.voted import referred_on
 from visionflow.runtime.swarms import Swarms
 
@@ -117,6 +124,10 @@ def nobody_can(
     if failed is not None:
         return failed
     mend = _mend(state, full)
+    seat = next((word for word in capabilities if word.startswith(SEATS)), None)
+    if seat is not None:
+        others = tuple(word for word in capabilities if word != seat)
+        return _of_seat(state, seat, others, agent_type, mend)
     if not living:
         return f"The swarm has no agents; {mend}"
     if agent_type is not None and all(each.type != agent_type for each in living.values()):
@@ -128,6 +139,38 @@ def nobody_can(
     wanted = ", ".join(capabilities) or "what it needs"
     kind = "" if agent_type is None else f" of type {agent_type}"
     return f"No one agent{kind} has all of {wanted}; {mend}"
+
+
+def _of_seat(
+    state: SwarmState, seat: str, others: tuple[str, ...], agent_type: str | None, mend: str
+) -> str:
+    """Why nobody sits there who could take a task for a seat."""
+    lacking = [*others, *([] if agent_type is None else [f"type {agent_type}"])]
+    manager = state.teams.manager
+    if seat in (MANAGER, UNDECIDED) and manager is None:
+        return f"It waits for the manager, and this swarm has none; {mend}"
+    if seat == UNDECIDED:
+        return f"It waits for the manager, {manager}, to choose a team."
+    if seat == MANAGER:
+        return f"It is for the manager, {manager}, which lacks one of {', '.join(lacking)}."
+    if not seat.startswith(OF_A_TEAM):
+        return f"It is for seat {seat}, and there is no such seat."
+    name = seat[len(UNDECIDED) :]
+    if name not in state.teams.teams:
+        there = f"; teams: {', '.join(state.teams.teams)}" if state.teams.teams else ""
+        return (
+            f"It is for team {name}, and there is no team of that name{there}. agent_spawn with "
+            "config.hierarchy forms one."
+        )
+    rank, people = ("lead" if seat.startswith(LEAD_PREFIX) else "worker"), seated(state, name)
+    if not people:
+        who = "leads" if rank == "lead" else "is left in"
+        why = f"Nobody {who} team {name}"
+    elif rank == "lead":
+        why = f"The lead of team {name}, {people[0].spec.id}, lacks one of {', '.join(lacking)}"
+    else:
+        why = f"No one agent in team {name} has all of {', '.join(lacking)}"
+    return f'{why}; {mend} Its config.hierarchy is {{"rank": "worker", "team": "{name}"}}.'
 
 
 def _failed(state: SwarmState, key: tuple[tuple[str, ...], str | None, str | None]) -> str | None:
