@@ -82,6 +82,26 @@ def test_a_failed_agent_is_found_and_restarted_by_the_command(tmp_path: Path) ->
         assert run(served, finding["mend"])["errorMetrics"]["total"] == 1
 
 
+@pytest.mark.acceptance("doctor")
+def test_the_server_of_another_home_is_not_taken_for_ones_own_and_a_refusal_for_no_silence(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "workspace").mkdir()
+    with serving(tmp_path / "home", tmp_path / "workspace") as served:
+        other = doctor(served, "--home", str(tmp_path / "other"), "--only", "server")[1]
+        (finding,) = found(other, "server")
+        assert finding["what"] == f"Something else listens on 127.0.0.1:{served.port}."
+        assert other["checks"][0]["told"] == "none of yours runs"
+        wrong = {**served.env, "VISIONFLOW_TOKEN": "vf_none_0123456789abcdefghij"}
+        done = subprocess.run(
+            [str(BIN / "visionflow"), "doctor", "--json", "--only", "server"],
+            env=wrong, cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        (refusal,) = found(json.loads(done.stdout), "server")
+        assert refusal["what"].startswith("The server answers and refuses this caller")
+        assert refusal["mend"] == "unset VISIONFLOW_TOKEN"
+
+
 def test_what_a_swarm_tells_of_itself_is_found(tmp_path: Path) -> None:
     status = {
         "swarmId": "s", "agents": [], "degraded": "w1 died too often", "suspected": ["w2"],

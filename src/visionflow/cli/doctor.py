@@ -79,8 +79,8 @@ def doctor(
         token=token,
         deep=deep,
     )
-    own = kept / "server" / "mcp.sock"
-    asked = server if server is not None else str(own) if own.exists() else None
+    # Not by a port: what answers there may be the server of another home.
+    asked = server if server is not None else str(kept / "server" / "mcp.sock")
     checks = _chosen(all_checks(lambda: client_of(asked, token, waits=False)), only)
     found = examine(place, checks)
     written = None

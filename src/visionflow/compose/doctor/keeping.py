@@ -150,7 +150,7 @@ def store(place: Place) -> Seen | Skipped:
     files = ServerStore.of(str(place.home))
     if not files.log.is_file():
         return Skipped("no server has run here")
-    told = size(files.log.stat().st_size)
+    told = size(_bytes_of(files.log))
     try:
         log = SqliteLog.open(files.log, read_only=True)
         try:
@@ -165,6 +165,12 @@ def store(place: Place) -> Seen | Skipped:
         return Seen("a fault", (_fault(error, why, "visionflow audit verify"),))
     whole = "every chain holds" if place.deep else "the ends of all chains hold"
     return Seen(f"{told}, {read} records read, {whole}")
+
+
+def _bytes_of(log: Path) -> int:
+    """With what is not yet in the file itself."""
+    parts = (log, log.with_name(f"{log.name}-wal"))
+    return sum(part.stat().st_size for part in parts if part.exists())
 
 
 def _read_end(log: SqliteLog, stream: str) -> int:

@@ -13,13 +13,14 @@ from visionflow.adapters.lock import owner
 from visionflow.adapters.os_processes import Identity, state_of
 from visionflow.compose.doctor.values import Check, Finding, Level, Place, Seen, Skipped
 from visionflow.compose.serve.core import ServerStore
-from visionflow.domain.errors import VisionFlowError
+from visionflow.domain.errors import Forbidden, Unauthenticated, VisionFlowError
 from visionflow.interfaces.client.calls import MCPClient
 from visionflow.ports.host import ProcessState
 from visionflow.settings.origins import resolve
 
 ANSWER_S = 15.0
 DIAL_S = 2.0
+TOKEN = "VISIONFLOW_TOKEN"
 ERROR_RATE_MAX = 0.1
 """The guide's: above it an alert is due."""
 WAIT_MAX_S = 300.0
@@ -46,6 +47,8 @@ class Answers(msgspec.Struct, frozen=True):
     info: Reply = {}
     swarms: tuple[Swarm, ...] = ()
     fault: str | None = None
+    refused: bool = False
+    """It answered, and takes no calls of this caller."""
 
 
 def service_checks(connect: Connect) -> tuple[Check, ...]:
@@ -85,6 +88,8 @@ async def _ask(client: MCPClient) -> Answers:
                         cast("Reply", await client.call("effects", in_doubt)),
                     )
                 )
+    except (Unauthenticated, Forbidden) as error:
+        return Answers(fault=str(error), refused=True)
     except (VisionFlowError, TimeoutError, OSError) as error:
         return Answers(fault=str(error) or f"no answer within {ANSWER_S:.0f} s")
     return Answers(info, tuple(swarms))
@@ -93,7 +98,7 @@ async def _ask(client: MCPClient) -> Answers:
 def server(place: Place, told: Answers) -> Seen:
     """Whether it answers, is ready, and is of this version; or who has its ports."""
     if told.fault is not None:
-        return _silent(place, told.fault)
+        return _refusing(place, told.fault) if told.refused else _silent(place, told.fault)
     findings: list[Finding] = []
     info, own = told.info, version("visionflow")
     if not info["ready"]:
@@ -125,6 +130,18 @@ def server(place: Place, told: Answers) -> Seen:
             )
         )
     return Seen(f"version {info['version']}, up {info['uptimeSeconds']:.0f} s", tuple(findings))
+
+
+def _refusing(place: Place, fault: str) -> Seen:
+    given = place.token is None and bool(place.environment.get(TOKEN))
+    found = Finding(
+        level=Level.ERROR,
+        what=f"The server answers and refuses this caller: {fault}",
+        why="It takes no call with this token, so nothing more is known of it."
+        + (f" The token is that of {TOKEN}." if given else ""),
+        mend=f"unset {TOKEN}" if given and place.server is None else None,
+    )
+    return Seen("it refuses", (found,))
 
 
 def _silent(place: Place, fault: str) -> Seen:

@@ -100,8 +100,8 @@ MUTANTS = (
     Mutant(
         "what a worker started in sessions of its own outlives it",
         "adapters/host_os.py",
-        "        end_started_by(self._mark)\n",
-        "",
+        "            end_started_by(self._mark)\n",
+        "            pass\n",
         "tests/adapters/test_host_os.py::test_it_is_a_host[what_a_child_started_ends_with_it]",
     ),
     Mutant(

@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         "one of another version is believed to understand",
         "runtime/sessions.py",
-        "if is_kept and hello.protocol != m.PROTOCOL:",
+        "if hello.protocol != m.PROTOCOL:",
         "if False:",
         NODE + "test_one_of_another_version_is_told_so_and_replaced",
     ),
