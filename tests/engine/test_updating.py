@@ -228,24 +228,42 @@ def test_what_cannot_be_is_refused_and_changes_nothing(fields: dict[str, object]
     assert world.state.agents[agent].spec is before and not world.of(e.AgentUpdated)
 
 
-def test_who_is_not_there_or_is_ending_or_failed_is_not_updated() -> None:
+def test_who_is_not_there_or_is_ending_is_not_updated() -> None:
     world = World()
-    ending, failed, draining = world.team(3)
+    ending, draining = world.team(2)
     assert world.update("nobody", tasks_max=1).code == "unknown_agent"
     world.submit(agent=draining)
     world.send(c.TerminateAgent(now_ms=world.now_ms, agent=draining, drain=True))
     world.send(c.TerminateAgent(now_ms=world.now_ms, agent=ending))
-    world.send(
-        c.ReportAgentDown(
-            now_ms=world.now_ms,
-            agent=failed,
-            worker=world.state.agents[failed].worker,
-            incarnation=1,
-            reason="gone",
-        )
+    codes = [world.update(name, tasks_max=1).code for name in (ending, draining)]
+    assert codes == ["already_ended", "already_ended"]
+
+
+def test_one_that_failed_is_built_again_as_it_is_now() -> None:
+    world = World()
+    agent, _ = world.team(2)
+    task = world.submit(agent=agent)
+    down = c.ReportAgentDown(
+        now_ms=world.now_ms,
+        agent=agent,
+        worker=world.state.agents[agent].worker,
+        incarnation=1,
+        reason="KeyError: 'style'",
     )
-    codes = [world.update(name, tasks_max=1).code for name in (ending, draining, failed)]
-    assert codes == ["already_ended", "already_ended", "agent_failed"]
+    world.send(down)
+    assert world.state.agents[agent].status is AgentStatus.FAILED
+    assert world.state.supervised.degraded is not None
+    config = CONFIG
+    assert world.update(agent, "c9", config=config).code is None
+    assert world.state.agents[agent].status is AgentStatus.RECOVERING
+    world.send(down)
+    assert world.state.agents[agent].status is AgentStatus.RECOVERING, "of the version before"
+    world.settle()
+    found = world.state.agents[agent]
+    assert (found.status, found.spec.config) == (AgentStatus.PROCESSING, config)
+    assert world.state.supervised.degraded is None
+    assert world.status(task) is TaskStatus.ASSIGNED
+    assert world.audit() == []
 
 
 def test_an_update_with_an_id_is_made_once() -> None:

@@ -31,8 +31,24 @@ def latest(at: At, kinds: tuple[type, ...], about: Callable[[Any], bool]) -> Any
 def degraded(at: At) -> str | None:
     if at.reply["swarmId"] in at.world.ended:
         return None
-    last = latest(at, (s.SwarmDegraded, s.SwarmRestored), lambda _: True)
-    return last.reason if isinstance(last, s.SwarmDegraded) else None
+    told = (s.SwarmDegraded, e.AgentFailed, e.AgentRecovering, e.AgentTerminating)
+    why: dict[str, str] = {}
+    missing: dict[str, None] = {}
+    for _, each in events(at, *told):
+        if isinstance(each, e.AgentFailed):
+            why[each.agent] = each.reason
+        elif isinstance(each, s.SwarmDegraded):
+            missing |= dict.fromkeys(each.agents)
+        else:
+            missing.pop(each.agent, None)
+    if not missing:
+        return None
+    by: dict[str, list[str]] = {}
+    for name in list(missing)[:5]:
+        by.setdefault(why[name], []).append(name)
+    named = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by.items())
+    rest = f"; and {len(missing) - 5} more" if len(missing) > 5 else ""
+    return f"Not started again: {named}{rest}. agent_restart or agent_terminate each of them."
 
 
 def suspected(at: At) -> list[str]:

@@ -107,6 +107,7 @@ AGENT: dict[A, dict[type[Event] | str, A]] = {
     },
     A.RECOVERING: {
         e.AgentUpdated: A.RECOVERING,
+        e.AgentMoved: A.RECOVERING,
         e.AgentReady: A.READY,
         e.AgentFailed: A.FAILED,
         e.AgentTerminating: A.TERMINATING,

@@ -103,6 +103,7 @@ AGENT_TABLE: dict[str, dict[str, str]] = {
         "agent_terminating": "terminating",
     },
     "recovering": {
+        "agent_moved": "recovering",
         "agent_updated": "recovering",
         "agent_ready": "ready",
         "agent_failed": "failed",

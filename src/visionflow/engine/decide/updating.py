@@ -46,14 +46,15 @@ def _(state: SwarmState, command: c.UpdateAgent) -> Events:
         spec = replace(spec, tasks_max=command.tasks_max)
     if command.memory_bytes is not None:
         spec = replace(spec, limits=ResourceLimits(memory_bytes=command.memory_bytes))
-    return [
-        e.AgentUpdated(
-            spec=spec,
-            revision=state.revisions.get(name, 0) + 1,
-            moves=name in state.moving or spec.limits != agent.spec.limits,
-            command=command.command,
-        )
-    ]
+    updated = e.AgentUpdated(
+        spec=spec,
+        revision=state.revisions.get(name, 0) + 1,
+        moves=name in state.moving or spec.limits != agent.spec.limits,
+        command=command.command,
+    )
+    # What it failed for may be just what is changed: it is built again, as it is now.
+    failed = agent.status is AgentStatus.FAILED
+    return [e.AgentRecovering(agent=name), updated] if failed else [updated]
 
 
 def _may_change(state: SwarmState, agent: AgentState) -> None:
@@ -62,12 +63,6 @@ def _may_change(state: SwarmState, agent: AgentState) -> None:
         raise Refused("The swarm's agents do not change: it is closed.", code="swarm_closed")
     if agent.status is AgentStatus.TERMINATING or name in state.draining:
         raise Refused(f"Agent {name} is terminating.", code="already_ended")
-    if agent.status is AgentStatus.FAILED:
-        raise Refused(
-            f"Agent {name} failed and is not built again: {agent.reason}.",
-            code="agent_failed",
-            hint="Spawn another in its place.",
-        )
 
 
 def _sound(command: c.UpdateAgent) -> None:
@@ -92,14 +87,14 @@ def next_move(state: SwarmState) -> e.AgentMoved | None:
     for name in state.moving:
         agent = state.agents[name]
         if agent.status is AgentStatus.READY and name not in state.draining:
-            return e.AgentMoved(agent=name, worker=_own_place(state, name))
+            return e.AgentMoved(agent=name, worker=own_place(state, name, state.revisions[name]))
     return None
 
 
-def _own_place(state: SwarmState, agent: str) -> str:
+def own_place(state: SwarmState, agent: str, revision: int) -> str:
     """A name for a worker of an agent's own that no worker has, nor one that another agent may be
     spawned on, which is `own-<id>`."""
-    number = state.revisions[agent]
+    number = revision
     while f"own{number}-{agent}" in state.workers:
         number += 1
     return f"own{number}-{agent}"

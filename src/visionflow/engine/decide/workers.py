@@ -16,6 +16,7 @@ from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.building import UP, finding, mend, reconfigured
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
+from visionflow.engine.decide.parting import PARTED_AFTER, apart, is_to_part, part_newcomers
 from visionflow.engine.decide.recovering import (
     exhausted_before,
     higher_ceiling,
@@ -31,9 +32,6 @@ from visionflow.engine.diagnosis import is_error, last_line
 from visionflow.engine.state import SwarmState, WorkerState
 
 Events = list[AnyEvent]
-PARTED_AFTER = {FailureKind.CRASH: 1, FailureKind.KILLED: 2, FailureKind.NETWORK: 2}
-"""How often a task had lost its worker before, where another death has its agent parted from the
-others of its process. A signal may come from anywhere, but not for ever from elsewhere."""
 NAMES_MAX = 5
 """Agents of a process that are named when it dies."""
 
@@ -112,8 +110,11 @@ def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
         )
     )
     excused = ceiling is not None or was_raised(state, worker)
+    given_up = None if again else too_many or f"worker {worker.id} died too often: {reason}"
     parted_after = PARTED_AFTER.get(command.kind) if again else None
-    _lose_agents(state, closing, worker, command.kind, reason, now_ms, again, excused, parted_after)
+    _lose_agents(
+        state, closing, worker, command.kind, reason, now_ms, given_up, excused, parted_after
+    )
     if state.closed is not None:
         return closing.events
     wait_ms = None if restart_at_ms is None else restart_at_ms - now_ms
@@ -126,11 +127,10 @@ def _(state: SwarmState, command: c.ReportWorkerLost) -> Events:
         closing.events.append(mended)
     if ceiling is not None:
         closing.events.append(ceiling)
-    if again:
+    if given_up is None:
         restart_siblings(state, closing, worker)
     else:
-        given_up = [n for n in worker.agents if _is_wanted(state, n)]
-        degrade(closing, too_many or f"worker {worker.id} died too often: {reason}", given_up)
+        degrade(closing, given_up, [n for n in worker.agents if _is_wanted(state, n)])
     return closing.events
 
 
@@ -202,7 +202,7 @@ def _(state: SwarmState, command: c.ReportWorkerStopped) -> Events:
         return closing.events
     # An agent may have been placed on it after it was told to end.
     reason = "its process was told to end"
-    _lose_agents(state, closing, worker, FailureKind.KILLED, reason, now_ms, True)
+    _lose_agents(state, closing, worker, FailureKind.KILLED, reason, now_ms)
     return closing.events
 
 
@@ -261,7 +261,7 @@ def lose_to_recovery(state: SwarmState, closing: Closing, worker: WorkerState, n
             busy=_is_busy(state, worker),
         )
     )
-    _lose_agents(state, closing, worker, kind, reason, now_ms, True)
+    _lose_agents(state, closing, worker, kind, reason, now_ms)
 
 
 def _lose_agents(
@@ -271,20 +271,23 @@ def _lose_agents(
     kind: FailureKind,
     reason: str,
     now_ms: int,
-    again: bool,
+    given_up: str | None = None,
     excused: bool = False,
     parted_after: int | None = None,
 ) -> None:
+    """`given_up`: why the process does not start again, if it does not."""
     suspects = [name for name in worker.agents if _runs_something(state, name)]
     shared = kind is FailureKind.CRASH and len(suspects) > 1
     told = f"worker {worker.id}: {reason}"
     if shared:
         told = f"{told}; agents {_few(suspects)} worked in it, and whose doing it was is not known"
     for name in worker.agents:
-        _lose_agent(state, closing, name, kind, reason, again)
+        _lose_agent(state, closing, name, kind, reason, given_up)
         if parted_after is not None and len(suspects) > 1 and name in suspects:
-            if _is_to_part(state, name, parted_after):
-                closing.events.append(_apart(state, name, worker))
+            if is_to_part(state, name, parted_after):
+                closing.events.append(apart(state, name, worker))
+    if parted_after is not None and not suspects:
+        part_newcomers(state, closing, worker)
     for name in worker.agents:
         for task in state.agents[name].open:
             found = state.tasks[task]
@@ -304,45 +307,27 @@ def _few(names: list[str]) -> str:
     return shown if len(names) <= NAMES_MAX else f"{shown} and {len(names) - NAMES_MAX} more"
 
 
-def _is_to_part(state: SwarmState, agent: str, after: int) -> bool:
-    """Whether an agent that worked beside others when their process died is to have one of its own:
-    where a task of it had lost its worker so often before. One death may be chance, and processes
-    cost."""
-    if state.closed is not None or agent in state.moving or agent in state.draining:
-        return False
-    found = state.agents[agent]
-    if found.status not in UP:
-        return False
-    again = (state.tasks[name] for name in found.open)
-    return any(task.status is TaskStatus.RUNNING and task.kills >= after for task in again)
-
-
-def _apart(state: SwarmState, agent: str, worker: WorkerState) -> e.AgentUpdated:
-    return e.AgentUpdated(
-        spec=state.agents[agent].spec,
-        revision=state.revisions.get(agent, 0) + 1,
-        moves=True,
-        reason=f"its process {worker.id} died again under it and others: it gets one of its own, "
-        "where a death is its own",
-    )
-
-
 def _lose_agent(
-    state: SwarmState, closing: Closing, name: str, kind: FailureKind, reason: str, again: bool
+    state: SwarmState,
+    closing: Closing,
+    name: str,
+    kind: FailureKind,
+    reason: str,
+    given_up: str | None,
 ) -> None:
     status = state.agents[name].status
     if status is AgentStatus.TERMINATING:
         closing.events.append(e.AgentTerminated(agent=name))
         return
-    if status is AgentStatus.CREATED and not again:
+    if status is AgentStatus.CREATED and given_up is not None:
         closing.events.append(e.AgentInitialising(agent=name))
         status = AgentStatus.INITIALISING
     if status in (AgentStatus.INITIALISING, AgentStatus.READY, AgentStatus.PROCESSING):
         closing.events.append(e.AgentErrored(agent=name, kind=kind, reason=reason))
         status = AgentStatus.ERROR
-        if again:
+        if given_up is None:
             closing.events.append(e.AgentRecovering(agent=name))
             return
-    if not again and status in (AgentStatus.ERROR, AgentStatus.RECOVERING):
-        closing.events.append(e.AgentFailed(agent=name, reason=reason))
-        balloting.leaves(closing, name, f"agent {name} failed: {reason}")
+    if given_up is not None and status in (AgentStatus.ERROR, AgentStatus.RECOVERING):
+        closing.events.append(e.AgentFailed(agent=name, reason=given_up))
+        balloting.leaves(closing, name, f"agent {name} failed: {given_up}")

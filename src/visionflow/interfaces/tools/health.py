@@ -11,6 +11,7 @@ from visionflow.engine.state import AgentState, SwarmState
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.agent_reads import find_left
 from visionflow.interfaces.tools.arguments import Arguments, Result
+from visionflow.interfaces.tools.degraded import degraded as told_degraded
 from visionflow.interfaces.tools.finding import find_agent, open_swarm
 from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.moments import iso_or_none
@@ -101,7 +102,7 @@ def health(server: Server) -> AnyTool:
         agents = swarm.state.agents
         # One that left while its worker was asked is in the page no more.
         told = [_health(swarm, agents[name], answers) for name in page if name in agents]
-        degraded = swarm.state.supervised.degraded
+        degraded = told_degraded(swarm.state)
         return HealthTold(
             swarm_id=swarm.id,
             healthy=degraded is None and all(each.healthy for each in told),
@@ -230,7 +231,7 @@ async def _left(server: Server, call: Call, given: AgentHealth) -> HealthTold:
     return HealthTold(
         swarm_id=swarm.id,
         healthy=False,
-        degraded=swarm.state.supervised.degraded,
+        degraded=told_degraded(swarm.state),
         agents=[_gone(row)],
         total=1,
         next_cursor=None,

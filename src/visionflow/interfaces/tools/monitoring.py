@@ -8,6 +8,7 @@ from visionflow.domain.errors import UsageError
 from visionflow.domain.tasks import TaskStatus
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.arguments import Arguments, Result
+from visionflow.interfaces.tools.degraded import degraded as told_degraded
 from visionflow.interfaces.tools.finding import open_swarm
 from visionflow.interfaces.tools.forms import about, form
 from visionflow.interfaces.tools.meshes_told import MeshTold, mesh_told
@@ -98,7 +99,7 @@ def monitoring(server: Server) -> AnyTool:
             swarm_id=swarm.id,
             at=iso(swarm.now_ms),
             status="active" if state.closed is None else "closed",
-            degraded=state.supervised.degraded,
+            degraded=told_degraded(state),
             agents=len(statuses),
             agents_ready=sum(1 for status in statuses if status in UP),
             agents_failed=sum(1 for status in statuses if status is AgentStatus.FAILED),

@@ -225,7 +225,7 @@ async def wait_ready(call: Call, made: Made, births: Births, timeout_ms: int) ->
     if found is None or found.status in OVER:
         reason = "it was terminated" if found is None else (found.reason or f"it is {found.status}")
         raise Refused(
-            f"Agent {made.agent} did not get ready: {reason}",
+            f"Agent {made.agent} did not get ready: {reason.rstrip('.')}.",
             code="agent_failed",
             hint="agent_logs has more; agent_terminate frees its place.",
             ids=ids,

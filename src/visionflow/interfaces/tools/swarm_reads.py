@@ -15,6 +15,7 @@ from visionflow.domain.tasks import Priority, TaskStatus
 from visionflow.interfaces.server import Server
 from visionflow.interfaces.tools.able import crowded, nobody_can
 from visionflow.interfaces.tools.arguments import Arguments, Result
+from visionflow.interfaces.tools.degraded import degraded as told_degraded
 from visionflow.interfaces.tools.finding import readable_swarm
 from visionflow.interfaces.tools.forms import about
 from visionflow.interfaces.tools.limiting import (
@@ -220,7 +221,7 @@ def _shown(server: Server, swarm: LiveSwarm, tally: Tally, used: UsageTold | Non
         mesh=mesh_told(swarm),
         task_queue=_queue(swarm, tally),
         metrics=_totals(swarm),
-        degraded=state.supervised.degraded,
+        degraded=told_degraded(state),
         suspected=list(state.supervised.suspects),
         open_circuits=_open_circuits(swarm),
         stalled_tasks=list(islice(state.supervised.stalled, STALLED_TOLD_MAX)),

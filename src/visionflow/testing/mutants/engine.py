@@ -357,10 +357,25 @@ FLEET = (
     Mutant(
         "a worker that stopped ends agents that were placed on it since",
         "engine/decide/workers.py",
-        "_lose_agents(state, closing, worker, FailureKind.KILLED, reason, now_ms, True)",
+        "_lose_agents(state, closing, worker, FailureKind.KILLED, reason, now_ms)",
         "closing.events.extend(e.AgentTerminated(agent=name) for name in worker.agents)",
         TESTS + "test_fleet.py::"
         "test_an_agent_placed_on_a_worker_that_is_just_ending_is_built_by_its_next_process",
+    ),
+    Mutant(
+        "a newcomer under which a process died is built beside the others again",
+        "engine/decide/workers.py",
+        "    if parted_after is not None and not suspects:\n",
+        "    if parted_after is None and not suspects:\n",
+        TESTS + "test_newcomers.py::"
+        "test_it_is_built_in_a_process_of_its_own_and_dies_there_alone",
+    ),
+    Mutant(
+        "an agent that failed is changed and not built again",
+        "engine/decide/updating.py",
+        "    failed = agent.status is AgentStatus.FAILED\n",
+        "    failed = False\n",
+        TESTS + "test_updating.py::test_one_that_failed_is_built_again_as_it_is_now",
     ),
     Mutant(
         "the incarnations of a forgotten worker are used again",
