@@ -123,6 +123,35 @@ def test_the_command_writes_it_and_says_where(tmp_path: Path) -> None:
     assert [each["check"] for each in checks] == ["python"]
 
 
+def test_ids_stay_so_that_a_task_can_be_followed_and_random_words_beside_them_do_not(
+    tmp_path: Path,
+) -> None:
+    where = place(tmp_path)
+    server = where.home / "server"
+    server.mkdir(mode=0o700)
+    task, part = "task_1795926735347_5e6e71c1b", "task_5e6e71c1b16c3ea3ed5e86c1"
+    key = "5e6e71c1b16c3ea3ed5e86c1"
+    (server / "visionflow.log").write_text(
+        f"2026-01-01 00:00:00 INFO - task_submitted {part} sub of {task} with {key}\n"
+        "2026-01-01 00:00:00 INFO - hint Make one with `visionflow token create --name laptop`\n"
+        f"2026-01-01 00:00:00 INFO - told 'secret' of {part} is '{task}' and 'hunter2x'\n"
+    )
+    written_log(
+        server / "log.db",
+        e.TaskSubmitted(spec=TaskSpec(id=part, parent=task)),
+        e.TaskFailed(task=part, reason=f"{part} gave no token to {task} but {key}"),
+    )
+    files = unpacked(Path(bundle(where, Examined(checks=()), tmp_path / "out.tar.gz").path))
+    log = files["visionflow-doctor/server/visionflow.log"].splitlines()
+    assert log[0].endswith(f"{part} sub of {task} with ****")
+    assert log[1].endswith("`visionflow token create --name laptop`")
+    assert part in log[2] and "hunter2x" not in log[2]
+    lines = files["visionflow-doctor/server/events.jsonl"].splitlines()
+    (failed,) = [each for each in map(json.loads, lines) if each.get("t") == "task_failed"]
+    assert failed["task"] == part
+    assert failed["reason"] == f"{part} gave no token to {task} but ****"
+
+
 def test_paths_and_our_own_words_stay_readable(tmp_path: Path) -> None:
     where = place(
         tmp_path, PWD=str(tmp_path), OLDPWD=str(tmp_path), ACME_API_KEY=SECRETS["environment"]

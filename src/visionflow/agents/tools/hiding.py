@@ -30,20 +30,25 @@ def shown_line(line: str) -> str:
     return one_line(hide(line), LINE_MAX)
 
 
-def hide(line: str) -> str:
-    """`line` with what may be a secret replaced."""
+def hide(line: str, *, prose: bool = False) -> str:
+    """`line` with what may be a secret replaced. Of `prose`, such as a log's, quoted sentences and
+    commands stay: what has a blank in it is no value."""
     hidden = _ADDRESS.sub(rf"\1{MASK}@", line[:10_000])
     hidden = _LONG.sub(lambda found: MASK if _looks_random(found[0]) else found[0], hidden)
     if "-----BEGIN" in hidden:
         return hidden.split("-----BEGIN")[0] + MASK
     if _TELLING.search(hidden):
-        hidden = _QUOTED.sub(_quoted, hidden)
+        hidden = _QUOTED.sub(_quoted_word if prose else _quoted, hidden)
         hidden = _ASSIGNED.sub(lambda found: found[0][: -len(found[2])] + MASK, hidden)
     return hidden
 
 
 def _quoted(found: re.Match[str]) -> str:
     return f"{found[1]}{MASK}{found[3]}" if found[2] else found[0]
+
+
+def _quoted_word(found: re.Match[str]) -> str:
+    return found[0] if " " in found[2] else _quoted(found)
 
 
 def short_hash(secret: str) -> str:

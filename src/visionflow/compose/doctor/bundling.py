@@ -14,7 +14,7 @@ import sys
 import tarfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -57,6 +57,10 @@ _FIELDS = frozenset(
 """What of an event says where things stood."""
 _OF_SPECS = ("id", "type", "agent", "parent", "priority", "topology", "mechanism")
 """And of what it is about, where it has that whole."""
+_IDS = re.compile(
+    r"\b(?:agent|message|pipeline|run|swarm|task|vote)_(?:\d{13}_[0-9a-z]{9}|[0-9a-f]{24})\b"
+)
+_ASIDE = re.compile(r"\0(\d+)\0")
 _records = msgspec.msgpack.Decoder(tuple[int, list[dict[str, Any]]])
 _TEXTS = frozenset(("reason", "message", "evidence", "missing", "why"))
 
@@ -86,9 +90,21 @@ class _Writing:
     def text(self, text: str) -> str:
         """`text` without what may be a secret, line by line."""
         lines = text.split("\n")
-        hidden = [hide(masked(self._secrets.text(line))) for line in lines]
+        hidden = [self._line(line) for line in lines]
         self.masked += sum(one != other for one, other in zip(lines, hidden, strict=True))
         return "\n".join(hidden)
+
+    def _line(self, line: str) -> str:
+        ids: list[str] = []
+
+        def set_aside(found: re.Match[str]) -> str:
+            ids.append(found[0])
+            return f"\0{len(ids) - 1}\0"
+
+        # Ids look as random as a key; without them nobody could follow a task.
+        bare = _IDS.sub(set_aside, masked(self._secrets.text(line.replace("\0", ""))))
+        hidden = hide(bare, prose=True)
+        return _ASIDE.sub(lambda found: ids[int(found[1])], hidden)
 
     def add(self, name: str, text: str) -> None:
         """A file of lines."""
@@ -99,14 +115,25 @@ class _Writing:
         told = json.dumps(self._without(value), indent=1, sort_keys=True, default=str)
         self.files[name] = told.encode("utf-8", "replace")
 
-    def _without(self, value: Any) -> Any:
+    def add_events(self, name: str, events: Iterable[Mapping[str, Any]]) -> None:
+        """A file of one event a line. What is no text of its own is a word of ours or an id."""
+        lines: list[str] = []
+        for event in events:
+            told = {
+                key: self._without(each, plain=key not in _TEXTS) for key, each in event.items()
+            }
+            self.masked += told != event
+            lines.append(json.dumps(told, default=str))
+        self.files[name] = "\n".join(lines).encode("utf-8", "replace")
+
+    def _without(self, value: Any, *, plain: bool = False) -> Any:
         if isinstance(value, str):
-            return self.text(value)
+            return masked(self._secrets.text(value)) if plain else self.text(value)
         if isinstance(value, dict):
             tree = cast("dict[str, Any]", value)
-            return {key: self._without(each) for key, each in tree.items()}
+            return {key: self._without(each, plain=plain) for key, each in tree.items()}
         if isinstance(value, (list, tuple)):
-            return [self._without(each) for each in cast("list[Any]", value)]
+            return [self._without(each, plain=plain) for each in cast("list[Any]", value)]
         return value
 
 
@@ -130,7 +157,7 @@ def bundle(place: Place, examined: Examined, path: Path) -> Bundled:
             if file.is_file():
                 made.add(f"{name}/{file.name}", _end(file))
         if store.log.is_file():
-            made.add(f"{name}/events.jsonl", "\n".join(_events(store.log)))
+            made.add_events(f"{name}/events.jsonl", _events(store.log))
     kernel = _kernel()
     if kernel is not None:
         made.add("kernel.txt", kernel)
@@ -216,7 +243,7 @@ def _beginning(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most].rpartition(' ')[0]} ..."
 
 
-def _events(path: Path) -> Iterator[str]:
+def _events(path: Path) -> Iterator[dict[str, Any]]:
     try:
         log = SqliteLog.open(path, read_only=True)
         try:
@@ -225,10 +252,10 @@ def _events(path: Path) -> Iterator[str]:
         finally:
             log.close()
     except VisionFlowError as error:
-        yield json.dumps({"fault": str(error)})
+        yield {"reason": f"the log cannot be read: {error}"}
 
 
-def _of_stream(log: SqliteLog, stream: str) -> Iterator[str]:
+def _of_stream(log: SqliteLog, stream: str) -> Iterator[dict[str, Any]]:
     head = log.head(stream).seq
     counts: Counter[str] = Counter()
     for entry in log.read(stream, max(0, head - EVENTS_MAX)):
@@ -241,9 +268,8 @@ def _of_stream(log: SqliteLog, stream: str) -> Iterator[str]:
                 whole = cast("dict[str, Any]", spec)
                 told["spec"] = {name: whole[name] for name in _OF_SPECS if name in whole}
             told |= {name: _beginning(str(event[name]), 300) for name in _TEXTS if name in event}
-            line = {"seq": entry.seq, "at_ms": at_ms, "t": event.get("t"), **told}
-            yield json.dumps(line, default=str)
-    yield json.dumps({"stream": stream, "records": head, "counted": dict(counts)})
+            yield {"seq": entry.seq, "at_ms": at_ms, "t": event.get("t"), **told}
+    yield {"stream": stream, "records": head, "counted": dict(counts)}
 
 
 def _processes() -> Iterator[str]:
