@@ -24,6 +24,8 @@ importing: list[str] = []
 """What is being imported to find an agent, innermost last. Who would start things at such a
 moment, as a script without a main guard does, can tell by it."""
 _loading = threading.RLock()
+_loaded_from: dict[str, tuple[int, int]] = {}
+"""By module or file, what its file was when this process loaded it first or anew."""
 _FORMS = "Write `module:Name` or `/path/to/file.py:Name`."
 
 
@@ -51,11 +53,52 @@ def load_agent_class(path: str) -> type[BaseAgent]:
     return as_agent_class(found, path)
 
 
+def load_current_class(path: str) -> type[BaseAgent]:
+    """As `load_agent_class`; of a file that has changed since this process loaded it, what stands
+    there now. Agents that were made before keep the class that they are of.
+
+    Raises:
+        ConfigError: as `load_agent_class`.
+    """
+    place = path.rpartition(":")[0]
+    if _is_file(place):
+        with _loading:
+            if _has_changed(place):
+                sys.modules.pop(_name_of(place), None)
+    return load_agent_class(path)
+
+
+def is_outdated(path: str) -> bool:
+    """Whether the module or file of this import path has changed since this process loaded it."""
+    with _loading:
+        return _has_changed(path.rpartition(":")[0])
+
+
+def _has_changed(place: str) -> bool:
+    loaded, module = _loaded_from.get(place), sys.modules.get(_known_as(place))
+    return module is not None and loaded is not None and _stamp(place) not in (loaded, None)
+
+
+def _stamp(place: str) -> tuple[int, int] | None:
+    """When the file behind it was written, and its size; `None` where there is none."""
+    module = sys.modules.get(_known_as(place))
+    file = place if _is_file(place) else getattr(module, "__file__", None)
+    try:
+        seen = os.stat(file or "")
+    except OSError:
+        return None
+    return seen.st_mtime_ns, seen.st_size
+
+
+def _known_as(place: str) -> str:
+    return _name_of(place) if _is_file(place) else place
+
+
 def is_loaded(path: str) -> bool:
     """Whether the module or file of this import path was imported before, to its end."""
     place = path.rpartition(":")[0]
     with _loading:
-        return (_name_of(place) if _is_file(place) else place) in sys.modules
+        return _known_as(place) in sys.modules
 
 
 def as_agent_class(found: object, path: str) -> type[BaseAgent]:
@@ -111,7 +154,11 @@ def _agent_around(work: Callable[..., Any]) -> type[BaseAgent]:
 
 def _import(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+        seen = _stamp(name)
+        if seen is not None:
+            _loaded_from.setdefault(name, seen)
+        return module
     except ImportError as error:
         raise ConfigError(
             f"The module {name} cannot be imported: {error}.",
@@ -146,12 +193,21 @@ def _loaded(place: str) -> ModuleType:
     if spec is None or spec.loader is None or not os.path.isfile(real):
         raise ConfigError(f"There is no Python file {place}.", hint=_FORMS)
     module = importlib.util.module_from_spec(spec)
+    again, seen = place in _loaded_from, _stamp(place)
+    if seen is not None:
+        _loaded_from[place] = seen
     sys.modules[name] = module
     folder = os.path.dirname(real)
     if folder not in sys.path:
         sys.path.append(folder)
     try:
-        spec.loader.exec_module(module)
+        if again:
+            # Python's own cache tells versions of a file apart by the second.
+            with open(real, "rb") as source:
+                code = compile(source.read(), real, "exec", dont_inherit=True)
+            exec(code, module.__dict__)
+        else:
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _broken(place, error) from error

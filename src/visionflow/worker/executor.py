@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from visionflow.agents.base import AgentContext, BaseAgent
-from visionflow.agents.loading import load_agent_class
+from visionflow.agents.loading import load_current_class
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.messages import (
     Begin,
@@ -74,7 +74,7 @@ class Executor:
         blobs: Blobs,
         threads: Threads,
         make_context: Callable[[AgentSpec, Callable[[str, str], None]], AgentContext],
-        load: Callable[[str], type[BaseAgent]] = load_agent_class,
+        load: Callable[[str], type[BaseAgent]] = load_current_class,
         on_worn_out: Callable[[], None] | None = None,
         on_hosted: Callable[[list[str]], None] | None = None,
         end_started: Callable[[float], int] | None = None,

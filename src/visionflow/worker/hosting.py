@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from visionflow.agents.base import AgentContext, BaseAgent
+from visionflow.agents.loading import is_outdated
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.digests import spec_digest
 from visionflow.domain.errors import ConfigError
@@ -20,6 +21,11 @@ from visionflow.worker.leading import with_leading
 from visionflow.worker.mail import PostOffice
 from visionflow.worker.telling import REASON_CHARS_MAX, sendable, told
 
+OUTDATED = (
+    "It is built anew from {} as this process imported that; its file has changed since. A fresh "
+    "process imports it again: that of an agent of its own (resources in its template) at each "
+    "agent_restart, a shared one when it is replaced."
+)
 AGENT_START_MS = 60_000
 AGENT_STOP_MS = 2_000
 
@@ -153,6 +159,8 @@ class Hosting:
             if before is not None:
                 await self._stop(before)
             agent = await self._make(spec)
+            if before is not None and is_outdated(spec.class_path):
+                self._office.write_log(spec.id, "warning", OUTDATED.format(spec.class_path))
             async with asyncio.timeout(AGENT_START_MS / 1000):
                 await agent.start()
         except asyncio.CancelledError:
