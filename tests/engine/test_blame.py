@@ -7,7 +7,7 @@ from visionflow.domain import commands as c
 from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.limits import CRASHES_PER_TASK_MAX, RESTARTS_MAX, Limits
-from visionflow.domain.tasks import FailureKind, TaskStatus
+from visionflow.domain.tasks import FailureKind, RetryPolicy, TaskStatus
 from visionflow.engine.effects import Deliver, dispatch, outstanding
 
 
@@ -158,3 +158,75 @@ def test_who_waited_in_a_process_that_another_ended_is_told_so_and_stays_where_i
     assert first.kind is FailureKind.KILLED
     assert first.reason.endswith("nobody had heard yet that the attempt began")
     assert world.state.agents[agents[1]].worker == "w1"
+
+
+# One that blocks them all ----------------------------------------------------------------------
+
+
+def test_of_several_in_a_process_that_one_blocked_beyond_its_limit_only_that_one_is_late() -> None:
+    world = World(limits=Limits(workers_max=1))
+    agents = world.team(2, tasks_max=2)
+    late = world.submit(agent=agents[0], timeout_ms=2_000)
+    beside, other = (world.submit(agent=name, timeout_ms=300_000) for name in agents)
+    begin(world, late, beside, other)
+    world.now_ms += 6_000
+    world.lose("w1", FailureKind.TIMEOUT)
+    kinds = {each.task: each.kind for each in world.of(e.AttemptFailed)}
+    assert kinds == {
+        late: FailureKind.TIMEOUT,
+        beside: FailureKind.KILLED,
+        other: FailureKind.KILLED,
+    }
+    assert world.state.supervised.timeouts == {late: 3_000}
+    assert list(world.state.supervised.circuits) == [f"agent:{agents[0]}"]
+    assert world.state.agents[agents[1]].failed == 0
+    told = {each.task: each.reason for each in world.of(e.AttemptFailed)}
+    assert "its own time was not over" in told[other]
+    assert "its own time was not over" not in told[late]
+    assert world.audit() == []
+
+
+def test_a_start_that_blocks_a_process_is_nobodys_timeout_who_worked_in_it() -> None:
+    world, _, one, two = beside()
+    begin(world, one, two)
+    world.now_ms += 6_000
+    world.lose("w1", FailureKind.TIMEOUT)
+    assert {each.kind for each in world.of(e.AttemptFailed)} == {FailureKind.KILLED}
+    assert not world.state.supervised.circuits and not world.state.supervised.timeouts
+
+
+def test_who_blocks_a_process_under_others_again_gets_one_of_its_own_and_they_stay() -> None:
+    world = World(limits=Limits(workers_max=1, circuit_failures=100))
+    bad, good = world.team(2)
+    long = world.submit(agent=good, timeout_ms=300_000)
+    for _ in range(2):
+        assert world.state.agents[bad].worker == "w1"
+        late = world.submit(agent=bad, timeout_ms=2_000, retry=RetryPolicy(attempts_max=1))
+        begin(world, late, long)
+        world.now_ms += 6_000
+        world.lose("w1", FailureKind.TIMEOUT)
+        assert world.status(late) is TaskStatus.FAILED
+        world.now_ms += 8_000
+        world.settle()
+    assert world.state.agents[bad].worker != "w1" and world.state.agents[good].worker == "w1"
+    begin(world, long)
+    world.complete(long)
+    assert world.state.tasks[long].attempt == 3
+    assert world.audit() == []
+
+
+def test_a_newcomer_whose_start_blocks_the_process_under_work_is_built_elsewhere() -> (
+    None
+):
+    world = World(limits=Limits(workers_max=1))
+    (good,) = world.team(1)
+    long = world.submit(agent=good, timeout_ms=300_000)
+    (other,) = [world.submit(agent=good, timeout_ms=300_000)]
+    begin(world, long)
+    new = world.spawn("python")
+    world.now_ms += 6_000
+    world.lose("w1", FailureKind.TIMEOUT)
+    assert world.state.agents[new].worker != "w1", "nothing that ran in it was late"
+    assert world.state.agents[good].worker == "w1"
+    assert world.status(other) is TaskStatus.QUEUED
+    assert world.audit() == []

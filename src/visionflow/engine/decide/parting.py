@@ -3,6 +3,8 @@
 A death in a process of its own is an agent's own: it is counted against it, and costs nobody else.
 """
 
+from collections.abc import Iterable
+
 from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.tasks import FailureKind, TaskStatus
@@ -11,14 +13,19 @@ from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.updating import own_place
 from visionflow.engine.state import SwarmState, WorkerState
 
-PARTED_AFTER = {FailureKind.CRASH: 1, FailureKind.KILLED: 2, FailureKind.NETWORK: 2}
+PARTED_AFTER = {
+    FailureKind.CRASH: 1,
+    FailureKind.TIMEOUT: 1,
+    FailureKind.KILLED: 2,
+    FailureKind.NETWORK: 2,
+}
 """How often a task had lost its worker before, where another death has its agent parted from the
 others of its process. A signal may come from anywhere, but not for ever from elsewhere."""
 NEWCOMERS_MAX = 4
 """Agents that get processes of their own at once because one died while they were built in it."""
 
 
-def is_to_part(state: SwarmState, agent: str, after: int) -> bool:
+def is_to_part(state: SwarmState, agent: str, after: int, _in_time: Iterable[str] = ()) -> bool:
     """Whether an agent that worked beside others when their process died is to have one of its own:
     where a task of it had lost its worker so often before. One death may be chance, and processes
     cost."""
@@ -29,6 +36,15 @@ def is_to_part(state: SwarmState, agent: str, after: int) -> bool:
         return False
     again = (state.tasks[name] for name in found.open)
     return any(task.status is TaskStatus.RUNNING and task.kills >= after for task in again)
+
+
+def blocked_again(state: SwarmState, agent: str, after: int, in_time: Iterable[str]) -> bool:
+    """The same of one whose attempt blocked the process beyond its limit, where that had cost a
+    task of another its worker so often before. `in_time`: what else ran in it."""
+    if not _may_part(state, agent) or state.agents[agent].status not in UP:
+        return False
+    others = (state.tasks[name] for name in in_time)
+    return any(task.kills >= after for task in others if task.agent != agent)
 
 
 def apart(state: SwarmState, agent: str, worker: WorkerState) -> e.AgentUpdated:

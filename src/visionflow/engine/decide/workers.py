@@ -16,7 +16,13 @@ from visionflow.engine.decide.attempts import end_attempt
 from visionflow.engine.decide.building import UP, finding, mend, reconfigured
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
-from visionflow.engine.decide.parting import PARTED_AFTER, apart, is_to_part, part_newcomers
+from visionflow.engine.decide.parting import (
+    PARTED_AFTER,
+    apart,
+    blocked_again,
+    is_to_part,
+    part_newcomers,
+)
 from visionflow.engine.decide.recovering import (
     exhausted_before,
     higher_ceiling,
@@ -276,30 +282,53 @@ def _lose_agents(
     parted_after: int | None = None,
 ) -> None:
     """`given_up`: why the process does not start again, if it does not."""
-    suspects = [name for name in worker.agents if _runs_something(state, name)]
+    suspects = [name for name in worker.agents if _running(state, name)]
     shared = kind is FailureKind.CRASH and len(suspects) > 1
+    in_time = _in_time(state, worker, now_ms) if kind is FailureKind.TIMEOUT else {}
+    # What ran in it and may have ended it; where that is nothing, it was the start of an agent.
+    late = [name for name in suspects if any(t not in in_time for t in _running(state, name))]
     told = f"worker {worker.id}: {reason}"
     if shared:
         told = f"{told}; agents {_few(suspects)} worked in it, and whose doing it was is not known"
     for name in worker.agents:
         _lose_agent(state, closing, name, kind, reason, given_up)
-        if parted_after is not None and len(suspects) > 1 and name in suspects:
-            if is_to_part(state, name, parted_after):
-                closing.events.append(apart(state, name, worker))
-    if parted_after is not None and not suspects:
+        if parted_after is None or len(suspects) < 2 or name not in late:
+            continue
+        again = blocked_again if kind is FailureKind.TIMEOUT else is_to_part
+        if again(state, name, parted_after, in_time):
+            closing.events.append(apart(state, name, worker))
+    if parted_after is not None and not late:
         part_newcomers(state, closing, worker)
     for name in worker.agents:
         for task in state.agents[name].open:
             found = state.tasks[task]
             began = found.status is TaskStatus.RUNNING
-            suspect = kind if began and not shared else FailureKind.KILLED
+            guilty = began and not shared and task not in in_time
+            suspect = kind if guilty else FailureKind.KILLED
             words = told if began else f"{told}; nobody had heard yet that the attempt began"
+            if began and task in in_time:
+                words = f"{told}; its own time was not over"
             end_attempt(closing, found, now_ms, suspect, words, 0, excused=excused)
 
 
-def _runs_something(state: SwarmState, agent: str) -> bool:
+def _in_time(state: SwarmState, worker: WorkerState, now_ms: int) -> dict[str, None]:
+    """Of what ran in a process that one attempt, or one start, blocked beyond its limit, what has
+    time left by its own. An attempt that was alone in it is the one."""
+    starting = any(
+        state.agents[agent].status is AgentStatus.INITIALISING or agent in state.updating
+        for agent in worker.agents
+    )
+    running = [name for agent in worker.agents for name in _running(state, agent)]
+    if len(running) < 2 and not starting:
+        return {}
+    late = dict.fromkeys(state.clocks.overdue(now_ms, 0))
+    return {name: None for name in running if name not in late}
+
+
+def _running(state: SwarmState, agent: str) -> list[str]:
+    """Of what an agent holds, what has begun as far as the log says."""
     tasks = state.tasks
-    return any(tasks[name].status is TaskStatus.RUNNING for name in state.agents[agent].open)
+    return [name for name in state.agents[agent].open if tasks[name].status is TaskStatus.RUNNING]
 
 
 def _few(names: list[str]) -> str:

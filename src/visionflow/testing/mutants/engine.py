@@ -363,12 +363,19 @@ FLEET = (
         "test_an_agent_placed_on_a_worker_that_is_just_ending_is_built_by_its_next_process",
     ),
     Mutant(
+        "all that ran in a process that one blocked is late",
+        "engine/decide/workers.py",
+        "_in_time(state, worker, now_ms) if kind is FailureKind.TIMEOUT else {}",
+        "{}",
+        TESTS + "test_blame.py::"
+        "test_of_several_in_a_process_that_one_blocked_beyond_its_limit_only_that_one_is_late",
+    ),
+    Mutant(
         "a newcomer under which a process died is built beside the others again",
         "engine/decide/workers.py",
-        "    if parted_after is not None and not suspects:\n",
-        "    if parted_after is None and not suspects:\n",
-        TESTS + "test_newcomers.py::"
-        "test_it_is_built_in_a_process_of_its_own_and_dies_there_alone",
+        "    if parted_after is not None and not late:\n",
+        "    if parted_after is None and not late:\n",
+        TESTS + "test_newcomers.py::test_it_is_built_in_a_process_of_its_own_and_dies_there_alone",
     ),
     Mutant(
         "an agent that failed is changed and not built again",
