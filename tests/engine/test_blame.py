@@ -215,9 +215,7 @@ def test_who_blocks_a_process_under_others_again_gets_one_of_its_own_and_they_st
     assert world.audit() == []
 
 
-def test_a_newcomer_whose_start_blocks_the_process_under_work_is_built_elsewhere() -> (
-    None
-):
+def test_a_newcomer_whose_start_blocks_the_process_under_work_is_built_elsewhere() -> None:
     world = World(limits=Limits(workers_max=1))
     (good,) = world.team(1)
     long = world.submit(agent=good, timeout_ms=300_000)
