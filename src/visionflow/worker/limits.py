@@ -9,6 +9,7 @@ what is taken between two looks; the group cannot, but gives no time to say anyt
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,10 @@ WATCH_SHARE = 0.97
 GROWTH_STEPS = 50
 """In so many parts of the ceiling growth is told of."""
 
+KILLED_KEPT = 64
+"""So many groups in which the kernel killed are left for whoever is about to ask for that."""
+
+_STATM = "/proc/self/statm"
 _GROUPS = Path("/sys/fs/cgroup")
 _PREFIX = "visionflow-worker-"
 
@@ -36,8 +41,12 @@ def resident_bytes() -> int:
     Raises:
         OSError: the system does not tell (it has no /proc).
     """
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    with open(_STATM, "rb") as file:
+        return _resident_in(file.read())
+
+
+def _resident_in(statm: bytes) -> int:
+    return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Growth:
@@ -100,16 +109,25 @@ def leave(enforcement: Enforcement) -> None:
 
 def over_ceiling(pid: int) -> bool:
     """Whether the kernel killed in the group that this process held itself to. From outside it,
-    when it is dead; `False` also when its group is gone."""
+    when it is dead, and once: its group is removed. `False` also when that is gone."""
     for parent, _ in _parents():
-        for name in ("memory.events", "memory.oom_control"):
-            try:
-                text = (parent / f"{_PREFIX}{pid}" / name).read_text()
-            except OSError:
-                continue
-            counts = [line.split() for line in text.splitlines() if line.startswith("oom_kill ")]
-            if any(int(count) > 0 for _, count in counts):
-                return True
+        group = parent / f"{_PREFIX}{pid}"
+        if _has_killed(group):
+            with suppress(OSError):
+                group.rmdir()
+            return True
+    return False
+
+
+def _has_killed(group: Path) -> bool:
+    for name in ("memory.events", "memory.oom_control"):
+        try:
+            text = (group / name).read_text()
+        except OSError:
+            continue
+        counts = [line.split() for line in text.splitlines() if line.startswith("oom_kill ")]
+        if any(int(count) > 0 for _, count in counts):
+            return True
     return False
 
 
@@ -132,8 +150,15 @@ def machine_bytes() -> int | None:
 
 def _watch(limit: int, on_reached: Callable[[int], None]) -> None:
     wait = threading.Event().wait
+    # It stays open: an agent may leave no descriptor free, and may close what is not its own.
+    file = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
     while True:
-        seen = resident_bytes()
+        try:
+            seen = _resident_in(os.pread(file, 256, 0))
+        except (OSError, ValueError, IndexError):
+            with suppress(OSError):
+                file = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
+            seen = 0
         if seen > limit:
             on_reached(seen)
             return
@@ -145,6 +170,8 @@ def _own_group(memory_bytes: int) -> Path | None:
         group = parent / f"{_PREFIX}{os.getpid()}"
         try:
             _sweep(parent)
+            with suppress(FileNotFoundError):
+                group.rmdir()  # An earlier process had this number.
             group.mkdir()
         except OSError:
             continue
@@ -176,8 +203,13 @@ def _parents() -> list[tuple[Path, str]]:
 
 def _sweep(parent: Path) -> None:
     """Remove the empty groups of workers that were killed. One with a process refuses to go."""
+    killed: list[Path] = []
     for left in parent.glob(f"{_PREFIX}*"):
-        try:
+        if _has_killed(left):
+            killed.append(left)
+        else:
+            with suppress(OSError):
+                left.rmdir()
+    for left in killed[:-KILLED_KEPT]:
+        with suppress(OSError):
             left.rmdir()
-        except OSError:
-            continue
