@@ -7,6 +7,7 @@ import pytest
 
 from tests.engine.world import World
 from visionflow.domain import commands as c
+from visionflow.domain import supervision_commands as sc
 from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.limits import Limits
@@ -222,3 +223,52 @@ def test_what_is_not_known_of_the_memory_bounds_nothing_and_is_told() -> None:
     room, why = memory_room(held, GIB, [(world.state, lambda worker: None)])
     assert room is not None and room.count == 7
     assert why == "1 workers do not say yet what they take"
+
+
+class Failing(Machine):
+    """Nobody that is made here gets ready."""
+
+    failing = True
+
+    def spawn(self, agent_type: str, count: int) -> None:
+        before = list(self.world.state.agents)
+        super().spawn(agent_type, count)
+        for name in [each for each in self.world.state.agents if each not in before]:
+            if self.failing:
+                worker = self.world.state.workers[self.world.state.agents[name].worker]
+                self.world.send(
+                    c.ReportAgentDown(
+                        now_ms=self.world.now_ms,
+                        agent=name,
+                        worker=worker.id,
+                        incarnation=worker.incarnation,
+                        reason="KeyError: 'style'",
+                    )
+                )
+
+
+@pytest.mark.acceptance("scale")
+def test_a_type_whose_agents_only_fail_does_not_fill_the_swarm_with_them() -> None:
+    around: Any = Failing(World(limits=Limits(agents_max=20)))
+    world = around.world
+    bounds = {"coder": Bounds(3, 10)}
+    scaler = Autoscaler(around, around, around, around, bounds, RULES)
+    scaler.start()
+    for _ in range(9):
+        world.submit(agent_type="coder", capabilities=("python",))
+    around.pass_time(20 * RULES.cool_down_ms)
+    assert len(world.state.agents) == 3, "more failed than work, so one more would fail too"
+    (told,) = around.lines
+    assert told == (
+        "coder in swarm_1: no more are made: 3 of its agents have failed and 0 work; agent_restart "
+        "brings one back, agent_terminate makes room"
+    )
+    around.failing = False
+    for name in list(world.state.agents)[:2]:
+        world.send(c.TerminateAgent(now_ms=world.now_ms, agent=name))
+    world.settle()
+    (last,) = world.state.agents
+    world.send(sc.RestartAgent(now_ms=world.now_ms, agent=last))
+    world.settle()
+    around.pass_time(2 * RULES.cool_down_ms)
+    assert len(world.state.agents) > 3

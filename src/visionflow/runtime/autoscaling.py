@@ -130,6 +130,8 @@ class Autoscaler:
         self._watches: dict[str, Watch] = {}
         self._deciding: dict[str, None] = {}
         self._making: dict[str, _Making] = {}
+        self._told: dict[str, None] = {}
+        """Types of which it was said that their agents only fail."""
 
     def start(self) -> None:
         """Look from now on."""
@@ -172,8 +174,31 @@ class Autoscaler:
             to_come = self._to_come(there)
             rooms = [Room(room.count - to_come, room.why) for room in rooms]
             decision = decide_number(load, self._bounds[name], self._rules, rooms, quiet_ms)
-            if decision is not None and name not in self._deciding:
-                self._record(name, decision, unknown)
+            if decision is None or name in self._deciding:
+                continue
+            if decision.after > decision.before and self._only_fails(state, name, load.agents):
+                continue
+            self._record(name, decision, unknown)
+
+    def _only_fails(self, state: SwarmState, name: str, working: int) -> bool:
+        """Whether more agents of a type have failed for good than there are that work: one more
+        would fail as well, until the swarm is full of them."""
+        failed = sum(
+            agent.spec.type == name and agent.status is AgentStatus.FAILED
+            for agent in state.agents.values()
+        )
+        if failed <= working:
+            self._told.pop(name, None)
+            return False
+        if name not in self._told:
+            self._told[name] = None
+            swarm = "" if state.spec is None else f" in {state.spec.id}"
+            told = (
+                f"{name}{swarm}: no more are made: {failed} of its agents have failed and "
+                f"{working} work; agent_restart brings one back, agent_terminate makes room"
+            )
+            self._telemetry.log("warning", None, "scale_failed", told)
+        return True
 
     def _there(self, state: SwarmState) -> dict[str, list[AgentState]]:
         """Agents that are there to stay, by type, oldest first."""
