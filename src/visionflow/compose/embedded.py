@@ -7,7 +7,6 @@ cross over as one.
 import asyncio
 import os
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -222,7 +221,7 @@ class Embedded:
 
         def told(spec: SwarmSpec, node: Node) -> None:
             if self._log_level is not None:
-                debugged = Debugged(lambda: time.time_ns() // 1_000_000)
+                debugged = Debugged(host.now_ms)
                 Chronicle(spec, node, host, lines, self._log_level, _as_it_is, debugged)
 
         paths = self._import_paths

@@ -26,4 +26,5 @@ class Debugged:
 
     def is_on(self, agent: str) -> bool:
         """Whether its lines are kept now."""
-        return self._until_ms.get(agent, 0) > self._now_ms()
+        until_ms = self._until_ms.get(agent)
+        return until_ms is not None and until_ms > self._now_ms()

@@ -7,7 +7,6 @@ answer nothing more: `OpenServer.failure` tells, and whoever opened it closes it
 import asyncio
 import os
 import sys
-import time
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import TextIO
@@ -167,7 +166,8 @@ async def _core(
     store = ServerStore.of(settings.home)
     opening.enter_context(_owned(store))
     form, level = settings.log_format, settings.log_level
-    debugged = Debugged(lambda: time.time_ns() // 1_000_000)
+    # By the swarms' own clock, which is below: nothing is debugged before there is one.
+    debugged = Debugged(lambda: host.now_ms())
     lines = opening.enter_context(
         closing(
             LineLog(
