@@ -9,10 +9,12 @@ import pytest
 from tests.engine.test_teams import Hierarchy, fail_often, learn
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
+from visionflow.domain import outside_commands as oc
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain import teams_commands as tc
 from visionflow.domain import teams_events as t
 from visionflow.domain.limits import CIRCUIT_FAILURES, CIRCUIT_OPEN_MS, Limits
+from visionflow.domain.outside import EffectClass
 from visionflow.domain.tasks import FailureKind, RetryPolicy, TaskStatus
 from visionflow.domain.teams import (
     ACCEPT,
@@ -246,3 +248,28 @@ def test_the_next_goes_to_the_team_with_less_work_for_its_seats() -> None:
     task = world.submit(capabilities=("python",))
     assert {fit.team: fit.waiting for fit in world.given(task).fits} == {"one": 9, "two": 0}
     assert world.given(task).team == "two"
+
+
+def test_an_overdue_task_with_an_effect_under_way_outside_is_told_of_and_not_taken_away() -> None:
+    world = Hierarchy()
+    (one,) = world.form("one", "python", workers=0)
+    learn(world, "quick")
+    task = world.submit(type="quick", capabilities=("python",))
+    assert world.holder(task) == one
+    world.form("two", "python", workers=0)
+    world.send(
+        oc.ReserveEffect(
+            now_ms=world.now_ms,
+            key="pay",
+            task=task,
+            attempt=1,
+            name="pay",
+            kind=EffectClass.IN_DOUBT,
+        )
+    )
+    world.tick(OVERDUE_MS_MIN + 1)
+    escalated = world.last(t.Escalated)
+    assert escalated.action == "told: an effect of it outside is under way"
+    assert world.holder(task) == one, "another attempt could not know whether that has happened"
+    assert not world.state.outside.doubts
+    world.audited()

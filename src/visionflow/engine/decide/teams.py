@@ -295,6 +295,13 @@ def is_overdue(state: SwarmState, now_ms: int) -> bool:
     return next(overdue(state, now_ms), None) is not None
 
 
+def _is_outside(state: SwarmState, task: str) -> bool:
+    """Whether an attempt at a task is at something outside: cut off, it could not say whether that
+    has happened, and a person would have to."""
+    effects = state.outside.tasks.get(task)
+    return effects is not None and bool(effects.unsettled)
+
+
 def escalate_overdue(state: SwarmState, closing: Closing, now_ms: int) -> None:
     """What takes more than twice its estimate comes before the manager, once for each task: another
     team gets it, where one can do it. What asks for a seat of its team stays there."""
@@ -308,8 +315,12 @@ def escalate_overdue(state: SwarmState, closing: Closing, now_ms: int) -> None:
             continue
         is_given = name in state.teams.delegated
         other, fits = choose(state, task.spec, but=team) if is_given else (KEPT, [])
-        moves = other != KEPT and closing.cancelling(task) is None
-        stays = "no other team can do it" if is_given else "it asks for a seat of this team"
+        is_outside = _is_outside(state, name)
+        moves = other != KEPT and closing.cancelling(task) is None and not is_outside
+        if is_outside:
+            stays = "an effect of it outside is under way"
+        else:
+            stays = "no other team can do it" if is_given else "it asks for a seat of this team"
         closing.events.append(
             t.Escalated(
                 team=team,
