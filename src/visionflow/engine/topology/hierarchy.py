@@ -58,8 +58,11 @@ def fits(state: SwarmState, spec: TaskSpec, more: Mapping[str, int] | None = Non
 def is_turned_away(state: SwarmState, team: str, spec: TaskSpec) -> bool:
     """Whether everybody in a team who could do a task is held by an open circuit, while somebody in
     another is not."""
-    now = [fit.team for fit in fits(state, spec) if fit.able]
-    return bool(now) and team not in now
+    found = state.teams.teams.get(team)
+    own = None if found is None else _fit(state, team, found, spec, wanted_of(spec), {})
+    if own is not None and own.able:
+        return False
+    return any(fit.able for fit in fits(state, spec))
 
 
 def _fit(
