@@ -199,7 +199,7 @@ def test_a_process_that_is_left_over_is_found_and_ended(tmp_path: Path) -> None:
 # The command -----------------------------------------------------------------------------------
 
 
-def test_ctrl_c_ends_it_in_order_and_nothing_is_left(tmp_path: Path) -> None:
+def test_a_term_ends_it_in_order_as_ctrl_c_does_and_nothing_is_left(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "visionflow.cli", "chaos", "--seed", "3", "--agents", "2"],
         env={**os.environ, "TMPDIR": str(tmp_path)},
@@ -213,9 +213,10 @@ def test_ctrl_c_ends_it_in_order_and_nothing_is_left(tmp_path: Path) -> None:
             time.sleep(0.05)
         mark = str(home.parents[1])
         assert leftovers.marked(MARK, mark)
-        running.send_signal(signal.SIGINT)
-        running.communicate(timeout=PATIENCE_S)
-        assert running.returncode == 130
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=PATIENCE_S)
+        assert running.returncode == 143
+        assert b"Interrupted: nothing was checked" in said
     assert leftovers.marked(MARK, mark) == []
     assert list(tmp_path.iterdir()) == []
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -161,15 +162,19 @@ def test_a_worker_that_nobody_owns_is_found_and_ended_by_the_command(tmp_path: P
 def test_old_scratch_is_found_and_removed_by_the_command(tmp_path: Path) -> None:
     where = place(tmp_path)
     old, young = where.temp / "visionflow-command-a b", where.temp / "visionflow-command-new"
-    for folder in (old, young):
+    chaos, living = where.temp / "vf-chaos-1", where.temp / "vf-chaos-2"
+    for folder in (old, young, chaos, living):
         folder.mkdir()
         (folder / "file").write_text("x")
-    then = time.time() - SCRATCH_AGE_S - 60
-    os.utime(old, (then, then))
-    (found,) = findings(where, "scratch")
-    carry_out(found, where)
-    assert not old.exists()
-    assert young.exists()
+    with acquire(living / "home" / "server" / "front.lock"):
+        then = time.time() - SCRATCH_AGE_S - 60
+        for folder in (old, chaos, living):
+            os.utime(folder, (then, then))
+        (found,) = findings(where, "scratch")
+        carry_out(found, where)
+        assert not old.exists() and not chaos.exists()
+        assert young.exists() and living.exists()
+    shutil.rmtree(living)
     assert findings(where, "scratch") == []
 
 

@@ -4,8 +4,10 @@ What is done and how it is judged is `visionflow.testing.chaos`' business; here 
 """
 
 import re
+import signal
 import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -29,6 +31,7 @@ DURATION_S = (1.0, 24 * 3_600.0)
 TASKS_MAX = 1_000_000
 AGENTS_MAX = 200
 VIOLATED = 1
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def chaos(
@@ -75,11 +78,22 @@ def chaos(
             f"{AGENTS_MAX}."
         )
     order = Order(seed, seconds, wanted, agents)
-    told = _Told()
+    told, ended_by = _Told(), list[int]()
+
+    def as_interrupt(number: int, frame: FrameType | None) -> None:
+        ended_by.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, as_interrupt)
     try:
         report = run(order, keep=keep, on_progress=told)
+    except KeyboardInterrupt:
+        told.over()
+        say("visionflow: Interrupted: nothing was checked, and none of its processes is left.")
+        return TERMINATED if ended_by else INTERRUPTED
     finally:
         told.over()
+        signal.signal(signal.SIGTERM, before)
     if json:
         print_json(report)
     else:

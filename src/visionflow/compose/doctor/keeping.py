@@ -311,14 +311,17 @@ def scratch(place: Place) -> Seen:
     """Folders that a killed process left where scratch goes."""
     now = time.time()
     old: list[Path] = []
-    for path in sorted(place.temp.glob("visionflow-*")):
+    made = (*place.temp.glob("visionflow-*"), *place.temp.glob("vf-chaos-*"))
+    for path in sorted(made):
         try:
             seen = path.lstat()
         except OSError:
             continue  # It went while we looked.
         ours = stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid()
         if ours and now - seen.st_mtime > SCRATCH_AGE_S:
-            old.append(path)
+            # Of a chaos that goes on for days there is a server in it.
+            if owner(ServerStore.of(str(path / "home")).front_lock) is None:
+                old.append(path)
     if not old:
         return Seen("none that is old")
     words = " ".join(shlex.quote(str(path)) for path in old)
