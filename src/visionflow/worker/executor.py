@@ -464,7 +464,8 @@ class Executor:
         if self._end_started is None or began is None or stop is None:
             return
         others = [each for each in self._running if each is not attempt and each.started_at]
-        if others or stop.kind not in (FailureKind.TIMEOUT, FailureKind.KILLED):
+        shared = bool(others) or self.mail.is_serving
+        if shared or stop.kind not in (FailureKind.TIMEOUT, FailureKind.KILLED):
             return
         count = self._end_started(self.loop.time() - began)
         if count:

@@ -286,6 +286,11 @@ class PostOffice:
             post = self._posts[agent] = AgentPost(agent, self._clerk, self._host)
         return post
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether code of an agent deals with a message now."""
+        return any(post.box.is_serving for post in self._posts.values())
+
     def handed(self, handed: MailHanded) -> None:
         """A message for an agent came."""
         post = self._posts.get(handed.agent)

@@ -86,6 +86,11 @@ class Mailbox:
         self._serving: asyncio.Task[None] | None = None
         self._done: list[int] = []
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether the agent's code deals with a message now."""
+        return self._serving is not None
+
     def open(self, agent: BaseAgent) -> None:
         """The agent is there, and deals with its messages from now on."""
         self._agent = agent
