@@ -352,6 +352,20 @@ def test_a_terminated_agents_task_goes_to_another_and_a_draining_one_finishes_it
     with_core(settings, use)
 
 
+def test_that_the_load_may_change_a_number_again_is_said_of_types_that_follow_it(
+    settings: ServerSettings,
+) -> None:
+    async def use(opened: OpenServer) -> None:
+        client = Client(registry_of(opened))
+        await client.call("swarm_init", maxAgents=4, autoscale=True)
+        bounded = await client.call("agent_scale", agentType="tester", count=1)
+        assert any("scaled by its load" in each for each in bounded["warnings"])
+        never = await client.call("agent_scale", agentType="waiter", count=1)
+        assert not any("scaled by its load" in each for each in never["warnings"])
+
+    with_core(settings, use)
+
+
 def test_a_type_is_scaled_to_a_count_and_the_reply_says_what_was_done(
     settings: ServerSettings,
 ) -> None:

@@ -66,7 +66,8 @@ def scaling(server: Server, births: Births) -> AnyTool:
         ours = [agent.spec.id for agent in have if agent.spec.id in first]
         before, wanted = len(have) - len(ours), given.count - len(have)
         warnings = list(one.warnings)
-        if wanted != 0 and server.scales(swarm.spec):
+        bounded = given.agent_type in server.templates.scaling.bounds
+        if wanted != 0 and bounded and server.scales(swarm.spec):
             warnings.append(await _begin_cool_down(server, swarm, given, len(have)))
         outcomes = await spawn_each(
             server, call, SCALE, swarm, [one] * max(0, wanted), births, len(first)
