@@ -39,8 +39,10 @@ class Saying(Lookups):
     def __init__(self, found: Found) -> None:
         super().__init__()
         self.found = found
+        self.looks = 0
 
     async def find(self, peer: Peer) -> Found:
+        self.looks += 1
         return self.found
 
 
@@ -58,6 +60,7 @@ OURS = Found(Whose.OURS, 0, 1)
 AGENTS = Found(Whose.AGENTS, 0, 1, "its process (1) belongs to an agent")
 OTHERS = Found(Whose.OTHERS, 65_534, None, "its process is another user's (uid 65534)")
 UNKNOWN = Found(Whose.UNKNOWN, why="it cannot be told")
+UNSETTLED = Found(Whose.UNKNOWN, why="looking for its process took too long", settled=False)
 
 
 class Rig:
@@ -68,7 +71,8 @@ class Rig:
         self.clock = Seconds()
         self.tokens = Tokens(folder)
         self.settings = ServerSettings(home=str(folder), **settings)
-        self.gate = Gate(self.settings, self.tokens, Saying(found), self.records, self.clock)
+        self.saying = Saying(found)
+        self.gate = Gate(self.settings, self.tokens, self.saying, self.records, self.clock)
 
     async def session(self, peer: Peer = HERE, face: str = "tcp") -> Session:
         """A connection that has arrived."""

@@ -1,10 +1,11 @@
 """The gate: who somebody is, what a token changes, what is limited, and what is on record."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from dialling import run
-from gating import AGENTS, ELSEWHERE, HERE, OTHERS, OURS, UNKNOWN, Rig
+from gating import AGENTS, ELSEWHERE, HERE, OTHERS, OURS, UNKNOWN, UNSETTLED, Rig
 
 from visionflow.domain.access import Role
 from visionflow.domain.errors import ConfigError, Forbidden, RateLimited, Unauthenticated
@@ -44,6 +45,31 @@ def test_nobody_else_is_served_without_one_and_hears_why(tmp_path: Path, found: 
     assert rig.records.access[0]["by"] == session.who
 
 
+def test_a_look_that_was_not_brought_to_its_end_is_not_the_last_one(tmp_path: Path) -> None:
+    async def use() -> None:
+        rig = Rig(tmp_path, UNSETTLED)
+        session = await rig.session()
+        for _ in range(3):
+            with pytest.raises(RateLimited) as caught:
+                session.for_request()
+            assert UNSETTLED.why in str(caught.value) and caught.value.retry_after_ms
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert rig.saying.looks == 4
+        rig.saying.found = OURS
+        with pytest.raises(RateLimited):
+            session.for_request()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert session.for_request().name.startswith("local:")
+        await session.known()
+        assert rig.saying.looks == 5
+        assert rig.records.codes() == [], "that is nobody's intrusion"
+
+    run(use())
+
+
+@pytest.mark.acceptance("auth")
 def test_a_token_makes_known_who_it_is_in_each_of_its_three_places(tmp_path: Path) -> None:
     rig = Rig(tmp_path, UNKNOWN)
     _, text = rig.tokens.create("laptop", Role.OPERATOR)

@@ -13,6 +13,7 @@ In a face:
     try: ... finally: gate.leave(caller)
 """
 
+import asyncio
 import itertools
 import os
 import time
@@ -38,6 +39,8 @@ from visionflow.settings.server import ServerSettings
 
 FAILED_LOGINS, FAILED_WINDOW_S = 10, 60.0
 """Of one address; after that it is told to wait. A right token is never turned away for it."""
+LOOK_AGAIN_MS = 1_000
+"""So long somebody is told to wait of whom it could not be told yet who it is."""
 _HOW = (
     "Send a token: `Authorization: Bearer TOKEN`, `_meta` with `visionflow/token`, or the method "
     "`authenticate` first. `visionflow token create NAME --role operator` makes one."
@@ -56,6 +59,8 @@ class Session:
         """What the client calls itself; a face sets it."""
         self._gate = gate
         self._found: Found | None = None
+        self._again: asyncio.Future[Session] | None = None
+        """Another look, for a connection whose requests do not wait for one."""
         self._own: Caller | None = None
         """Who it is without a token."""
         self._token: tuple[str, Caller] | None = None
@@ -65,8 +70,9 @@ class Session:
         self._ids: dict[str, str] = {}
 
     async def known(self) -> "Session":
-        """Find out who is at the other end; at once the second time."""
-        if self._found is None:
+        """Find out who is at the other end; at once the second time, unless the first look was not
+        brought to its end."""
+        if self._found is None or not self._found.settled:
             found = await self._gate.look(self.peer)
             self._own = self._gate.without_token(found, self)
             self._found = found
@@ -111,7 +117,8 @@ class Session:
 
         Raises:
             Unauthenticated: nobody who is known, or the token is none (any more).
-            Forbidden, RateLimited: see `authenticate`.
+            Forbidden, RateLimited: see `authenticate`; `RateLimited` also while it could not be
+                told yet who it is, as on a machine that is very busy.
         """
         token = bearer if bearer is not None else meta_token
         if token is not None:
@@ -125,6 +132,13 @@ class Session:
             return self._token[1]
         if self._own is not None:
             return self._own
+        if self._found is not None and not self._found.settled:
+            self._look_again()
+            raise RateLimited(
+                f"This server could not tell yet who you are: {self._found.why}.",
+                hint=f"Ask again after {LOOK_AGAIN_MS} ms. {_HOW}",
+                retry_after_ms=LOOK_AGAIN_MS,
+            )
         why = "" if self._found is None else self._found.why
         error = Unauthenticated(
             f"This server does not know who you are: {why or 'no token came with this request'}.",
@@ -132,6 +146,10 @@ class Session:
         )
         self._gate.turned_away(self, error)
         raise error
+
+    def _look_again(self) -> None:
+        if self._again is None or self._again.done():
+            self._again = asyncio.ensure_future(self.known())
 
     def _still(self, identity: str) -> None:
         try:

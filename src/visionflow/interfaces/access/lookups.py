@@ -53,6 +53,8 @@ class Found(msgspec.Struct, frozen=True):
     pid: int | None = None
     why: str = ""
     """In words, for whoever is turned away."""
+    settled: bool = True
+    """False: the look was not brought to its end, and another may tell more."""
 
 
 class Lookups:
@@ -88,7 +90,8 @@ class Lookups:
             async with asyncio.timeout(LOOK_S_MAX):
                 return await future
         except TimeoutError:
-            return Found(Whose.UNKNOWN, why="looking for its process took too long")
+            why = "looking for its process took too long"
+            return Found(Whose.UNKNOWN, why=why, settled=False)
 
     def _start(self) -> None:
         """One look for all that wait; who comes meanwhile waits for the next, which begins later
@@ -109,7 +112,7 @@ class Lookups:
         failure = None if done.cancelled() else done.exception()
         if done.cancelled() or failure is not None:
             why = f"looking for its process failed: {type(failure).__name__}"
-            answers = [Found(Whose.UNKNOWN, why=why)] * len(asked)
+            answers = [Found(Whose.UNKNOWN, why=why, settled=False)] * len(asked)
         else:
             answers = done.result()
         for (_, future), answer in zip(asked, answers, strict=True):
