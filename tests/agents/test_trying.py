@@ -7,8 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from visionflow.agents.trying import try_import
+from visionflow.agents.trying import try_function, try_import
 from visionflow.domain.errors import ConfigError
+from visionflow.domain.supervision import RecoverySpec, Upkeep
 from visionflow.interfaces.templates import class_of
 from visionflow.settings.agents import AgentTemplate
 
@@ -79,3 +80,43 @@ def test_what_is_imported_already_is_not_tried_again(tmp_path: Path) -> None:
     template = AgentTemplate("mine", path, {}, source="agents.yaml")
     assert class_of(template) is class_of(template)
     assert count.read_text() == "xx"
+
+
+STRATEGY = (
+    "print('hello')\n"
+    "LIMIT = 3\n"
+    "def choose(failure):\n    return {}\n"
+    "def two(failure, more):\n    return {}\n"
+    "async def later(failure):\n    return {}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nothing", "has no nothing"),
+        ("LIMIT", "is int, and no function"),
+        ("two", "cannot be called with one argument"),
+        ("later", "is async, and nobody awaits it"),
+    ],
+)
+def test_a_strategy_that_is_no_plain_function_is_a_fault_of_its_template(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    (tmp_path / "mine.py").write_text(STRATEGY + GOOD)
+    upkeep = Upkeep(RecoverySpec(name="own", call=f"{tmp_path / 'mine.py'}:{name}"))
+    source = "agents.yaml line 2"
+    template = AgentTemplate("t", f"{tmp_path / 'mine.py'}:X", {}, source=source, upkeep=upkeep)
+    with pytest.raises(ConfigError, match=told) as caught:
+        class_of(template)
+    assert caught.value.message.startswith(f"{source}: The recovery strategy 'own' of the template")
+
+
+def test_one_that_is_there_may_say_what_it_likes_when_it_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(STRATEGY)
+    try_function(f"{tmp_path / 'mine.py'}:choose")
+    with pytest.raises(ConfigError, match="No module named 'no_such_module'"):
+        try_function("no_such_module:choose")
+    (tmp_path / "gone.py").write_text("import os\nos._exit(3)\n")
+    with pytest.raises(ConfigError, match="ends the process that does it: exit code 3"):
+        try_function(f"{tmp_path / 'gone.py'}:choose")

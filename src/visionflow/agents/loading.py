@@ -36,9 +36,38 @@ def load_agent_class(path: str) -> type[BaseAgent]:
         ConfigError: there is no such module, file or attribute, importing it raised, or it is
             neither a `BaseAgent` nor a function of one parameter.
     """
+    return as_agent_class(_named(path, "an agent"), path)
+
+
+def load_function(path: str) -> Callable[..., Any]:
+    """The plain function of one parameter at this import path.
+
+    Raises:
+        ConfigError: there is no such module, file or attribute, importing it raised, or it is no
+            such function.
+    """
+    found = _named(path, "a function")
+    if not callable(found):
+        raise ConfigError(f"{path} is {type(found).__name__}, and no function.", hint=_FORMS)
+    if inspect.iscoroutinefunction(found):
+        raise ConfigError(
+            f"The function {path} is async, and nobody awaits it.", hint="Write a plain `def`."
+        )
+    try:
+        inspect.signature(found).bind(None)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"The function {path} cannot be called with one argument: {error}.",
+            hint="Give it one parameter.",
+        ) from error
+    return found
+
+
+def _named(path: str, what: str) -> Any:
+    """What stands at an import path."""
     place, colon, name = path.rpartition(":")
     if not colon or not place or not name:
-        raise ConfigError(f"{path!r} is not the import path of an agent.", hint=_FORMS)
+        raise ConfigError(f"{path!r} is not the import path of {what}.", hint=_FORMS)
     importing.append(place)
     try:
         module = _load_file(place) if _is_file(place) else _import(place)
@@ -50,7 +79,7 @@ def load_agent_class(path: str) -> type[BaseAgent]:
             found = getattr(found, part)
         except AttributeError:
             raise ConfigError(f"{place} has no {name}.", hint=_FORMS) from None
-    return as_agent_class(found, path)
+    return found
 
 
 def load_current_class(path: str) -> type[BaseAgent]:

@@ -31,19 +31,37 @@ def try_import(path: str, seconds: float = TRY_S_MAX) -> None:
     Raises:
         ConfigError: it ended its process, or took longer than that; both are told.
     """
-    if path.startswith(_OURS) or loading.is_loaded(path):
-        return
+    if not path.startswith(_OURS) and not loading.is_loaded(path):
+        _tried(path, "class", seconds)
+
+
+def try_function(path: str, seconds: float = TRY_S_MAX) -> None:
+    """Make sure that there is a plain function of one parameter at this import path, which is
+    called in other processes only: it is not imported here.
+
+    Raises:
+        ConfigError: importing it ended its process, took longer than that, or raised; or there is
+            no such function.
+    """
+    said = _tried(path, "function", seconds)
+    if said:
+        message, hint = msgspec.json.decode(said, type=tuple[str, str | None])
+        raise ConfigError(message, hint=hint)
+
+
+def _tried(path: str, kind: str, seconds: float) -> bytes:
+    """What the program said of an import that came to its end."""
     place = path.rpartition(":")[0]
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "visionflow.agents.trying", path],
+        [sys.executable, "-P", "-m", "visionflow.agents.trying", path, kind],
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     _trying.add(process)
     try:
-        process.communicate(msgspec.json.encode(sys.path), seconds)
+        said, _ = process.communicate(msgspec.json.encode(sys.path), seconds)
     except subprocess.TimeoutExpired:
         raise ConfigError(
             f"Importing {place} did not come to an end within {seconds:g} s.",
@@ -53,11 +71,15 @@ def try_import(path: str, seconds: float = TRY_S_MAX) -> None:
         _trying.discard(process)
         _kill(process)
         process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
     if process.returncode != _RETURNED:
         raise ConfigError(
             f"Importing {place} ends the process that does it: {_ending(process.returncode)}.",
             hint="It must end no process when it is imported, only define things.",
         )
+    return said
 
 
 def give_up() -> None:
@@ -76,11 +98,18 @@ def _ending(code: int) -> str:
 
 
 def main() -> None:
-    """Import, and say that it came to its end."""
+    """Import, and say that it came to its end, and what it raised."""
+    path, kind = sys.argv[1:]
     paths = msgspec.json.decode(sys.stdin.buffer.read(), type=list[str])
-    sys.path.extend(path for path in paths if path not in sys.path)
-    with suppress(ConfigError):
-        loading.load_agent_class(sys.argv[1])
+    sys.path.extend(each for each in paths if each not in sys.path)
+    # What an import prints is not what is said here.
+    saying = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    load = loading.load_function if kind == "function" else loading.load_agent_class
+    try:
+        load(path)
+    except ConfigError as error:
+        os.write(saying, msgspec.json.encode((error.message, error.hint)))
     # Threads that it began must not keep the process.
     os._exit(_RETURNED)
 

@@ -10,7 +10,7 @@ from typing import Any
 from visionflow.agents import ROLES
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.loading import load_agent_class
-from visionflow.agents.trying import try_import
+from visionflow.agents.trying import try_function, try_import
 from visionflow.domain.errors import ConfigError, UsageError
 from visionflow.domain.wording import shown
 from visionflow.settings.agents import AgentTemplate, fault_of
@@ -24,7 +24,8 @@ def class_of(template: AgentTemplate) -> type[BaseAgent]:
 
     Raises:
         ConfigError: it cannot be imported, or is no agent; the message names file and line. Also
-            when importing it would end this process: it is tried in another first.
+            when importing it would end this process: it is tried in another first. And when the
+            function of its recovery strategy is none.
     """
     place, _, name = template.class_path.rpartition(":")
     try:
@@ -35,9 +36,20 @@ def class_of(template: AgentTemplate) -> type[BaseAgent]:
                 f"{_HOME} has no {name}.{meant}", hint=f"There are {', '.join(ROLES)}."
             )
         try_import(template.class_path)
-        return load_agent_class(template.class_path)
+        found = load_agent_class(template.class_path)
     except ConfigError as error:
         raise fault_of(template, error) from error
+    strategy = template.upkeep.recovery
+    if strategy.call is not None:
+        try:
+            try_function(strategy.call)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{template.source}: The recovery strategy {strategy.name!r} of the template "
+                f"{template.name!r} cannot be used. Tried {strategy.call}: {error.message}",
+                hint=error.hint,
+            ) from error
+    return found
 
 
 def tasks_at_once(config: Mapping[str, Any]) -> int:
