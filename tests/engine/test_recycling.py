@@ -11,7 +11,7 @@ from visionflow.domain import supervision_commands as sc
 from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentSpec, AgentStatus, ResourceLimits
 from visionflow.domain.limits import Limits
-from visionflow.domain.supervision import RecyclingSpec
+from visionflow.domain.supervision import RecoverySpec, RecyclingSpec
 from visionflow.domain.tasks import TaskStatus
 from visionflow.engine.decide.recycling import replacements_due, too_large
 from visionflow.engine.state import WorkerState
@@ -228,3 +228,32 @@ def test_however_recycling_and_work_mix_no_attempt_is_lost_and_every_task_ends_o
         world.settle(2)
     assert not world.of(e.AttemptFailed)
     assert all(t.status is TaskStatus.COMPLETED for t in world.state.tasks.values())
+
+
+@pytest.mark.parametrize(
+    ("recycling", "recovery", "field"),
+    [
+        ({"tasks_max": 0}, {}, "recycling.tasks_max"),
+        ({"age_ms": 0}, {}, "recycling.age_ms"),
+        ({"memory_bp": 0}, {}, "recycling.memory_bp"),
+        ({}, {"backoff_ms": -1}, "recovery.backoff_ms"),
+        ({}, {"timeout_factor_bp": 0}, "recovery.timeout_factor_bp"),
+        ({}, {"memory_factor_bp": 2**40}, "recovery.memory_factor_bp"),
+        ({}, {"name": "x" * 1_001}, "recovery.name"),
+    ],
+)
+def test_an_upkeep_by_which_a_process_would_only_be_replaced_is_refused_by_its_field(
+    recycling: dict[str, int], recovery: dict[str, int], field: str
+) -> None:
+    world = Calm()
+    spec = AgentSpec(
+        id="agent",
+        type="coder",
+        name="agent",
+        class_path="m:C",
+        recycling=RecyclingSpec(**recycling),
+        recovery=RecoverySpec(**recovery),
+    )
+    answer = world.send(c.SpawnAgent(now_ms=world.now_ms, spec=spec))
+    assert answer.code == "usage" and answer.message is not None and field in answer.message
+    assert not world.state.agents

@@ -17,6 +17,7 @@ from visionflow.engine.decide.building import cannot_be_built
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
 from visionflow.engine.decide.table import decides
+from visionflow.engine.decide.upkeep import check_upkeep
 from visionflow.engine.decide.workers import is_current, lose_to_recovery
 from visionflow.engine.state import SwarmState
 
@@ -91,6 +92,7 @@ def _(state: SwarmState, command: c.SpawnAgent) -> Events:
         )
     if spec.limits.memory_bytes is not None and spec.limits.memory_bytes < 1:
         raise Refused("A memory ceiling is at least 1 byte.", code="usage")
+    check_upkeep(spec)
     count = len(state.agents)
     if count >= state.spec.limits.agents_max:
         raise LimitReached(
