@@ -82,6 +82,8 @@ def chaos(
 
     def as_interrupt(number: int, frame: FrameType | None) -> None:
         ended_by.append(number)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            raise KeyboardInterrupt  # A shell's `&` made this process deaf to the other.
         signal.raise_signal(signal.SIGINT)
 
     before = signal.signal(signal.SIGTERM, as_interrupt)
