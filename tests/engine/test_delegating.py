@@ -6,7 +6,7 @@ from visionflow.domain import events as e
 from visionflow.domain import supervision_commands as sc
 from visionflow.domain import supervision_events as s
 from visionflow.domain.limits import DELEGATIONS_DEEP_MAX, TERMINAL_TASKS_MAX, Limits
-from visionflow.domain.tasks import RetryPolicy, TaskStatus
+from visionflow.domain.tasks import Payload, RetryPolicy, TaskStatus
 from visionflow.engine.decide.deadlocks import is_deadlocked
 
 
@@ -44,8 +44,8 @@ def test_tasks_that_delegate_one_another_end_somewhere_and_ended_ones_do_not_cou
     world = World()
     world.team(DELEGATIONS_DEEP_MAX + 2)
     first = task = world.submit()
-    for _ in range(DELEGATIONS_DEEP_MAX):
-        task = world.delegate(task)
+    for number in range(DELEGATIONS_DEEP_MAX):
+        task = world.delegate(task, description=str(number))
         assert world.answer.code is None
     world.delegate(task)
     assert world.answer.code == "limit_reached"
@@ -53,6 +53,25 @@ def test_tasks_that_delegate_one_another_end_somewhere_and_ended_ones_do_not_cou
     world.complete(first)
     world.delegate(task)
     assert world.answer.code is None, "one that has ended waits for nothing"
+
+
+def test_what_asks_for_the_very_same_as_two_above_it_is_not_delegated_again() -> None:
+    world = World()
+    world.team(4)
+    first = world.submit()
+    again = {"type": "x", "input": Payload(inline=b"\x80")}
+    one = world.delegate(first, **again)
+    two = world.delegate(one, **again)
+    assert world.answer.code is None
+    world.delegate(two, **again)
+    assert world.answer.code == "limit_reached" and "the very same" in world.answer.message
+    assert "ask for what another agent offers" in (world.answer.hint or "")
+    for other in ({"input": Payload(inline=b"\x81")}, {"type": "y"}, {"description": "else"}):
+        world.delegate(two, **{**again, **other})
+        assert world.answer.code is None
+    world.complete(one)
+    world.delegate(two, **again)
+    assert world.answer.code is None, "one that has ended asks for nothing any more"
 
 
 def test_a_wait_stands_in_the_state_until_it_is_given_up_or_its_attempt_ends() -> None:

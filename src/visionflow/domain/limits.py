@@ -89,6 +89,8 @@ WAITS_PER_ATTEMPT_MAX = 10_000
 DELEGATIONS_DEEP_MAX = 16
 """Tasks that delegated one another and have not ended, down to one that is delegated. Beyond that
 an agent delegates what comes back to it, and would without end."""
+DELEGATIONS_ALIKE_MAX = 2
+"""Of those, how many may ask for the very same: nothing says that one more would fare otherwise."""
 INBOX_MAX = 1_000
 """Messages that wait for one agent; one more is refused until some are acknowledged."""
 INBOX_BYTES_MAX = 4_194_304

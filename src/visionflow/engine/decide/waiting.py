@@ -8,12 +8,13 @@ from visionflow.domain import supervision_events as s
 from visionflow.domain.errors import LimitReached, Refused, StaleAttempt, UnknownTask
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import (
+    DELEGATIONS_ALIKE_MAX,
     DELEGATIONS_DEEP_MAX,
     LOCK_NAME_CHARS_MAX,
     LOCKS_MAX,
     WAITS_PER_ATTEMPT_MAX,
 )
-from visionflow.domain.tasks import TERMINAL
+from visionflow.domain.tasks import TERMINAL, TaskSpec
 from visionflow.engine.decide.closing import RUNNING, Closing
 from visionflow.engine.decide.deadlocks import break_rings
 from visionflow.engine.decide.table import decides
@@ -26,6 +27,9 @@ from visionflow.engine.topology.rules import NOT_ALLOWED
 from visionflow.engine.waits import Wait
 
 Events = list[AnyEvent]
+_BACK = (
+    "An agent that delegates what only it can do gets that back: ask for what another agent offers."
+)
 
 
 def next_grant(state: SwarmState) -> s.LockGranted | None:
@@ -154,7 +158,7 @@ def _(state: SwarmState, command: sc.DelegateTask) -> Events:
     _fresh(state, command.task, command.attempt)
     if spec.parent is not None or spec.phase is not None:
         raise Refused("A task that is delegated is no part of a plan.", code="usage")
-    _not_too_deep(state, command.task)
+    _not_too_deep(state, command.task, spec)
     agent = state.tasks[command.task].agent
     if agent is not None and (spec.agent is not None or spec.capabilities):
         why = may_delegate(state, agent, spec)
@@ -164,14 +168,36 @@ def _(state: SwarmState, command: sc.DelegateTask) -> Events:
     return submitted(state, spec, command.command, delegated_by=command.task)
 
 
-def _not_too_deep(state: SwarmState, task: str) -> None:
-    depth, name = 1, state.supervised.delegated.get(task)
+def _not_too_deep(state: SwarmState, task: str, spec: TaskSpec) -> None:
+    asked, depth, alike = _asked(spec), 0, 0
+    name: str | None = task
     while name is not None and name in state.tasks and state.tasks[name].status not in TERMINAL:
-        depth, name = depth + 1, state.supervised.delegated.get(name)
+        depth += 1
+        alike += _asked(state.tasks[name].spec) == asked
+        if alike == DELEGATIONS_ALIKE_MAX:
+            raise LimitReached(
+                f"Task {task} was delegated for {alike} tasks that ask for the very same, each by "
+                "the one before, and have not ended; it does not delegate that again.",
+                hint=_BACK,
+            )
         if depth > DELEGATIONS_DEEP_MAX:
             raise LimitReached(
                 f"Task {task} is the last of more than {DELEGATIONS_DEEP_MAX} that delegated one "
                 "another and have not ended; it delegates none.",
-                hint="An agent that delegates what only it can do gets that back: ask for what "
-                "another agent offers.",
+                hint=_BACK,
             )
+        name = state.supervised.delegated.get(name)
+
+
+def _asked(spec: TaskSpec) -> TaskSpec:
+    """What a task asks for, and of whom."""
+    return TaskSpec(
+        id="",
+        type=spec.type,
+        description=spec.description,
+        input=spec.input,
+        config=spec.config,
+        capabilities=spec.capabilities,
+        agent_type=spec.agent_type,
+        agent=spec.agent,
+    )
