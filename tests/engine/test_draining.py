@@ -79,3 +79,21 @@ def test_an_end_without_patience_overrules_draining() -> None:
     assert holder not in world.state.agents
     assert world.state.tasks[held].agent not in (None, holder)
     assert world.audit() == []
+
+
+def test_one_that_was_to_move_and_whose_process_dies_while_it_drains_ends_where_it_is() -> None:
+    world = World()
+    (agent,) = world.team(1)
+    world.submit(agent=agent)
+    world.update(agent, memory_bytes=1_000_000)
+    world.send(c.TerminateAgent(now_ms=world.now_ms, agent=agent, drain=True))
+    worker = world.state.agents[agent].worker
+    world.lose(worker)
+    world.now_ms += 5_000
+    world.settle()
+    assert world.state.agents[agent].status is AgentStatus.READY
+    assert agent in world.state.moving and world.audit() == []
+    world.tick()
+    world.settle()
+    assert agent not in world.state.agents and world.audit() == []
+    assert not world.of(e.AgentMoved)

@@ -156,7 +156,8 @@ def _agent(state: SwarmState, agent: AgentState) -> Iterator[str]:
     changing = name in state.updating or name in state.moving
     if changing and (state.matching.room(name) or -1) >= 0:
         yield f"agent {name} is being changed and is offered tasks"
-    if name in state.moving and name not in state.updating:
+    # One that was built again while it drains ends where it is, at the next tick.
+    if name in state.moving and name not in state.updating and name not in state.draining:
         yield f"agent {name} is to move and nothing of it is to be built"
     if state.revisions.get(name, 0) == 0 and name in state.updating:
         yield f"agent {name} is being updated and has no version"
