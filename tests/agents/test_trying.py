@@ -96,7 +96,7 @@ STRATEGY = (
     [
         ("nothing", "has no nothing"),
         ("LIMIT", "is int, and no function"),
-        ("two", "cannot be called with one argument"),
+        ("two", "cannot be called with one failure"),
         ("later", "is async, and nobody awaits it"),
     ],
 )
@@ -114,7 +114,11 @@ def test_a_strategy_that_is_no_plain_function_is_a_fault_of_its_template(
 
 def test_one_that_is_there_may_say_what_it_likes_when_it_is_imported(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(STRATEGY)
-    try_function(f"{tmp_path / 'mine.py'}:choose")
+    for _ in range(2):
+        try_function(f"{tmp_path / 'mine.py'}:choose")
+    (tmp_path / "mine.py").write_text(STRATEGY.replace("choose", "chosen"))
+    with pytest.raises(ConfigError, match="has no choose"):
+        try_function(f"{tmp_path / 'mine.py'}:choose")
     with pytest.raises(ConfigError, match="No module named 'no_such_module'"):
         try_function("no_such_module:choose")
     (tmp_path / "gone.py").write_text("import os\nos._exit(3)\n")

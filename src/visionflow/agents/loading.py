@@ -40,7 +40,7 @@ def load_agent_class(path: str) -> type[BaseAgent]:
 
 
 def load_function(path: str) -> Callable[..., Any]:
-    """The plain function of one parameter at this import path.
+    """The plain function of one parameter, a failure, at this import path: a recovery strategy.
 
     Raises:
         ConfigError: there is no such module, file or attribute, importing it raised, or it is no
@@ -53,13 +53,7 @@ def load_function(path: str) -> Callable[..., Any]:
         raise ConfigError(
             f"The function {path} is async, and nobody awaits it.", hint="Write a plain `def`."
         )
-    try:
-        inspect.signature(found).bind(None)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"The function {path} cannot be called with one argument: {error}.",
-            hint="Give it one parameter.",
-        ) from error
+    _check_one_parameter(found, path, "failure")
     return found
 
 
@@ -105,11 +99,12 @@ def is_outdated(path: str) -> bool:
 
 def _has_changed(place: str) -> bool:
     loaded, module = _loaded_from.get(place), sys.modules.get(_known_as(place))
-    return module is not None and loaded is not None and _stamp(place) not in (loaded, None)
+    return module is not None and loaded is not None and stamp_of(place) not in (loaded, None)
 
 
-def _stamp(place: str) -> tuple[int, int] | None:
-    """When the file behind it was written, and its size; `None` where there is none."""
+def stamp_of(place: str) -> tuple[int, int] | None:
+    """When the file of a module or of this path was written, and its size; `None` where there is
+    none, or the module was not imported here."""
     module = sys.modules.get(_known_as(place))
     file = place if _is_file(place) else getattr(module, "__file__", None)
     try:
@@ -153,14 +148,18 @@ def as_agent_class(found: object, path: str) -> type[BaseAgent]:
         raise ConfigError(
             f"{path} is {type(found).__name__}, neither a class nor a function.", hint=_FORMS
         )
+    _check_one_parameter(found, path, "task")
+    return _agent_around(found)
+
+
+def _check_one_parameter(found: Callable[..., Any], path: str, what: str) -> None:
     try:
         inspect.signature(found).bind(None)
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"The function {path} cannot be called with one task: {error}.",
-            hint="Give it one parameter, as in `def work(task)`.",
+            f"The function {path} cannot be called with one {what}: {error}.",
+            hint=f"Give it one parameter, as in `def work({what})`.",
         ) from error
-    return _agent_around(found)
 
 
 def _agent_around(work: Callable[..., Any]) -> type[BaseAgent]:
@@ -184,7 +183,7 @@ def _agent_around(work: Callable[..., Any]) -> type[BaseAgent]:
 def _import(name: str) -> ModuleType:
     try:
         module = importlib.import_module(name)
-        seen = _stamp(name)
+        seen = stamp_of(name)
         if seen is not None:
             _loaded_from.setdefault(name, seen)
         return module
@@ -222,7 +221,7 @@ def _loaded(place: str) -> ModuleType:
     if spec is None or spec.loader is None or not os.path.isfile(real):
         raise ConfigError(f"There is no Python file {place}.", hint=_FORMS)
     module = importlib.util.module_from_spec(spec)
-    again, seen = place in _loaded_from, _stamp(place)
+    again, seen = place in _loaded_from, stamp_of(place)
     if seen is not None:
         _loaded_from[place] = seen
     sys.modules[name] = module

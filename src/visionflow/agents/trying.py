@@ -22,6 +22,8 @@ _OURS = "visionflow."
 _RETURNED = 64
 """The code that says that the import came to its end; nothing ends with it by chance."""
 _trying: set["subprocess.Popen[bytes]"] = set()
+_functions: dict[str, tuple[int, int] | None] = {}
+"""That were found, with what their file was then."""
 
 
 def try_import(path: str, seconds: float = TRY_S_MAX) -> None:
@@ -37,16 +39,21 @@ def try_import(path: str, seconds: float = TRY_S_MAX) -> None:
 
 def try_function(path: str, seconds: float = TRY_S_MAX) -> None:
     """Make sure that there is a plain function of one parameter at this import path, which is
-    called in other processes only: it is not imported here.
+    called in other processes only: it is not imported here. One that was found is tried again once
+    its file has changed.
 
     Raises:
         ConfigError: importing it ended its process, took longer than that, or raised; or there is
             no such function.
     """
+    seen = loading.stamp_of(path.rpartition(":")[0])
+    if path in _functions and _functions[path] == seen:
+        return
     said = _tried(path, "function", seconds)
     if said:
         message, hint = msgspec.json.decode(said, type=tuple[str, str | None])
         raise ConfigError(message, hint=hint)
+    _functions[path] = seen
 
 
 def _tried(path: str, kind: str, seconds: float) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from visionflow.cli.ending import INTERRUPTED, TERMINATED
 from visionflow.cli.terminal import Paint, colours, is_terminal, say
 from visionflow.domain.errors import UsageError
 
@@ -31,7 +32,6 @@ DURATION_S = (1.0, 24 * 3_600.0)
 TASKS_MAX = 1_000_000
 AGENTS_MAX = 200
 VIOLATED = 1
-INTERRUPTED, TERMINATED = 130, 143
 
 
 def chaos(

@@ -14,7 +14,8 @@ from visionflow.cli.terminal import say, say_error
 from visionflow.domain.errors import VisionFlowError
 
 INTERNAL = 70
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+"""As a shell reports a program that SIGINT or SIGTERM ended."""
 NOBODY_READS = 141
 """As a shell reports a program that SIGPIPE ended."""
 

@@ -14,6 +14,7 @@ import msgspec
 
 from visionflow.adapters.lock import Lock, acquire, owner
 from visionflow.cli import descendants
+from visionflow.cli.ending import INTERRUPTED, TERMINATED
 from visionflow.cli.front import FAIL_STOP, Ending, Front, how_it_ended
 from visionflow.cli.orchestrator import ORDER, Order
 from visionflow.cli.result import is_finished, resume_command, show_result
@@ -27,8 +28,6 @@ ENDING_S_MAX = 10.0
 """An orchestrator whose front was killed ends at once; a machine may be slow."""
 LEFTOVER_GRACE_S = 2.0
 POLL_S = 0.02
-INTERRUPTED = 130
-TERMINATED = 143
 
 
 def run_in_foreground(folder: RunFolder, *, as_json: bool, progress: bool) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from cyclopts import Parameter
 
+from visionflow.cli.ending import INTERRUPTED, TERMINATED
 from visionflow.domain.errors import StoreInUse
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ PREDECESSOR_S_MAX = 10.0
 """A server whose front was killed ends at once; a machine may be slow."""
 LEFTOVER_GRACE_S = 2.0
 POLL_S = 0.02
-INTERRUPTED, TERMINATED = 130, 143
 MEANT = frozenset({0, 2, 69, 73, 75, 77, 78})
 """What a server ends with by itself, having said why; with any other code something ended it."""
 

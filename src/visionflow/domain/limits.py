@@ -81,6 +81,10 @@ CIRCUIT_OPEN_MS = 60_000
 CIRCUITS_MAX = 10_000
 """Of one swarm that have counted a failure."""
 CIRCUIT_NAME_CHARS_MAX = 200
+RECOVERY_FACTOR_MAX = 100
+"""So many times what it had at first may an attempt's time, or an agent's memory, grow at once."""
+RECYCLING_AGE_MS_MIN = 1_000
+"""A process that is replaced sooner would do nothing else."""
 LOCKS_MAX = 100_000
 """Of one swarm that somebody holds."""
 LOCK_NAME_CHARS_MAX = 1_000

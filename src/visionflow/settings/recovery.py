@@ -9,6 +9,7 @@ agent_templates:
 from difflib import get_close_matches
 from pathlib import Path
 
+from visionflow.domain.limits import RECOVERY_FACTOR_MAX, RECYCLING_AGE_MS_MIN
 from visionflow.domain.supervision import RecoverySpec, RecyclingSpec
 from visionflow.settings.lines import Located
 from visionflow.settings.shapes import (
@@ -23,7 +24,6 @@ from visionflow.settings.shapes import (
 )
 
 DEFAULT = "default"
-FACTOR_MAX = 100
 _STRATEGY = (
     "timeout_factor",
     "timeout_max",
@@ -64,7 +64,7 @@ def _strategy(name: str, item: Located, folder: Path) -> RecoverySpec:
 
     def factor(key: str, default: int) -> int:
         found = items.get(key)
-        return default if found is None else basis_points(found, key, 1, FACTOR_MAX)
+        return default if found is None else basis_points(found, key, 1, RECOVERY_FACTOR_MAX)
 
     def optional_ms(key: str) -> int | None:
         found = items.get(key)
@@ -124,5 +124,7 @@ def recycling_of(item: Located | None) -> RecyclingSpec:
     return RecyclingSpec(
         memory_bp=share,
         tasks_max=None if tasks is None or tasks.value is None else whole(tasks, "tasks", 1),
-        age_ms=None if age is None or age.value is None else duration_ms(age, "age", 1_000),
+        age_ms=None
+        if age is None or age.value is None
+        else duration_ms(age, "age", RECYCLING_AGE_MS_MIN),
     )

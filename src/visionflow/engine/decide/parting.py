@@ -25,16 +25,13 @@ NEWCOMERS_MAX = 4
 """Agents that get processes of their own at once because one died while they were built in it."""
 
 
-def is_to_part(state: SwarmState, agent: str, after: int, _in_time: Iterable[str] = ()) -> bool:
+def is_to_part(state: SwarmState, agent: str, after: int) -> bool:
     """Whether an agent that worked beside others when their process died is to have one of its own:
     where a task of it had lost its worker so often before. One death may be chance, and processes
     cost."""
-    if not _may_part(state, agent):
+    if not _may_part(state, agent) or state.agents[agent].status not in UP:
         return False
-    found = state.agents[agent]
-    if found.status not in UP:
-        return False
-    again = (state.tasks[name] for name in found.open)
+    again = (state.tasks[name] for name in state.agents[agent].open)
     return any(task.status is TaskStatus.RUNNING and task.kills >= after for task in again)
 
 

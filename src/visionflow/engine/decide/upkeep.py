@@ -2,12 +2,14 @@
 
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.errors import Refused
-from visionflow.domain.limits import WORD_CHARS_MAX
+from visionflow.domain.limits import (
+    RECOVERY_FACTOR_MAX,
+    RECYCLING_AGE_MS_MIN,
+    WORD_CHARS_MAX,
+)
 
 WHOLE_BP = 10_000
-FACTOR_BP_MAX = 100 * WHOLE_BP
-AGE_MS_MIN = 1_000
-"""A process that is replaced sooner would do nothing else."""
+FACTOR_BP_MAX = RECOVERY_FACTOR_MAX * WHOLE_BP
 MS_MAX = 2**53
 BYTES_MAX = 1 << 50
 
@@ -28,7 +30,7 @@ def check_upkeep(spec: AgentSpec) -> None:
         ("recovery.backoff_ms", recovery.backoff_ms, 0, MS_MAX),
         ("recycling.memory_bp", recycling.memory_bp, 1, WHOLE_BP),
         ("recycling.tasks_max", recycling.tasks_max, 1, MS_MAX),
-        ("recycling.age_ms", recycling.age_ms, AGE_MS_MIN, MS_MAX),
+        ("recycling.age_ms", recycling.age_ms, RECYCLING_AGE_MS_MIN, MS_MAX),
     ):
         if value is not None and not least <= value <= most:
             raise Refused(

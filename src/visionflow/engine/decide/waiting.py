@@ -189,15 +189,7 @@ def _not_too_deep(state: SwarmState, task: str, spec: TaskSpec) -> None:
         name = state.supervised.delegated.get(name)
 
 
-def _asked(spec: TaskSpec) -> TaskSpec:
+def _asked(spec: TaskSpec) -> tuple[object, ...]:
     """What a task asks for, and of whom."""
-    return TaskSpec(
-        id="",
-        type=spec.type,
-        description=spec.description,
-        input=spec.input,
-        config=spec.config,
-        capabilities=spec.capabilities,
-        agent_type=spec.agent_type,
-        agent=spec.agent,
-    )
+    what = (spec.type, spec.description, spec.input, spec.config)
+    return *what, spec.capabilities, spec.agent_type, spec.agent

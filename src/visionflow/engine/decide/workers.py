@@ -294,8 +294,11 @@ def _lose_agents(
         _lose_agent(state, closing, name, kind, reason, given_up)
         if parted_after is None or len(suspects) < 2 or name not in late:
             continue
-        again = blocked_again if kind is FailureKind.TIMEOUT else is_to_part
-        if again(state, name, parted_after, in_time):
+        if kind is FailureKind.TIMEOUT:
+            parts = blocked_again(state, name, parted_after, in_time)
+        else:
+            parts = is_to_part(state, name, parted_after)
+        if parts:
             closing.events.append(apart(state, name, worker))
     if parted_after is not None and not late:
         part_newcomers(state, closing, worker)
