@@ -108,7 +108,8 @@ def _seconds(text: str) -> float:
     seconds = 0.0 if found is None else float(found[1]) * _UNITS_S[found[2] or "s"]
     if not DURATION_S[0] <= seconds <= DURATION_S[1]:
         raise UsageError(
-            f"--duration is {text!r}.", hint="Seconds, or a time such as 90s, 10m or 1h."
+            f"--duration is {text!r}.",
+            hint="Seconds, or a time such as 90s, 10m or 1h; at least 1s and at most 24h.",
         )
     return seconds
 

@@ -1,8 +1,8 @@
 """Decisions about restarts: of an agent that somebody wants anew, and of a worker's siblings.
 
-A worker that dies is started again by its own restart intensity (`fleet.restart_at`). Above that
-stands its swarm, as a supervisor of OTP does: its strategy says who is started again beside it,
-its intensity how many deaths it bears. What does not come back makes the swarm degraded, until
+A worker that dies is started again by its own restart intensity (`recovering.restart_at`). Above
+that stands its swarm, as a supervisor of OTP does: its strategy says who is started again beside
+it, its intensity how many deaths it bears. What does not come back makes the swarm degraded, until
 each such agent was started again by hand, or was ended.
 """
 
