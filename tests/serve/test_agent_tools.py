@@ -33,6 +33,7 @@ def test_a_call_that_comes_again_under_its_key_is_one_call(settings: ServerSetti
             Client(registry, "c2").call("agent_spawn", key="k", agentType="coder", swarmId="one"),
         )
         assert first["agentId"] == meanwhile["agentId"]
+        assert first["swarmCreated"] is meanwhile["swarmCreated"] is True
         await Client(registry, "c3").call("swarm_init", name="another")
         later = await Client(registry, "c3").call("agent_spawn", key="k", agentType="coder")
         assert (later["agentId"], later["swarmId"]) == (first["agentId"], "one")

@@ -137,8 +137,7 @@ async def swarm_or_new(
     swarms = server.swarms
     known = swarms.latest(call.caller.client) if given is None else swarms.find(given)
     if known is not None:
-        before = server.fleet.state.answers.get(command or "")
-        made_before = before is not None and before.subject == known.id
+        made_before = _made_under(server, command, known)
         return (known if given is None else remember(server, call, known)), made_before
     identity = new_swarm_id(server) if given is None else checked_swarm_id(given)
     if given is not None and given in server.fleet.state.ended:
@@ -151,7 +150,13 @@ async def swarm_or_new(
     # Whoever asks for the same one meanwhile gets it too.
     made, first = await once(server, f"adopt/{_ANY if given is None else identity}", make)
     call.kept = True
-    return remember(server, call, made), first
+    # Who waited may be the same call under its key, come again before this one was through.
+    return remember(server, call, made), first or _made_under(server, command, made)
+
+
+def _made_under(server: Server, command: str | None, swarm: LiveSwarm) -> bool:
+    before = server.fleet.state.answers.get(command or "")
+    return before is not None and before.subject == swarm.id
 
 
 def answered_in(server: Server, call: Call, tool: str, part: str = "") -> LiveSwarm | None:
