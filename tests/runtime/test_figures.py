@@ -26,7 +26,8 @@ TERMINAL_EVENTS = {
     e.TaskCancelled: "cancelled",
 }
 
-NO_FAILURES = ("completed", "throttled", "recalled", "in_doubt", "reassigned")
+NONE = ("completed", "throttled", "recalled", "in_doubt", "reassigned", "stopped")
+AWAY = ("killed", "lost", "agent_gone", "network_failure")
 
 
 def views_of(world: World, path: Path) -> SqliteViews:
@@ -62,7 +63,8 @@ class Counted:
         elif isinstance(event, e.TaskCancelling):
             self.stopping.add(event.task)
         elif isinstance(event, e.AttemptFailed):
-            self.close(event.task, event.kind, at_ms, 0)
+            ours = event.excused and event.kind in AWAY
+            self.close(event.task, "stopped" if ours else event.kind, at_ms, 0)
         elif isinstance(event, e.TaskQueued):
             self.ended.pop(event.task, None)
         if type(event) in TERMINAL_EVENTS:
@@ -87,7 +89,7 @@ class Counted:
             done = AgentFigures(
                 agent=agent,
                 completed=sum(1 for each in inside if each[1] == "completed"),
-                failed=sum(1 for each in inside if each[1] not in NO_FAILURES and not each[5]),
+                failed=sum(1 for each in inside if each[1] not in NONE and not each[5]),
                 worked_us=sum(each[4] for each in inside),
                 busy_ms=len(busy & set(self.window)),
                 open=held[agent],
@@ -122,8 +124,8 @@ def test_every_figure_is_what_a_walk_over_the_events_counts(
     views.close()
     counted = Counted(world, from_ms, to_ms)
     inside = [each for each in counted.done if each[3] in counted.window]
-    failed = [each for each in inside if each[1] not in NO_FAILURES and not each[5]]
-    otherwise = ("recalled", "in_doubt", "reassigned")
+    failed = [each for each in inside if each[1] not in NONE and not each[5]]
+    otherwise = ("recalled", "in_doubt", "reassigned", "stopped")
     cancelled = sum(
         1 for each in inside if each[1] in otherwise or (each[5] and each[1] != "completed")
     )
@@ -188,6 +190,45 @@ def test_an_attempt_that_was_told_to_stop_is_no_error(tmp_path: Path) -> None:
     assert (figures.attempts_failed, figures.attempts_cancelled) == (0, 1)
     assert figures.recent == []
     assert attempt.cancelled_ms == world.now_ms
+
+
+def test_what_an_orderly_end_interrupts_is_no_error_of_anybody(tmp_path: Path) -> None:
+    world = World(1)
+    agent = world.team(1, "python")[0]
+    task = world.submit(capabilities=("python",))
+    there = tuple((each.id, each.incarnation) for each in world.state.workers.values())
+    world.send(c.ReportStopped(now_ms=world.now_ms, workers=there))
+    assert world.last(e.AttemptFailed).task == task
+    views = views_of(world, tmp_path / "views.db")
+    figures = views.figures(0, world.now_ms, 10, 0)
+    found = views.failures_of(agent, 5)
+    views.close()
+    assert (figures.attempts_failed, figures.attempts_cancelled) == (0, 1)
+    assert figures.recent == found == []
+    assert figures.agents[0].failed == world.state.counters.attempts_failed == 0
+
+
+def test_an_attempt_whose_failure_was_mended_is_an_error_all_the_same(tmp_path: Path) -> None:
+    world = World(1)
+    world.team(1, "python", memory_bytes=64 << 20)
+    task = world.submit(capabilities=("python",))
+    world.send(
+        c.ReportFailure(
+            now_ms=world.now_ms,
+            task=task,
+            attempt=1,
+            kind=FailureKind.RESOURCES,
+            reason="it ran out of memory",
+            entropy=0,
+            machine_bytes=1 << 40,
+        )
+    )
+    assert world.last(e.AttemptFailed).excused
+    views = views_of(world, tmp_path / "views.db")
+    figures = views.figures(0, world.now_ms, 10, 0)
+    views.close()
+    assert figures.failures == {"resource_exhaustion": 1}
+    assert [each.reason for each in figures.recent] == ["it ran out of memory"]
 
 
 def test_the_failures_of_one_agent_are_found_behind_any_number_of_anothers(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ class Attempt:
     reason: str | None = None
     duration_us: int = 0
     cancelled: bool = False
+    excused: bool = False
 
 
 @dataclass
@@ -275,6 +276,7 @@ class Swarm:
     ) -> None:
         attempt = task.attempts[-1]
         attempt.ended_ms, attempt.outcome, attempt.reason = at_ms, outcome, reason
+        attempt.excused = excused
         agent = self.agents[attempt.agent]
         agent.open.remove(attempt.task)
         if outcome == "completed":

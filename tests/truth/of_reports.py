@@ -104,9 +104,21 @@ def over(swarm: Any, *outcomes: str | None) -> list[Any]:
     return [each for each in swarm.attempts() if each.outcome in outcomes]
 
 
+AWAY = ("killed", "lost", "agent_gone", "network_failure")
+
+
+def on_purpose(attempt: Any) -> bool:
+    """Whether supervision ended the process, or the agent, that it was with."""
+    return attempt.excused and attempt.outcome in AWAY
+
+
 def failed(swarm: Any) -> list[Any]:
     none = (None, "completed", "throttled", "recalled", "in_doubt", "reassigned")
-    return [a for a in swarm.attempts() if a.outcome not in none and not a.cancelled]
+    return [
+        a
+        for a in swarm.attempts()
+        if a.outcome not in none and not a.cancelled and not on_purpose(a)
+    ]
 
 
 def doing(source: Any) -> Source:
@@ -191,7 +203,9 @@ REPORT: Table = {
     ),
     "tasks.attempts": report(lambda s, at: sum(1 for a in s.attempts() if a.outcome is not None)),
     "tasks.attemptsCancelled": report(
-        lambda s, at: sum(1 for a in s.attempts() if a.cancelled and a.outcome is not None)
+        lambda s, at: sum(
+            1 for a in s.attempts() if (a.cancelled and a.outcome is not None) or on_purpose(a)
+        )
     ),
     "tasks.attemptsThrottled": report(
         lambda s, at: sum(1 for a in over(s, "throttled") if not a.cancelled)

@@ -258,7 +258,8 @@ class AgentOrchestrator(Generic[Sync, Async]):
     async def get_agent_errors(self, agent_id: str) -> list[dict[str, Any]]:
         """The last 100 attempts of an agent that failed, the latest first (of a server's agent,
         those among the last 100 of its swarm): `type` (such as `timeout`), `message`, `task`, and
-        `at` as text in ISO 8601. Those ended to undo a deadlock are no failures of it."""
+        `at` as text in ISO 8601. Those ended to undo a deadlock, or with their process or agent on
+        purpose, are no failures of it."""
         return await (await self.mending()).errors(agent_id)
 
     async def update_agent_config(self, agent_id: str, config: Mapping[str, Any]) -> None:

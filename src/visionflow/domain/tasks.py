@@ -152,3 +152,9 @@ WENT_AWAY = (
     FailureKind.NETWORK,
 )
 """What took the worker from under an attempt, which says little against its task."""
+
+
+def is_failure(kind: FailureKind, excused: bool) -> bool:
+    """Whether an attempt that ended so failed. One whose process, or agent, supervision ended on
+    purpose did not; one that failed of what supervision then mended did."""
+    return kind not in NO_FAILURES and not (excused and kind in WENT_AWAY)

@@ -2,7 +2,8 @@
 
 A stretch is from one millisecond (left out) to another (taken in). An attempt belongs to the
 stretch in which it ended. One whose end somebody asked for is neither a success nor a failure, and
-neither is one that was throttled: somebody outside asked for patience.
+neither is one whose process or agent supervision ended on purpose, nor one that was throttled:
+somebody outside asked for patience.
 """
 
 import msgspec
@@ -59,7 +60,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     attempts_failed: int
     attempts_throttled: int
     attempts_cancelled: int
-    """Told to stop, given back before they began, or ended with an outside effect in doubt."""
+    """Told to stop, given back before they began, ended with their process or agent on purpose, or
+    with an outside effect in doubt."""
     worked_us: int
     """How long the completed attempts took, together."""
     failures: dict[str, int]

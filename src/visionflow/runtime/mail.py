@@ -16,7 +16,7 @@ from visionflow.domain.errors import InboxFull, NoAnswer
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.limits import INBOX_FULL_RETRY_MS, MAIL_TTL_MS
 from visionflow.domain.mail import Letter
-from visionflow.domain.tasks import NO_FAILURES
+from visionflow.domain.tasks import is_failure
 from visionflow.engine.decide.mail import Again, Sent
 from visionflow.engine.mail import Mail, may_be_read
 from visionflow.engine.state import Answer, SwarmState
@@ -270,7 +270,7 @@ def told_of(event: AnyEvent, seq: int, at_ms: int) -> list[m.EventTold]:
             return [
                 m.EventTold("error.occurred", seq, at_ms, agent=event.agent, reason=event.reason)
             ]
-        case e.AttemptFailed() if event.kind not in NO_FAILURES:
+        case e.AttemptFailed() if is_failure(event.kind, event.excused):
             return [m.EventTold("error.occurred", seq, at_ms, task=event.task, reason=event.reason)]
         case e.WorkerLost():
             why = f"worker {event.worker} was lost: {event.reason}"

@@ -157,7 +157,14 @@ def _(event: e.TaskCompleted, at_ms: int) -> list[Change]:
 def _(event: e.AttemptFailed, at_ms: int) -> list[Change]:
     return [
         _task(event.task, at_ms, status=TaskStatus.PENDING, agent=None, reason=event.reason),
-        _ended(event.task, event.attempt, at_ms, event.kind, reason=event.reason),
+        _ended(
+            event.task,
+            event.attempt,
+            at_ms,
+            event.kind,
+            reason=event.reason,
+            excused=int(event.excused),
+        ),
     ]
 
 

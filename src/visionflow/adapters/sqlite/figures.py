@@ -8,14 +8,18 @@ from collections.abc import Callable
 from typing import cast
 
 from visionflow.adapters.sqlite.database import Value
-from visionflow.domain.tasks import NO_FAILURES, TERMINAL
+from visionflow.domain.tasks import NO_FAILURES, TERMINAL, WENT_AWAY
 from visionflow.ports.figures import AgentFigures, FailureRow, Figures, TypeFigures
 
 Read = Callable[[str, tuple[Value, ...]], list[tuple[object, ...]]]
 _Done = tuple[str, int, int, int, int, int]
 """Agent, completed, failed, all of its attempts, how long the completed ones took, throttled."""
 WELL = ", ".join(f"'{outcome}'" for outcome in ("completed", *NO_FAILURES))
-FAILED = f"outcome NOT IN ({WELL}) AND cancelled_ms IS NULL"
+AWAY = ", ".join(f"'{outcome}'" for outcome in WENT_AWAY)
+FAILED = (
+    f"outcome NOT IN ({WELL}) AND cancelled_ms IS NULL AND NOT (excused AND outcome IN ({AWAY}))"
+)
+"""See `visionflow.domain.tasks.is_failure`."""
 THROTTLED = "outcome = 'throttled' AND cancelled_ms IS NULL"
 ENDED = "ended_ms > ?1 AND ended_ms <= ?2"
 ENDS = ", ".join(f"'{status}'" for status in sorted(TERMINAL))

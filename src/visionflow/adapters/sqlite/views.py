@@ -26,7 +26,7 @@ from visionflow.ports.views import (
     TaskRow,
 )
 
-VERSION = 4
+VERSION = 5
 KEYS = {"tasks": ("id",), "attempts": ("task", "attempt"), "agents": ("id",), "effects": ("key",)}
 FIRST = {"agents": ("ready_ms", "ended_ms"), "effects": ("reserved_ms",)}
 """Columns that keep the value they were given first."""
@@ -48,7 +48,7 @@ CREATE INDEX tasks_by_parent ON tasks (parent, submitted_ms, id) WHERE parent IS
 CREATE TABLE attempts (
     task TEXT, attempt INTEGER, agent TEXT, score_bp INTEGER, assigned_ms INTEGER,
     ended_ms INTEGER, outcome TEXT, reason TEXT, started_ms INTEGER, cancelled_ms INTEGER,
-    duration_us INTEGER, PRIMARY KEY (task, attempt)
+    duration_us INTEGER, excused INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (task, attempt)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempts_open ON attempts (agent) WHERE ended_ms IS NULL;
 CREATE INDEX attempts_by_end ON attempts (ended_ms) WHERE ended_ms IS NOT NULL;

@@ -4,7 +4,7 @@ from visionflow.domain import events as e
 from visionflow.domain.agents import AgentStatus
 from visionflow.domain.events import Event
 from visionflow.domain.limits import FINISHED_IDS_MAX, TERMINAL_TASKS_MAX
-from visionflow.domain.tasks import NO_FAILURES, TERMINAL, WENT_AWAY, FailureKind, TaskStatus
+from visionflow.domain.tasks import TERMINAL, WENT_AWAY, FailureKind, TaskStatus, is_failure
 from visionflow.engine.evolve import teams
 from visionflow.engine.evolve.outside import task_ended
 from visionflow.engine.evolve.pipelines import root_ended
@@ -371,7 +371,7 @@ def _(state: SwarmState, event: e.AttemptFailed) -> None:
         state.supervised.timeouts[event.task] = event.timeout_ms
     if event.kind is FailureKind.THROTTLED:
         state.throttles[event.task] = state.throttles.get(event.task, 0) + 1
-    elif event.kind not in NO_FAILURES:
+    elif is_failure(event.kind, event.excused):
         state.counters.attempts_failed += 1
         if not event.excused:
             _count(state, task, agent, event.kind)

@@ -81,7 +81,9 @@ class ErrorShown(Result, frozen=True, kw_only=True):
 
 
 class ErrorMetrics(Result, frozen=True, kw_only=True):
-    total: Annotated[int, about("Attempts that failed.")]
+    total: Annotated[
+        int, about("Attempts that failed; those that supervision ended on purpose did not.")
+    ]
     rate: Annotated[float | None, about("Of all attempts that ended by themselves.")]
     by_type: list[ErrorCount]
     recent: list[ErrorShown]

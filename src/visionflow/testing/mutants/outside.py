@@ -98,7 +98,7 @@ MUTANTS = (
     Mutant(
         "a doubt counts as a failure",
         "engine/evolve/tasks.py",
-        "    elif event.kind not in NO_FAILURES:\n",
+        "    elif is_failure(event.kind, event.excused):\n",
         "    elif event.kind is not FailureKind.RECALLED:\n",
         ENGINE
         + "test_one_of_which_nobody_can_know_is_in_doubt_and_blocks_its_task_without_a_failure",
