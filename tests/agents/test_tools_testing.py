@@ -69,6 +69,26 @@ def test_a_failure_is_named_with_what_it_said_and_no_folder_of_this_run(
     assert _gate(run) is False
 
 
+@pytest.mark.parametrize("used", [False, True])
+def test_hypothesis_is_imported_for_suites_that_use_it_and_for_no_others(
+    root: Path, out: Path, used: bool
+) -> None:
+    property_test = (
+        "from hypothesis import given, strategies\n@given(strategies.just(7))\n"
+        "def test_a(x): assert x == 8\n"
+    )
+    write(root, {
+        "pytest.ini": "[pytest]\n",
+        "conftest.py": "import sys\ndef pytest_unconfigure():\n"
+        "    open('seen', 'w').write(str('hypothesis' in sys.modules))\n",
+        "test_a.py": property_test if used else "def test_a(): pass\n",
+    })  # fmt: skip
+    run = suite_of(root, out)
+    assert (root / "seen").read_text() == str(used)
+    assert run.outcome == ("failed" if used else "passed")
+    assert not used or "test case: test_a(" in run.cases[0].message
+
+
 def test_two_runs_of_one_tree_agree_in_all_but_time(root: Path, out: Path) -> None:
     write(root, {
         "pytest.ini": QUICK, "mod.py": _CODE,

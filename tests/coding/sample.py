@@ -8,6 +8,8 @@ from pathlib import Path
 AGENT = Path(__file__).with_name("scripted_agent.py")
 ACCEPT = "python -m pytest -q accepted/test_limits.py"
 """Fails until somebody adds `shop.limits.limited` as asked for."""
+LEAN = "-p no:hypothesispytest -p no:anyio -p no:xdist"
+"""Plugins that are installed beside VisionFlow would cost each of these runs a second."""
 FILES = {
     "README.md": "# shop\n",
     ".gitignore": "*.pyc\n__pycache__/\nbuild/\n",
@@ -21,7 +23,8 @@ FILES = {
     "def test_the_last_allowed_call_is_not_too_many():\n"
     "    limits = pytest.importorskip('shop.limits')\n"
     "    assert not limits.limited(2, 3)\n    assert limits.limited(3, 3)\n",
-    "pyproject.toml": "[tool.pytest.ini_options]\npythonpath = ['.']\ntestpaths = ['tests']\n",
+    "pyproject.toml": "[tool.pytest.ini_options]\npythonpath = ['.']\ntestpaths = ['tests']\n"
+    f"addopts = '{LEAN}'\n",
 }
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import signal
+import sys
 import time
 import unittest
 from functools import partial
@@ -69,6 +70,21 @@ def pytest_configure(config: pytest.Config) -> None:
     if modern and choice["files"] is not None:
         files = _Files(str(config.rootpath), choice["files"])
         config.pluginmanager.register(files, "visionflow-files")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Spare the tests that do not use hypothesis the import of it.
+
+    Its plugin would import all of it to say at the end that it has nothing to say, which takes
+    longer than many a suite.
+    """
+    plugins = session.config.pluginmanager
+    if "hypothesis" in sys.modules or plugins.has_plugin("dsession"):
+        return
+    quiet = plugins.get_plugin("hypothesispytest")
+    if quiet is not None:
+        plugins.unregister(quiet)
 
 
 class _Links:
