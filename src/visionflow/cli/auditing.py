@@ -192,7 +192,7 @@ def _log(home: Path | None) -> "Generator[SqliteLog]":
         UnknownId: there is none.
     """
     from visionflow.adapters.sqlite.log import SqliteLog
-    from visionflow.compose.serve.core import ServerStore
+    from visionflow.compose.store import ServerStore
     from visionflow.settings.origins import home_of
 
     where = home_of(os.environ) if home is None else home

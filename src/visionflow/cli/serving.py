@@ -136,7 +136,7 @@ def serve(
     from visionflow.cli import descendants
     from visionflow.cli.front import Front, starter
     from visionflow.cli.telling import teller
-    from visionflow.compose.serve.core import ServerStore
+    from visionflow.compose.store import ServerStore
     from visionflow.settings.origins import check_keeping, check_ports, resolve
 
     started_by = starter()

@@ -44,3 +44,42 @@ class Store(msgspec.Struct, frozen=True):
     def scratch(self) -> Path:
         """Folders of agents, of a server by swarm."""
         return self.folder / "agents"
+
+
+class ServerStore(Store, frozen=True):
+    """The same of a server: `HOME/server`."""
+
+    @classmethod
+    def of(cls, home: str) -> "ServerStore":
+        """That of this VISIONFLOW_HOME."""
+        return cls(Path(home) / "server")
+
+    @property
+    def views(self) -> Path:
+        """What lists are read from, a file for each swarm; all can be made anew from the log."""
+        return self.folder / "views"
+
+    @property
+    def fleet_views(self) -> Path:
+        """The same for shared memory and the audit."""
+        return self.folder / "fleet.db"
+
+    @property
+    def front_lock(self) -> Path:
+        """Names the living `visionflow serve`."""
+        return self.folder / "front.lock"
+
+    @property
+    def runs(self) -> Path:
+        """Folders of runs."""
+        return self.folder / "runs"
+
+    @property
+    def socket(self) -> Path:
+        """Where programs of this user on this machine may dial."""
+        return self.folder / "mcp.sock"
+
+    @property
+    def assistants(self) -> Path:
+        """Where `visionflow mcp` dials for its assistant."""
+        return self.folder / "assistants.sock"

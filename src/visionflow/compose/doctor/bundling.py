@@ -28,8 +28,7 @@ from visionflow.compose.doctor.values import Examined, Place
 from visionflow.compose.job.exits import OutputError
 from visionflow.compose.job.folder import RunFolder
 from visionflow.compose.job.listing import list_runs
-from visionflow.compose.serve.core import ServerStore
-from visionflow.compose.store import Store
+from visionflow.compose.store import ServerStore, Store
 from visionflow.domain.errors import VisionFlowError
 from visionflow.domain.secrecy import masked
 from visionflow.settings.origins import SETTINGS, resolve

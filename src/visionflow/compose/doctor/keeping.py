@@ -15,8 +15,7 @@ from visionflow.compose.doctor.machine import size
 from visionflow.compose.doctor.values import Check, Finding, Level, Place, Seen, Skipped
 from visionflow.compose.job.folder import RunFolder, RunInfo
 from visionflow.compose.job.listing import list_runs
-from visionflow.compose.serve.core import ServerStore
-from visionflow.compose.store import Store
+from visionflow.compose.store import ServerStore, Store
 from visionflow.domain.errors import VisionFlowError
 from visionflow.engine.state import SwarmState
 from visionflow.interfaces.access.tokens import Tokens, wall_ms

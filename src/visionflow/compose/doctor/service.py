@@ -12,7 +12,7 @@ import msgspec
 from visionflow.adapters.lock import owner
 from visionflow.adapters.os_processes import Identity, state_of
 from visionflow.compose.doctor.values import Check, Finding, Level, Place, Seen, Skipped
-from visionflow.compose.serve.core import ServerStore
+from visionflow.compose.store import ServerStore
 from visionflow.domain.errors import Forbidden, Unauthenticated, VisionFlowError
 from visionflow.interfaces.client.calls import MCPClient
 from visionflow.ports.host import ProcessState

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 from visionflow.adapters.lock import owner
-from visionflow.compose.serve.core import ServerStore
+from visionflow.compose.store import ServerStore
 from visionflow.domain.errors import ServerUnreachable, StoreInUse
 from visionflow.interfaces.mcp.dialling import Nameable, dial
 from visionflow.interfaces.mcp.stdio import Carrier, Stream, Writer, lines_of

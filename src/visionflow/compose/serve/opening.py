@@ -22,9 +22,10 @@ from visionflow.adapters.sqlite.views import SqliteViews
 from visionflow.agents.workspace.files import remove_tree
 from visionflow.compose.ground import Ground, Places, last_ms
 from visionflow.compose.outputs import keep_within_bounds
-from visionflow.compose.serve.core import Core, ServerStore
+from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs import ServerJobs
 from visionflow.compose.serve.scaling import Scaling
+from visionflow.compose.store import ServerStore
 from visionflow.domain.errors import LogUnavailable, StoreInUse, VisionFlowError
 from visionflow.domain.ids import one_word
 from visionflow.domain.swarms import SwarmSpec
