@@ -59,6 +59,8 @@ class Step(NamedTuple):
     """Under which later steps find what it gave."""
     settle: bool = False
     """Wait first until no agent is on its way and no task is under way."""
+    after: str = ""
+    """Wait first until an event of this type is in the log of swarm-1: one that time brings."""
 
 
 def example(tool: str, code: str | None = None, name: str = "", settle: bool = False) -> Step:
@@ -167,7 +169,8 @@ STEPS = [
     example("memory_retrieve"),
     Step("memory_retrieve", {"key": "nothing"}),
     example("memory_search"),
-    example("events"),
+    # Of the task that waits; it would come between one face's look and another's.
+    Step("events", REGISTRY.tools["events"].example, after="attempt_stalled"),
     Step("events", {"swarmId": "swarm-1", "since": 1, "limit": 20}),
     example("performance_report"),
     Step("performance_report", {"swarmId": "swarm-1", "format": "detailed", "timeframe": "1h"}),
@@ -242,6 +245,17 @@ async def settled(face: Face) -> None:
             return
         await asyncio.sleep(0.1)
     raise AssertionError(f"agents did not get ready: {agents}")
+
+
+async def happened(face: Face, type: str) -> None:
+    """Until an event of this type is in the log."""
+    for _ in range(600):
+        told = (await face.call("events", {"swarmId": "swarm-1", "types": [type]}, None)).result
+        assert told is not None
+        if told["events"]:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"no {type} came")
 
 
 async def through(
@@ -366,6 +380,8 @@ def test_every_tool_gives_the_same_through_every_face_and_a_write_is_done_once(
             for number, step in enumerate(STEPS):
                 if step.settle:
                     await settled(faces[0])
+                if step.after:
+                    await happened(faces[0], step.after)
                 given = step.given(known) if callable(step.given) else step.given
                 said = await through(faces, number, step, given, faults)
                 if said.result is not None:
