@@ -93,7 +93,8 @@ class AgentOrchestrator(Generic[Sync, Async]):
         mcp_port: int = 9500,
         token: str | None = None,
     ) -> None:
-        """`agents`: an agents.yaml; its templates stand beside the built-in ones. `mcp_host`,
+        """`agents`: an agents.yaml; its templates stand beside the built-in ones, and where it says
+        `autoscale` the numbers of agents follow the load. `mcp_host`,
         `mcp_port`: the server to use; then folder, limits, goal and agents are its own business.
         `token`: see `MCPClient`.
 
@@ -161,7 +162,11 @@ class AgentOrchestrator(Generic[Sync, Async]):
             if self._fleet is None:
                 paths = _import_paths()
                 embedded = Embedded(
-                    Store(self._folder), self._spec, import_paths=paths, log_level=LOG_LEVEL
+                    Store(self._folder),
+                    self._spec,
+                    import_paths=paths,
+                    log_level=LOG_LEVEL,
+                    templates=self._agents,
                 )
                 embedded.open()
                 embedded.post(lambda: embedded.node.control.on_commit.append(_warn))

@@ -19,8 +19,10 @@ from visionflow.adapters.lines import LineLog
 from visionflow.adapters.lock import Lock, acquire
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.adapters.sqlite.views import SqliteViews
+from visionflow.compose.embedded_scaling import EmbeddedSource
 from visionflow.compose.ground import Ground, Places, last_ms
 from visionflow.compose.outputs import keep_within_bounds
+from visionflow.compose.scaling import Scaling
 from visionflow.compose.store import Store
 from visionflow.domain.errors import LogUnavailable, UsageError
 from visionflow.domain.swarms import SwarmSpec
@@ -28,6 +30,7 @@ from visionflow.runtime.chronicle import Chronicle
 from visionflow.runtime.debugging import Debugged
 from visionflow.runtime.node import Node, Stopped
 from visionflow.runtime.queries import Queries
+from visionflow.settings.agents import AgentSettings
 from visionflow.worker.hiding import HIDDEN
 
 T = TypeVar("T")
@@ -59,16 +62,18 @@ class Embedded:
         on_failure: Callable[[BaseException], None] | None = None,
         import_paths: tuple[str, ...] = (),
         log_level: str | None = None,
+        templates: AgentSettings | None = None,
     ) -> None:
         """`on_failure` is called in the runtime's thread when it can answer nothing more.
         `log_level`: from which on the lives of agents and tasks are told in the log for people;
-        `None`: not there."""
+        `None`: not there. `templates`: whose agents follow the load, where they say `autoscale`."""
         self.store = store
         self.spec = spec
         self.blobs = FileBlobs(store.blobs)
         self._on_failure = on_failure
         self._import_paths = import_paths
         self._log_level = log_level
+        self._templates = templates
         self._posted: deque[Callable[[], None]] = deque()
         self._awake = False
         self._loop: asyncio.AbstractEventLoop
@@ -237,6 +242,11 @@ class Embedded:
         control = node.control
         self._queries = Queries(log, self.spec.id, views, lambda: control.head.seq)
         self._node = node
+        if self._templates is not None and self._templates.scaling.autoscale:
+            source = EmbeddedSource(node, self._templates)
+            scaling = Scaling(host, lines, self._templates.scaling, source)
+            scaling.begin(node)
+            open_now.push_async_callback(scaling.close)
         self._ready.set()
         await self._stopping.wait()
         await ground.close_swarm(self.spec.id, self._kill)

@@ -24,7 +24,7 @@ from visionflow.compose.ground import Ground, Places, last_ms
 from visionflow.compose.outputs import keep_within_bounds
 from visionflow.compose.serve.core import Core
 from visionflow.compose.serve.jobs import ServerJobs
-from visionflow.compose.serve.scaling import Scaling
+from visionflow.compose.serve.scaling import scaling_of
 from visionflow.compose.store import ServerStore
 from visionflow.domain.errors import LogUnavailable, StoreInUse, VisionFlowError
 from visionflow.domain.ids import one_word
@@ -137,9 +137,7 @@ async def open_server(
             ended=core.ended,
         )
         try:
-            scaling = Scaling(server, core)
-            opening.push_async_callback(scaling.close)
-            core.swarms.on_open.append(scaling.opened)
+            opening.push_async_callback(scaling_of(server, core).close)
             await core.swarms.recover()
             core.ground.complete()
             await jobs.recover()
