@@ -6,7 +6,7 @@ from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import WorkerStatus
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.tasks import FailureKind, TaskStatus
-from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.attempts import Ending, end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
 from visionflow.engine.decide.table import decides
@@ -41,7 +41,8 @@ def _(state: SwarmState, command: sc.ReportWorkerAdopted) -> list[AnyEvent]:
             # One that was only assigned is delivered (again): it never came, or waits there.
             if state.tasks[task].status is TaskStatus.RUNNING and (task, attempt) not in held:
                 reason = f"worker {name} came back without it"
-                end_attempt(closing, state.tasks[task], command.now_ms, FailureKind.LOST, reason, 0)
+                ending = Ending(FailureKind.LOST, reason)
+                end_attempt(closing, state.tasks[task], command.now_ms, ending)
     return closing.events
 
 

@@ -1,5 +1,7 @@
 """What becomes of a task whose attempt ended without a result: another one, when, or its end."""
 
+from typing import NamedTuple
+
 from visionflow.domain import events as e
 from visionflow.domain.limits import (
     CRASHES_PER_TASK_MAX,
@@ -17,7 +19,20 @@ from visionflow.engine.decide.escalating import failed_in_team
 from visionflow.engine.decide.recovering import longer_ms, timeout_recovery
 from visionflow.engine.state import TaskState
 
-UNENDED = "its wall-clock limit passed and its worker did not end it"
+
+class Ending(NamedTuple):
+    """How an attempt ended without a result."""
+
+    kind: FailureKind
+    reason: str
+    entropy: int = 0
+    """The source of the retry's jitter."""
+    asked_ms: int = 0
+    """Of one that was throttled: how long to wait."""
+    excused: bool = False
+    """It counts against nothing, and is tried again at once."""
+    by_worker: bool = True
+    """Whether its worker ended it, or is gone; else it is given up here and may go on there."""
 
 
 def wait_ms(policy: RetryPolicy, failures: int, entropy: int) -> int:
@@ -48,20 +63,15 @@ def end_attempt(
     closing: Closing,
     task: TaskState,
     now_ms: int,
-    kind: FailureKind,
-    reason: str,
-    entropy: int,
-    asked_ms: int = 0,
-    *,
-    excused: bool = False,
+    ending: Ending,
     advice: Advice | None = None,
 ) -> None:
     """The open attempt of a task has ended without a result: try again, or end the task.
 
-    `asked_ms`: of one that was throttled, how long to wait. `excused`: it counts against nothing,
-    and is tried again at once. `advice`: of a strategy of the user's, about a timeout.
+    `advice`: of a strategy of the user's, about a timeout.
     """
     name, attempt, more_ms = task.spec.id, task.attempt, None
+    kind, reason, excused = ending.kind, ending.reason, ending.excused
     late = kind is FailureKind.TIMEOUT and not excused
 
     def record(retry_at_ms: int | None) -> None:
@@ -78,8 +88,8 @@ def end_attempt(
             )
         )
         if again:
-            ended = reason != UNENDED
-            closing.events.append(timeout_recovery(closing.state, task, more_ms, advice, ended))
+            recovery = timeout_recovery(closing.state, task, more_ms, advice, ending.by_worker)
+            closing.events.append(recovery)
 
     cancelling = closing.cancelling(task)
     if cancelling is not None:
@@ -89,7 +99,7 @@ def end_attempt(
     if excused:
         verdict, retry_at_ms = None, now_ms
     else:
-        verdict, retry_at_ms = _verdict(task, now_ms, kind, entropy, asked_ms)
+        verdict, retry_at_ms = _verdict(task, now_ms, kind, ending.entropy, ending.asked_ms)
     if late:
         more_ms = longer_ms(closing.state, task, advice)
         if advice is not None and retry_at_ms is not None:

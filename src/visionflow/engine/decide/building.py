@@ -14,7 +14,7 @@ from visionflow.domain.events import AnyEvent
 from visionflow.domain.supervision import Advice, Cause
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload
 from visionflow.engine.decide import balloting
-from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.attempts import Ending, end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.recovering import said_of
 from visionflow.engine.decide.supervising import degrade
@@ -49,14 +49,8 @@ def cannot_be_built(state: SwarmState, agent: AgentState, command: c.ReportAgent
     closing.events.append(e.AgentFailed(agent=name, reason=command.reason))
     balloting.leaves(closing, name, f"agent {name} failed: {command.reason}")
     for task in agent.open:
-        end_attempt(
-            closing,
-            state.tasks[task],
-            command.now_ms,
-            FailureKind.AGENT_GONE,
-            command.reason,
-            0,
-        )
+        ending = Ending(FailureKind.AGENT_GONE, command.reason)
+        end_attempt(closing, state.tasks[task], command.now_ms, ending)
     if agent.status is not AgentStatus.INITIALISING:
         # One that never was there is missed by nobody.
         degrade(closing, f"it cannot be built: {command.reason}", [name])

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from visionflow.domain import supervision_events as s
 from visionflow.domain.supervision import Cause
 from visionflow.domain.tasks import FailureKind
-from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.attempts import Ending, end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.state import SwarmState, TaskState
 from visionflow.engine.waits import Wait, Waits
@@ -70,7 +70,7 @@ def _break(
     agent = None if task.agent is None else state.agents.get(task.agent)
     others = ", ".join(name for name in ring if name != broken) or "itself"
     reason = f"it and {others} waited for each other, and its attempt was the youngest"
-    end_attempt(closing, task, now_ms, FailureKind.DEADLOCK, reason, entropy)
+    end_attempt(closing, task, now_ms, Ending(FailureKind.DEADLOCK, reason, entropy))
     closing.events.append(
         s.RecoveryChosen(
             cause=Cause.DEADLOCK,

@@ -8,7 +8,7 @@ from visionflow.domain import commands as c
 from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.supervision import Cause
-from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.attempts import Ending, end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
 from visionflow.engine.decide.recovering import higher_ceiling, said_of, was_raised
@@ -27,15 +27,8 @@ def end_exhausted(
     )
     mended = raised or ceiling is not None
     stopping = closing.cancelling(task) is not None
-    end_attempt(
-        closing,
-        task,
-        command.now_ms,
-        command.kind,
-        command.reason,
-        command.entropy,
-        excused=mended,
-    )
+    ending = Ending(command.kind, command.reason, command.entropy, excused=mended)
+    end_attempt(closing, task, command.now_ms, ending)
     if stopping or state.closed is not None:
         return
     closing.events.append(

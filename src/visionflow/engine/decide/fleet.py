@@ -12,7 +12,7 @@ from visionflow.domain.limits import (
 from visionflow.domain.tasks import FailureKind
 from visionflow.engine.decide import balloting
 from visionflow.engine.decide.adopting import is_heard, recovered
-from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.attempts import Ending, end_attempt
 from visionflow.engine.decide.building import cannot_be_built
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
@@ -133,7 +133,7 @@ def _end_agent(
         balloting.leaves(closing, name, f"agent {name} was terminated")
         for task in agent.open:
             reason = f"agent {name} is terminating"
-            end_attempt(closing, state.tasks[task], now_ms, FailureKind.AGENT_GONE, reason, 0)
+            end_attempt(closing, state.tasks[task], now_ms, Ending(FailureKind.AGENT_GONE, reason))
     if state.workers[agent.worker].status not in LIVE:
         closing.events.append(e.AgentTerminated(agent=name))
 

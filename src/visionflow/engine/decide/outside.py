@@ -29,7 +29,7 @@ from visionflow.domain.outside import (
     Verdict,
 )
 from visionflow.domain.tasks import NOTHING, FailureKind, Payload, TaskStatus
-from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.attempts import Ending, end_attempt
 from visionflow.engine.decide.closing import RUNNING, Closing
 from visionflow.engine.decide.table import decides
 from visionflow.engine.outside import EffectState
@@ -310,7 +310,7 @@ def park(state: SwarmState, task: TaskState, command: ReportFailure) -> Events:
         kind = FailureKind.IN_DOUBT if found.status is IN_DOUBT else FailureKind.THROTTLED
     if state.throttles.get(task.spec.id, 0) >= THROTTLES_PER_TASK_MAX:
         kind = FailureKind.ERROR
-    end_attempt(closing, task, command.now_ms, kind, reason, command.entropy)
+    end_attempt(closing, task, command.now_ms, Ending(kind, reason, command.entropy))
     events = closing.events
     if kind is FailureKind.IN_DOUBT and isinstance(events[-1], TaskQueued):
         events.append(TaskBlocked(task=task.spec.id, missing=missing(command.effect)))

@@ -14,7 +14,7 @@ from visionflow.domain.errors import Refused, UnknownAgent
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.supervision import RestartStrategy, SupervisionSpec
 from visionflow.domain.tasks import FailureKind
-from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.attempts import Ending, end_attempt
 from visionflow.engine.decide.circuits import agent_anew
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
@@ -59,15 +59,9 @@ def _(state: SwarmState, command: sc.RestartAgent) -> Events:
     closing.events.append(_anew(state, agent, command.reason, command.command))
     if not command.drain:
         for task in agent.open:
-            end_attempt(
-                closing,
-                state.tasks[task],
-                command.now_ms,
-                FailureKind.AGENT_GONE,
-                f"agent {name} is built anew: {command.reason}",
-                0,
-                excused=True,
-            )
+            reason = f"agent {name} is built anew: {command.reason}"
+            ending = Ending(FailureKind.AGENT_GONE, reason, excused=True)
+            end_attempt(closing, state.tasks[task], command.now_ms, ending)
     closing.events.extend(forgotten)
     return closing.events
 

@@ -27,7 +27,7 @@ from visionflow.domain.tasks import (
 from visionflow.domain.votes import CAST_BALLOT
 from visionflow.engine.decide import balloting
 from visionflow.engine.decide.adopting import is_awaited
-from visionflow.engine.decide.attempts import UNENDED, end_at_deadline, end_attempt
+from visionflow.engine.decide.attempts import Ending, end_at_deadline, end_attempt
 from visionflow.engine.decide.auctions import lapse_due
 from visionflow.engine.decide.balancing import steal
 from visionflow.engine.decide.circuits import due_circuits
@@ -342,16 +342,8 @@ def _(state: SwarmState, command: c.ReportFailure) -> Events:
     closing = Closing(state)
     if (command.circuit or command.shared) and task.agent is not None:
         closing.excuse(task.agent)
-    end_attempt(
-        closing,
-        task,
-        command.now_ms,
-        kind,
-        reason,
-        command.entropy,
-        command.wait_ms,
-        advice=command.advice,
-    )
+    ending = Ending(kind, reason, command.entropy, command.wait_ms)
+    end_attempt(closing, task, command.now_ms, ending, command.advice)
     return closing.events
 
 
@@ -374,7 +366,7 @@ def _attempt_failed(
     entropy: int,
 ) -> Events:
     closing = Closing(state)
-    end_attempt(closing, task, command.now_ms, kind, reason, entropy)
+    end_attempt(closing, task, command.now_ms, Ending(kind, reason, entropy))
     return closing.events
 
 
@@ -471,7 +463,9 @@ def _(state: SwarmState, command: c.Tick) -> Events:
             continue
         if not is_awaited(state, name):
             task = state.tasks[name]
-            end_attempt(closing, task, now_ms, FailureKind.TIMEOUT, UNENDED, command.entropy)
+            reason = "its wall-clock limit passed and its worker did not end it"
+            ending = Ending(FailureKind.TIMEOUT, reason, command.entropy, by_worker=False)
+            end_attempt(closing, task, now_ms, ending)
     if state.vote_ends:
         balloting.expire(closing, now_ms)
     if state.closed is None:

@@ -11,7 +11,7 @@ from visionflow.domain.limits import CAPABILITIES_MAX, WORD_CHARS_MAX
 from visionflow.domain.tasks import FailureKind
 from visionflow.domain.teams import LEADING_MAX, SPAN_MAX, TEAMS_MAX, TeamSpec
 from visionflow.engine.decide.assigning import assigned
-from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.attempts import Ending, end_attempt
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.table import decides
 from visionflow.engine.evolve.table import ABLE, is_held
@@ -335,7 +335,7 @@ def escalate_overdue(state: SwarmState, closing: Closing, now_ms: int) -> None:
         if not moves:
             continue
         reason = f"team {team} takes more than twice as long as like tasks took"
-        end_attempt(closing, task, now_ms, FailureKind.REASSIGNED, reason, 0, excused=True)
+        end_attempt(closing, task, now_ms, Ending(FailureKind.REASSIGNED, reason, excused=True))
         if closing.has_ended(name):
             continue
         closing.events.append(

@@ -12,7 +12,7 @@ from visionflow.domain.events import AnyEvent
 from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import FailureKind, TaskStatus
 from visionflow.engine.decide import balloting
-from visionflow.engine.decide.attempts import end_attempt
+from visionflow.engine.decide.attempts import Ending, end_attempt
 from visionflow.engine.decide.building import UP, finding, mend, reconfigured
 from visionflow.engine.decide.closing import Closing
 from visionflow.engine.decide.draining import LIVE
@@ -251,7 +251,7 @@ def _excuse(
     for name in worker.agents:
         for task in state.agents[name].open:
             found = state.tasks[task]
-            end_attempt(closing, found, now_ms, FailureKind.KILLED, reason, 0, excused=True)
+            end_attempt(closing, found, now_ms, Ending(FailureKind.KILLED, reason, excused=True))
 
 
 def lose_to_recovery(state: SwarmState, closing: Closing, worker: WorkerState, now_ms: int) -> None:
@@ -311,7 +311,7 @@ def _lose_agents(
             words = told if began else f"{told}; nobody had heard yet that the attempt began"
             if began and task in in_time:
                 words = f"{told}; its own time was not over"
-            end_attempt(closing, found, now_ms, suspect, words, 0, excused=excused)
+            end_attempt(closing, found, now_ms, Ending(suspect, words, excused=excused))
 
 
 def _in_time(state: SwarmState, worker: WorkerState, now_ms: int) -> dict[str, None]:
