@@ -18,9 +18,23 @@ COUNTED = (
     Mutant(
         "an attempt that was told to stop counts as an error",
         "adapters/sqlite/figures.py",
-        '({WELL}) AND cancelled_ms IS NULL"',
-        '({WELL})"',
+        "({WELL}) AND cancelled_ms IS NULL AND",
+        "({WELL}) AND",
         FIGURES + "test_an_attempt_that_was_told_to_stop_is_no_error",
+    ),
+    Mutant(
+        "what an orderly end interrupts counts as an error",
+        "adapters/sqlite/figures.py",
+        " AND NOT (excused AND outcome IN ({AWAY}))",
+        "",
+        FIGURES + "test_what_an_orderly_end_interrupts_is_no_error_of_anybody",
+    ),
+    Mutant(
+        "of two calls under one key the later one says that it made nothing",
+        "interfaces/tools/finding.py",
+        "first or _made_under(server, command, made)",
+        "first",
+        "tests/serve/test_agent_tools.py::test_a_call_that_comes_again_under_its_key_is_one_call",
     ),
     Mutant(
         "a page of events begins at a record and leaves out the rest of the one before",
