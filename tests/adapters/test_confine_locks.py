@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from confine_support import (
 )
 from test_confine_ends import DAEMON
 
-from visionflow.adapters.confine import OsSandbox
+from visionflow.adapters.confine import Means, OsSandbox
 
 
 @pytest.fixture(params=CONFINING, ids=named)
@@ -95,23 +96,7 @@ def test_whoever_gets_the_lock_after_a_kill_finds_no_process_left(
     sandbox: OsSandbox, tmp_path: Path, token: str, victim: str
 ) -> None:
     lock = tmp_path / "lock"
-    index = next(n for n, each in enumerate(CONFINING)
-                 if OsSandbox((each,)).confinement == sandbox.confinement)  # fmt: skip
-    code = f"""
-    import asyncio, fcntl, os, sys
-    from pathlib import Path
-    sys.path.insert(0, {str(Path(__file__).parent)!r})
-    import msgspec
-    from confine_support import CONFINING, python_command, sandbox_of
-    from test_confine_ends import DAEMON
-    held = os.open({str(lock)!r}, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(held, fcntl.LOCK_EX)
-    command = python_command(Path({str(tmp_path)!r}), DAEMON + "time.sleep(300)", {token!r})
-    command = msgspec.structs.replace(command, locks=(held,), wall_ms=300_000)
-    os.set_inheritable(held, False)
-    asyncio.run(sandbox_of(CONFINING[{index}]).run(command))
-    """
-    worker = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+    worker = _worker_with(lock, sandbox, token)
     inside = _those_inside(token, worker.pid)
     try:
         assert becomes_true((tmp_path / "alive").exists, 60)
@@ -133,6 +118,74 @@ def test_whoever_gets_the_lock_after_a_kill_finds_no_process_left(
         worker.kill()
         worker.wait()
     assert becomes_true(lambda: not _keepers(launcher))
+
+
+# In a process namespace the kernel ends the tree with its first process; bubblewrap makes one.
+SHARING = [each for each in CONFINING if not (each.namespaces or each.bubblewrap)]
+
+
+@pytest.mark.acceptance("confine")
+@pytest.mark.parametrize("means", SHARING, ids=named)
+def test_a_launcher_that_is_killed_while_it_ends_its_tree_leaves_the_lock_with_who_goes_on(
+    means: Means, tmp_path: Path, token: str
+) -> None:
+    sandbox, lock = sandbox_of(means), tmp_path / "lock"
+    worker = _worker_with(lock, sandbox, token)
+    inside = _those_inside(token, worker.pid)
+    reaper: list[int] = []
+    try:
+        assert becomes_true((tmp_path / "alive").exists, 60)
+        (launcher,) = _launchers_below(worker.pid)
+        parents = {_parent(each) for each in inside()}
+        reaper = [each for each in _keepers([launcher]) if each in parents]
+        os.kill(reaper[0], signal.SIGSTOP)
+        worker.kill()
+        assert becomes_true(lambda: _awaits_an_end(launcher)), "it did not wait for its reaper"
+        os.kill(launcher, signal.SIGKILL)
+        assert becomes_true(lambda: _parent(reaper[0]) != launcher)
+        assert inside() and not is_free(lock)
+        os.kill(reaper[0], signal.SIGCONT)
+        held = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        left = inside()
+        os.close(held)
+        assert left == []
+    finally:
+        for each in reaper:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGCONT)
+        worker.kill()
+        worker.wait()
+
+
+def _awaits_an_end(process: int) -> bool:
+    """Whether it holds a descriptor of a process."""
+    try:
+        places = list(Path(f"/proc/{process}/fd").iterdir())
+        return any("pidfd" in os.readlink(each) for each in places)
+    except OSError:
+        return False
+
+
+def _worker_with(lock: Path, sandbox: OsSandbox, token: str) -> "subprocess.Popen[bytes]":
+    """A process that runs a command under a lock, in the lock's folder, until it is killed."""
+    index = next(n for n, each in enumerate(CONFINING)
+                 if OsSandbox((each,)).confinement == sandbox.confinement)  # fmt: skip
+    code = f"""
+    import asyncio, fcntl, os, sys
+    from pathlib import Path
+    sys.path.insert(0, {str(Path(__file__).parent)!r})
+    import msgspec
+    from confine_support import CONFINING, python_command, sandbox_of
+    from test_confine_ends import DAEMON
+    held = os.open({str(lock)!r}, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    command = python_command(Path({str(lock.parent)!r}), DAEMON + "time.sleep(300)", {token!r})
+    command = msgspec.structs.replace(command, locks=(held,), wall_ms=300_000)
+    os.set_inheritable(held, False)
+    asyncio.run(sandbox_of(CONFINING[{index}]).run(command))
+    """
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
 
 
 def _those_inside(token: str, worker: int) -> Callable[[], list[int]]:

@@ -25,7 +25,8 @@ from .removal import remove_tree
 
 _TICK_MS = 100
 _FIRST_TICKS_MS = (5, 10, 20, 40)
-_ROUNDS_AFTER_END_MAX = 50
+_REAPER_END_MS_MAX = 5_000
+"""A reaper that a command stopped ends nothing."""
 
 
 def main(control: int, result: int) -> None:
@@ -70,6 +71,7 @@ class Launch:
         self._control = control
         self._started = time.monotonic()
         self._reaper = 0
+        self._lifeline: int | None = None
         self._facts: dict[str, object] = {}
         self._heard = b""
         self._peak = 0
@@ -85,9 +87,7 @@ class Launch:
                 order.groups, memory_bytes=order.memory_bytes, processes_max=order.processes_max
             )
             kernel.adopt_orphans()
-            status, lifeline = self._start(entries)
-            self._watch(status)
-            os.close(lifeline)
+            self._watch(self._start(entries))
         except OSError as error:
             self._facts = {"error": str(error), "confining_failed": True}
         self._end()
@@ -100,20 +100,20 @@ class Launch:
     def _on_terminate(self, _number: int, _frame: object) -> None:
         self._worker_gone = True
 
-    def _start(self, entries: list[int]) -> tuple[int, int]:
-        """Fork the reaper; the pipes on which it tells, and by which it lives."""
+    def _start(self, entries: list[int]) -> int:
+        """Fork the reaper; the pipe on which it tells."""
         watched = keeper.start(tuple(self._order.locks))
         if self._order.namespaces:
             namespaces.enter(network=self._order.network)
-        lifeline, hold = os.pipe()
+        lifeline, self._lifeline = os.pipe()
         told, status = os.pipe()
         self._reaper = os.fork()
         if self._reaper == 0:
-            self._be_reaper(lifeline, status, entries, unneeded=(hold, told))
+            self._be_reaper(lifeline, status, entries, unneeded=(self._lifeline, told))
         keeper.watch(watched, self._reaper)
         for each in (lifeline, status, *entries, 1, 2):
             os.close(each)
-        return told, hold
+        return told
 
     def _be_reaper(
         self, lifeline: int, status: int, entries: list[int], unneeded: tuple[int, int]
@@ -182,8 +182,16 @@ class Launch:
         self._peak = max(self._peak, held)
 
     def _end(self) -> None:
-        """Kill the reaper, with it its namespace, and whatever else descends from here."""
+        """End the reaper, with it its namespace, and whatever else descends from here.
+
+        Without a namespace the reaper ends what is below it before itself. Were it killed first
+        and this process next, nobody would be left to do so, and the keeper would let go.
+        """
+        if self._lifeline is not None:
+            os.close(self._lifeline)
         if self._reaper:
+            if not self._order.namespaces:
+                _await_end(self._reaper, _REAPER_END_MS_MAX)
             try:
                 os.kill(self._reaper, signal.SIGKILL)
             except ProcessLookupError:
@@ -212,3 +220,12 @@ class Launch:
         if isinstance(exit_code, int):
             return outcome._replace(exit_code=exit_code)
         return outcome._replace(signal=number if isinstance(number, int) else int(signal.SIGKILL))
+
+
+def _await_end(child: int, wait_ms: int) -> None:
+    """Until a child of this process is dead, or the time is over."""
+    end = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(end, select.POLLIN)
+    poll.poll(wait_ms)
+    os.close(end)
