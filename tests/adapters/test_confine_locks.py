@@ -91,7 +91,7 @@ for each in range(3, 100):
 
 
 @pytest.mark.acceptance("confine")
-@pytest.mark.parametrize("victim", ["worker", "launcher", "both"])
+@pytest.mark.parametrize("victim", ["worker", "launcher", "both", "group", "terminal"])
 def test_whoever_gets_the_lock_after_a_kill_finds_no_process_left(
     sandbox: OsSandbox, tmp_path: Path, token: str, victim: str
 ) -> None:
@@ -107,6 +107,8 @@ def test_whoever_gets_the_lock_after_a_kill_finds_no_process_left(
             os.kill(worker.pid, signal.SIGKILL)
         if victim in ("launcher", "both"):
             os.kill(launcher[0], signal.SIGKILL)
+        if victim in ("group", "terminal"):  # as a host ends a worker, and a terminal that closes
+            os.killpg(worker.pid, signal.SIGKILL if victim == "group" else signal.SIGHUP)
         held = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
         if victim == "launcher":  # whose worker goes on and has the lock too
             worker.kill()
@@ -185,7 +187,7 @@ def _worker_with(lock: Path, sandbox: OsSandbox, token: str) -> "subprocess.Pope
     os.set_inheritable(held, False)
     asyncio.run(sandbox_of(CONFINING[{index}]).run(command))
     """
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], start_new_session=True)
 
 
 def _those_inside(token: str, worker: int) -> Callable[[], list[int]]:

@@ -57,6 +57,8 @@ class Running:
                 pass_fds=(hear, tell, *order.locks),
                 env={"PATH": os.defpath},
                 cwd="/",
+                # What ends our whole group, or a terminal's, must not end those who end the rest.
+                start_new_session=True,
             )
         except BaseException:
             os.close(hold)
