@@ -24,7 +24,8 @@ SEEDS ?= 10000
 # What a release is put through besides: seeds with a thousand agents, storms, hours of chaos.
 LARGE_SEEDS ?= 10000
 CHAOS_SEEDS ?= 1 2 3 4 5 6 7 8 9 10
-JOBS ?= 2
+# More than there are processors: a third of the time a test waits for a process of its own.
+JOBS ?= 3
 DEMO := .demo
 
 .DEFAULT_GOAL := help

@@ -227,6 +227,10 @@ def test_an_end_is_told_though_the_process_table_cannot_be_read_at_first(
     async def scenario() -> None:
         host, tries = OsHost(), list[str]()
         child = host.spawn(STAY, {}, b"x")
+        async with asyncio.timeout(60):
+            # For a moment after it began it has no environment to be known by.
+            while os_processes.mark_of(os_processes.Identity(child.pid, child.started)) is None:
+                await asyncio.sleep(0.005)
         module = sys.modules["visionflow.adapters.attached"] if attached else host_os
         watched = host.attach(child.pid, child.started) if attached else child
         assert watched is not None
