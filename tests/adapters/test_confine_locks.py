@@ -1,10 +1,12 @@
 """Locks that outlive everybody but the command, and output that has an end."""
 
 import asyncio
+import ctypes
 import fcntl
 import os
 import secrets
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -25,7 +27,9 @@ from confine_support import (
 )
 from test_confine_ends import DAEMON
 
-from visionflow.adapters.confine import Means, OsSandbox
+from visionflow.adapters.confine import Means, OsSandbox, running
+from visionflow.adapters.confine.inside.removal import remove_tree
+from visionflow.adapters.confine.ordering import order_for
 
 
 @pytest.fixture(params=CONFINING, ids=named)
@@ -158,6 +162,86 @@ def test_a_launcher_that_is_killed_while_it_ends_its_tree_leaves_the_lock_with_w
                 os.kill(each, signal.SIGCONT)
         worker.kill()
         worker.wait()
+
+
+@pytest.mark.acceptance("confine")
+def test_a_launcher_that_is_killed_while_its_tree_is_dying_leaves_the_lock_held(
+    sandbox: OsSandbox, tmp_path: Path, token: str
+) -> None:
+    lock = tmp_path / "lock"
+    worker = _worker_with(lock, sandbox, token)
+    inside = _those_inside(token, worker.pid)
+    slow = 0
+    try:
+        assert becomes_true((tmp_path / "alive").exists, 60)
+        (launcher,) = _launchers_below(worker.pid)
+        slow = _slow_to_die(inside()[-1])
+        worker.kill()
+        assert becomes_true(lambda: _state(slow) == "t"), "nobody ended it"
+        # Whoever lets the lock go too early does so now, one step on.
+        becomes_true(lambda: len(_keepers([launcher])) == 0, 0.5)
+        os.kill(launcher, signal.SIGKILL)
+        assert becomes_true(lambda: _state(launcher) in ("", "Z"))
+        assert not is_free(lock)
+    finally:
+        worker.kill()
+        if slow:
+            _let_die(slow)
+        worker.wait()
+    held = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    left = inside()
+    os.close(held)
+    assert left == []
+
+
+def test_no_command_begins_before_the_keeper_knows_whom_to_wait_for(tmp_path: Path) -> None:
+    """Else it would let go at once, were the launcher killed in between."""
+    order = order_for(python_command(tmp_path, "open('told', 'a').write('began ')"), Means(), {})
+    hear, tell = os.pipe()
+    told, result = os.pipe()
+    raw = order.encoded()
+    os.write(tell, struct.pack("=I", len(raw)) + raw)
+    late = f"""
+    import sys, time
+    sys.path.insert(0, {str(Path(running.__file__).parent)!r})
+    from inside import keeper, launcher
+    def watch(tell, reaper):
+        time.sleep(0.5)
+        with open({str(tmp_path / "told")!r}, "a") as file:
+            file.write("watched ")
+    keeper.watch = watch
+    launcher.main({hear}, {result})
+    """
+    argv = [sys.executable, "-I", "-S", "-c", textwrap.dedent(late)]
+    subprocess.run(argv, pass_fds=(hear, result), check=True, timeout=60)
+    for each in (hear, tell, told, result):
+        os.close(each)
+    remove_tree(order.scratch)
+    assert (tmp_path / "told").read_text() == "watched began "
+
+
+_PTRACE = ctypes.CDLL(None, use_errno=True).ptrace
+_PTRACE.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+_SEIZE, _DETACH, _STOPS_AT_ITS_END, _ALL = 0x4206, 17, 0x40, 0x40000000
+
+
+def _slow_to_die(process: int) -> int:
+    """The same process, which is not gone when it is killed, but once it is let."""
+    assert _PTRACE(_SEIZE, process, None, _STOPS_AT_ITS_END) == 0, os.strerror(ctypes.get_errno())
+    return process
+
+
+def _let_die(process: int) -> None:
+    os.waitpid(process, _ALL)
+    _PTRACE(_DETACH, process, None, None)
+
+
+def _state(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def _awaits_an_end(process: int) -> bool:

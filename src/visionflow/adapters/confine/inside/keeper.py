@@ -12,17 +12,18 @@ import signal
 _DESCRIPTORS_MAX = 1 << 20
 
 
-def start(locks: tuple[int, ...]) -> int | None:
-    """Fork it, before any namespace is entered; `None` where there is nothing to hold.
+def start(locks: tuple[int, ...]) -> tuple[int, int | None]:
+    """Fork it, before any namespace is entered; 0 where there is nothing to hold.
 
-    What is returned is for `watch`.
+    Its process id is returned, and what `watch` needs.
     """
     if not locks:
-        return None
+        return 0, None
     heard, tell = os.pipe()
-    if os.fork():
+    keeper = os.fork()
+    if keeper:
         os.close(heard)
-        return tell
+        return keeper, tell
     try:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         low = 0
@@ -35,11 +36,11 @@ def start(locks: tuple[int, ...]) -> int | None:
         os._exit(0)
 
 
-def watch(keeper: int | None, reaper: int) -> None:
+def watch(tell: int | None, reaper: int) -> None:
     """Tell it whose end to wait for."""
-    if keeper is not None:
-        os.write(keeper, b"%d" % reaper)
-        os.close(keeper)
+    if tell is not None:
+        os.write(tell, b"%d" % reaper)
+        os.close(tell)
 
 
 def _hold(heard: int) -> None:

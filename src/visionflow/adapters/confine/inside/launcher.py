@@ -27,6 +27,8 @@ _TICK_MS = 100
 _FIRST_TICKS_MS = (5, 10, 20, 40)
 _REAPER_END_MS_MAX = 5_000
 """A reaper that a command stopped ends nothing."""
+_KEEPER_END_MS_MAX = 1_000
+"""One that somebody stopped does not let go."""
 
 
 def main(control: int, result: int) -> None:
@@ -71,6 +73,7 @@ class Launch:
         self._control = control
         self._started = time.monotonic()
         self._reaper = 0
+        self._keeper = 0
         self._lifeline: int | None = None
         self._facts: dict[str, object] = {}
         self._heard = b""
@@ -102,7 +105,7 @@ class Launch:
 
     def _start(self, entries: list[int]) -> int:
         """Fork the reaper; the pipe on which it tells."""
-        watched = keeper.start(tuple(self._order.locks))
+        self._keeper, watched = keeper.start(tuple(self._order.locks))
         if self._order.namespaces:
             namespaces.enter(network=self._order.network)
         lifeline, self._lifeline = os.pipe()
@@ -111,6 +114,7 @@ class Launch:
         if self._reaper == 0:
             self._be_reaper(lifeline, status, entries, unneeded=(self._lifeline, told))
         keeper.watch(watched, self._reaper)
+        os.write(self._lifeline, b".")
         for each in (lifeline, status, *entries, 1, 2):
             os.close(each)
         return told
@@ -121,6 +125,9 @@ class Launch:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for each in unneeded:
             os.close(each)
+        # Nothing is started before the keeper knows whom to wait for.
+        if not os.read(lifeline, 1):
+            os._exit(1)
         kept = {0, 1, 2, lifeline, status, *entries, *self._order.locks}
         for each in range(3, 256):
             if each not in kept:
@@ -185,7 +192,8 @@ class Launch:
         """End the reaper, with it its namespace, and whatever else descends from here.
 
         Without a namespace the reaper ends what is below it before itself. Were it killed first
-        and this process next, nobody would be left to do so, and the keeper would let go.
+        and this process next, nobody would be left to do so, and the keeper would let go. The
+        keeper ends by itself, once all that it waits for is gone.
         """
         if self._lifeline is not None:
             os.close(self._lifeline)
@@ -196,6 +204,10 @@ class Launch:
                 os.kill(self._reaper, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        if self._reaper and self._keeper:
+            if not tree.end_all(os.getpid(), besides=self._keeper):
+                return
+            _await_end(self._keeper, _KEEPER_END_MS_MAX)
         tree.end_all(os.getpid())
 
     def _elapsed_ms(self) -> int:
@@ -224,7 +236,10 @@ class Launch:
 
 def _await_end(child: int, wait_ms: int) -> None:
     """Until a child of this process is dead, or the time is over."""
-    end = os.pidfd_open(child)
+    try:
+        end = os.pidfd_open(child)
+    except ProcessLookupError:
+        return
     poll = select.poll()
     poll.register(end, select.POLLIN)
     poll.poll(wait_ms)

@@ -72,13 +72,13 @@ def proportional_bytes(processes: list[int]) -> int:
     return total
 
 
-def end_all(root: int, rounds_max: int = 2000) -> bool:
-    """Kill and reap every descendant of this process; whether none is left.
+def end_all(root: int, *, besides: int = 0, rounds_max: int = 2000) -> bool:
+    """Kill and reap every descendant of this process but that one; whether none is left.
 
     New ones may be born while the list is walked, so it goes round until a round finds none.
     """
     for _ in range(rounds_max):
-        below = descendants(root)
+        below = [each for each in descendants(root) if each != besides]
         for each in below:
             _send(each, signal.SIGKILL)
         if not below:
