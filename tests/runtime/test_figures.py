@@ -13,6 +13,7 @@ from visionflow.adapters.memory import MemoryLog
 from visionflow.adapters.sqlite.views import SqliteViews
 from visionflow.domain import commands as c
 from visionflow.domain import events as e
+from visionflow.domain.supervision import Advice
 from visionflow.domain.tasks import FailureKind
 from visionflow.ports.figures import AgentFigures
 from visionflow.ports.views import TaskFilter
@@ -229,6 +230,41 @@ def test_an_attempt_whose_failure_was_mended_is_an_error_all_the_same(tmp_path: 
     views.close()
     assert figures.failures == {"resource_exhaustion": 1}
     assert [each.reason for each in figures.recent] == ["it ran out of memory"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice", "told"),
+    [
+        (FailureKind.RESOURCES, None, "resource_exhaustion"),
+        (FailureKind.KILLED, Advice(memory_bytes=96 << 20), "killed"),
+    ],
+)
+def test_what_memory_ended_before_anybody_heard_that_it_began_is_an_error(
+    tmp_path: Path, kind: FailureKind, advice: Advice | None, told: str
+) -> None:
+    world = World(1)
+    world.team(1, "python", memory_bytes=64 << 20)
+    task = world.submit(capabilities=("python",))
+    (worker,) = world.state.workers.values()
+    world.send(
+        c.ReportWorkerLost(
+            now_ms=world.now_ms,
+            worker=worker.id,
+            incarnation=worker.incarnation,
+            kind=kind,
+            reason="it was ended",
+            machine_bytes=1 << 40,
+            advice=advice,
+        )
+    )
+    assert world.last(e.AttemptFailed).task == task
+    views = views_of(world, tmp_path / "views.db")
+    figures = views.figures(0, world.now_ms, 10, 0)
+    views.close()
+    assert figures.failures == {told: 1}
+    assert (figures.attempts_failed, figures.attempts_cancelled) == (1, 0)
+    assert world.state.counters.attempts_failed == 1
+    assert world.state.tasks[task].failures == 0
 
 
 def test_the_failures_of_one_agent_are_found_behind_any_number_of_anothers(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentStatus, WorkerStatus
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.supervision import Advice
-from visionflow.domain.tasks import FailureKind, TaskStatus
+from visionflow.domain.tasks import WENT_AWAY, FailureKind, TaskStatus
 from visionflow.engine.decide import balloting
 from visionflow.engine.decide.attempts import Ending, end_attempt
 from visionflow.engine.decide.building import UP, finding, mend, reconfigured
@@ -307,11 +307,15 @@ def _lose_agents(
             found = state.tasks[task]
             began = found.status is TaskStatus.RUNNING
             guilty = began and not shared and task not in in_time
-            suspect = kind if guilty else FailureKind.KILLED
+            # Where memory ran out and that was mended nothing counts, and all may be told by name.
+            mended = excused and kind is FailureKind.RESOURCES
+            suspect = kind if guilty or mended else FailureKind.KILLED
             words = told if began else f"{told}; nobody had heard yet that the attempt began"
             if began and task in in_time:
                 words = f"{told}; its own time was not over"
-            end_attempt(closing, found, now_ms, Ending(suspect, words, excused=excused))
+            # Excused and gone is what supervision ended on purpose, and nobody else's end.
+            free = excused and suspect not in WENT_AWAY
+            end_attempt(closing, found, now_ms, Ending(suspect, words, excused=free))
 
 
 def _in_time(state: SwarmState, worker: WorkerState, now_ms: int) -> dict[str, None]:

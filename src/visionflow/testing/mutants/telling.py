@@ -30,6 +30,13 @@ COUNTED = (
         FIGURES + "test_what_an_orderly_end_interrupts_is_no_error_of_anybody",
     ),
     Mutant(
+        "what somebody else ended counts as ended on purpose where a ceiling was raised for it",
+        "engine/decide/workers.py",
+        "free = excused and suspect not in WENT_AWAY",
+        "free = excused",
+        FIGURES + "test_what_memory_ended_before_anybody_heard_that_it_began_is_an_error",
+    ),
+    Mutant(
         "of two calls under one key the later one says that it made nothing",
         "interfaces/tools/finding.py",
         "first or _made_under(server, command, made)",
