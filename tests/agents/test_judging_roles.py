@@ -1,6 +1,7 @@
 """Candidates are judged on their commit: by the gate, by the predicates, in a vote on evidence."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from unconfined import RefusingSandbox
 from tests.coding.sample import ACCEPT, run_git
 from visionflow.agents.candidates.values import Integrated, Landed, Unmerged, Violation
 from visionflow.agents.roles.job import storable
+from visionflow.ports.sandbox import Command, Completed
 
 CODING = pytest.mark.acceptance("coding-agents")
 APPROVED = {"tests": "approve", "findings": "approve", "accept": "approve", "scope": "approve"}
@@ -66,6 +68,29 @@ def test_nothing_of_the_judgement_is_left_but_what_base_says_of_the_predicate(
     judged = arena.judge("candidate-2")
     assert judged.accepted[0].on_base is True
     assert choices(judged)["accept"] == "abstain"
+
+
+class _Lending(RefusingSandbox):
+    """Tells which locks each command is lent, by the folder in which it would have run."""
+
+    def __init__(self) -> None:
+        self.lent: dict[str, list[str]] = {}
+
+    async def run(
+        self, command: Command, on_output: Callable[[str, bytes], None] | None = None
+    ) -> Completed:
+        held = [os.readlink(f"/proc/self/fd/{each}") for each in command.locks]
+        self.lent[command.cwd] = held
+        return await super().run(command, on_output)
+
+
+def test_what_runs_on_base_for_all_who_judge_holds_their_lock_too(tmp_path: Path) -> None:
+    """A judge that is killed leaves it for a moment, in the folder that the next one takes."""
+    arena, sandbox = Arena(tmp_path), _Lending()
+    arena.attempt("candidate-1", "good")
+    arena.judge("candidate-1", sandbox=sandbox)
+    (folder,) = [each for each in sandbox.lent if "/on-base/" in each]
+    assert sandbox.lent[folder] == [f"{Path(folder).parent}.lock"]
 
 
 @CODING

@@ -56,6 +56,8 @@ class Trial(msgspec.Struct, frozen=True):
     """The user said to run it also where nothing confines it."""
     wall_ms: int = WALL_MS
     """Of each predicate."""
+    locks: tuple[int, ...] = ()
+    """Held on `scratch`, until nothing of a predicate is left there, whatever becomes of us."""
 
 
 async def accepted_at(
@@ -144,6 +146,7 @@ def _command(
         wall_ms=trial.wall_ms,
         memory_bytes=MEMORY_BYTES_MAX,
         trusted=trial.trusted,
+        locks=trial.locks,
     )
 
 

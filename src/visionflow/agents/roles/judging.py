@@ -269,19 +269,19 @@ class _Judging:
         repository = (await repository_of(given)).path
         name = hashlib.sha256(f"{base}\0{command}".encode()).hexdigest()[:24]
         kept = self.on_base / f"{name}.found.json"
-        async with _alone(self.on_base / f"{name}.lock"):
+        async with _alone(self.on_base / f"{name}.lock") as lock:
             known = await asyncio.to_thread(read_plain, kept, _KEPT_BYTES_MAX)
             if known is not None:
                 return storable(msgspec.json.decode(known, type=OnBase))
-            trial = self._trial(job, self.on_base / name)
+            trial = self._trial(job, self.on_base / name, locks=(lock,))
             sandbox = self.agent.context.sandbox
             (tried,) = await accepted_at(sandbox, repository, base, (command,), trial)
             found = OnBase(tried.passed, tried.counted)
             await asyncio.to_thread(write_whole, kept, msgspec.json.encode(found))
         return storable(found)
 
-    def _trial(self, job: JobInput, scratch: Path) -> Trial:
-        return Trial(job.workspace, str(scratch), job.virtual_env, job.trusted, self.wall_ms)
+    def _trial(self, job: JobInput, scratch: Path, locks: tuple[int, ...] = ()) -> Trial:
+        return Trial(job.workspace, str(scratch), job.virtual_env, job.trusted, self.wall_ms, locks)
 
 
 def _changes(changed: Iterable[Altered]) -> list[tuple[str, Change]]:
@@ -321,8 +321,8 @@ async def _holds(repository: Path, commit: str, tip: str) -> None:
 
 
 @asynccontextmanager
-async def _alone(file: Path) -> AsyncGenerator[None, None]:
-    """Hold a lock. The kernel lets go of it when this process ends."""
+async def _alone(file: Path) -> AsyncGenerator[int, None]:
+    """Hold a lock. The kernel lets go of it when this process ends, and what it was lent to."""
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -332,6 +332,6 @@ async def _alone(file: Path) -> AsyncGenerator[None, None]:
                 break
             except BlockingIOError:
                 await asyncio.sleep(_POLL_S)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
