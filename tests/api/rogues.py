@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any, NoReturn
@@ -104,6 +105,18 @@ class Forker(BaseAgent):
         while len(children(folder)) < 3:
             await asyncio.sleep(0.01)
         os._exit(9)
+
+
+class Leaver(BaseAgent):
+    """Starts a child in a session of its own, and then hangs or waits."""
+
+    async def process_task(self, task: Task) -> None:
+        folder, hangs = Path(task.input[0]), task.input[1]
+        line = f"echo $$ >> {folder / 'children'}; exec sleep 600"
+        subprocess.Popen(["sh", "-c", line], start_new_session=True)
+        if hangs:
+            time.sleep(600)
+        await asyncio.sleep(600)
 
 
 def ignore() -> None:

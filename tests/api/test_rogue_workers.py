@@ -3,7 +3,11 @@ named, its task ends as it should, and whoever works beside it notices nothing."
 
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -144,6 +148,33 @@ def test_children_that_ignore_being_told_to_end_go_with_the_worker_that_left_the
         left = children(tmp_path)
         assert len(left) >= 3
         until_gone(*left)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_what_it_started_ends_with_it_where_the_orchestrator_was_killed(
+    tmp_path: Path, hangs: bool
+) -> None:
+    code = f"""
+    import time
+    from tests.api.rogues import Leaver
+    from visionflow import AgentOrchestrator, Task
+    with AgentOrchestrator({str(tmp_path / "store")!r}) as fleet:
+        fleet.spawn(Leaver)
+        fleet.submit(Task(input=[{str(tmp_path)!r}, {hangs}]))
+        time.sleep(600)
+    """
+    argv = [sys.executable, "-c", textwrap.dedent(code)]
+    orchestrator = subprocess.Popen(argv, cwd=Path(__file__).parents[2])
+    try:
+        child = wait_for_line(tmp_path / "children", 1)
+    finally:
+        orchestrator.kill()
+        orchestrator.wait()
+    try:
+        until_gone(child)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 def test_one_that_prints_without_end_disturbs_nobody(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def main() -> NoReturn:
     for name in (ORDER, PARENT_FD):
         del os.environ[name]
     if not order.orphan_grace_ms:
-        watch_parent(descriptor, lambda: end_with_group(exits.ORPHANED))
+        watch_parent(descriptor, lambda: _end_orphaned(exits.ORPHANED))
     HIDDEN.add([secret, *secrets_in(os.environ)])
     sys.stdout = MaskedText(sys.stdout.buffer, HIDDEN.text)
     sys.stderr = MaskedText(sys.stderr.buffer, HIDDEN.text)
@@ -121,10 +121,17 @@ def _end(code: int) -> NoReturn:
 
 
 def _end_orphaned(code: int) -> NoReturn:
-    """Nobody is left who would end what this process started: it does that itself."""
-    me = os_processes.identity(os.getpid())
-    for who in () if me is None else os_processes.family(me):
-        with suppress(OSError):
+    """Nobody is left who would end what this process started: it does that itself.
+
+    But for confined commands: were all of such a tree killed by whoever does not stand above it,
+    what forks meanwhile would be left. Its launcher sees that this process is gone.
+    """
+    with suppress(OSError):
+        me = os_processes.identity(os.getpid())
+        mark = None if me is None else os_processes.mark_of(me)
+        if mark is not None:
+            os_processes.end_started_by(mark)
+        for who in () if me is None or mark is not None else os_processes.family(me):
             os_processes.send(who, signal.SIGKILL)
     if code == exits.REFUSED:
         os._exit(code)  # Whoever turned it away may read that.
