@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
+import textwrap
+import threading
 from pathlib import Path
 
 from tests.cli.command_line import visionflow
-from visionflow.adapters.os_processes import identity
+from visionflow.adapters.os_processes import identity, marked
 from visionflow.adapters.sqlite.log import SqliteLog
 from visionflow.cli.descendants import end_marked, end_recorded
 from visionflow.domain.events import WorkerStarted, encode_record
@@ -50,6 +53,28 @@ def test_what_was_started_for_a_run_is_found_by_its_environment(tmp_path: Path) 
         finally:
             left.kill()
             another.kill()
+
+
+def test_what_such_a_process_leaves_when_it_ends_by_itself_is_ended_too(tmp_path: Path) -> None:
+    name, ours, go = "VISIONFLOW_TEST_MARK", str(tmp_path / "run_1"), tmp_path / "go"
+    code = f"""
+    import os, time
+    while not os.path.exists({str(go)!r}):
+        time.sleep(0.01)
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(600)
+    """
+    words = [sys.executable, "-c", textwrap.dedent(code)]
+    later = threading.Timer(0.5, go.touch)
+    with subprocess.Popen(words, env={**os.environ, name: ours}, start_new_session=True):
+        later.start()
+        assert end_marked(name, ours, 30.0) == 1
+    later.join()
+    left = marked(name, ours)
+    for who in left:
+        os.kill(who.pid, signal.SIGKILL)
+    assert left == set()
 
 
 def test_closed_descriptors_are_no_error(tmp_path: Path) -> None:

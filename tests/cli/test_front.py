@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -294,3 +295,35 @@ def test_the_orchestrator_can_print_nothing_on_standard_output(fronted: Fronted)
     fronted.start("print('noise')")
     assert fronted.ending()["code"] == 0
     assert "noise" in fronted.said
+
+
+def test_a_signal_while_a_server_that_ended_is_cleaned_up_after_does_not_break_that_off(
+    fronted: Fronted,
+) -> None:
+    """Of `serve`, with an ending put in the place of a server's life and a slow look for what is
+    left."""
+    code = f"""
+    import os, signal, sys, time
+    from pathlib import Path
+    from visionflow.cli import descendants, front, serving
+    asked = front.Ending(0, signal.SIGTERM, False, [])
+    front.Front._until_it_ends = lambda self, hear, before: asked
+    looks = []
+    def look(*given):
+        looks.append(given)
+        if len(looks) == 2:
+            Path("looks").touch()
+            while not os.path.exists("go"):
+                time.sleep(0.01)
+            Path("looked").touch()
+    descendants.end_marked = look
+    sys.exit(serving.serve(words=serving.Words(home=Path({str(fronted.folder / "home")!r}))))
+    """
+    argv = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(argv, cwd=fronted.folder, start_new_session=True) as server:
+        fronted.process = server
+        fronted.until("looks")
+        fronted.send(signal.SIGTERM)
+        (fronted.folder / "go").touch()
+        assert server.wait(WAIT_S) == 0
+    assert (fronted.folder / "looked").exists()

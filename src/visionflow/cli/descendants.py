@@ -23,12 +23,15 @@ from visionflow.adapters.os_processes import (
     stat,
 )
 
+Spares = Callable[[Set[Identity]], Set[Identity]]
+"""Of some processes those that shall live on."""
 PR_SET_CHILD_SUBREAPER = 36
 POLL_S = 0.01
 _ORDER = b"\0VISIONFLOW_WORKER="
 """In the environment of a worker, and of nothing that it starts."""
 KILLED_S_MAX = 10.0
 """What was killed and is still there after this waits for a device in the kernel."""
+SWEEPS_MAX = 20
 
 
 def adopts() -> bool:
@@ -59,7 +62,7 @@ def children() -> set[Identity]:
 def end(
     besides: Set[Identity],
     grace_s: float,
-    spares: Callable[[Set[Identity]], Set[Identity]] | None = None,
+    spares: Spares | None = None,
 ) -> list[int]:
     """Wait until no child is left but those `besides`; the pids of those that would not go.
 
@@ -151,7 +154,7 @@ def end_marked(
     name: str,
     value: str,
     grace_s: float,
-    spares: Callable[[Set[Identity]], Set[Identity]] | None = None,
+    spares: Spares | None = None,
 ) -> int:
     """End what lives of processes started with `name=value` in their environment, but those that
     `spares` gives.
@@ -159,17 +162,23 @@ def end_marked(
     It finds workers that a killed orchestrator had not recorded yet. They end by themselves, so
     they have `grace_s` for it; how many there were is returned. Only Linux shows environments.
     """
-    found = marked(name, value)
-    if spares is not None and found:
-        found -= spares(found)
+    found = left = _marked(name, value, spares)
     began = time.monotonic()
-    left = found
     while left and time.monotonic() - began < grace_s:
         time.sleep(POLL_S)
         left = {who for who in left if is_alive(who)}
-    for who in left:
-        end_family(who)
+    sweeps = SWEEPS_MAX if found else 0
+    # Looked for anew: what ended meanwhile may have started others.
+    while sweeps and (left := _marked(name, value, spares)):
+        sweeps -= 1
+        for who in left:
+            end_family(who)
     return len(found)
+
+
+def _marked(name: str, value: str, spares: Spares | None) -> set[Identity]:
+    found = marked(name, value)
+    return found - spares(found) if spares is not None and found else found
 
 
 def _names() -> list[str]:

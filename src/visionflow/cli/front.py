@@ -23,8 +23,6 @@ from visionflow.cli.terminal import say, show_cursor
 from visionflow.domain.errors import UsageError
 
 T = TypeVar("T")
-Spares = Callable[[Set[descendants.Identity]], Set[descendants.Identity]]
-"""Of some processes those that shall live on."""
 FRONT_FD = "VISIONFLOW_FRONT_FD"
 STOP, KILL = b"s", b"k"
 """What the front says over the pipe."""
@@ -104,7 +102,7 @@ class Front:
         stdout: int = 2,
         what: str = "orchestrator",
         tell: Callable[[str], None] = say,
-        spares: Spares | None = None,
+        spares: descendants.Spares | None = None,
         leaves: bool = False,
         meant: Set[int] | None = None,
         starter: int | None = None,
@@ -136,8 +134,11 @@ class Front:
         self._pipe = -1
         self._ended: int | None = None
 
-    def run(self) -> Ending:
-        """Keep the orchestrator going; returns when it has ended and nothing of it is left."""
+    def run(self, then: Callable[[], None] | None = None) -> Ending:
+        """Keep the orchestrator going; returns when it has ended and nothing of it is left.
+
+        `then` is called before this process can be ended by a signal again: to end more.
+        """
         before = descendants.children()
         adopting = descendants.adopt()
         hear, wake = os.pipe()
@@ -150,7 +151,10 @@ class Front:
                 # What `nohup` or a shell's `&` made deaf stays deaf.
                 if old is not signal.SIG_IGN or number == signal.SIGCHLD:
                     signal.signal(number, _only_wakes)
-            return self._until_it_ends(hear, before if adopting else None)
+            ending = self._until_it_ends(hear, before if adopting else None)
+            if then is not None:
+                then()
+            return ending
         finally:
             signal.set_wakeup_fd(-1)
             for number, old in kept.items():

@@ -41,9 +41,12 @@ def run_in_foreground(folder: RunFolder, *, as_json: bool, progress: bool) -> in
         return _code_of(folder)
     with _own(folder):
         _end_leftovers(folder)
-        ending = Front(_argv(), _environment(folder, progress)).run()
-        if not descendants.adopts():
-            descendants.end_recorded(folder.state / "log.db")
+
+        def end_the_rest() -> None:
+            if not descendants.adopts():
+                descendants.end_recorded(folder.state / "log.db")
+
+        ending = Front(_argv(), _environment(folder, progress)).run(end_the_rest)
     return _finish(folder, ending, as_json)
 
 

@@ -167,12 +167,15 @@ def serve(
             meant=MEANT,
             starter=started_by,
         )
-        ending = front.run()
-        if not descendants.adopts() and not front.leaves:
-            descendants.end_recorded(store.log)
-        # What an adopted worker started is below no process of ours when that has ended.
-        kept = spares if front.leaves else None
-        descendants.end_marked(MARK, settings.home, 0, kept)
+
+        def end_the_rest() -> None:
+            if not descendants.adopts() and not front.leaves:
+                descendants.end_recorded(store.log)
+            # What an adopted worker started is below no process of ours when that has ended.
+            kept = spares if front.leaves else None
+            descendants.end_marked(MARK, settings.home, 0, kept)
+
+        ending = front.run(end_the_rest)
     return _finish(ending, store.folder, tell)
 
 
