@@ -12,7 +12,7 @@ from visionflow.domain import supervision_events as s
 from visionflow.domain.agents import AgentSpec
 from visionflow.domain.limits import Limits
 from visionflow.engine.scaling import Bounds, Room, Rules
-from visionflow.runtime.autoscaling import LOOK_MS, Autoscaler, Kind, memory_room
+from visionflow.runtime.autoscaling import LOOK_MS, Autoscaler, Kind, Watch, memory_room
 
 RULES = Rules(cool_down_ms=20_000, queue_wait_ms=2_000)
 GIB = 1 << 30
@@ -195,6 +195,18 @@ def test_nothing_ends_before_a_whole_cool_down_was_watched() -> None:
     assert count(around.world) == 5, "nobody looked while the machine slept"
     around.pass_time(20_000)
     assert count(around.world) == 1
+
+
+@pytest.mark.parametrize("length_ms", [LOOK_MS // 2, LOOK_MS, 5 * LOOK_MS])
+def test_how_busy_it_was_when_the_cool_down_began_is_a_part_of_it(length_ms: int) -> None:
+    watch, looks = Watch(length_ms), -(-length_ms // LOOK_MS)
+    watch.see(0, 3, False)
+    for look in range(1, looks + 1):
+        assert watch.peak is None, "not watched for so long"
+        watch.see(look * LOOK_MS, 0, False)
+    assert watch.peak == 3
+    watch.see((looks + 1) * LOOK_MS, 0, False)
+    assert watch.peak == 0
 
 
 # Memory ----------------------------------------------------------------------------------------

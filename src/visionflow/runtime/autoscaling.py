@@ -93,11 +93,11 @@ class Watch:
         if samples and now_ms - samples[-1].at_ms > 3 * LOOK_MS:
             # Nobody looked: what was needed meanwhile is not known.
             samples.clear()
-            self._whole = False
         samples.append(_Sample(now_ms, busy, backlog))
-        while samples[0].at_ms <= now_ms - self._length_ms:
-            self._whole = True
+        # The last one before the cool-down tells how it was when that began.
+        while len(samples) > 1 and samples[1].at_ms <= now_ms - self._length_ms:
             samples.popleft()
+        self._whole = samples[0].at_ms <= now_ms - self._length_ms
 
     @property
     def peak(self) -> int | None:
