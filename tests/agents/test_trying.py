@@ -1,5 +1,7 @@
 """An import that would end or hold up whoever does it is noticed before somebody does it."""
 
+import asyncio
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -7,12 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from visionflow.agents.trying import try_function, try_import
+from visionflow.agents.trying import in_thread, try_function, try_import
 from visionflow.domain.errors import ConfigError
 from visionflow.domain.supervision import RecoverySpec, Upkeep
 from visionflow.interfaces.templates import class_of
 from visionflow.settings.agents import AgentTemplate
 
+PATIENCE_S = 60
 GOOD = "from visionflow.agents.base import BaseAgent\nclass X(BaseAgent):\n    pass\n"
 
 
@@ -48,15 +51,70 @@ def test_one_that_never_returns_is_given_up_with_what_it_started(tmp_path: Path)
     )
     with pytest.raises(ConfigError, match="did not come to an end within 10 s"):
         try_import(written(tmp_path, code), 10.0)
-    deadline = time.monotonic() + 60
-    while pid.exists() and time.monotonic() < deadline:
+    if pid.exists():
+        assert ended(pid), "what it started lives on"
+
+
+def ended(pid: Path) -> bool:
+    """Whether the process of this number ends, be it some time from now."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         try:
             if psutil.Process(int(pid.read_text())).status() == psutil.STATUS_ZOMBIE:
-                return
+                return True
         except psutil.NoSuchProcess:
-            return
+            return True
         time.sleep(0.02)
-    assert not pid.exists(), "what it started lives on"
+    return False
+
+
+def begun(pid: Path) -> bool:
+    """Whether a process writes its number there."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if pid.exists() and pid.read_text():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def hanging(folder: Path, name: str) -> tuple[str, Path]:
+    """A class whose import never returns, and where that writes its process."""
+    pid = folder / f"{name}.pid"
+    code = (
+        "import os, time\n"
+        f"with open({str(pid)!r}, 'w') as file:\n    file.write(str(os.getpid()))\n"
+        "time.sleep(600)\n"
+    )
+    return written(folder, code, f"{name}.py"), pid
+
+
+def test_a_try_ends_with_whoever_asked_for_it_however_that_one_ended(tmp_path: Path) -> None:
+    path, pid = hanging(tmp_path, "slow")
+    asks = f"from visionflow.agents.trying import try_import; try_import({path!r}, 500.0)"
+    asker = subprocess.Popen([sys.executable, "-c", asks])
+    try:
+        assert begun(pid)
+    finally:
+        asker.kill()
+        asker.wait()
+    assert ended(pid), "nobody is left who would end it"
+
+
+def test_a_try_that_nobody_waits_for_any_more_ends_and_anothers_goes_on(tmp_path: Path) -> None:
+    (path, pid), (other, others_pid) = hanging(tmp_path, "slow"), hanging(tmp_path, "other")
+
+    async def leave_one() -> None:
+        waits = asyncio.ensure_future(in_thread(lambda: try_import(path, 500.0)))
+        stays = asyncio.ensure_future(in_thread(lambda: try_import(other, 500.0)))
+        assert await asyncio.to_thread(begun, pid) and await asyncio.to_thread(begun, others_pid)
+        waits.cancel()
+        assert await asyncio.to_thread(ended, pid)
+        assert psutil.pid_exists(int(others_pid.read_text())) and not stays.done()
+        stays.cancel()
+
+    asyncio.run(leave_one())
+    assert ended(others_pid)
 
 
 def test_it_is_looked_for_where_this_process_looks_and_what_it_raises_is_told_by_the_import(

@@ -1,14 +1,18 @@
 """The number of an embedded orchestrator's agents follows its load, where its file says so."""
 
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.api.rogues import events_of
 from visionflow import AgentOrchestrator, Limits, Task
+from visionflow.agents.trying import try_import
 from visionflow.domain import supervision_events as s
+from visionflow.interfaces import templates
 
 BULK = Path(__file__).parents[1] / "serve" / "bulk_agents.py"
 WAIT_S = 90.0
@@ -94,3 +98,22 @@ def test_a_type_that_cannot_be_made_is_named_in_the_log_lines_and_nothing_else_s
             handle.result(WAIT_S)
     (line,) = [x for x in (home / "visionflow.log").read_text().splitlines() if "Missing" in x]
     assert "agents of the type bulk are not scaled" in line
+
+
+def test_it_closes_while_a_class_is_still_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = tmp_path / "begun"
+    (tmp_path / "slow.py").write_text(
+        f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(600)\n"
+    )
+    monkeypatch.setattr(templates, "try_import", partial(try_import, seconds=500.0))
+    path = agents_file(tmp_path)
+    path.write_text(path.read_text().replace(str(BULK), "./slow.py"))
+    fleet = AgentOrchestrator(tmp_path / "home", agents=path)
+    fleet.open().spawn(f"{BULK}:Bulk", type="bulk")
+    until(begun.exists)
+    closing = threading.Thread(target=fleet.close, daemon=True)
+    closing.start()
+    closing.join(WAIT_S)
+    assert not closing.is_alive(), "it waits for an import that nobody needs any more"

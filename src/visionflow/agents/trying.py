@@ -5,11 +5,16 @@ process or never return, and no caller could catch that. What it raises is left 
 follows, which names its line.
 """
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
+from typing import TypeVar
 
 import msgspec
 
@@ -21,7 +26,17 @@ TRY_S_MAX = 30.0
 _OURS = "visionflow."
 _RETURNED = 64
 """The code that says that the import came to its end; nothing ends with it by chance."""
-_trying: set["subprocess.Popen[bytes]"] = set()
+T = TypeVar("T")
+
+
+class _Asker:
+    """Whoever waits for tries in a thread, and may stop to."""
+
+    gone = False
+
+
+_asker: ContextVar[_Asker | None] = ContextVar("asker", default=None)
+_trying: dict["subprocess.Popen[bytes]", _Asker | None] = {}
 _functions: dict[str, tuple[int, int] | None] = {}
 """That were found, with what their file was then."""
 
@@ -59,15 +74,12 @@ def try_function(path: str, seconds: float = TRY_S_MAX) -> None:
 def _tried(path: str, kind: str, seconds: float) -> bytes:
     """What the program said of an import that came to its end."""
     place = path.rpartition(":")[0]
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "visionflow.agents.trying", path, kind],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    _trying.add(process)
+    asker = _asker.get()
+    process, held = _started(path, kind)
+    _trying[process] = asker
     try:
+        if asker is not None and asker.gone:
+            _kill(process)
         said, _ = process.communicate(msgspec.json.encode(sys.path), seconds)
     except subprocess.TimeoutExpired:
         raise ConfigError(
@@ -75,8 +87,9 @@ def _tried(path: str, kind: str, seconds: float) -> bytes:
             hint="What a module does when it is imported must be short.",
         ) from None
     finally:
-        _trying.discard(process)
+        _trying.pop(process)
         _kill(process)
+        os.close(held)
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
@@ -87,6 +100,45 @@ def _tried(path: str, kind: str, seconds: float) -> bytes:
             hint="It must end no process when it is imported, only define things.",
         )
     return said
+
+
+def _started(path: str, kind: str) -> tuple["subprocess.Popen[bytes]", int]:
+    """The program that tries, and the pipe at whose end it ends: it outlives nobody who asked."""
+    alive, held = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "visionflow.agents.trying", path, kind, str(alive)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(alive,),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(held)
+        raise
+    finally:
+        os.close(alive)
+    return process, held
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """What a call that tries something gives, from a thread. Where nobody waits for it any more,
+    what it tries is ended."""
+    asker = _Asker()
+
+    def asked() -> T:
+        _asker.set(asker)
+        return call()
+
+    try:
+        return await asyncio.to_thread(asked)
+    except asyncio.CancelledError:
+        asker.gone = True
+        for process, whose in list(_trying.items()):
+            if whose is asker:
+                _kill(process)
+        raise
 
 
 def give_up() -> None:
@@ -104,9 +156,17 @@ def _ending(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
+def _end_with(alive: int) -> None:
+    """Once whoever asked is gone, nobody else would end an import that never returns."""
+    while os.read(alive, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
 def main() -> None:
     """Import, and say that it came to its end, and what it raised."""
-    path, kind = sys.argv[1:]
+    path, kind, alive = sys.argv[1:]
+    threading.Thread(target=_end_with, args=(int(alive),), daemon=True).start()
     paths = msgspec.json.decode(sys.stdin.buffer.read(), type=list[str])
     sys.path.extend(each for each in paths if each not in sys.path)
     # What an import prints is not what is said here.

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from visionflow.agents.base import BaseAgent
+from visionflow.agents.trying import in_thread
 from visionflow.domain.commands import AnyCommand
 from visionflow.domain.errors import refusal
 from visionflow.engine.matching import offers
@@ -63,7 +64,7 @@ class EmbeddedSource:
     async def _found(self, agent_type: str) -> tuple[AgentTemplate, type[BaseAgent]]:
         template = self._templates.template(agent_type)
         # Importing what somebody else wrote may take its time.
-        return template, await asyncio.to_thread(class_of, template)
+        return template, await in_thread(lambda: class_of(template))
 
 
 async def _ask(node: Node, command: AnyCommand) -> None:
