@@ -164,6 +164,31 @@ def test_a_launcher_that_is_killed_while_it_ends_its_tree_leaves_the_lock_with_w
         worker.wait()
 
 
+@pytest.mark.parametrize("means", SHARING, ids=named)
+def test_a_command_is_not_over_before_its_tree_is_though_its_launcher_was_killed(
+    means: Means, tmp_path: Path, token: str
+) -> None:
+    sandbox = sandbox_of(means)
+    silent = "import os, sys\nsys.stdout.close()\nfor each in (1, 2): os.close(each)\n"
+    command = python_command(tmp_path, silent + DAEMON + "time.sleep(300)", token)
+
+    async def whole() -> tuple[bool, str | None, list[int]]:
+        task = asyncio.ensure_future(sandbox.run(command))
+        assert await asyncio.to_thread(becomes_true, (tmp_path / "alive").exists)
+        (launcher,) = _launchers_below(os.getpid())
+        (reaper,) = _keepers([launcher])
+        os.kill(reaper, signal.SIGSTOP)
+        try:
+            os.kill(launcher, signal.SIGKILL)
+            await asyncio.wait({task}, timeout=2)
+            early = task.done()
+        finally:
+            os.kill(reaper, signal.SIGCONT)
+        return early, (await task).ended_by, processes_with(token)
+
+    assert asyncio.run(whole()) == (False, "signal:SIGKILL", [])
+
+
 @pytest.mark.acceptance("confine")
 def test_a_launcher_that_is_killed_while_its_tree_is_dying_leaves_the_lock_held(
     sandbox: OsSandbox, tmp_path: Path, token: str

@@ -41,7 +41,7 @@ def main(control: int, result: int) -> None:
         return
     for each in order.locks:
         os.set_inheritable(each, False)
-    outcome = Launch(order, control).outcome()
+    outcome = Launch(order, control, result).outcome()
     try:
         os.write(result, outcome.encoded())
     except BrokenPipeError:
@@ -68,9 +68,11 @@ def _exactly(place: int, size: int) -> bytes:
 class Launch:
     """One command from its control groups to the last of its processes."""
 
-    def __init__(self, order: Order, control: int) -> None:
+    def __init__(self, order: Order, control: int, result: int) -> None:
+        """`result` stays open for as long as anything of the command may be alive."""
         self._order = order
         self._control = control
+        self._held = (result, *order.locks)
         self._started = time.monotonic()
         self._reaper = 0
         self._keeper = 0
@@ -128,14 +130,14 @@ class Launch:
         # Nothing is started before the keeper knows whom to wait for.
         if not os.read(lifeline, 1):
             os._exit(1)
-        kept = {0, 1, 2, lifeline, status, *entries, *self._order.locks}
+        kept = {0, 1, 2, lifeline, status, *entries, *self._held}
         for each in range(3, 256):
             if each not in kept:
                 try:
                     os.close(each)
                 except OSError:
                     pass
-        reaper.serve(self._order, lifeline, status, entries)
+        reaper.serve(self._order, lifeline, status, entries, self._held)
 
     def _watch(self, status: int) -> None:
         """Until the command ended, the worker is gone, or a limit is reached."""

@@ -21,10 +21,13 @@ _CAPABILITIES_COUNT_MAX = 64
 _RESET = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
 
-def serve(order: Order, lifeline: int, status: int, entries: list[int]) -> NoReturn:
+def serve(
+    order: Order, lifeline: int, status: int, entries: list[int], held: tuple[int, ...]
+) -> NoReturn:
     """Run the order; lines of JSON on `status` tell an error, or the exit and the largest size.
 
-    `lifeline` reads as ended when the launcher is gone; `entries` are doors of control groups.
+    `lifeline` reads as ended when the launcher is gone; `entries` are doors of control groups;
+    what is `held` stays open until nothing of the command is left.
     """
     code = 1
     try:
@@ -37,7 +40,7 @@ def serve(order: Order, lifeline: int, status: int, entries: list[int]) -> NoRet
         command = os.fork()
         if command == 0:
             _become_command(order, status, entries)
-        _keep_only({lifeline, status, *bell, *order.locks})
+        _keep_only({lifeline, status, *bell, *held})
         _wait(command, lifeline, status, bell[0], alone=order.namespaces)
         code = 0
     except OSError as error:
