@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,52 @@ def test_a_leftover_whose_leader_is_dead_is_ended_too() -> None:
         assert os_processes.is_alive(orphan)
     assert host.end_leftover(leader.pid, who.started)
     assert not os_processes.is_alive(orphan)
+
+
+def test_what_a_descendant_forked_just_before_it_was_killed_is_ended_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a session of its own: nothing leads from the family to it any more."""
+    go, born = tmp_path / "go", tmp_path / "born"
+    code = f"""
+    import os, time
+    if os.fork() == 0:
+        os.setsid()
+        open({str(tmp_path / "alive")!r}, "w").close()
+        while not os.path.exists({str(go)!r}):
+            time.sleep(0.005)
+        child = os.fork()
+        if child:
+            with open({str(born)!r} + ".new", "w") as file:
+                file.write(str(child))
+            os.rename({str(born)!r} + ".new", {str(born)!r})
+    time.sleep(600)
+    """
+    send = os_processes.send
+
+    def late(who: Identity, number: signal.Signals) -> None:
+        go.touch()
+        _await(born)
+        send(who, number)
+
+    monkeypatch.setattr(os_processes, "send", late)
+    argv = [sys.executable, "-I", "-S", "-c", textwrap.dedent(code)]
+    with subprocess.Popen(argv, start_new_session=True) as leader:
+        _await(tmp_path / "alive")
+        who = os_processes.identity(leader.pid)
+        assert who is not None
+        assert os_processes.end_family(who)
+    child = os_processes.identity(int(born.read_text()))
+    if child is not None and os_processes.is_alive(child):
+        send(child, signal.SIGKILL)
+        pytest.fail("it was left alive")
+
+
+def _await(file: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < deadline, f"{file.name} did not come"
+        time.sleep(0.005)
 
 
 def test_a_command_name_with_brackets_does_not_confuse_the_process_table(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from) it names it for good. `host_os` starts processes, `lock` writes down who o
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -131,20 +131,21 @@ def _everyone() -> Iterator[Stat]:
             yield found
 
 
-def family(leader: Identity) -> set[Identity]:
+def family(leader: Identity, seen: Set[int] = frozenset()) -> set[Identity]:
     """The living processes of a session or group that `leader` opened, and their descendants.
 
     Descendants count even when they opened sessions of their own. Nobody is family when the
     number belongs to another process by now: while a group or session has members, the kernel
-    gives its number to no new process.
+    gives its number to no new process. `seen` are pids of some that were family a moment ago:
+    what they left in theirs is no descendant any more.
     """
     now = stat(leader.pid)
     if now is not None and now.started != leader.started:
         return set()
     # Without a leader to compare with, at least none that is older, or of another boot.
     everyone = [found for found in _everyone() if _not_older(found.started, leader.started)]
-    pids = {leader.pid}
-    pids |= {found.pid for found in everyone if leader.pid in (found.group, found.session)}
+    pids, opened = {leader.pid}, {leader.pid, *seen}
+    pids |= {found.pid for found in everyone if not opened.isdisjoint((found.group, found.session))}
     before = 0
     while before != len(pids):
         before = len(pids)
@@ -242,14 +243,14 @@ def end_family(leader: Identity) -> bool:
         VisionFlowError: one of them does not end although it was killed.
     """
     waiting: set[Identity] = set()
+    seen: set[int] = set()
     deadline = time.monotonic() + DEATH_S_MAX
-    found = False
     while True:
         # Looked for anew each time: a process may have forked just before it was killed.
-        waiting = {who for who in waiting if is_alive(who)} | family(leader)
+        waiting = {who for who in waiting if is_alive(who)} | family(leader, seen)
         if not waiting:
-            return found
-        found = True
+            return bool(seen)
+        seen |= {who.pid for who in waiting}
         if time.monotonic() > deadline:
             pids = ", ".join(str(who.pid) for who in sorted(waiting))
             raise VisionFlowError(
