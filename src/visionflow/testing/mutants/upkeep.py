@@ -7,14 +7,22 @@ RESTARTS = "tests/engine/test_restarting.py::"
 CAUSES = "tests/engine/test_recovery_by_cause.py::"
 RECYCLING = "tests/engine/test_recycling.py::"
 WORDS = "tests/engine/test_diagnosis.py::"
+FIGURES = "tests/runtime/test_figures.py::"
 
 MUTANTS = (
     Mutant(
-        "what supervision ended counts against the task",
+        "what supervision mended counts against the task",
         "engine/evolve/tasks.py",
         "        if not event.excused:\n",
         "        if event is not None:\n",
-        RESTARTS + "test_what_a_restart_ends_counts_neither_against_the_task_nor_against_the_agent",
+        CAUSES + "test_an_attempt_that_says_first_that_memory_ran_out_raises_the_ceiling_once",
+    ),
+    Mutant(
+        "what supervision ended on purpose is in the swarm's count of failures",
+        "domain/tasks.py",
+        "kind not in NO_FAILURES and not (excused and kind in WENT_AWAY)",
+        "kind not in NO_FAILURES",
+        FIGURES + "test_what_an_orderly_end_interrupts_is_no_error_of_anybody",
     ),
     Mutant(
         "a restarted agent is given tasks before it is built",
