@@ -147,10 +147,8 @@ def test_a_launcher_that_is_killed_while_it_ends_its_tree_leaves_the_lock_with_w
         os.kill(reaper[0], signal.SIGSTOP)
         worker.kill()
         assert becomes_true(lambda: _awaits_an_end(launcher)), "it did not wait for its reaper"
-        os.kill(launcher, signal.SIGKILL)
-        assert becomes_true(lambda: _parent(reaper[0]) != launcher)
         assert inside() and not is_free(lock)
-        os.kill(reaper[0], signal.SIGCONT)
+        os.kill(launcher, signal.SIGKILL)
         held = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(held, fcntl.LOCK_EX)
         left = inside()
@@ -165,6 +163,30 @@ def test_a_launcher_that_is_killed_while_it_ends_its_tree_leaves_the_lock_with_w
 
 
 @pytest.mark.parametrize("means", SHARING, ids=named)
+def test_a_reaper_that_was_stopped_ends_its_tree_once_the_launcher_is_killed(
+    means: Means, tmp_path: Path, token: str
+) -> None:
+    sandbox = sandbox_of(means)
+    command = python_command(tmp_path, DAEMON + "time.sleep(300)", token)
+
+    async def whole() -> list[int]:
+        task = asyncio.ensure_future(sandbox.run(command))
+        assert await asyncio.to_thread(becomes_true, (tmp_path / "alive").exists)
+        (launcher,) = _launchers_below(os.getpid())
+        (reaper,) = _keepers([launcher])
+        os.kill(reaper, signal.SIGSTOP)
+        os.kill(launcher, signal.SIGKILL)
+        await asyncio.wait({task}, timeout=10)
+        left = processes_with(token)
+        with suppress(ProcessLookupError):
+            os.kill(reaper, signal.SIGCONT)
+        await task
+        return left
+
+    assert asyncio.run(whole()) == []
+
+
+@pytest.mark.parametrize("means", SHARING, ids=named)
 def test_a_command_is_not_over_before_its_tree_is_though_its_launcher_was_killed(
     means: Means, tmp_path: Path, token: str
 ) -> None:
@@ -176,14 +198,13 @@ def test_a_command_is_not_over_before_its_tree_is_though_its_launcher_was_killed
         task = asyncio.ensure_future(sandbox.run(command))
         assert await asyncio.to_thread(becomes_true, (tmp_path / "alive").exists)
         (launcher,) = _launchers_below(os.getpid())
-        (reaper,) = _keepers([launcher])
-        os.kill(reaper, signal.SIGSTOP)
+        slow = _slow_to_die(processes_with(token)[-1])
         try:
             os.kill(launcher, signal.SIGKILL)
             await asyncio.wait({task}, timeout=2)
             early = task.done()
         finally:
-            os.kill(reaper, signal.SIGCONT)
+            _let_die(slow)
         return early, (await task).ended_by, processes_with(token)
 
     assert asyncio.run(whole()) == (False, "signal:SIGKILL", [])

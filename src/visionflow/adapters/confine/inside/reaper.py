@@ -31,8 +31,8 @@ def serve(
     """
     code = 1
     try:
-        if order.namespaces:
-            kernel.signal_at_parent_death(signal.SIGKILL)
+        # Without a namespace it has an end to bring about, also when somebody had stopped it.
+        kernel.signal_at_parent_death(signal.SIGKILL if order.namespaces else signal.SIGCONT)
         kernel.adopt_orphans()
         kernel.refuse_tracing()
         _confine_view(order)
