@@ -101,3 +101,11 @@ def test_a_loss_tells_its_probes_and_a_longer_limit_what_it_is() -> None:
         retry_at_ms=5, timeout_ms=450_000,
     )  # fmt: skip
     assert said(failed).message.endswith("too long; it is tried again, with 450 s")
+
+
+@pytest.mark.parametrize(
+    ("current", "now"), [(1, "that one had been ended here"), (2, "it is at 2")]
+)
+def test_a_late_result_is_told_with_what_became_of_its_attempt(current: int, now: str) -> None:
+    late = e.LateResultRefused(task="task_1", attempt=1, current=current)
+    assert said(late).message.endswith(f"a result of attempt 1 came late: {now}")

@@ -335,7 +335,9 @@ def _(event: e.TaskCancelled, known: Known) -> Told:
 
 @tells("warning", "fault", e.LateResultRefused)
 def _(event: e.LateResultRefused, known: Known) -> Told:
-    told = f"a result of attempt {event.attempt} came late: it is at {event.current}"
+    late = event.current == event.attempt
+    now = "that one had been ended here" if late else f"it is at {event.current}"
+    told = f"a result of attempt {event.attempt} came late: {now}"
     return Told(None, "late_result", f"{known.task(event.task)}: {told}")
 
 
