@@ -16,8 +16,8 @@ class RedisServer:
         program = shutil.which("redis-server")
         if program is None:
             raise NotThere(
-                "redis-server is not installed (Debian: apt-get install redis-server), so taskiq "
-                "was not measured"
+                "redis-server is not installed (Debian: apt-get install redis-server), so a peer "
+                "on it is not measured"
             )
         durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
         place = ["--port", "0", "--unixsocket", str(self.path), "--dir", str(folder)]
