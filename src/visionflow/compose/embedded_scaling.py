@@ -8,12 +8,12 @@ import msgspec
 from visionflow.agents.base import BaseAgent
 from visionflow.agents.trying import in_thread
 from visionflow.domain.commands import AnyCommand
-from visionflow.domain.errors import refusal
 from visionflow.engine.matching import offers
 from visionflow.engine.scaling import Room
 from visionflow.engine.state import Answer
 from visionflow.interfaces.seats import Seat
 from visionflow.interfaces.templates import class_of, tasks_at_once
+from visionflow.runtime.answers import accepted, settle
 from visionflow.runtime.autoscaling import Kind
 from visionflow.runtime.intake import sound
 from visionflow.runtime.node import Node
@@ -75,12 +75,5 @@ async def _ask(node: Node, command: AnyCommand) -> None:
         VisionFlowError: nothing is decided here any more.
     """
     asked: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-    def answered(found: Answer) -> None:
-        if not asked.done():
-            asked.set_result(found)
-
-    node.control.offer(command, answered)
-    answer = await asked
-    if answer.code is not None:
-        raise refusal(answer.code, answer.message or answer.code)
+    node.control.offer(command, lambda answer: settle(asked, answer))
+    accepted(await asked)

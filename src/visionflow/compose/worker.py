@@ -131,8 +131,9 @@ def _end_orphaned(code: int) -> NoReturn:
         mark = None if me is None else os_processes.mark_of(me)
         if mark is not None:
             os_processes.end_started_by(mark)
-        for who in () if me is None or mark is not None else os_processes.family(me):
-            os_processes.send(who, signal.SIGKILL)
+        elif me is not None:
+            for who in os_processes.family(me):
+                os_processes.send(who, signal.SIGKILL)
     if code == exits.REFUSED:
         os._exit(code)  # Whoever turned it away may read that.
     end_with_group(code)

@@ -85,7 +85,6 @@ class Watch:
     def __init__(self, length_ms: int) -> None:
         self._length_ms = length_ms
         self._samples: deque[_Sample] = deque()
-        self._whole = False
 
     def see(self, now_ms: int, busy: int, backlog: bool) -> None:
         """How it is now."""
@@ -97,15 +96,17 @@ class Watch:
         # The last one before the cool-down tells how it was when that began.
         while len(samples) > 1 and samples[1].at_ms <= now_ms - self._length_ms:
             samples.popleft()
-        self._whole = samples[0].at_ms <= now_ms - self._length_ms
 
     @property
     def peak(self) -> int | None:
         """The most places that were taken at one time; `None`: it was not watched for so long, or
         tasks were a backlog meanwhile."""
-        if not self._whole or any(sample.backlog for sample in self._samples):
+        samples = self._samples
+        if not samples or samples[-1].at_ms - samples[0].at_ms < self._length_ms:
             return None
-        return max((sample.busy for sample in self._samples), default=0)
+        if any(sample.backlog for sample in samples):
+            return None
+        return max(sample.busy for sample in samples)
 
 
 class Autoscaler:

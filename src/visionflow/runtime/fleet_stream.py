@@ -12,13 +12,14 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from visionflow.domain import fleet as f
-from visionflow.domain.errors import LogCorrupt, VisionFlowError, refusal
+from visionflow.domain.errors import LogCorrupt, VisionFlowError
 from visionflow.engine import fleet as machine
-from visionflow.engine.state import Answer, Denial
+from visionflow.engine.state import Answer
 from visionflow.ports.blobs import Blobs
 from visionflow.ports.fleet_views import FleetViews
 from visionflow.ports.host import Host, Timer
 from visionflow.ports.log import GENESIS, Head, Log
+from visionflow.runtime.answers import accepted, settle
 from visionflow.runtime.control_plane import Machine, Turns
 from visionflow.runtime.fleet_reads import FleetReads
 from visionflow.runtime.fleet_refusals import Refusals
@@ -146,13 +147,13 @@ class FleetStream:
         if self.is_settled:
             return
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._turns.after_commit(lambda: _settle(passed, None))
+        self._turns.after_commit(lambda: settle(passed, None))
         await self._unless_over(passed)
 
     async def quiet(self) -> None:
         """Wait until all that was offered before is decided and durable."""
         done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._turns.in_order(lambda answer: _settle(done, answer))
+        self._turns.in_order(lambda answer: settle(done, answer))
         await self._unless_over(done)
 
     def follow(self, committed: Callable[[int, int, list[f.FleetEvent]], None]) -> None:
@@ -178,14 +179,10 @@ class FleetStream:
             VisionFlowError: nothing is decided here any more.
         """
         asked: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._turns.offer(command, lambda answer: _settle(asked, answer))
+        self._turns.offer(command, lambda answer: settle(asked, answer))
         if offered is not None:
             offered()
-        answer = await self._unless_over(asked)
-        if answer.code is not None:
-            hint = answer.hint if isinstance(answer, Denial) else None
-            raise refusal(answer.code, answer.message or answer.code, hint)
-        return answer
+        return accepted(await self._unless_over(asked))
 
     async def _unless_over(self, asked: "asyncio.Future[T]") -> T:
         failure = self._turns.failure
@@ -250,11 +247,6 @@ class FleetStream:
             self._turns.offer(
                 f.AnchorStreams(now_ms=self._host.now_ms(), heads=ends), bounded=False
             )
-
-
-def _settle(future: "asyncio.Future[T]", value: T) -> None:
-    if not future.done():
-        future.set_result(value)
 
 
 async def in_thread(call: Callable[[], T]) -> T:

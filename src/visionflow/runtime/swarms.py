@@ -21,13 +21,13 @@ from visionflow.domain.errors import (
     UnknownAgent,
     UnknownSwarm,
     VisionFlowError,
-    refusal,
 )
 from visionflow.domain.events import AnyEvent
 from visionflow.domain.swarms import SwarmSpec
 from visionflow.domain.tasks import TERMINAL
-from visionflow.engine.state import AgentState, Answer, Denial, SwarmState
+from visionflow.engine.state import AgentState, Answer, SwarmState
 from visionflow.ports.blobs import Blobs
+from visionflow.runtime.answers import accepted, settle
 from visionflow.runtime.dispatches import Dispatches
 from visionflow.runtime.node import Node, Stopped
 from visionflow.runtime.queries import Queries
@@ -95,12 +95,8 @@ class LiveSwarm:
             VisionFlowError: nothing is decided here any more.
         """
         asked: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.node.control.offer(command, lambda answer: _settle(asked, answer))
-        answer = await self._unless_over(asked)
-        if answer.code is not None:
-            hint = answer.hint if isinstance(answer, Denial) else None
-            raise refusal(answer.code, answer.message or answer.code, hint)
-        return answer
+        self.node.control.offer(command, lambda answer: settle(asked, answer))
+        return accepted(await self._unless_over(asked))
 
     @property
     def is_settled(self) -> bool:
@@ -112,7 +108,7 @@ class LiveSwarm:
         if self.is_settled or (self._read_out and isinstance(self.node.control.failure, Stopped)):
             return  # Before it was closed, all was.
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.node.control.after_commit(lambda: _settle(passed, None))
+        self.node.control.after_commit(lambda: settle(passed, None))
         await self._unless_over(passed)
 
     async def read(self, call: Callable[[Queries], T]) -> T:
@@ -187,11 +183,6 @@ class LiveSwarm:
         if task not in self.signals and len(self.signals) >= PROGRESS_MAX:
             self.signals.pop(next(iter(self.signals)))
         self.signals[task] = TaskSignal(attempt, fraction, note, self.now_ms)
-
-
-def _settle(future: "asyncio.Future[T]", value: T) -> None:
-    if not future.done():
-        future.set_result(value)
 
 
 def _hear_out(future: "asyncio.Future[Any]") -> None:
@@ -433,7 +424,7 @@ class Swarms:
             self._coming -= count
             turns, self._turns = self._turns, deque()
             for turn in turns:
-                _settle(turn, None)
+                settle(turn, None)
 
     async def _settled(self) -> None:
         for each in self.all():
